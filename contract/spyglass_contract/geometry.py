@@ -1,0 +1,71 @@
+"""Where a picture lands in the network's input: the arithmetic of the resize rules, without a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, RESIZE_RULE_PAD, InputSpec
+
+# What the JPEG format can decode directly: the discrete cosine transform at 1/8, 1/4, 1/2 of the size.
+_JPEG_REDUCTIONS = (8, 4, 2)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The part of the upright picture that is kept, and the part of the input that it fills.
+
+    Boxes are (left, top, right, bottom): `source` in the picture's pixels, fractions allowed, `target` in
+    whole pixels of the input.
+    """
+
+    source: tuple[float, float, float, float]
+    target: tuple[int, int, int, int]
+
+    @property
+    def target_size(self) -> tuple[int, int]:
+        """(width, height) of the part of the input that the picture fills."""
+        left, top, right, bottom = self.target
+        return right - left, bottom - top
+
+
+def place(width: int, height: int, spec: InputSpec) -> Placement:
+    """How an upright picture of `width` × `height` pixels goes into the input of `spec`."""
+    whole = (0.0, 0.0, float(width), float(height))
+    everywhere = (0, 0, spec.width, spec.height)
+    if spec.resize == RESIZE_RULE_CROP:
+        return Placement(_crop(width, height, spec), everywhere)
+    if spec.resize == RESIZE_RULE_PAD:
+        return Placement(whole, _pad(width, height, spec))
+    return Placement(whole, everywhere)
+
+
+def jpeg_reduction(placement: Placement, margin: int) -> int:
+    """The greatest of 8, 4, 2, 1 that leaves `margin` times the target's size. A margin of 0 means 1.
+
+    Two times the target is enough: the resize that follows averages at least two decoded pixels each way,
+    so what the reduced decode has already averaged would have been averaged anyway.
+    """
+    left, top, right, bottom = placement.source
+    width, height = placement.target_size
+    if margin == 0:
+        return 1
+    for reduction in _JPEG_REDUCTIONS:
+        if (right - left) / reduction >= margin * width and (bottom - top) / reduction >= margin * height:
+            return reduction
+    return 1
+
+
+def _crop(width: int, height: int, spec: InputSpec) -> tuple[float, float, float, float]:
+    scale = min(width / spec.width, height / spec.height) * (spec.crop_fraction or 1.0)
+    kept_width, kept_height = spec.width * scale, spec.height * scale
+    left, top = (width - kept_width) / 2, (height - kept_height) / 2
+    # Rounding must not reach past the picture's edge: the resize refuses such a box.
+    return max(left, 0.0), max(top, 0.0), min(left + kept_width, width), min(top + kept_height, height)
+
+
+def _pad(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
+    scale = min(spec.width / width, spec.height / height)
+    kept_width = min(max(round(width * scale), 1), spec.width)
+    kept_height = min(max(round(height * scale), 1), spec.height)
+    left, top = (spec.width - kept_width) // 2, (spec.height - kept_height) // 2
+    return left, top, left + kept_width, top + kept_height

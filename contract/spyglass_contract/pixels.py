@@ -1,0 +1,74 @@
+"""A picture to the network's input: the one function that training and serving share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spyglass.v1.model_pb2 import COLOR_MODE_GREY, RESAMPLING_BICUBIC, RESIZE_RULE_PAD, InputSpec
+from spyglass_contract.decode import decode, from_array
+from spyglass_contract.geometry import Placement, place
+from spyglass_contract.header import Limits
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The network's input for one picture, and where the picture lies in it."""
+
+    # uint8 [height, width, channels], channels 1 (grey) or 3 (RGB), values 0 to 255.
+    pixels: NDArray[np.uint8]
+    # Of the upright picture at full size.
+    width: int
+    height: int
+    placement: Placement
+
+
+def prepare(
+    picture: bytes | NDArray[np.uint8], spec: InputSpec, limits: Limits = DEFAULT_LIMITS
+) -> Prepared:
+    """Decodes a file, or takes a uint8 array, and brings it to the input that `spec` states.
+
+    Raises ImageError where it is not a picture that is read, and LimitExceeded where it is too large.
+    """
+    if isinstance(picture, np.ndarray):
+        image = from_array(picture, limits, spec)
+        width, height = image.size
+    else:
+        image, (width, height) = decode(picture, limits, spec)
+    placement = place(width, height, spec)
+    resized = _resize(image, _scaled(placement.source, image.size, (width, height)), placement, spec)
+    array = np.asarray(resized)
+    pixels = array[:, :, np.newaxis] if array.ndim == 2 else array
+    return Prepared(pixels, width, height, placement)
+
+
+def channels(spec: InputSpec) -> int:
+    """How many channels the input has: 1 (grey) or 3 (RGB)."""
+    return 1 if spec.color_mode == COLOR_MODE_GREY else 3
+
+
+def _resize(
+    image: Image.Image, box: tuple[float, float, float, float], placement: Placement, spec: InputSpec
+) -> Image.Image:
+    bicubic = spec.resampling == RESAMPLING_BICUBIC
+    kernel = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    resized = image.resize(placement.target_size, kernel, box=box)
+    if spec.resize != RESIZE_RULE_PAD:
+        return resized
+    canvas = Image.new(image.mode, (spec.width, spec.height))
+    canvas.paste(resized, placement.target[:2])
+    return canvas
+
+
+def _scaled(
+    box: tuple[float, float, float, float], size: tuple[int, int], full_size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """A box in pixels of the full picture as one in pixels of the picture decoded at a reduced scale."""
+    x, y = size[0] / full_size[0], size[1] / full_size[1]
+    left, top, right, bottom = box
+    return left * x, top * y, min(right * x, size[0]), min(bottom * y, size[1])

@@ -1,0 +1,1 @@
+"""The wire contract of Spyglass; `spyglass.v1` holds the generated messages and stubs."""
