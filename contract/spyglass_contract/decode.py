@@ -76,9 +76,7 @@ def from_array(pixels: NDArray[np.uint8], limits: Limits, spec: InputSpec | None
     height, width, *rest = pixels.shape
     channels = rest[0] if rest else 1
     if channels not in _RAW_MODES:
-        raise ImageError(
-            f"{channels} channels; 1, 3 and 4 are read", reason="IMAGE_SHAPE", field="image.raw"
-        )
+        raise ImageError(f"{channels} channels; 1, 3 and 4 are read", reason="IMAGE_SHAPE", field="image.raw")
     check_pixels(width, height, limits)
     flat = pixels[:, :, 0] if rest and channels == 1 else pixels
     image = Image.fromarray(np.ascontiguousarray(flat))

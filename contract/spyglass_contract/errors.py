@@ -26,7 +26,8 @@ class SpyglassError(Exception):
     """Something a caller can act on.
 
     `reason` is stable and made for programs (UPPER_SNAKE_CASE), `message` is made for people and safe to
-    show to any caller, `field` names the part of the request at fault.
+    show to any caller, `field` names the part of the request at fault. `request_id` is the server's name
+    for the call that failed, to quote to whoever runs it; empty where no server was asked.
     """
 
     default_reason = "UNKNOWN"
@@ -36,6 +37,7 @@ class SpyglassError(Exception):
         self.message = message
         self.reason = reason or self.default_reason
         self.field = field
+        self.request_id = ""
 
 
 class InvalidInput(SpyglassError):

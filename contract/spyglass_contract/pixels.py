@@ -28,9 +28,7 @@ class Prepared:
     placement: Placement
 
 
-def prepare(
-    picture: bytes | NDArray[np.uint8], spec: InputSpec, limits: Limits = DEFAULT_LIMITS
-) -> Prepared:
+def prepare(picture: bytes | NDArray[np.uint8], spec: InputSpec, limits: Limits = DEFAULT_LIMITS) -> Prepared:
     """Decodes a file, or takes a uint8 array, and brings it to the input that `spec` states.
 
     Raises ImageError where it is not a picture that is read, and LimitExceeded where it is too large.

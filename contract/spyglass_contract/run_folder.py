@@ -1,0 +1,113 @@
+"""The folder of a training run: what training leaves behind and the export starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import ModelError
+
+# A number, or a text such as the name of an optimiser.
+Option = float | int | str
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What a network was trained on. `sha256` is of the file that was read, lower-case hexadecimal."""
+
+    name: str
+    licence: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What `run.json` says of a run."""
+
+    architecture: str
+    # One or two sentences for people; they become the card's.
+    description: str
+    parameters: int
+    input: InputSpec
+    # In the order of the network's outputs.
+    class_names: tuple[str, ...]
+    data: DataRecord
+    # How the network was trained, and with which software.
+    options: dict[str, Option]
+    library_versions: dict[str, str]
+    # Loss and accuracy after each epoch, on the training and the validation part.
+    epochs: tuple[dict[str, float], ...]
+    # Only what was measured in this run.
+    metrics: dict[str, float]
+    # ISO 8601, UTC.
+    created: str
+    # Wall time.
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where each file of a run lies."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The network with its weights, in Keras's own format."""
+        return self.path / "model.keras"
+
+    @property
+    def record(self) -> Path:
+        """All that is known about the run, as JSON."""
+        return self.path / "run.json"
+
+    @property
+    def curves(self) -> Path:
+        """Loss and accuracy over the epochs, drawn."""
+        return self.path / "curves.png"
+
+    @property
+    def golden(self) -> Path:
+        """A folder of encoded pictures that the network was not trained on."""
+        return self.path / "golden"
+
+    def write_record(self, record: RunRecord) -> None:
+        """Writes `run.json`."""
+        fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+        fields["input"] = json_format.MessageToDict(record.input, preserving_proto_field_name=True)
+        fields["data"] = dataclasses.asdict(record.data)
+        self.record.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+    def read_record(self) -> RunRecord:
+        """Reads `run.json`. Raises ModelError where there is none, or one that is not whole."""
+        try:
+            return _record(json.loads(self.record.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise ModelError(f"{self.path} is no training run: it has no {self.record.name}") from error
+        except (ValueError, TypeError, KeyError, json_format.ParseError) as error:
+            raise ModelError(f"{self.record} is not the record of a run: {error}") from error
+
+    def read_golden(self) -> dict[str, bytes]:
+        """The golden pictures by file name, in the order of their names. Raises ModelError without any."""
+        pictures = {path.name: path.read_bytes() for path in sorted(self.golden.glob("*"))}
+        if not pictures:
+            raise ModelError(f"{self.golden} holds no golden pictures")
+        return pictures
+
+
+def _record(fields: dict[str, Any]) -> RunRecord:
+    return RunRecord(
+        **{
+            **fields,
+            "input": json_format.ParseDict(fields["input"], InputSpec()),
+            "class_names": tuple(fields["class_names"]),
+            "data": DataRecord(**fields["data"]),
+            "epochs": tuple(fields["epochs"]),
+        }
+    )

@@ -1,0 +1,74 @@
+"""The data plane without a server around it: for commands in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from spyglass_contract.header import Limits
+from spyglass_server.admission import Admission
+from spyglass_server.bundled import bundled_models
+from spyglass_server.call import Call
+from spyglass_server.cpus import usable_cpus
+from spyglass_server.dataplane import DataPlane, Picture
+from spyglass_server.domain import Classification, ModelSelector
+from spyglass_server.model import Model, Resources
+from spyglass_server.repository import DEFAULT_MODELS, Repository, model_files
+
+
+class Embedded:
+    """Answers as a server on the same models would; a model is loaded when it is first asked for."""
+
+    def __init__(self, models: Path) -> None:
+        """Takes the models below the folder `models`. Raises ModelError where there are none."""
+        cpus = usable_cpus()
+        self._files = model_files(models, "all")
+        self._repository = Repository(default_models=DEFAULT_MODELS)
+        self._dataplane = DataPlane(self._repository, Admission(2 * cpus), decoders=cpus, limits=Limits())
+        self._open_model = partial(Model.load, resources=Resources(device="cpu", workers=cpus))
+        self._loading = Lock()
+        self._loaded: set[Path] = set()
+
+    def classify(
+        self,
+        picture: Picture,
+        *,
+        model: ModelSelector | None = None,
+        top_k: int = 0,
+        timeout: float | None = None,
+    ) -> Classification:
+        """As `DataPlane.classify`; `timeout` in seconds, None: none. Safe to call from many threads."""
+        selector = model or ModelSelector()
+        self._load(selector)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        call = Call(deadline, patient=True)
+        return self._dataplane.classify(picture, model=selector, top_k=top_k, call=call)
+
+    def close(self) -> None:
+        """Stops every model."""
+        self._repository.close()
+
+    def _load(self, selector: ModelSelector) -> None:
+        """Loads the versions of the model named, the default ones where none is."""
+        names = (selector.name,) if selector.name else DEFAULT_MODELS
+        with self._loading:
+            for path in self._files:
+                name, version = path.parent.parent.name, int(path.parent.name)
+                wanted = name in names and selector.version in (None, version)
+                if wanted and path not in self._loaded:
+                    self._repository.load(path, self._open_model)
+                    self._loaded.add(path)
+
+
+@contextmanager
+def open_embedded(models: Path | None = None) -> Iterator[Embedded]:
+    """The models below `models`, the bundled ones where it is None. Raises ModelError."""
+    embedded = Embedded(models or bundled_models())
+    try:
+        yield embedded
+    finally:
+        embedded.close()

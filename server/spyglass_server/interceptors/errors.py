@@ -1,0 +1,23 @@
+"""Exceptions to status codes, in the one place where that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from spyglass_server.interceptors.layer import Layer
+from spyglass_server.request_id import current_request_id
+from spyglass_server.statuses import to_abort
+
+
+class Errors(Layer):
+    """Ends a call that raised with the code and the details of its error."""
+
+    @contextmanager
+    def around(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            context.abort_with_status(to_abort(error, current_request_id()))

@@ -1,0 +1,56 @@
+"""Log lines for machines (JSON, one object a line) or for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+from spyglass_server.request_id import current_request_id
+
+LogFormat = Literal["json", "console"]
+
+_EXTRAS = ("code", "duration_ms")
+
+
+def configure_logging(log_format: LogFormat, level: str) -> None:
+    """Sends everything from `level` on to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+class JsonFormatter(logging.Formatter):
+    """`{"time", "level", "logger", "message", "request_id", …}`, times in UTC, ISO 8601."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_context(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """`12:34:56.789 info  message key=value …`, local time."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        context = "".join(f" {key}={value}" for key, value in _context(record).items())
+        return super().formatMessage(record) + context
+
+
+def _context(record: logging.LogRecord) -> dict[str, object]:
+    found = {key: record.__dict__[key] for key in _EXTRAS if key in record.__dict__}
+    request_id = current_request_id()
+    return {**({"request_id": request_id} if request_id else {}), **found}

@@ -1,0 +1,114 @@
+"""The gRPC server, from its settings to its last answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_reflection.v1alpha import reflection
+
+from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
+from spyglass_contract.errors import SpyglassError
+from spyglass_contract.header import Limits
+from spyglass_server.admission import Admission
+from spyglass_server.dataplane import DataPlane
+from spyglass_server.interceptors import LAYERS
+from spyglass_server.model import Model, Resources
+from spyglass_server.readiness import VISION, Readiness
+from spyglass_server.repository import Repository, model_files
+from spyglass_server.servicers.vision import Vision
+from spyglass_server.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
+
+# Threads beyond those that requests and streams can hold: health, reflection, models, and saying no.
+_SPARE_THREADS = 16
+# A picture up to this much over its limit is told so; gRPC itself cuts off what is longer.
+_MESSAGE_HEADROOM = 2
+
+
+class ListenError(SpyglassError):
+    """The address cannot be listened on."""
+
+    default_reason = "CANNOT_LISTEN"
+
+
+class Server:
+    """Listens at once, answers UNAVAILABLE until every model has proved itself, then serves."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        """Binds the port. Raises ListenError."""
+        self._settings = settings
+        self._readiness = Readiness()
+        self._repository = Repository(default_models=tuple(settings.default_model))
+        self._grpc = self._build()
+        self.port = self._bind()
+
+    def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
+        """Answers health checks from now on, then loads the models and takes requests.
+
+        `open_model` is for those who bring a network of their own; by default a file is opened as set.
+        Raises ModelError where one of them cannot be trusted; a server with half its models does not start.
+        """
+        started = time.monotonic()
+        self._grpc.start()
+        for path in model_files(self._settings.models, self._settings.versions):
+            model = self._repository.load(path, open_model or partial(Model.load, resources=self._resources()))
+            self._readiness.announce(model.card.name)
+        self._readiness.open()
+        _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
+
+    def stop(self, grace: float | None = None) -> None:
+        """Takes no more requests, answers those inside for up to `grace` seconds (default: the setting)."""
+        self._readiness.drain()
+        self._grpc.stop(self._settings.grace_seconds if grace is None else grace).wait()
+        self._repository.close()
+
+    def _resources(self) -> Resources:
+        settings = self._settings
+        return Resources(
+            settings.device, settings.effective_workers, settings.threads_per_worker, settings.max_batch
+        )
+
+    def _build(self) -> grpc.Server:
+        settings = self._settings
+        admission = Admission(settings.effective_max_in_flight)
+        workers = settings.effective_workers
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        dataplane = DataPlane(self._repository, admission, decoders=workers, limits=limits)
+        streams = Admission(settings.max_streams)
+        vision = Vision(dataplane, streams, self._readiness, window=2 * workers)
+        threads = admission.capacity + streams.capacity + _SPARE_THREADS
+        server = grpc.server(
+            ThreadPoolExecutor(threads, "grpc"), interceptors=list(LAYERS), options=_options(settings)
+        )
+        add_VisionServicer_to_server(vision, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
+        reflection.enable_server_reflection((VISION, HEALTH, reflection.SERVICE_NAME), server)
+        return server
+
+    def _bind(self) -> int:
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            return self._grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {address}; is another server there?") from error
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        # Two servers on one port would share its calls in silence.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", _MESSAGE_HEADROOM * settings.max_image_bytes),
+        ("grpc.max_send_message_length", -1),
+        # Clients may keep an idle connection alive with a ping every ten seconds.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]

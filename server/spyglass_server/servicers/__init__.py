@@ -1,0 +1,1 @@
+"""Protocol to domain and back; nothing is decided here."""

@@ -1,0 +1,88 @@
+"""Messages of `spyglass.v1` to domain objects and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.model_pb2 import ModelCard, ModelRef, ServedModel
+from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
+from spyglass_contract.errors import ImageError
+from spyglass_server.dataplane import Picture
+from spyglass_server.domain import Classification, ModelSelector
+from spyglass_server.model import Model
+
+
+def picture_of(image: Image) -> Picture:
+    """The file or the uint8 pixels in a message. Raises ImageError where there is neither or it is wrong."""
+    source = image.WhichOneof("source")
+    if source == "encoded":
+        return image.encoded
+    if source == "raw":
+        return _pixels_of(image.raw)
+    raise ImageError("the request has no picture", reason="IMAGE_MISSING", field="image")
+
+
+def _pixels_of(raw: RawImage) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    expected = raw.height * raw.width * raw.channels
+    if expected == 0 or len(raw.data) != expected:
+        raise ImageError(
+            f"{raw.height}x{raw.width}x{raw.channels} pixels and {len(raw.data)} bytes do not go together",
+            reason="IMAGE_SHAPE",
+            field="image.raw",
+        )
+    return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
+
+
+def selector_of(ref: ModelRef) -> ModelSelector:
+    """The model that a message names. Raises InvalidInput for a version or label without a name."""
+    version = ref.version if ref.WhichOneof("selector") == "version" else None
+    return ModelSelector(ref.name, version, ref.label)
+
+
+def classify_response(request: ClassifyRequest, result: Classification) -> ClassifyResponse:
+    """The reply to `request`."""
+    return ClassifyResponse(
+        id=request.id,
+        classes=[ClassScore(index=c.index, name=c.name, score=c.score) for c in result.classes],
+        served_by=ServedBy(
+            model=result.served_by.model,
+            version=result.served_by.version,
+            sha256=result.served_by.sha256,
+            provider=result.served_by.provider,
+        ),
+        timing=Timing(
+            decode_ms=result.timing.decode_ms,
+            queue_ms=result.timing.queue_ms,
+            inference_ms=result.timing.inference_ms,
+            encode_ms=result.timing.encode_ms,
+            batch_size=result.timing.batch_size,
+        ),
+    )
+
+
+def served_model(model: Model, *, is_default: bool) -> ServedModel:
+    """How a loaded model is run."""
+    return ServedModel(
+        name=model.card.name,
+        version=model.card.version,
+        task=model.card.task,
+        sha256=model.served_by.sha256,
+        provider=model.served_by.provider,
+        is_default=is_default,
+        class_count=len(model.card.class_names),
+        workers=model.resources.workers,
+        threads_per_worker=model.resources.threads_per_worker,
+        max_batch=model.max_batch,
+    )
+
+
+def card_message(card: ModelCard, *, with_golden: bool) -> ModelCard:
+    """The card as it travels: the golden pictures and tensors only where they were asked for."""
+    sent = ModelCard()
+    sent.CopyFrom(card)
+    if not with_golden:
+        sent.certificate.ClearField("pictures")
+        sent.certificate.ClearField("tensors")
+    return sent

@@ -1,0 +1,107 @@
+"""The `spyglass.v1.Vision` service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import grpc
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.heatmap_pb2 import HeatmapRequest, HeatmapResponse
+from spyglass.v1.model_pb2 import (
+    GetModelRequest,
+    GetModelResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    ServedModel,
+)
+from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
+from spyglass.v1.vision_pb2_grpc import VisionServicer
+from spyglass_contract.errors import Unimplemented
+from spyglass_server.admission import Admission
+from spyglass_server.call import Call
+from spyglass_server.dataplane import DataPlane
+from spyglass_server.model import Model
+from spyglass_server.readiness import Readiness
+from spyglass_server.request_id import current_request_id
+from spyglass_server.servicers.calls import call_of
+from spyglass_server.servicers.messages import (
+    card_message,
+    classify_response,
+    picture_of,
+    selector_of,
+    served_model,
+)
+from spyglass_server.servicers.streams import answer_stream
+from spyglass_server.statuses import to_status
+
+
+class Vision(VisionServicer):
+    """Converts messages and asks the data plane; what it cannot do yet answers UNIMPLEMENTED."""
+
+    def __init__(
+        self, dataplane: DataPlane, streams: Admission, readiness: Readiness, *, window: int
+    ) -> None:
+        """`streams` bounds the streaming calls, `window` the pictures that each has in work."""
+        self._dataplane = dataplane
+        self._streams = streams
+        self._readiness = readiness
+        self._window = window
+
+    def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
+        self._readiness.check()
+        return self._classify(request, call_of(context))
+
+    def ClassifyStream(
+        self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+    ) -> Iterator[ClassifyResponse]:
+        self._readiness.check()
+        call = call_of(context, patient=True)
+        with self._streams.permit(Call()):
+            answer = partial(self._classify_or_error, call=call)
+            yield from answer_stream(request_iterator, answer, window=self._window)
+        call.remaining()
+
+    def Segment(self, request: SegmentRequest, context: grpc.ServicerContext) -> SegmentResponse:
+        raise Unimplemented("this server does not segment")
+
+    def SegmentStream(
+        self, request_iterator: Iterator[SegmentRequest], context: grpc.ServicerContext
+    ) -> Iterator[SegmentResponse]:
+        raise Unimplemented("this server does not segment")
+
+    def Heatmap(self, request: HeatmapRequest, context: grpc.ServicerContext) -> HeatmapResponse:
+        raise Unimplemented("this server makes no heatmaps")
+
+    def HeatmapStream(
+        self, request_iterator: Iterator[HeatmapRequest], context: grpc.ServicerContext
+    ) -> Iterator[HeatmapResponse]:
+        raise Unimplemented("this server makes no heatmaps")
+
+    def ListModels(self, request: ListModelsRequest, context: grpc.ServicerContext) -> ListModelsResponse:
+        self._readiness.check()
+        return ListModelsResponse(models=[self._served(model) for model in self._dataplane.repository])
+
+    def GetModel(self, request: GetModelRequest, context: grpc.ServicerContext) -> GetModelResponse:
+        self._readiness.check()
+        model = self._dataplane.repository.find(selector_of(request.model))
+        card = card_message(model.card, with_golden=request.with_golden)
+        return GetModelResponse(card=card, served=self._served(model))
+
+    def _classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
+        result = self._dataplane.classify(
+            picture_of(request.image), model=selector_of(request.model), top_k=request.top_k, call=call
+        )
+        return classify_response(request, result)
+
+    def _classify_or_error(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
+        try:
+            return self._classify(request, call)
+        # One picture's failure is its own; the stream goes on.
+        except Exception as error:
+            return ClassifyResponse(id=request.id, error=to_status(error, current_request_id()))
+
+    def _served(self, model: Model) -> ServedModel:
+        default = self._dataplane.repository.default(model.card.task)
+        return served_model(model, is_default=model is default)

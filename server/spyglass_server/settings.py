@@ -1,0 +1,113 @@
+"""Every setting of the server: the same name as a flag, as SPYGLASS_… in the environment, and in YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from spyglass_server.bundled import bundled_models
+from spyglass_server.cpus import usable_cpus
+from spyglass_server.repository import DEFAULT_MODELS
+
+
+class ServerSettings(BaseSettings):
+    """Flags win over the environment, the environment over the file, the file over the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="SPYGLASS_", extra="forbid", frozen=True)
+
+    config: Path | None = Field(None, description="A YAML file with any of these settings.")
+    models: Path = Field(
+        default_factory=bundled_models,
+        description="The folder of models, NAME/VERSION/model.onnx; the bundled ones where none is given.",
+    )
+    versions: Literal["latest", "all"] = Field(
+        "latest", description="Which versions of each model are loaded: the highest, or all."
+    )
+    default_model: list[str] = Field(
+        list(DEFAULT_MODELS),
+        description="The models that a request without a name means, the first of its task.",
+    )
+    host: str = Field("[::]", description="The address to listen on.")
+    port: int = Field(50051, ge=0, le=65535, description="The port to listen on; 0: any free one.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N. Asked for cuda, the server does not start without it.",
+    )
+    workers: int = Field(
+        0, ge=0, le=1024, description="Inferences at once for each model; 0: one for each usable processor."
+    )
+    threads_per_worker: int = Field(1, ge=1, le=1024, description="Threads that share one inference.")
+    max_batch: int = Field(
+        0, ge=0, le=1024, description="Pictures that run together at most; 0: 1 on a CPU, 16 on a GPU."
+    )
+    max_in_flight: int = Field(
+        0, ge=0, le=4096, description="Requests inside at a time; 0: 8 for each processor, at least 64."
+    )
+    max_streams: int = Field(16, ge=1, le=1024, description="Streaming calls open at a time.")
+    max_image_bytes: int = Field(
+        32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="The largest file of a picture, in bytes."
+    )
+    max_image_pixels: int = Field(
+        64 * 1024 * 1024, ge=1, le=1024 * 1024 * 1024, description="The largest picture, in pixels."
+    )
+    grace_seconds: float = Field(
+        20.0, ge=0, le=3600, description="How long running requests may go on after SIGTERM, in seconds."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="Log lines for people or machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged."
+    )
+
+    @property
+    def effective_workers(self) -> int:
+        """Inferences at once for each model."""
+        return self.workers or usable_cpus()
+
+    @property
+    def effective_max_in_flight(self) -> int:
+        """Requests inside at a time."""
+        return self.max_in_flight or max(64, 8 * usable_cpus())
+
+
+def load_settings(arguments: Sequence[str], program: str = "spyglass serve") -> ServerSettings:
+    """Settings from flags, environment and file. Prints and exits, as argparse does, where one is wrong.
+
+    Raises pydantic.ValidationError for a value out of range.
+    """
+
+    class FromEverywhere(ServerSettings):
+        model_config = SettingsConfigDict(title="Serve models over gRPC.")
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            flags: CliSettingsSource[object] = CliSettingsSource(
+                settings_cls,
+                cli_prog_name=program,
+                cli_parse_args=list(arguments),
+                cli_kebab_case=True,
+                cli_hide_none_type=True,
+                cli_avoid_json=True,
+            )
+            file = flags().get("config") or EnvSettingsSource(settings_cls)().get("config")
+            return flags, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
+
+    return FromEverywhere()
