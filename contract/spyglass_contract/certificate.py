@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass.v1.model_pb2 import InputSpec, ModelCard
-from spyglass_contract.errors import CertificateError
+from spyglass.v1.model_pb2 import GoldenPicture, InputSpec, ModelCard
+from spyglass_contract.errors import CertificateError, SpyglassError
 from spyglass_contract.pixels import channels, prepare
 
 # uint8 [batch, height, width, channels] to float32 probabilities [batch, …].
@@ -51,22 +51,22 @@ def pixels_sha256(pixels: NDArray[np.uint8]) -> str:
 def replay(card: ModelCard, run: Run) -> Replay:
     """Asks `run` every golden question of the card, from bytes to answer.
 
-    Raises CertificateError where there is none, or where an answer has another shape or is not finite.
+    Raises CertificateError where there is none, where a picture cannot be read or the network does not run,
+    and where an answer has another shape or is not finite.
     """
     certificate = card.certificate
     if not certificate.tensors or not certificate.pictures:
         raise CertificateError("the model card holds no certificate")
     tensor_diff = max(
-        _difference(run(golden_tensor(golden.seed, card.input)), golden.expected, f"tensor {golden.seed}")
+        _ask(card, run, golden_tensor(golden.seed, card.input), golden.expected, f"tensor {golden.seed}")
         for golden in certificate.tensors
     )
     picture_diff, changed = 0.0, []
     for golden in certificate.pictures:
-        pixels = prepare(golden.encoded, card.input).pixels
+        pixels = _pixels(golden, card.input)
         if pixels_sha256(pixels) != golden.pixels_sha256:
             changed.append(golden.name)
-        answer = run(pixels[np.newaxis])
-        picture_diff = max(picture_diff, _difference(answer, golden.expected, golden.name))
+        picture_diff = max(picture_diff, _ask(card, run, pixels[np.newaxis], golden.expected, golden.name))
     return Replay(tensor_diff, picture_diff, tuple(changed))
 
 
@@ -82,11 +82,26 @@ def verify(card: ModelCard, run: Run, tolerance: float = REPLAY_TOLERANCE) -> Re
     return found
 
 
-def _difference(answer: NDArray[np.float32], expected: object, name: str) -> float:
-    wanted = np.asarray(expected, np.float32)
-    got = np.asarray(answer, np.float32).ravel()
-    if got.shape != wanted.shape:
-        raise CertificateError(f"golden {name}: {got.size} values instead of {wanted.size}")
-    if not np.isfinite(got).all():
-        raise CertificateError(f"golden {name}: the answer is not finite")
-    return float(np.abs(got - wanted).max())
+def _pixels(golden: GoldenPicture, spec: InputSpec) -> NDArray[np.uint8]:
+    try:
+        return prepare(golden.encoded, spec).pixels
+    except SpyglassError as error:
+        raise CertificateError(f"golden {golden.name}: {error.message}") from error
+
+
+def _ask(card: ModelCard, run: Run, pixels: NDArray[np.uint8], expected: Iterable[float], name: str) -> float:
+    """The largest difference between the answer and the expected one."""
+    try:
+        answer = np.asarray(run(pixels), np.float32)
+    # Runtimes' exceptions have no common base; each of them says that this file does not run.
+    except Exception as error:
+        raise CertificateError(f"golden {name}: the network does not run: {error}") from error
+    wanted = np.fromiter(expected, np.float32)
+    if answer.size != wanted.size or answer.shape[-1] != len(card.class_names):
+        raise CertificateError(
+            f"golden {name}: the answer is {list(answer.shape)}, not {wanted.size} values of "
+            f"{len(card.class_names)} classes"
+        )
+    if not (np.isfinite(answer).all() and np.isfinite(wanted).all()):
+        raise CertificateError(f"golden {name}: the answer, or the one expected, is not finite")
+    return float(np.abs(answer.ravel() - wanted).max())

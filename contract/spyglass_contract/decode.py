@@ -19,7 +19,7 @@ from PIL.ExifTags import Base
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec
 from spyglass_contract.errors import ImageError
-from spyglass_contract.geometry import jpeg_reduction, place
+from spyglass_contract.geometry import Frame, jpeg_reduction, place
 from spyglass_contract.header import Limits, check_pixels, open_header
 
 WHITE = (255, 255, 255)
@@ -34,32 +34,27 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
+# What was the last column, or row, comes first.
+_FROM_THE_RIGHT, _FROM_THE_BOTTOM = (2, 3, 6, 7), (3, 4, 7, 8)
 _RAW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def decode(data: bytes, limits: Limits, spec: InputSpec | None = None) -> tuple[Image.Image, tuple[int, int]]:
-    """A file as an upright picture, and the (width, height) it has at full size.
+def decode(data: bytes, limits: Limits, spec: InputSpec | None = None) -> tuple[Image.Image, Frame]:
+    """A file as an upright picture, and where in these pixels it lies.
 
     With `spec` the picture comes in the model's colour mode, and a large JPEG reduced as the card allows;
     without, in RGB and at full size. Raises ImageError and LimitExceeded.
     """
     image = open_header(data, limits)
-    width, height = image.size
-    orientation = _orientation(image)
-    if image.format in ("JPEG", "MPO") and spec is not None:
-        upright = (height, width) if orientation in _SIDEWAYS else (width, height)
-        reduction = jpeg_reduction(place(*upright, spec), spec.scaled_decode_margin)
-        image.draft(None, (width // reduction, height // reduction))
+    full_size = image.size
+    reduction = _reduce(image, spec) if spec is not None and image.format in ("JPEG", "MPO") else 1
     _load(image)
-    # Pillow turns a TIFF upright by itself when it loads it, and then says so by another orientation.
+    # Only now: Pillow finds the EXIF of a PNG, and turns a TIFF upright by itself, when it loads them.
     orientation = _orientation(image)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
-        if orientation in _SIDEWAYS:
-            width, height = height, width
-    elif image.format == "TIFF":
-        width, height = image.size
-    return to_mode(image, grey=spec is not None and spec.color_mode == COLOR_MODE_GREY), (width, height)
+    upright = to_mode(image, grey=spec is not None and spec.color_mode == COLOR_MODE_GREY)
+    return upright, _frame(full_size, image.size, orientation, reduction)
 
 
 def from_array(pixels: NDArray[np.uint8], limits: Limits, spec: InputSpec | None = None) -> Image.Image:
@@ -99,6 +94,22 @@ def to_mode(image: Image.Image, *, grey: bool) -> Image.Image:
     return image if image.mode == target else image.convert(target)
 
 
+def _reduce(image: Image.Image, spec: InputSpec) -> int:
+    """Has a JPEG decoded at 1/2, 1/4 or 1/8 of its size, or in full (1): whatever the card allows."""
+    width, height = image.size
+    upright = (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+    reduction = jpeg_reduction(place(*upright, spec), spec.scaled_decode_margin)
+    image.draft(None, (width // reduction, height // reduction))
+    return reduction
+
+
+def _frame(full_size: tuple[int, int], size: tuple[int, int], orientation: int, reduction: int) -> Frame:
+    width, height = reversed(full_size) if orientation in _SIDEWAYS else full_size
+    left = size[0] - width / reduction if orientation in _FROM_THE_RIGHT else 0.0
+    top = size[1] - height / reduction if orientation in _FROM_THE_BOTTOM else 0.0
+    return Frame(width, height, reduction, left, top)
+
+
 def _load(image: Image.Image) -> None:
     try:
         image.load()
@@ -120,7 +131,13 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _high_byte(image: Image.Image) -> Image.Image:
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    samples = np.asarray(image)
+    grey = Image.fromarray((samples >> 8).astype(np.uint8))
+    # A PNG may name one of the 16-bit values as transparent.
+    if "transparency" in image.info:
+        opaque = samples != image.info["transparency"]
+        grey.putalpha(Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8)))
+    return grey
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -10,6 +10,29 @@ from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, RESIZE_RULE_PAD, InputSpec
 _JPEG_REDUCTIONS = (8, 4, 2)
 
 
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where an upright picture lies in the pixels that were decoded of it."""
+
+    # Of the picture at full size.
+    width: int
+    height: int
+    # Decoded at 1 / `reduction` of that size.
+    reduction: int = 1
+    # Where it begins, in decoded pixels. A side that the reduction does not divide is decoded to one pixel
+    # more, which lies partly outside: at the end, or at the beginning once the picture was turned.
+    left: float = 0.0
+    top: float = 0.0
+
+    def decoded(self, box: Box) -> Box:
+        """A box in pixels of the full picture as one in decoded pixels."""
+        left, top, right, bottom = (edge / self.reduction for edge in box)
+        return self.left + left, self.top + top, self.left + right, self.top + bottom
+
+
 @dataclass(frozen=True)
 class Placement:
     """The part of the upright picture that is kept, and the part of the input that it fills.
@@ -18,7 +41,7 @@ class Placement:
     whole pixels of the input.
     """
 
-    source: tuple[float, float, float, float]
+    source: Box
     target: tuple[int, int, int, int]
 
     @property
@@ -55,7 +78,7 @@ def jpeg_reduction(placement: Placement, margin: int) -> int:
     return 1
 
 
-def _crop(width: int, height: int, spec: InputSpec) -> tuple[float, float, float, float]:
+def _crop(width: int, height: int, spec: InputSpec) -> Box:
     scale = min(width / spec.width, height / spec.height) * (spec.crop_fraction or 1.0)
     kept_width, kept_height = spec.width * scale, spec.height * scale
     left, top = (width - kept_width) / 2, (height - kept_height) / 2

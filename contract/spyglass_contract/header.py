@@ -10,6 +10,7 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -17,6 +18,8 @@ from PIL import (
 )
 
 from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.jpeg_markers import START_OF_SCAN, jpeg_markers
+from spyglass_contract.tiff_directory import longest_list
 
 # Importing a plugin registers it; the tuple says that they are wanted for that.
 _PLUGINS = (
@@ -66,6 +69,13 @@ READ_FORMATS = "JPEG, PNG, WebP, BMP, GIF and TIFF"
 # A progressive JPEG is decoded scan by scan over the whole picture: a file of a few kilobytes with
 # thousands of scans would hold a core for minutes. Encoders write about ten.
 _MAX_JPEG_SCANS = 64
+# A colour profile takes up to 255 of them, everything else a few.
+_MAX_JPEG_SEGMENTS = 2048
+# Pillow makes an object of each strip of a TIFF: 8 MB with one byte a strip would take 9 s and 600 MB.
+_MAX_TIFF_LIST = 65_536
+# The only decoder here that is written in Python: 0.1 s a megapixel, whatever little is in the file.
+_SLOW_CODEC = "bmp_rle"
+_MAX_SLOW_PIXELS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -92,14 +102,15 @@ def open_header(data: bytes, limits: Limits) -> Image.Image:
         )
     format_name = sniff(data)
     if format_name == "WEBP":
-        # Pillow's decoder takes memory for a WebP as soon as it is opened.
-        check_pixels(*_webp_size(data), limits)
-    if format_name == "JPEG" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        raise LimitExceeded(
-            f"the JPEG has more than {_MAX_JPEG_SCANS} scans", reason="IMAGE_TOO_MANY_SCANS", field="image"
-        )
+        _check_webp(data, limits)
+    elif format_name == "JPEG":
+        _check_jpeg(data)
+    elif format_name == "TIFF":
+        _check_tiff(data)
     image = _open(data, format_name)
     check_pixels(*image.size, limits)
+    if image.tile and image.tile[0].codec_name == _SLOW_CODEC:
+        check_pixels(*image.size, Limits(max_pixels=_MAX_SLOW_PIXELS))
     return image
 
 
@@ -132,7 +143,39 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _open(data: bytes, format_name: str) -> Image.Image:
+def _check_webp(data: bytes, limits: Limits) -> None:
+    """Before it is opened: Pillow's decoder takes memory for a WebP as soon as it sees it."""
+    check_pixels(*_webp_size(data), limits)
+    if len(data) < int.from_bytes(data[4:8], "little") + 8:
+        raise ImageError("the WEBP is cut off", reason="IMAGE_TRUNCATED", field="image")
+
+
+def _check_jpeg(data: bytes) -> None:
+    scans = 0
+    for segments, marker in enumerate(jpeg_markers(data), start=1):
+        scans += marker == START_OF_SCAN
+        if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS:
+            raise LimitExceeded(
+                f"the JPEG has more than {_MAX_JPEG_SCANS} scans or {_MAX_JPEG_SEGMENTS} segments",
+                reason="IMAGE_TOO_MANY_SCANS",
+                field="image",
+            )
+
+
+def _check_tiff(data: bytes) -> None:
+    try:
+        longest = longest_list(data)
+    except struct.error as error:
+        raise ImageError("the header of the TIFF is broken or cut off", field="image") from error
+    if longest > _MAX_TIFF_LIST:
+        raise LimitExceeded(
+            f"the TIFF is cut into more than {_MAX_TIFF_LIST:,} strips, or lists as many other numbers",
+            reason="IMAGE_TOO_MANY_STRIPS",
+            field="image",
+        )
+
+
+def _open(data: bytes, format_name: str) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(data), formats=[format_name])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, RESAMPLING_BICUBIC, RESIZE_RULE_PAD, InputSpec
 from spyglass_contract.decode import decode, from_array
-from spyglass_contract.geometry import Placement, place
+from spyglass_contract.geometry import Box, Frame, Placement, place
 from spyglass_contract.header import Limits
 
 DEFAULT_LIMITS = Limits()
@@ -35,14 +35,14 @@ def prepare(picture: bytes | NDArray[np.uint8], spec: InputSpec, limits: Limits 
     """
     if isinstance(picture, np.ndarray):
         image = from_array(picture, limits, spec)
-        width, height = image.size
+        frame = Frame(*image.size)
     else:
-        image, (width, height) = decode(picture, limits, spec)
-    placement = place(width, height, spec)
-    resized = _resize(image, _scaled(placement.source, image.size, (width, height)), placement, spec)
+        image, frame = decode(picture, limits, spec)
+    placement = place(frame.width, frame.height, spec)
+    resized = _resize(image, frame.decoded(placement.source), placement, spec)
     array = np.asarray(resized)
     pixels = array[:, :, np.newaxis] if array.ndim == 2 else array
-    return Prepared(pixels, width, height, placement)
+    return Prepared(pixels, frame.width, frame.height, placement)
 
 
 def channels(spec: InputSpec) -> int:
@@ -50,9 +50,7 @@ def channels(spec: InputSpec) -> int:
     return 1 if spec.color_mode == COLOR_MODE_GREY else 3
 
 
-def _resize(
-    image: Image.Image, box: tuple[float, float, float, float], placement: Placement, spec: InputSpec
-) -> Image.Image:
+def _resize(image: Image.Image, box: Box, placement: Placement, spec: InputSpec) -> Image.Image:
     bicubic = spec.resampling == RESAMPLING_BICUBIC
     kernel = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     resized = image.resize(placement.target_size, kernel, box=box)
@@ -61,12 +59,3 @@ def _resize(
     canvas = Image.new(image.mode, (spec.width, spec.height))
     canvas.paste(resized, placement.target[:2])
     return canvas
-
-
-def _scaled(
-    box: tuple[float, float, float, float], size: tuple[int, int], full_size: tuple[int, int]
-) -> tuple[float, float, float, float]:
-    """A box in pixels of the full picture as one in pixels of the picture decoded at a reduced scale."""
-    x, y = size[0] / full_size[0], size[1] / full_size[1]
-    left, top, right, bottom = box
-    return left * x, top * y, min(right * x, size[0]), min(bottom * y, size[1])

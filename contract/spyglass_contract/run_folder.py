@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.errors import ModelError
+from spyglass_contract.errors import InvalidInput, ModelError
 
 # A number, or a text such as the name of an optimiser.
 Option = float | int | str
@@ -19,10 +19,12 @@ Option = float | int | str
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What a network was trained on. `sha256` is of the file that was read, lower-case hexadecimal."""
+    """What the weights come from: the data, and the file that was read, a data set or published weights."""
 
     name: str
+    # Under which the weights may be passed on.
     licence: str
+    # Of the file, lower-case hexadecimal.
     sha256: str
 
 
@@ -77,12 +79,18 @@ class RunFolder:
         """A folder of encoded pictures that the network was not trained on."""
         return self.path / "golden"
 
+    def create(self) -> None:
+        """Makes the folder. Raises InvalidInput where there is one with something in it: runs are kept."""
+        if self.path.exists() and any(self.path.iterdir()):
+            raise InvalidInput(f"{self.path} is not empty; a run goes into a folder of its own", field="out")
+        self.path.mkdir(parents=True, exist_ok=True)
+
     def write_record(self, record: RunRecord) -> None:
         """Writes `run.json`."""
         fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
         fields["input"] = json_format.MessageToDict(record.input, preserving_proto_field_name=True)
         fields["data"] = dataclasses.asdict(record.data)
-        self.record.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        self.record.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def read_record(self) -> RunRecord:
         """Reads `run.json`. Raises ModelError where there is none, or one that is not whole."""

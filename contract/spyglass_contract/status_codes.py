@@ -1,4 +1,4 @@
-"""The one table from errors to status codes, read by the server in one direction and the client in the other."""
+"""The one table from errors to status codes, which server and client read in opposite directions."""
 
 from __future__ import annotations
 

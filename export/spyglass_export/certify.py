@@ -1,0 +1,40 @@
+"""The certificate: golden pictures and tensors with the answers of the model that is being exported."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+import numpy as np
+
+from spyglass.v1.model_pb2 import Certificate, GoldenPicture, GoldenTensor, ModelCard
+from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, pixels_sha256
+from spyglass_contract.pixels import prepare
+
+SEEDS = range(16)
+
+
+def certify(card: ModelCard, pictures: Mapping[str, bytes], reference: Run, *, reference_name: str) -> None:
+    """Writes into `card` what `reference` answers to encoded `pictures`, by name, and to tensors of noise.
+
+    `reference` is the model before its export. `max_abs_diff` is left to whoever asks the exported one.
+    """
+    card.certificate.CopyFrom(
+        Certificate(
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            reference=reference_name,
+            tolerance=EXPORT_TOLERANCE,
+            pictures=[_picture(card, name, encoded, reference) for name, encoded in pictures.items()],
+            tensors=[_tensor(card, seed, reference) for seed in SEEDS],
+        )
+    )
+
+
+def _picture(card: ModelCard, name: str, encoded: bytes, reference: Run) -> GoldenPicture:
+    pixels = prepare(encoded, card.input).pixels
+    expected = reference(pixels[np.newaxis]).ravel()
+    return GoldenPicture(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
+
+
+def _tensor(card: ModelCard, seed: int, reference: Run) -> GoldenTensor:
+    return GoldenTensor(seed=seed, expected=reference(golden_tensor(seed, card.input)).ravel())

@@ -1,0 +1,62 @@
+"""A training run to a model file that a server can trust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.certificate import Run
+from spyglass_contract.errors import ModelError
+from spyglass_contract.run_folder import RunFolder
+from spyglass_export.certify import certify
+from spyglass_export.convert import convert
+from spyglass_export.draft import draft_card
+from spyglass_export.tidy import tidy
+from spyglass_export.write import write_proven
+
+FILE_NAME = "model.onnx"
+
+
+def export_run(run: RunFolder, target: Path, *, force: bool = False) -> ModelCard:
+    """Exports a run into the folder `target`, NAME/VERSION, and returns the card that the file carries.
+
+    Raises ModelError, with nothing written, where the run is not whole, the folder names no version or holds
+    a file already (unless `force`), the network does not convert, or the file does not answer as it did.
+    """
+    card = draft_card(run, target)
+    file = target / FILE_NAME
+    if file.exists() and not force:
+        raise ModelError(f"{file} exists; give the model another version, or overwrite it with --force")
+    export_model(_load(run.model), card, run.read_golden(), file)
+    return card
+
+
+def export_model(model: keras.Model, card: ModelCard, golden: Mapping[str, bytes], target: Path) -> None:
+    """Converts `model`, certifies the graph by the model's own answers, and writes it to `target`.
+
+    `golden` are encoded pictures by name. Whatever changes the graph belongs between its conversion and its
+    certificate, which then vouches for the change. `card` receives the certificate. Raises ModelError.
+    """
+    graph = convert(model, card)
+    tidy(graph, card)
+    certify(card, golden, _answers(model), reference_name=f"keras {keras.__version__}")
+    write_proven(graph, card, target)
+
+
+def _load(path: Path) -> keras.Model:
+    try:
+        return keras.models.load_model(path)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is not a Keras model: {error}") from error
+
+
+def _answers(model: keras.Model) -> Run:
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(model(pixels, training=False))
+
+    return run

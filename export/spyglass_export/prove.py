@@ -1,0 +1,54 @@
+"""What a model file must show before it may be served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.card import PROBABILITIES
+from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, verify
+from spyglass_contract.errors import CertificateError, ModelError
+
+
+def prove(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    """Raises CertificateError unless the file answers as `card` says, pictures one by one and in a batch."""
+    run = runner(session, card)
+    verify(card, run, EXPORT_TOLERANCE)
+    _prove_batch(card, run)
+
+
+def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
+    """A session on the CPU, of a file or its bytes. Raises ModelError where ONNX Runtime refuses it."""
+    model = source if isinstance(source, bytes) else str(source)
+    # ONNX Runtime's exceptions have no base of their own, here and below.
+    try:
+        return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime does not load the exported graph: {error}") from error
+
+
+def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
+    """Asks a session for probabilities. What it returns raises CertificateError where the graph breaks."""
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return session.run([PROBABILITIES], {card.input.tensor: pixels})[0]
+        except Exception as error:
+            raise CertificateError(
+                f"the exported graph does not take {list(pixels.shape)}: {error}"
+            ) from error
+
+    return run
+
+
+def _prove_batch(card: ModelCard, run: Run) -> None:
+    """A graph can be right for one picture and mix up several, or refuse them."""
+    tensors = card.certificate.tensors
+    expected = np.array([golden.expected for golden in tensors], np.float32)
+    found = run(np.concatenate([golden_tensor(golden.seed, card.input) for golden in tensors]))
+    if found.shape != expected.shape or np.abs(found - expected).max() > EXPORT_TOLERANCE:
+        raise CertificateError(f"the answers to {len(tensors)} golden tensors in one batch differ")

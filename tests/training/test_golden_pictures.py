@@ -1,0 +1,65 @@
+"""The golden pictures cover what a decoder and a resize can do, in little space."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("tensorflow")
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.decode import decode
+from spyglass_contract.errors import InvalidInput
+from spyglass_contract.geometry import jpeg_reduction, place
+from spyglass_contract.pixels import DEFAULT_LIMITS
+from spyglass_training.golden import MAX_TOTAL_BYTES, write_golden
+from spyglass_training.models import efficientnet_lite0, mnist_convnet
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, chelsea: bytes) -> Path:
+    image, _ = decode(chelsea, DEFAULT_LIMITS)
+    folder = tmp_path / "golden"
+    write_golden([np.asarray(image)], efficientnet_lite0.INPUT, folder)
+    return folder
+
+
+def open_picture(path: Path) -> Image.Image:
+    return Image.open(io.BytesIO(path.read_bytes()))
+
+
+def test_they_are_of_every_format_that_is_read_and_of_many_sizes(photographs: Path) -> None:
+    images = [open_picture(path) for path in photographs.iterdir()]
+    assert {image.format for image in images} == {"PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"}
+    shorter = [min(image.size) for image in images]
+    assert min(shorter) < 224 < max(shorter) and len(set(shorter)) >= 5
+    assert sum(path.stat().st_size for path in photographs.iterdir()) <= MAX_TOTAL_BYTES
+
+
+def test_one_stands_upright_only_by_its_exif_data(photographs: Path) -> None:
+    turned = open_picture(photographs / "turned.jpg")
+    upright, _ = decode((photographs / "turned.jpg").read_bytes(), DEFAULT_LIMITS)
+    straight, _ = decode((photographs / "medium.webp").read_bytes(), DEFAULT_LIMITS)
+    assert turned.width < turned.height and upright.width > upright.height
+    same_size = np.asarray(straight.resize(upright.size), np.float64)
+    assert np.abs(same_size - np.asarray(upright)).mean() < 8
+
+
+@pytest.mark.parametrize("spec", [efficientnet_lite0.INPUT, mnist_convnet.INPUT], ids=["crop", "pad"])
+def test_one_is_large_enough_to_be_decoded_at_a_reduced_scale(spec: InputSpec, tmp_path: Path) -> None:
+    picture = np.tile(np.arange(50, dtype=np.uint8)[:, np.newaxis, np.newaxis], (1, 60, 1))
+    write_golden([picture], spec, tmp_path / "golden")
+    large = open_picture(tmp_path / "golden/large.jpg")
+    assert jpeg_reduction(place(*large.size, spec), spec.scaled_decode_margin) > 1
+
+
+def test_pictures_that_do_not_compress_are_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1100, 1100, 3), np.uint8)
+    with pytest.raises(InvalidInput, match="plainer"):
+        write_golden([noise], efficientnet_lite0.INPUT, tmp_path / "golden")

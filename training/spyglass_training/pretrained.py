@@ -1,0 +1,101 @@
+"""Networks with weights that others have trained and published, as runs like any other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass_contract.decode import decode
+from spyglass_contract.errors import NotFound
+from spyglass_contract.pixels import DEFAULT_LIMITS
+from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_training import imagenet, lite0_weights
+from spyglass_training.golden import write_golden
+from spyglass_training.models import Architecture, find_architecture
+from spyglass_training.run_record import file_sha256, library_versions, now
+from spyglass_training.torch_checkpoint import read_checkpoint
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint of an architecture, and how its tensors come into the layers."""
+
+    architecture: str
+    data: str
+    licence: str
+    class_names: Callable[[], tuple[str, ...]]
+    find_checkpoint: Callable[[], Path]
+    set_weights: Callable[[keras.Model, Mapping[str, NDArray[Any]]], None]
+
+
+PUBLISHED = {
+    published.architecture: published
+    for published in (
+        Published(
+            architecture="efficientnet-lite0",
+            data="ImageNet (ILSVRC 2012)",
+            licence="Apache-2.0",
+            class_names=imagenet.class_names,
+            find_checkpoint=lite0_weights.find_checkpoint,
+            set_weights=lite0_weights.set_weights,
+        ),
+    )
+}
+
+
+def find_published(name: str) -> Published:
+    """The published weights of an architecture. Raises NotFound, which tells what there is."""
+    if name not in PUBLISHED:
+        known = ", ".join(PUBLISHED)
+        raise NotFound(f"no weights of {name!r} are known; there are those of {known}", reason="NO_WEIGHTS")
+    return PUBLISHED[name]
+
+
+def assemble(published: Published, pictures: Sequence[Path], folder: RunFolder) -> RunRecord:
+    """Fills a run folder with the network in its published weights; `pictures` become its golden pictures.
+
+    Raises NotFound where the weights are not installed, ModelError where they do not fit, InvalidInput where
+    the folder is not empty, and ImageError where a picture is none.
+    """
+    started = time.monotonic()
+    checkpoint = published.find_checkpoint()
+    architecture = find_architecture(published.architecture)
+    model = _network(published, architecture, checkpoint)
+    folder.create()
+    write_golden([_pixels(path) for path in pictures], architecture.input, folder.golden)
+    model.save(folder.model)
+    record = RunRecord(
+        architecture=architecture.name,
+        description=f"{architecture.summary} Trained on {published.data} by its authors.",
+        parameters=model.count_params(),
+        input=architecture.input,
+        class_names=published.class_names(),
+        data=DataRecord(published.data, published.licence, file_sha256(checkpoint)),
+        options={},
+        library_versions=library_versions(),
+        epochs=(),
+        metrics={},
+        created=now(),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    folder.write_record(record)
+    return record
+
+
+def _network(published: Published, architecture: Architecture, checkpoint: Path) -> keras.Model:
+    model = architecture.build(architecture.input, len(published.class_names()))
+    published.set_weights(model, read_checkpoint(checkpoint))
+    return model
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3], upright, at full size."""
+    image, _ = decode(path.read_bytes(), DEFAULT_LIMITS)
+    return np.asarray(image)
