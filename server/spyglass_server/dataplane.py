@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import Semaphore
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY
-from spyglass_contract.errors import DeadlineExceeded, InternalError, InvalidInput
+from spyglass_contract.errors import InternalError, InvalidInput
 from spyglass_contract.header import Limits
 from spyglass_contract.pixels import Prepared, prepare
 from spyglass_server.admission import Admission
@@ -32,8 +31,8 @@ Picture = bytes | NDArray[np.uint8]
 class DataPlane:
     """Answers requests from any number of threads.
 
-    Decoding takes one of `decoders` slots, so that a hundred waiting pictures do not fight over the cores,
-    and inference goes through the model's queue. Neither holds a lock that another request needs.
+    Pictures are decoded on `decoders` threads, so that a hundred that wait do not fight over the cores, and
+    inference goes through the model's queue. Neither holds a lock that another request needs.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class DataPlane:
         self.repository = repository
         self.admission = admission
         self._limits = limits
-        self._decoders = Semaphore(decoders)
+        self._decoders = ThreadPoolExecutor(decoders, "decoder")
 
     def classify(
         self, picture: Picture, *, model: ModelSelector, top_k: int = 0, call: Call | None = None
@@ -65,20 +64,18 @@ class DataPlane:
         timing = Timing(decode_ms, answer.queue_ms, answer.inference_ms, encode_ms, answer.batch_size)
         return Classification(classes, chosen.served_by, timing)
 
+    def close(self) -> None:
+        """Ends the decoders and the models, after what they have in hand."""
+        self._decoders.shutdown()
+        self.repository.close()
+
     def _decode(self, picture: Picture, model: Model, call: Call) -> tuple[Prepared, float]:
-        with self._decoder(call):
+        def work() -> tuple[Prepared, float]:
+            call.remaining()
             started = time.monotonic()
             return prepare(picture, model.card.input, self._limits), _since(started)
 
-    @contextmanager
-    def _decoder(self, call: Call) -> Iterator[None]:
-        if not self._decoders.acquire(timeout=call.remaining()):
-            raise DeadlineExceeded("the deadline passed while waiting to be decoded")
-        try:
-            call.remaining()
-            yield
-        finally:
-            self._decoders.release()
+        return call.wait(self._decoders.submit(work))
 
 
 def best_classes(

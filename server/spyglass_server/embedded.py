@@ -50,7 +50,7 @@ class Embedded:
 
     def close(self) -> None:
         """Stops every model."""
-        self._repository.close()
+        self._dataplane.close()
 
     def _load(self, selector: ModelSelector) -> None:
         """Loads the versions of the model named, the default ones where none is."""

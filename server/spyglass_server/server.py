@@ -48,7 +48,8 @@ class Server:
         self._settings = settings
         self._readiness = Readiness()
         self._repository = Repository(default_models=tuple(settings.default_model))
-        self._grpc = self._build()
+        self._dataplane = self._build_dataplane()
+        self._grpc = self._build_server()
         self.port = self._bind()
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
@@ -60,7 +61,9 @@ class Server:
         started = time.monotonic()
         self._grpc.start()
         for path in model_files(self._settings.models, self._settings.versions):
-            model = self._repository.load(path, open_model or partial(Model.load, resources=self._resources()))
+            model = self._repository.load(
+                path, open_model or partial(Model.load, resources=self._resources())
+            )
             self._readiness.announce(model.card.name)
         self._readiness.open()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
@@ -69,7 +72,7 @@ class Server:
         """Takes no more requests, answers those inside for up to `grace` seconds (default: the setting)."""
         self._readiness.drain()
         self._grpc.stop(self._settings.grace_seconds if grace is None else grace).wait()
-        self._repository.close()
+        self._dataplane.close()
 
     def _resources(self) -> Resources:
         settings = self._settings
@@ -77,15 +80,18 @@ class Server:
             settings.device, settings.effective_workers, settings.threads_per_worker, settings.max_batch
         )
 
-    def _build(self) -> grpc.Server:
+    def _build_dataplane(self) -> DataPlane:
         settings = self._settings
         admission = Admission(settings.effective_max_in_flight)
-        workers = settings.effective_workers
         limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        dataplane = DataPlane(self._repository, admission, decoders=workers, limits=limits)
+        return DataPlane(self._repository, admission, decoders=settings.effective_workers, limits=limits)
+
+    def _build_server(self) -> grpc.Server:
+        settings = self._settings
         streams = Admission(settings.max_streams)
-        vision = Vision(dataplane, streams, self._readiness, window=2 * workers)
-        threads = admission.capacity + streams.capacity + _SPARE_THREADS
+        window = 2 * settings.effective_workers
+        vision = Vision(self._dataplane, streams, self._readiness, window=window)
+        threads = self._dataplane.admission.capacity + streams.capacity + _SPARE_THREADS
         server = grpc.server(
             ThreadPoolExecutor(threads, "grpc"), interceptors=list(LAYERS), options=_options(settings)
         )

@@ -1,4 +1,4 @@
-"""The one table from errors to gRPC status codes, and the details that travel with them."""
+"""Errors to gRPC statuses, with the details that travel along."""
 
 from __future__ import annotations
 
@@ -12,32 +12,14 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, Ret
 from google.rpc.status_pb2 import Status
 
 from spyglass_contract import errors
+from spyglass_contract.status_codes import ERROR_DOMAIN, status_code
 
 _log = logging.getLogger(__name__)
 
-DOMAIN = "spyglass"
 
-CODES: dict[type[errors.SpyglassError], grpc.StatusCode] = {
-    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.LimitExceeded: grpc.StatusCode.OUT_OF_RANGE,
-    errors.NotFound: grpc.StatusCode.NOT_FOUND,
-    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.Cancelled: grpc.StatusCode.CANCELLED,
-    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
-    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
-    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
-    errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
-}
-
-
-def status_code(error: BaseException) -> grpc.StatusCode:
-    """The code of the nearest class in the table; INTERNAL for everything that is not in it."""
-    for kind in type(error).__mro__:
-        if kind in CODES:
-            return CODES[kind]
-    return grpc.StatusCode.INTERNAL
+def grpc_code(error: BaseException) -> grpc.StatusCode:
+    """The code that gRPC sends for `error`."""
+    return grpc.StatusCode[status_code(error)]
 
 
 def to_status(error: BaseException, request_id: str) -> Status:
@@ -45,7 +27,7 @@ def to_status(error: BaseException, request_id: str) -> Status:
 
     What a fault of the server's says goes to the log: its caller gets the request's id to quote.
     """
-    code = status_code(error)
+    code = grpc_code(error)
     if not isinstance(error, errors.SpyglassError) or code is grpc.StatusCode.INTERNAL:
         _log.error("a request failed", exc_info=error)
         reason = error.reason if isinstance(error, errors.InternalError) else "INTERNAL"
@@ -70,12 +52,12 @@ def to_abort(error: BaseException, request_id: str) -> AbortStatus:
     """The status as gRPC sends it: message, details and the request's id in the trailing metadata."""
     status = to_status(error, request_id)
     metadata = (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))
-    return AbortStatus(status_code(error), status.message, metadata)
+    return AbortStatus(grpc_code(error), status.message, metadata)
 
 
 def _details(error: errors.SpyglassError, request_id: str) -> list[Message]:
     details: list[Message] = [
-        ErrorInfo(reason=error.reason, domain=DOMAIN),
+        ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN),
         RequestInfo(request_id=request_id),
     ]
     if error.field:
