@@ -1,0 +1,73 @@
+"""The client library of Spyglass.
+
+    from spyglass_client import Client
+
+    with Client("localhost:50051") as client:
+        print(client.classify("cat.jpg").best.name)
+
+Everything public is named here; the modules behind it are private.
+"""
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_client._async_client import AsyncClient
+from spyglass_client._client import Client
+from spyglass_client._models import ModelDetails, ServedModel
+from spyglass_client._options import Credentials, Retry, Timeout
+from spyglass_client._pictures import Picture, read_picture
+from spyglass_client._results import (
+    Answer,
+    AnsweringModel,
+    Classification,
+    ClassScore,
+    Failure,
+    Timing,
+)
+from spyglass_contract.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FailedPrecondition,
+    ImageError,
+    InternalError,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    SpyglassError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+
+__all__ = [
+    "Answer",
+    "AnsweringModel",
+    "AsyncClient",
+    "Cancelled",
+    "ClassScore",
+    "Classification",
+    "Client",
+    "Credentials",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Failure",
+    "ImageError",
+    "InternalError",
+    "InvalidInput",
+    "LimitExceeded",
+    "ModelCard",
+    "ModelDetails",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "Picture",
+    "Retry",
+    "ServedModel",
+    "SpyglassError",
+    "Timeout",
+    "Timing",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "read_picture",
+]

@@ -1,0 +1,44 @@
+"""`spyglass`: one name for all commands but `classify-image`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from spyglass_cli import process
+
+PROGRAM = "spyglass"
+
+# Each is a module here with `add_parser`, and is imported when it is asked for, or when all are listed.
+COMMANDS = ("serve", "health", "models", "train", "pretrained", "export")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 where the command failed, 2 for usage, 130 when interrupted."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return process.run(" ".join([PROGRAM, *given[:1]]), lambda: _run(given))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parsed = _parse(arguments)
+    code: int = parsed.func(parsed)
+    return code
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Image models behind a gRPC API, that answer and show why."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('spyglass')}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name in [name for name in COMMANDS if name in arguments[:1]] or COMMANDS:
+        import_module(f"spyglass_cli.{name}").add_parser(subparsers)
+    parsed, remainder = parser.parse_known_args(arguments)
+    # A command that reads its flags itself gets those that are not known here.
+    if remainder and not getattr(parsed, "takes_remainder", False):
+        parser.error(f"unrecognized arguments: {' '.join(remainder)}")
+    parsed.remainder = remainder
+    return parsed

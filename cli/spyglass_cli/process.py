@@ -1,0 +1,37 @@
+"""How a command ends: with an exit code and a line for people, never with a stack trace for bad input."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+
+from spyglass_contract.errors import InvalidInput, SpyglassError
+
+FAILED = 1
+USAGE = 2
+# As a shell reports a program that SIGINT or SIGPIPE ended.
+INTERRUPTED = 130
+NOBODY_READS = 141
+
+
+def run(program: str, command: Callable[[], int]) -> int:
+    """The exit code of `command`, which may raise what a person can act on."""
+    # Names of files may hold bytes that are no text; they are shown, not stumbled over.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered would be written, and fail again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    except (SpyglassError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return USAGE if isinstance(error, InvalidInput) else FAILED

@@ -1,0 +1,43 @@
+"""Asking a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+
+from spyglass_cli.outcomes import Outcome, Outcomes
+from spyglass_cli.question import Question
+from spyglass_cli.sources import Source
+from spyglass_client import Answer, Client, Failure, SpyglassError
+
+
+def classify_remotely(
+    open_client: Callable[[], Client], sources: Sequence[Source], question: Question
+) -> Outcomes:
+    """One outcome for each source, in their order, as the answers come.
+
+    What ends the stream is what came of all that had no answer by then. Raises InvalidInput where the
+    question itself cannot be asked.
+    """
+    with open_client() as client:
+        answers = client.classify_many(
+            (source.picture() for source in sources if source.error is None),
+            model=question.model,
+            top_k=question.top_k,
+            timeout=question.timeout,
+        )
+        yield from _match(sources, answers)
+
+
+def _match(sources: Sequence[Source], answers: Iterator[Answer]) -> Outcomes:
+    steady = _until_the_end(answers)
+    for source in sources:
+        yield Outcome(source.path, Failure(source.error) if source.error else next(steady))
+
+
+def _until_the_end(answers: Iterator[Answer]) -> Iterator[Answer]:
+    """The answers, and then, for ever, the error that ended them."""
+    try:
+        yield from answers
+    except SpyglassError as error:
+        yield from repeat(Failure(error))

@@ -1,0 +1,60 @@
+"""Outcomes as a table for people."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import rich.table
+from rich import box
+from rich.console import Console
+from rich.text import Text
+
+from spyglass_cli.formats import Writer
+from spyglass_cli.outcomes import Outcome
+from spyglass_client import Classification, Failure
+
+# Of what is not a terminal, in characters: no name is cut short for want of room.
+_WIDTH = 160
+
+
+class Table(Writer):
+    """A block of rows for each picture; each failure on a line of its own, under the table."""
+
+    at_once = False
+
+    def __init__(self, output: TextIO, errors: TextIO) -> None:
+        self._output = output
+        self._errors = errors
+        self._failures: list[str] = []
+        self._models: dict[str, None] = {}
+        self._table = rich.table.Table(box=box.SIMPLE_HEAD, caption_justify="left")
+        self._table.add_column("picture", overflow="fold")
+        self._table.add_column("class", overflow="fold")
+        self._table.add_column("score", justify="right", no_wrap=True)
+
+    def add(self, outcome: Outcome) -> None:
+        if isinstance(outcome.answer, Failure):
+            self._failures.append(f"{outcome.path}: {outcome.answer.error.message}")
+        else:
+            self._add_classes(outcome.path, outcome.answer)
+
+    def close(self) -> None:
+        if self._table.row_count:
+            width = None if self._output.isatty() else _WIDTH
+            self._table.caption = Text("by " + ", ".join(self._models))
+            Console(file=self._output, width=width).print(self._table)
+        for failure in self._failures:
+            print(failure, file=self._errors)
+
+    def _add_classes(self, path: str, answer: Classification) -> None:
+        self._models[f"{answer.model.name}:{answer.model.version} on {answer.model.provider}"] = None
+        last = len(answer.classes) - 1
+        for position, entry in enumerate(answer.classes):
+            self._table.add_row(
+                # Text, and not a string, in which rich would look for markup.
+                Text(path if position == 0 else ""),
+                Text(entry.name),
+                f"{entry.score:.1%}",
+                style="bold" if position == 0 else "",
+                end_section=position == last,
+            )

@@ -1,0 +1,51 @@
+"""`ClassifyStream` as the asyncio client drives it, step for step as in `_stream`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
+from spyglass_client._results import Answer
+from spyglass_client._stream import FAREWELL, Heard, Start, Stream
+from spyglass_contract.errors import SpyglassError
+
+
+async def run_async(
+    pipeline: Pipeline, requests: AsyncIterator[ClassifyRequest | SpyglassError], start: Start
+) -> AsyncIterator[Answer]:
+    """As `_stream.run`."""
+    heard: asyncio.Queue[Heard] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def deliver(what: Heard) -> None:
+        # The loop may have closed on a stream that nobody listens to any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(heard.put_nowait, what)
+
+    stream = Stream(start, deliver)
+    try:
+        while not isinstance(step := pipeline.step(), Stop):
+            match step:
+                case Give(answer):
+                    yield answer
+                case Take():
+                    pipeline.take(await anext(requests, None))
+                case Send(request):
+                    stream.send(request)
+                case Wait(seconds):
+                    pipeline.hear(stream.notice(await _get(heard, seconds)))
+        if stream.finish():
+            await _get(heard, FAREWELL)
+    finally:
+        stream.cancel()
+
+
+async def _get(heard: asyncio.Queue[Heard], seconds: float | None) -> Heard | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return await heard.get()
+    except TimeoutError:
+        return None

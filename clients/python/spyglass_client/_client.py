@@ -1,0 +1,132 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from spyglass_client import _calls
+from spyglass_client._models import ModelDetails, ServedModel
+from spyglass_client._options import (
+    ANONYMOUS,
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT,
+    Credentials,
+    Retry,
+    Timeout,
+)
+from spyglass_client._pictures import Picture
+from spyglass_client._pipeline import Pipeline
+from spyglass_client._results import Answer, Classification
+
+if TYPE_CHECKING:
+    import grpc
+
+DEFAULT_TARGET = "localhost:50051"
+DEFAULT_WINDOW = 16
+
+
+class Client:
+    """Asks a Spyglass server. Every call raises errors of `SpyglassError`'s tree and of no other.
+
+    A client is safe to use from many threads and is best kept: its connection is shared, and finds the
+    server again after a restart. A process forked from this one gets a connection of its own.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        retry: Retry = DEFAULT_RETRY,
+        credentials: Credentials = ANONYMOUS,
+        open_channel: Callable[[], grpc.Channel] | None = None,
+    ) -> None:
+        """Connects to `target`, HOST:PORT, at the first call.
+
+        `open_channel` is asked for a channel in place of the client's own, once in each process: a test or
+        a gRPC interceptor goes in here; `target` and `timeout.connect` then say nothing.
+        """
+        # gRPC takes a while to import, and whoever only handles results needs none of it.
+        from spyglass_client import _channels, _transport
+
+        self._timeout = timeout
+        self._retry = retry
+        self._transport = _transport.Transport(
+            open_channel or (lambda: _channels.open_channel(target, timeout, credentials)),
+            retry,
+            credentials.metadata,
+        )
+
+    def classify(
+        self,
+        picture: Picture,
+        *,
+        model: str = "",
+        top_k: int | None = None,
+        id: str = "",
+        timeout: float | None = None,
+    ) -> Classification:
+        """The most probable classes of one picture.
+
+        `picture` is a path, a whole file, a Pillow image, or uint8 [height, width, 1, 3 or 4]. `model` is
+        NAME, NAME:VERSION or NAME@LABEL, empty: the server's default. `top_k` is how many classes to name,
+        None: five, or all where there are fewer. `id` comes back in the answer. `timeout` is in seconds,
+        None: the client's.
+        """
+        request = _calls.classify_request(model=model, top_k=top_k, request_id=id)
+        call = _calls.classify_call(_calls.with_picture(request, picture))
+        return self._transport.ask(call, self._timeout.override(timeout))
+
+    def classify_many(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        model: str = "",
+        top_k: int | None = None,
+        window: int = DEFAULT_WINDOW,
+        progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Answer]:
+        """The answers to any number of pictures, in their order, over one streaming call.
+
+        Pictures are taken one by one as they are needed; at most `window` are held at a time. One that fails
+        gives a `Failure` in its place, whose `error` says why, and the others are answered; what makes all
+        of them fail is raised. `progress` is told how many are answered, each time that one is. `timeout` is
+        for each picture, in seconds; None: the client's.
+        """
+        from spyglass_client._stream import run
+
+        request = _calls.classify_request(model=model, top_k=top_k)
+        pipeline = Pipeline(
+            window=window, retry=self._retry, seconds=self._timeout.override(timeout), progress=progress
+        )
+        requests = (_calls.request_or_error(request, picture) for picture in pictures)
+        return run(pipeline, requests, self._transport.stream)
+
+    def models(self) -> tuple[ServedModel, ...]:
+        """The models that the server serves, by name and version."""
+        return self._transport.ask(_calls.models_call(), self._timeout.call)
+
+    def model(self, name: str, *, with_golden: bool = False) -> ModelDetails:
+        """One model's card and how it is run; `name` is NAME, NAME:VERSION or NAME@LABEL.
+
+        `with_golden` brings along the certificate's pictures and answers, some hundred kilobytes.
+        """
+        return self._transport.ask(_calls.model_call(name, with_golden=with_golden), self._timeout.call)
+
+    def close(self) -> None:
+        """Closes the connection; calls under way are cancelled. May be called again."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,69 @@
+"""What a server says of the models that it serves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from spyglass.v1 import model_pb2
+from spyglass.v1.model_pb2 import GetModelResponse, ListModelsResponse, ModelCard
+
+TaskName = Literal["classify", "segment", "unknown"]
+
+_TASKS: dict[int, TaskName] = {model_pb2.TASK_CLASSIFY: "classify", model_pb2.TASK_SEGMENT: "segment"}
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model as the server runs it."""
+
+    name: str
+    version: int
+    task: TaskName
+    # Of the model file, lower-case hexadecimal.
+    sha256: str
+    # The ONNX Runtime execution provider, such as CPUExecutionProvider.
+    provider: str
+    # Whether a request of this task that names no model means this one.
+    is_default: bool
+    class_count: int
+    # How many inferences may run at once, on how many threads each, and over how many pictures at most.
+    workers: int
+    threads_per_worker: int
+    max_batch: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelDetails:
+    """A model's card, the protobuf message that travels inside its file, and what runs it."""
+
+    card: ModelCard
+    served: ServedModel
+
+
+def read_models(reply: ListModelsResponse) -> tuple[ServedModel, ...]:
+    """The models in the server's order: by name, then version."""
+    return tuple(_read_served(model) for model in reply.models)
+
+
+def read_details(reply: GetModelResponse) -> ModelDetails:
+    return ModelDetails(reply.card, _read_served(reply.served))
+
+
+def _read_served(model: model_pb2.ServedModel) -> ServedModel:
+    return ServedModel(
+        name=model.name,
+        version=model.version,
+        task=_TASKS.get(model.task, "unknown"),
+        sha256=model.sha256,
+        provider=model.provider,
+        is_default=model.is_default,
+        class_count=model.class_count,
+        workers=model.workers,
+        threads_per_worker=model.threads_per_worker,
+        max_batch=model.max_batch,
+    )
