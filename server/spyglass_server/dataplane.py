@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import TASK_CLASSIFY
 from spyglass_contract.errors import InternalError, InvalidInput
 from spyglass_contract.header import Limits
-from spyglass_contract.pixels import Prepared, prepare
+from spyglass_contract.pixels import prepare
 from spyglass_server.admission import Admission
 from spyglass_server.call import Call
 from spyglass_server.domain import Classification, ClassScore, ModelSelector, Timing
@@ -55,11 +55,10 @@ class DataPlane:
         with self.admission.permit(call):
             chosen = self.repository.resolve(model, TASK_CLASSIFY)
             count = _count(top_k, chosen)
-            prepared, decode_ms = self._decode(picture, chosen, call)
-            answer: Answer = call.wait(chosen.submit(prepared.pixels, call))
+            answer, decode_ms = self._infer(picture, chosen, call)
             _check_finite(answer, chosen)
             started = time.monotonic()
-            classes = best_classes(answer.output, chosen.card.class_names, count)
+            classes = best_classes(answer.output, chosen.class_names, count)
             encode_ms = _since(started)
         timing = Timing(decode_ms, answer.queue_ms, answer.inference_ms, encode_ms, answer.batch_size)
         return Classification(classes, chosen.served_by, timing)
@@ -69,13 +68,25 @@ class DataPlane:
         self._decoders.shutdown()
         self.repository.close()
 
-    def _decode(self, picture: Picture, model: Model, call: Call) -> tuple[Prepared, float]:
-        def work() -> tuple[Prepared, float]:
-            call.remaining()
-            started = time.monotonic()
-            return prepare(picture, model.card.input, self._limits), _since(started)
+    def _infer(self, picture: Picture, model: Model, call: Call) -> tuple[Answer, float]:
+        """The answer, and the milliseconds of decoding; its caller wakes once, when both are there."""
+        answered: Future[Answer] = Future()
+        decoded = self._decoders.submit(self._decode, picture, model, call, answered)
+        return call.wait(answered), decoded.result()
 
-        return call.wait(self._decoders.submit(work))
+    def _decode(self, picture: Picture, model: Model, call: Call, answered: Future[Answer]) -> float:
+        """Brings the picture into the model's queue; what goes wrong goes to `answered`."""
+        started = time.monotonic()
+        try:
+            call.remaining()
+            pixels = prepare(picture, model.card.input, self._limits).pixels
+            decode_ms = _since(started)
+            model.submit(pixels, call, answered)
+        except Exception as error:
+            if answered.set_running_or_notify_cancel():
+                answered.set_exception(error)
+            return 0.0
+        return decode_ms
 
 
 def best_classes(
@@ -87,7 +98,7 @@ def best_classes(
 
 
 def _count(top_k: int, model: Model) -> int:
-    classes = len(model.card.class_names)
+    classes = len(model.class_names)
     if top_k < 0 or top_k > classes:
         raise InvalidInput(
             f"top_k is {top_k}; {model.card.name} has {classes} classes",

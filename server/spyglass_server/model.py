@@ -56,6 +56,7 @@ class Model:
         """Replays the certificate of `network`, which also warms it up. Raises CertificateError."""
         self.card = network.card
         self.resources = resources
+        self.class_names = tuple(self.card.class_names)
         self.served_by = ServedBy(self.card.name, self.card.version, sha256, network.provider)
         found = verify(self.card, network.run)
         if found.changed_pixels:
@@ -82,9 +83,11 @@ class Model:
     def max_batch(self) -> int:
         return self._scheduler.max_batch
 
-    def submit(self, pixels: NDArray[np.uint8], call: Call) -> Future[Answer]:
-        """Queues uint8 [height, width, channels]. Raises Overloaded and Unavailable."""
-        return self._scheduler.submit(pixels, call)
+    def submit(
+        self, pixels: NDArray[np.uint8], call: Call, answered: Future[Answer] | None = None
+    ) -> Future[Answer]:
+        """As `Scheduler.submit`."""
+        return self._scheduler.submit(pixels, call, answered)
 
     def close(self) -> None:
         """Answers what waits and stops."""

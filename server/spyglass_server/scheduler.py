@@ -34,7 +34,7 @@ class Answer:
 class _Entry:
     pixels: NDArray[np.uint8]
     call: Call
-    future: Future[Answer] = field(default_factory=Future)
+    future: Future[Answer]
     queued: float = field(default_factory=time.monotonic)
 
 
@@ -68,12 +68,14 @@ class Scheduler:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, pixels: NDArray[np.uint8], call: Call) -> Future[Answer]:
-        """Queues uint8 [height, width, channels].
+    def submit(
+        self, pixels: NDArray[np.uint8], call: Call, answered: Future[Answer] | None = None
+    ) -> Future[Answer]:
+        """Queues uint8 [height, width, channels]; the answer goes to `answered`, or a new future.
 
         Raises Overloaded where the call cannot be answered before its deadline, Unavailable once closed.
         """
-        entry = _Entry(pixels, call)
+        entry = _Entry(pixels, call, answered or Future())
         with self._changed:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
