@@ -8,10 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from spyglass_cli.connection import add_connection_options, open_client
-from spyglass_client import ModelDetails, ServedModel
+from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
 from spyglass_contract.card import card_to_json
-
-DEFAULT_SERVER = "localhost:50051"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     showing.set_defaults(func=run_show)
     for command in (listing, showing):
         command.add_argument("--format", choices=("table", "json"), default="table")
-        add_connection_options(command, DEFAULT_SERVER)
+        add_connection_options(command, DEFAULT_TARGET)
 
 
 def run_list(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ Everything public is named here; the modules behind it are private.
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_client._async_client import AsyncClient
-from spyglass_client._client import Client
+from spyglass_client._client import DEFAULT_TARGET, Client
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import Credentials, Retry, Timeout
 from spyglass_client._pictures import Picture, read_picture
@@ -40,6 +40,7 @@ from spyglass_contract.errors import (
 )
 
 __all__ = [
+    "DEFAULT_TARGET",
     "Answer",
     "AnsweringModel",
     "AsyncClient",

@@ -28,7 +28,7 @@ DEFAULT_WINDOW = 16
 
 
 class Client:
-    """Asks a Spyglass server. Every call raises errors of `SpyglassError`'s tree and of no other.
+    """Asks a Spyglass server. What goes wrong with a call is raised as one of `SpyglassError`'s tree.
 
     A client is safe to use from many threads and is best kept: its connection is shared, and finds the
     server again after a restart. A process forked from this one gets a connection of its own.

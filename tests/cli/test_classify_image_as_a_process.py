@@ -1,0 +1,129 @@
+"""`classify-image` among other processes: signals, pipes, terminals and odd names."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.vision_pb2_grpc import VisionServicer, add_VisionServicer_to_server
+
+COMMAND = [
+    sys.executable,
+    "-W",
+    "error",
+    "-c",
+    "import sys; from spyglass_cli.classify_image import main; sys.exit(main())",
+]
+
+
+@pytest.fixture
+def many_pictures(tmp_path: Path, color_picture: Callable[..., bytes]) -> Path:
+    for number in range(200):
+        (tmp_path / f"{number:03}.png").write_bytes(color_picture("red"))
+    return tmp_path
+
+
+class Speechless(VisionServicer):
+    """Takes pictures and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def ClassifyStream(
+        self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+    ) -> Iterator[ClassifyResponse]:
+        for _ in request_iterator:
+            self.asked.set()
+        return iter(())
+
+
+@pytest.fixture
+def speechless() -> Iterator[tuple[Speechless, str]]:
+    servicer = Speechless()
+    server = grpc.server(ThreadPoolExecutor(4))
+    add_VisionServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer, f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_an_interrupt_ends_the_command_with_130_and_no_more(
+    speechless: tuple[Speechless, str], folder: Path
+) -> None:
+    servicer, address = speechless
+    with subprocess.Popen(
+        [*COMMAND, "pictures", "--server", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert servicer.asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output, errors) == (130, b"", b"")
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(server: str, many_pictures: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, str(many_pictures), "--format", "jsonl", "--server", server],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"{")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 141
+
+
+def test_a_progress_bar_is_drawn_on_a_terminal_and_not_into_the_output(
+    server: str, many_pictures: Path
+) -> None:
+    terminal, errors = pty.openpty()
+    finished = subprocess.run(
+        [*COMMAND, str(many_pictures), "--format", "json", "--server", server],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, "TERM": "xterm"},
+        check=True,
+    )
+    os.close(errors)
+    drawn = read_all(terminal)
+    assert b"200/200" in drawn
+    assert len(json.loads(finished.stdout)) == 200
+
+
+def read_all(terminal: int) -> bytes:
+    drawn = b""
+    try:
+        while more := os.read(terminal, 65536):
+            drawn += more
+    # So Linux says that the other side of a terminal is closed.
+    except OSError:
+        os.close(terminal)
+    return drawn
+
+
+@pytest.mark.parametrize("format_name", ["table", "json", "jsonl", "csv"])
+def test_a_name_that_is_no_text_is_shown_all_the_same(
+    server: str, tmp_path: Path, color_picture: Callable[..., bytes], format_name: str
+) -> None:
+    (tmp_path / "odd \udcff[red].png").write_bytes(color_picture("red"))
+    finished = subprocess.run(
+        [*COMMAND, str(tmp_path), "--format", format_name, "--server", server],
+        capture_output=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert b"[red].png" in finished.stdout

@@ -1,0 +1,82 @@
+"""What the PATHs of a command line mean."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spyglass_cli.sources import Source, find_sources
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def paths(*arguments: str) -> list[str]:
+    return [source.path for source in find_sources(arguments)]
+
+
+def test_a_file_is_taken_whatever_it_is_called() -> None:
+    touch("picture", "notes.txt")
+    assert paths("picture", "notes.txt") == ["picture", "notes.txt"]
+
+
+def test_a_folder_gives_its_pictures_by_name_those_of_folders_in_it_after() -> None:
+    touch("album/b.PNG", "album/a.jpg", "album/notes.txt", "album/y/d.webp", "album/x/c.tiff")
+    assert paths("album") == ["album/a.jpg", "album/b.PNG", "album/x/c.tiff", "album/y/d.webp"]
+
+
+def test_a_glob_gives_what_matches_by_name() -> None:
+    touch("b.png", "a.png", "deep/er/c.png")
+    assert paths("*.png") == ["a.png", "b.png"]
+    assert paths("**/*.png") == ["a.png", "b.png", "deep/er/c.png"]
+
+
+def test_a_glob_that_matches_a_folder_gives_its_pictures() -> None:
+    touch("album 1/a.png", "album 2/b.png")
+    assert paths("album*") == ["album 1/a.png", "album 2/b.png"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file() -> None:
+    touch("holiday[1].jpg", "holiday1.jpg")
+    assert paths("holiday[1].jpg") == ["holiday[1].jpg"]
+
+
+def test_the_order_of_the_command_line_is_kept() -> None:
+    touch("z.png", "album/a.png")
+    assert paths("z.png", "-", "album") == ["z.png", "-", "album/a.png"]
+
+
+@pytest.mark.parametrize("path", ["empty", "*.gif"])
+def test_what_holds_no_picture_is_reported_and_not_passed_over(path: str) -> None:
+    Path("empty").mkdir()
+    (source,) = find_sources([path])
+    assert source.path == path
+    assert source.error is not None
+    assert source.error.reason == "IMAGE_NOT_FOUND"
+
+
+def test_a_file_that_is_not_there_is_left_to_whoever_opens_it() -> None:
+    assert find_sources(["missing.jpg"]) == [Source("missing.jpg")]
+
+
+def test_a_link_that_leads_nowhere_is_left_to_whoever_opens_it() -> None:
+    os.symlink("nowhere", "link[1].jpg")
+    assert find_sources(["link[1].jpg"]) == [Source("link[1].jpg")]
+
+
+def test_a_folder_linked_into_itself_ends() -> None:
+    touch("album/a.png")
+    os.symlink("..", "album/up")
+    assert paths("album") == ["album/a.png"]

@@ -1,0 +1,152 @@
+"""A tiny server with answers of a test's own, on a real socket, and both clients behind one face."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, GetModelResponse, ListModelsResponse, ModelCard, ServedModel
+from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
+from spyglass.v1.vision_pb2_grpc import VisionServicer, add_VisionServicer_to_server
+from spyglass_client import AsyncClient, Client, Retry
+from spyglass_server.statuses import to_abort, to_status
+
+Respond = Callable[[ClassifyRequest], ClassifyResponse]
+
+
+def cat(request: ClassifyRequest) -> ClassifyResponse:
+    """Whatever the picture is, it is a cat."""
+    return ClassifyResponse(
+        id=request.id,
+        classes=[ClassScore(index=1, name="cat", score=0.75), ClassScore(index=0, name="dog", score=0.25)],
+        served_by=ServedBy(model="pets", version=3, sha256="ab" * 32, provider="CPUExecutionProvider"),
+        timing=Timing(decode_ms=1.5, queue_ms=0.25, inference_ms=4, encode_ms=0.125, batch_size=2),
+    )
+
+
+class FakeVision(VisionServicer):
+    """Answers as `respond` does, remembers what it was asked, and fails where that raises."""
+
+    def __init__(self, respond: Respond = cat) -> None:
+        self.respond = respond
+        self.requests: list[ClassifyRequest] = []
+        self.metadata: dict[str, str | bytes] = {}
+
+    def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
+        self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
+        return self._checked(lambda: self.respond(request), context)
+
+    def ClassifyStream(
+        self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+    ) -> Iterator[ClassifyResponse]:
+        for request in request_iterator:
+            self.requests.append(request)
+            try:
+                reply = self.respond(request)
+            except Exception as error:
+                reply = ClassifyResponse(id=request.id, error=to_status(error, "request-7"))
+            yield reply
+
+    def ListModels(self, request: object, context: grpc.ServicerContext) -> ListModelsResponse:
+        return ListModelsResponse(models=[_served("digits"), _served("pets")])
+
+    def GetModel(self, request: Any, context: grpc.ServicerContext) -> GetModelResponse:
+        card = ModelCard(name=request.model.name, version=3, class_names=["dog", "cat"])
+        return GetModelResponse(card=card, served=_served(request.model.name))
+
+    def _checked(
+        self, respond: Callable[[], ClassifyResponse], context: grpc.ServicerContext
+    ) -> ClassifyResponse:
+        try:
+            return respond()
+        except Exception as error:
+            context.abort_with_status(to_abort(error, "request-7"))
+            raise AssertionError from error
+
+
+def _served(name: str) -> ServedModel:
+    return ServedModel(name=name, version=3, task=TASK_CLASSIFY, class_count=2, workers=1, is_default=True)
+
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def fake_vision() -> type[FakeVision]:
+    return FakeVision
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves a servicer until the test ends: `serve(servicer)` gives its HOST:PORT."""
+    servers = []
+
+    def start(servicer: VisionServicer, credentials: grpc.ServerCredentials | None = None) -> str:
+        server = grpc.server(ThreadPoolExecutor(8))
+        add_VisionServicer_to_server(servicer, server)
+        if credentials:
+            port = server.add_secure_port("localhost:0", credentials)
+        else:
+            port = server.add_insecure_port("localhost:0")
+        server.start()
+        servers.append(server)
+        return f"localhost:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(grace=None).wait()
+
+
+QUICK = Retry(attempts=3, initial_backoff=0.01, max_backoff=0.02)
+
+
+class Blocking:
+    """The asyncio client, each of its calls run to its end: for tests that hold for both clients."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncClient(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = getattr(self._client, name)(*arguments, **options)
+            return (
+                self._answers(result) if inspect.isasyncgen(result) else self._loop.run_until_complete(result)
+            )
+
+        return call
+
+    def _answers(self, answers: Any) -> Iterator[Any]:
+        try:
+            while (answer := self._loop.run_until_complete(anext(answers, None))) is not None:
+                yield answer
+        finally:
+            self._loop.run_until_complete(answers.aclose())
+
+    def end(self) -> None:
+        self._loop.run_until_complete(self._client.close())
+        self._loop.close()
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Either client: `connect(target, **options)`, with the methods of `Client` and quick retries."""
+    clients: list[Any] = []
+
+    def make(target: str, **options: Any) -> Any:
+        options = {"retry": QUICK, **options}
+        client = (Client if request.param == "blocking" else Blocking)(target, **options)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        (client.close if isinstance(client, Client) else client.end)()

@@ -1,0 +1,63 @@
+"""When to ask again, and when to give up."""
+
+from __future__ import annotations
+
+import pytest
+
+from spyglass_client._attempts import Attempts, pause_after
+from spyglass_client._options import Retry
+from spyglass_contract import errors
+
+STEADY = Retry(attempts=9, initial_backoff=0.5, max_backoff=3.0, jitter=0)
+UNAVAILABLE = errors.Unavailable("starting")
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    assert [pause_after(UNAVAILABLE, failed, STEADY) for failed in range(1, 6)] == [0.5, 1, 2, 3, 3]
+
+
+def test_full_jitter_draws_from_all_of_the_pause() -> None:
+    pauses = [pause_after(UNAVAILABLE, 1, Retry(initial_backoff=1.0)) or 0.0 for _ in range(500)]
+    assert all(0 <= pause <= 1 for pause in pauses)
+    assert min(pauses) < 0.1 < 0.9 < max(pauses)
+
+
+def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
+    full = errors.Overloaded("full", retry_after=2.0)
+    assert pause_after(full, 1, STEADY) == 2.5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Overloaded("full for good"),
+        errors.ImageError("broken"),
+        errors.NotFound("no such model"),
+        errors.DeadlineExceeded("late"),
+        errors.InternalError("a fault"),
+        errors.Cancelled("gone"),
+        errors.LimitExceeded("too large"),
+    ],
+)
+def test_nothing_else_is_asked_again(error: errors.SpyglassError) -> None:
+    assert pause_after(error, 1, STEADY) is None
+
+
+def test_after_the_last_attempt_the_error_is_raised() -> None:
+    attempts = Attempts(Retry(attempts=2, jitter=0), None)
+    assert attempts.pause_after(UNAVAILABLE) > 0
+    with pytest.raises(errors.Unavailable):
+        attempts.pause_after(UNAVAILABLE)
+
+
+def test_a_pause_that_reaches_past_the_deadline_is_not_begun() -> None:
+    attempts = Attempts(STEADY, 0.4)
+    with pytest.raises(errors.Unavailable):
+        attempts.pause_after(UNAVAILABLE)
+
+
+def test_an_attempt_has_what_is_left_of_the_deadline() -> None:
+    remaining = Attempts(STEADY, 60.0).remaining()
+    assert remaining is not None
+    assert 0 < remaining <= 60
+    assert Attempts(STEADY, None).remaining() is None

@@ -1,0 +1,218 @@
+"""`classify_many` of both clients against a tiny server on a real socket."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+import spyglass_client as sc
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.vision_pb2_grpc import VisionServicer
+from spyglass_contract import errors
+from spyglass_server.statuses import to_abort
+
+Connect = Callable[..., Any]
+Serve = Callable[..., str]
+MakeVision = Callable[..., Any]
+
+
+def echo(request: ClassifyRequest) -> ClassifyResponse:
+    """Says in the model's name what the picture was."""
+    reply = ClassifyResponse(id=request.id)
+    reply.served_by.model = request.image.encoded.decode()
+    return reply
+
+
+def pictures(count: int) -> list[bytes]:
+    return [f"picture {number}".encode() for number in range(count)]
+
+
+def names(answers: Iterator[sc.Answer]) -> list[str]:
+    return [answer.model.name for answer in answers if isinstance(answer, sc.Classification)]
+
+
+class Backwards(VisionServicer):
+    """Answers four pictures at a time, the last one first."""
+
+    def ClassifyStream(
+        self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+    ) -> Iterator[ClassifyResponse]:
+        while batch := list(itertools.islice(request_iterator, 4)):
+            yield from map(echo, reversed(batch))
+
+
+class Breaking(VisionServicer):
+    """Ends each of its first streams after `answered` pictures with an error; later ones it serves."""
+
+    def __init__(self, error: Exception | None, *, breaks: int = 1, answered: int = 2) -> None:
+        self._error = error
+        self._breaks = breaks
+        self._answered = answered
+        self.streams = 0
+
+    def ClassifyStream(
+        self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+    ) -> Iterator[ClassifyResponse]:
+        self.streams += 1
+        if self.streams > self._breaks:
+            yield from map(echo, request_iterator)
+            return
+        yield from map(echo, itertools.islice(request_iterator, self._answered))
+        if self._error:
+            context.abort_with_status(to_abort(self._error, "request-7"))
+
+
+def test_answers_come_in_the_order_of_the_pictures(serve: Serve, connect: Connect) -> None:
+    answers = connect(serve(Backwards())).classify_many(pictures(40), window=8)
+    assert names(answers) == [f"picture {number}" for number in range(40)]
+
+
+def test_no_pictures_are_no_answers(serve: Serve, connect: Connect) -> None:
+    assert list(connect(serve(Backwards())).classify_many([])) == []
+
+
+def test_a_failing_picture_does_not_keep_the_others_from_their_answers(
+    serve: Serve, connect: Connect, fake_vision: MakeVision, tmp_path: Path
+) -> None:
+    def respond(request: ClassifyRequest) -> ClassifyResponse:
+        if request.image.encoded == b"bad":
+            raise errors.ImageError("cut off", reason="IMAGE_TRUNCATED")
+        return echo(request)
+
+    client = connect(serve(fake_vision(respond)))
+    answers = list(client.classify_many([b"good", b"bad", tmp_path / "missing.jpg", b"fine"]))
+    assert names(iter(answers)) == ["good", "fine"]
+    assert [answer.error and answer.error.reason for answer in answers] == [
+        None,
+        "IMAGE_TRUNCATED",
+        "IMAGE_UNREADABLE",
+        None,
+    ]
+    assert answers[1].error.request_id == "request-7"
+    with pytest.raises(errors.ImageError, match="cut off"):
+        _ = answers[1].best
+
+
+def test_a_failure_as_json_is_an_error_object() -> None:
+    failure = sc.Failure(errors.ImageError("cut off", reason="IMAGE_TRUNCATED"))
+    assert failure.to_dict() == {
+        "error": {"code": "INVALID_ARGUMENT", "reason": "IMAGE_TRUNCATED", "message": "cut off"}
+    }
+
+
+def test_pictures_are_taken_as_they_are_needed(
+    serve: Serve, connect: Connect, fake_vision: MakeVision
+) -> None:
+    taken = itertools.count()
+    endless = (f"picture {next(taken)}".encode() for _ in itertools.count())
+    answers = connect(serve(fake_vision(echo))).classify_many(endless, window=4)
+    assert names(itertools.islice(answers, 50))[-1] == "picture 49"
+    answers.close()
+    assert next(taken) <= 50 + 4
+
+
+def test_what_goes_wrong_with_the_callers_pictures_is_raised_to_the_caller(
+    serve: Serve, connect: Connect, fake_vision: MakeVision
+) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"picture"
+        raise LookupError("the caller's own")
+
+    with pytest.raises(LookupError, match="the caller's own"):
+        list(connect(serve(fake_vision(echo))).classify_many(failing()))
+
+
+def test_a_model_that_cannot_be_is_refused_before_any_picture_is_taken(connect: Connect) -> None:
+    with pytest.raises(errors.InvalidInput):
+        connect("localhost:1").classify_many(iter([]), model="a:b:c")
+
+
+def test_progress_is_told(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
+    counted: list[int] = []
+    list(connect(serve(fake_vision(echo))).classify_many(pictures(5), progress=counted.append))
+    assert counted == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("error", [errors.Unavailable("draining"), None])
+def test_pictures_in_a_stream_that_broke_are_answered_by_the_next(
+    serve: Serve, connect: Connect, error: Exception | None
+) -> None:
+    breaking = Breaking(error, breaks=2)
+    answers = connect(serve(breaking)).classify_many(pictures(20), window=6)
+    assert names(answers) == [f"picture {number}" for number in range(20)]
+    assert breaking.streams == 3
+
+
+def test_what_ends_a_stream_for_good_is_raised(serve: Serve, connect: Connect) -> None:
+    breaking = Breaking(errors.PermissionDenied("not yours"))
+    with pytest.raises(errors.PermissionDenied, match="not yours"):
+        list(connect(serve(breaking)).classify_many(pictures(5)))
+    assert breaking.streams == 1
+
+
+def test_a_server_without_streams_is_not_worked_around(serve: Serve, connect: Connect) -> None:
+    with pytest.raises(errors.Unimplemented):
+        list(connect(serve(VisionServicer())).classify_many(pictures(3)))
+
+
+def test_a_server_out_of_reach_is_unavailable(connect: Connect) -> None:
+    with pytest.raises(errors.Unavailable):
+        list(connect("localhost:1").classify_many(pictures(3)))
+
+
+def test_a_picture_too_large_to_carry_fails_alone(
+    serve: Serve, connect: Connect, fake_vision: MakeVision
+) -> None:
+    client = connect(serve(fake_vision(echo)))
+    answers = list(client.classify_many([b"before", bytes(5 * 1024 * 1024), b"after"]))
+    assert names(iter(answers)) == ["before", "after"]
+    assert answers[1].error.reason == "MESSAGE_TOO_LARGE"
+
+
+def test_a_picture_that_is_never_answered_fails_when_its_time_is_over(serve: Serve, connect: Connect) -> None:
+    class Forgetful(VisionServicer):
+        def ClassifyStream(
+            self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+        ) -> Iterator[ClassifyResponse]:
+            return (echo(request) for request in request_iterator if request.id != "1")
+
+    answers = list(connect(serve(Forgetful())).classify_many(pictures(4), timeout=1.0))
+    assert [type(answer.error) for answer in answers] == [
+        type(None),
+        errors.DeadlineExceeded,
+        type(None),
+        type(None),
+    ]
+
+
+def test_a_caller_that_leaves_early_ends_the_call_on_the_server(serve: Serve, connect: Connect) -> None:
+    ended = threading.Event()
+
+    class Watching(VisionServicer):
+        def ClassifyStream(
+            self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
+        ) -> Iterator[ClassifyResponse]:
+            context.add_callback(ended.set)
+            return map(echo, request_iterator)
+
+    answers = connect(serve(Watching())).classify_many(pictures(50), window=2)
+    next(answers)
+    assert not ended.is_set()
+    answers.close()
+    assert ended.wait(10)
+
+
+async def test_an_asyncio_client_takes_asynchronous_pictures(serve: Serve, fake_vision: MakeVision) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        for picture in pictures(7):
+            yield picture
+
+    async with sc.AsyncClient(serve(fake_vision(echo))) as client:
+        answers = [answer async for answer in client.classify_many(source(), window=3)]
+    assert names(iter(answers)) == [f"picture {number}" for number in range(7)]

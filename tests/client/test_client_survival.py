@@ -1,0 +1,197 @@
+"""What a client lives through: servers that come and go, forks, silence, and a look at certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+import spyglass_client as sc
+from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
+
+Connect = Callable[..., Any]
+Serve = Callable[..., str]
+MakeVision = Callable[..., Any]
+
+# Enough to live through a restart, quick enough for a test.
+PATIENT = sc.Retry(attempts=60, initial_backoff=0.05, max_backoff=0.2)
+
+
+@pytest.fixture
+def serve_at(fake_vision: MakeVision) -> Iterator[Callable[[int], grpc.Server]]:
+    servers: list[grpc.Server] = []
+
+    def start(port: int) -> grpc.Server:
+        server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+        add_VisionServicer_to_server(fake_vision(), server)
+        server.add_insecure_port(f"localhost:{port}")
+        server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop(None).wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_client_finds_a_restarted_server_again(
+    serve_at: Callable[[int], grpc.Server], connect: Connect
+) -> None:
+    port = free_port()
+    first = serve_at(port)
+    client = connect(f"localhost:{port}", retry=PATIENT)
+    assert client.classify(b"picture").best.name == "cat"
+    first.stop(None).wait()
+    with pytest.raises((sc.Unavailable, sc.DeadlineExceeded)):
+        client.classify(b"picture", timeout=0.2)
+    serve_at(port)
+    assert client.classify(b"picture").best.name == "cat"
+
+
+def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server], connect: Connect) -> None:
+    port = free_port()
+    servers = [serve_at(port)]
+
+    def pictures() -> Iterator[bytes]:
+        for number in range(30):
+            if number == 12:
+                servers.pop().stop(None).wait()
+                servers.append(serve_at(port))
+            yield b"picture"
+
+    answers = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(pictures(), window=4))
+    assert [answer.best.name for answer in answers] == ["cat"] * 30
+
+
+def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_time_to_connect(
+    connect: Connect,
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client = connect(
+            f"127.0.0.1:{silent.getsockname()[1]}",
+            timeout=sc.Timeout(call=60, connect=0.3),
+            retry=sc.Retry(attempts=1),
+        )
+        with pytest.raises(sc.Unavailable):
+            client.classify(b"picture")
+
+
+FORK = """
+import os, sys
+from spyglass_client import Client
+
+client = Client(sys.argv[1])
+client.classify(b"picture")
+child = os.fork()
+if child == 0:
+    answered = client.classify(b"picture", timeout=20).best.name == "cat"
+    streamed = [answer.best.name for answer in client.classify_many([b"picture"] * 3)]
+    client.close()
+    os._exit(0 if answered and streamed == ["cat"] * 3 else 1)
+_, status = os.waitpid(child, 0)
+client.classify(b"picture", timeout=20)
+client.close()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_process_has_a_connection_of_its_own(serve: Serve, fake_vision: MakeVision) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", FORK, serve(fake_vision())], capture_output=True, timeout=50, check=False
+    )
+    assert finished.returncode == 0, finished.stderr.decode()
+
+
+def test_many_threads_share_a_client(serve: Serve, fake_vision: MakeVision) -> None:
+    with sc.Client(serve(fake_vision())) as client, ThreadPoolExecutor(8) as pool:
+        ids = [f"request {number}" for number in range(64)]
+        answers = pool.map(lambda id: client.classify(b"picture", id=id), ids)
+        assert [answer.id for answer in answers] == ids
+
+
+def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
+    serve: Serve, fake_vision: MakeVision
+) -> None:
+    client = sc.AsyncClient(serve(fake_vision()))
+    ids = [f"request {number}" for number in range(64)]
+
+    async def ask_all() -> list[str]:
+        answers = await asyncio.gather(*(client.classify(b"picture", id=id) for id in ids))
+        return [answer.id for answer in answers]
+
+    assert asyncio.run(ask_all()) == ids
+    assert asyncio.run(ask_all()) == ids
+    asyncio.run(client.close())
+
+
+def test_a_cancelled_task_cancels_its_call(serve: Serve, fake_vision: MakeVision) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def slow(request: object) -> Any:
+        entered.set()
+        released.wait(30)
+
+    async def main() -> None:
+        async with sc.AsyncClient(serve(fake_vision(slow))) as client:
+            task = asyncio.create_task(client.classify(b"picture"))
+            await asyncio.to_thread(entered.wait, 10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    try:
+        asyncio.run(main())
+    finally:
+        released.set()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A key and a certificate for localhost, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, pem = folder / "key.pem", folder / "ca.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True)
+    return key, pem
+
+
+def test_a_server_with_a_certificate_is_believed_by_who_knows_its_signer(
+    serve: Serve, connect: Connect, fake_vision: MakeVision, certificate: tuple[Path, Path]
+) -> None:
+    key, pem = certificate
+    identity = grpc.ssl_server_credentials([(key.read_bytes(), pem.read_bytes())])
+    target = serve(fake_vision(), identity)
+    trusting = connect(target, credentials=sc.Credentials.from_files(ca=pem))
+    assert trusting.classify(b"picture").best.name == "cat"
+    with pytest.raises(sc.Unavailable):
+        connect(target, credentials=sc.Credentials(tls=True)).classify(b"picture")
+
+
+def test_importing_the_library_does_not_import_grpc() -> None:
+    check = "import sys, spyglass_client; sys.exit('grpc' in sys.modules)"
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    subprocess.run([sys.executable, "-c", check], check=True, env=environment)
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in sc.__all__ if not hasattr(sc, name)] == []

@@ -1,0 +1,224 @@
+"""`classify_many` without a wire: the order of things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.image_pb2 import Image
+from spyglass_client._errors import MESSAGE_TOO_LARGE
+from spyglass_client._options import Retry
+from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
+from spyglass_client._results import Answer, Failure
+from spyglass_contract import errors
+from spyglass_server.statuses import to_status
+
+STEADY = Retry(attempts=3, initial_backoff=1.0, max_backoff=1.0, jitter=0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(clock: Clock) -> Callable[..., Pipeline]:
+    def pipeline(count: int, *, window: int = 8, seconds: float | None = 10.0) -> Pipeline:
+        """A pipeline that has sent `count` pictures of one, two, three … bytes and waits for replies."""
+        made = Pipeline(window=window, retry=STEADY, seconds=seconds, clock=clock)
+        for number in range(count):
+            made.take(ClassifyRequest(image=Image(encoded=b"x" * (number + 1))))
+        made.take(None)
+        for number in range(count):
+            assert sent(made.step()) == str(number)
+        return made
+
+    return pipeline
+
+
+def sent(step: object) -> str:
+    assert isinstance(step, Send)
+    return step.request.id
+
+
+def given_back(step: object) -> Answer:
+    assert isinstance(step, Give)
+    return step.answer
+
+
+def reply(number: int) -> ClassifyResponse:
+    return ClassifyResponse(id=str(number))
+
+
+def refusal(number: int, error: errors.SpyglassError) -> ClassifyResponse:
+    return ClassifyResponse(id=str(number), error=to_status(error, "request-7"))
+
+
+@given(order=st.permutations(range(6)))
+def test_answers_keep_the_order_of_the_pictures_whatever_that_of_the_replies(order: list[int]) -> None:
+    pipeline = Pipeline(window=6, retry=STEADY, seconds=None)
+    for _ in order:
+        pipeline.take(ClassifyRequest())
+    pipeline.take(None)
+    assert [sent(pipeline.step()) for _ in order] == list("012345")
+    for number in order:
+        pipeline.hear(reply(number))
+    assert [given_back(pipeline.step()).id for _ in order] == list("012345")
+    assert pipeline.step() == Stop()
+
+
+def test_no_more_pictures_are_taken_than_the_window_holds() -> None:
+    pipeline = Pipeline(window=2, retry=STEADY, seconds=None)
+    for _ in range(2):
+        pipeline.hear(None)
+        assert pipeline.step() == Take()
+        pipeline.take(ClassifyRequest())
+        pipeline.step()
+    pipeline.hear(reply(1))
+    assert pipeline.step() == Wait(None)
+    pipeline.hear(reply(0))
+    assert given_back(pipeline.step()).id == "0"
+    pipeline.hear(None)
+    assert given_back(pipeline.step()).id == "1"
+    assert pipeline.step() == Take()
+
+
+def test_replies_that_have_come_are_heard_before_the_caller_is_asked_for_more() -> None:
+    pipeline = Pipeline(window=4, retry=STEADY, seconds=None)
+    assert pipeline.step() == Wait(0)
+    pipeline.hear(None)
+    assert pipeline.step() == Take()
+    pipeline.take(ClassifyRequest())
+    pipeline.step()
+    assert pipeline.step() == Wait(0)
+    pipeline.hear(reply(0))
+    assert given_back(pipeline.step()).id == "0"
+
+
+def test_a_window_that_lets_nothing_through_is_refused() -> None:
+    with pytest.raises(ValueError, match="window"):
+        Pipeline(window=0, retry=STEADY, seconds=None)
+
+
+def test_a_picture_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pipeline]) -> None:
+    pipeline = Pipeline(window=3, retry=STEADY, seconds=None)
+    pipeline.take(ClassifyRequest())
+    pipeline.take(errors.ImageError("unreadable"))
+    pipeline.take(None)
+    pipeline.step()
+    pipeline.hear(reply(0))
+    assert given_back(pipeline.step()).error is None
+    assert isinstance(given_back(pipeline.step()).error, errors.ImageError)
+
+
+def test_a_picture_that_the_server_refuses_fails_at_once(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(1)
+    pipeline.hear(refusal(0, errors.ImageError("cut off", reason="IMAGE_TRUNCATED")))
+    error = given_back(pipeline.step()).error
+    assert error is not None
+    assert error.reason == "IMAGE_TRUNCATED"
+
+
+def test_a_picture_that_found_no_room_is_sent_again_when_the_server_said(
+    make: Callable[..., Pipeline], clock: Clock
+) -> None:
+    pipeline = make(1)
+    pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=2.0)))
+    assert pipeline.step() == Wait(3.0)
+    clock.now += 3.0
+    pipeline.hear(None)
+    assert sent(pipeline.step()) == "0"
+
+
+def test_a_picture_fails_when_its_attempts_are_used_up(make: Callable[..., Pipeline], clock: Clock) -> None:
+    pipeline = make(1)
+    for _ in range(2):
+        pipeline.hear(refusal(0, errors.Unavailable("draining")))
+        clock.now += 1.0
+        sent(pipeline.step())
+    pipeline.hear(refusal(0, errors.Unavailable("draining")))
+    assert isinstance(given_back(pipeline.step()), Failure)
+
+
+def test_a_picture_is_not_put_off_past_its_deadline(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(1, seconds=2.0)
+    pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=5.0)))
+    assert isinstance(given_back(pipeline.step()).error, errors.Overloaded)
+
+
+def test_a_picture_whose_time_is_over_fails_and_its_late_reply_is_dropped(
+    make: Callable[..., Pipeline], clock: Clock
+) -> None:
+    pipeline = make(2, seconds=5.0)
+    assert pipeline.step() == Wait(5.0)
+    clock.now += 5.0
+    pipeline.hear(reply(1))
+    pipeline.hear(None)
+    pipeline.hear(reply(0))
+    assert isinstance(given_back(pipeline.step()).error, errors.DeadlineExceeded)
+    assert given_back(pipeline.step()).error is None
+
+
+def test_pictures_without_an_answer_are_sent_again_after_the_stream_broke(
+    make: Callable[..., Pipeline], clock: Clock
+) -> None:
+    pipeline = make(3)
+    pipeline.hear(reply(1))
+    pipeline.hear(errors.Unavailable("gone"))
+    assert pipeline.step() == Wait(1.0)
+    clock.now += 1.0
+    assert [sent(pipeline.step()) for _ in range(2)] == ["0", "2"]
+
+
+def test_a_stream_that_breaks_again_and_again_raises(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(1)
+    pipeline.hear(errors.Unavailable("gone"))
+    pipeline.hear(errors.Unavailable("gone"))
+    with pytest.raises(errors.Unavailable):
+        pipeline.hear(errors.Unavailable("gone"))
+
+
+def test_a_reply_between_two_breaks_starts_the_count_anew(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(4)
+    for number in range(3):
+        pipeline.hear(errors.Unavailable("gone"))
+        pipeline.hear(errors.Unavailable("gone"))
+        pipeline.hear(reply(number))
+    assert given_back(pipeline.step()).id == "0"
+
+
+def test_what_asking_again_does_not_cure_is_raised_at_once(make: Callable[..., Pipeline]) -> None:
+    with pytest.raises(errors.Unauthenticated):
+        make(1).hear(errors.Unauthenticated("no token"))
+
+
+def test_of_pictures_too_large_to_carry_only_the_largest_fails(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(3)
+    pipeline.hear(errors.LimitExceeded("too large", reason=MESSAGE_TOO_LARGE))
+    assert [sent(pipeline.step()) for _ in range(2)] == ["0", "1"]
+    pipeline.hear(reply(0))
+    pipeline.hear(reply(1))
+    answers = [given_back(pipeline.step()) for _ in range(3)]
+    assert [type(answer.error) for answer in answers] == [type(None), type(None), errors.LimitExceeded]
+
+
+def test_progress_counts_the_answers_failures_included(clock: Clock) -> None:
+    counted: list[int] = []
+    pipeline = Pipeline(window=2, retry=STEADY, seconds=None, progress=counted.append)
+    pipeline.take(errors.ImageError("unreadable"))
+    pipeline.take(errors.ImageError("unreadable"))
+    pipeline.step()
+    pipeline.step()
+    assert counted == [1, 2]
