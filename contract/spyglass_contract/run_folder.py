@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from spyglass.v1.model_pb2 import InputSpec
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, InputSpec, Task
 from spyglass_contract.errors import InvalidInput, ModelError
 
 # A number, or a text such as the name of an optimiser.
@@ -51,6 +51,8 @@ class RunRecord:
     created: str
     # Wall time.
     seconds: float
+    # Whether the network answers for the picture or for each of its pixels.
+    task: Task.ValueType = TASK_CLASSIFY
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class RunFolder:
         """Writes `run.json`."""
         fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
         fields["input"] = json_format.MessageToDict(record.input, preserving_proto_field_name=True)
+        fields["task"] = Task.Name(record.task)
         fields["data"] = dataclasses.asdict(record.data)
         self.record.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -114,6 +117,7 @@ def _record(fields: dict[str, Any]) -> RunRecord:
         **{
             **fields,
             "input": json_format.ParseDict(fields["input"], InputSpec()),
+            "task": Task.Value(fields.get("task", Task.Name(TASK_CLASSIFY))),
             "class_names": tuple(fields["class_names"]),
             "data": DataRecord(**fields["data"]),
             "epochs": tuple(fields["epochs"]),

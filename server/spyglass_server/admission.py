@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-from spyglass_contract.errors import Overloaded
+from spyglass_contract.errors import Overloaded, SpyglassError
 from spyglass_server.call import Call
 
 _SMOOTHING = 0.1
@@ -56,9 +56,14 @@ class Admission:
 
     def _wait_for_room(self, call: Call) -> None:
         with call.on_cancel(self._wake):
-            while self._inside >= self.capacity:
-                self._changed.wait(call.remaining())
-            call.remaining()
+            try:
+                while self._inside >= self.capacity:
+                    self._changed.wait(call.remaining())
+                call.remaining()
+            except SpyglassError:
+                # Perhaps it was this one that was woken for the room there is: the next in line gets it.
+                self._changed.notify()
+                raise
 
     def _wake(self) -> None:
         with self._changed:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY
-from spyglass_contract.errors import InternalError, InvalidInput
+from spyglass_contract.errors import Cancelled, DeadlineExceeded, InternalError, InvalidInput
 from spyglass_contract.header import Limits
 from spyglass_contract.pixels import prepare
 from spyglass_server.admission import Admission
@@ -72,7 +72,12 @@ class DataPlane:
         """The answer, and the milliseconds of decoding; its caller wakes once, when both are there."""
         answered: Future[Answer] = Future()
         decoded = self._decoders.submit(self._decode, picture, model, call, answered)
-        return call.wait(answered), decoded.result()
+        try:
+            return call.wait(answered), decoded.result()
+        except (Cancelled, DeadlineExceeded):
+            # The caller is gone, its picture is not: the permit is held until no decoder has or awaits it.
+            wait([decoded])
+            raise
 
     def _decode(self, picture: Picture, model: Model, call: Call, answered: Future[Answer]) -> float:
         """Brings the picture into the model's queue; what goes wrong goes to `answered`."""

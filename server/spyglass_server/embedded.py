@@ -53,15 +53,21 @@ class Embedded:
         self._dataplane.close()
 
     def _load(self, selector: ModelSelector) -> None:
-        """Loads the versions of the model named, the default ones where none is."""
-        names = (selector.name,) if selector.name else DEFAULT_MODELS
+        """Loads the model named, or the ones that a server would choose its default from."""
         with self._loading:
-            for path in self._files:
-                name, version = path.parent.parent.name, int(path.parent.name)
-                wanted = name in names and selector.version in (None, version)
-                if wanted and path not in self._loaded:
+            for path in self._wanted(selector):
+                if path not in self._loaded:
                     self._repository.load(path, self._open_model)
                     self._loaded.add(path)
+
+    def _wanted(self, selector: ModelSelector) -> list[Path]:
+        named = [path for path in self._files if path.parent.parent.name == selector.name]
+        if selector.version is not None:
+            return [path for path in named if int(path.parent.name) == selector.version]
+        if selector.name:
+            return named[-1:]
+        newest = {path.parent.parent.name: path for path in self._files}
+        return [newest[name] for name in DEFAULT_MODELS if name in newest] or list(newest.values())
 
 
 @contextmanager

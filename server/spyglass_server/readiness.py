@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 from grpc_health.v1.health import HealthServicer
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from spyglass_contract.errors import Unavailable
 
@@ -15,15 +17,37 @@ VISION = "spyglass.v1.Vision"
 _OVERALL = ("", VISION)
 
 
+class _Health(HealthServicer):  # type: ignore[misc]
+    """Watchers are answered by callbacks: none of them holds a thread that a request needs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            experimental_non_blocking=True,
+            experimental_thread_pool=ThreadPoolExecutor(1, "health"),
+        )
+        self._watchers: set[Callable[[HealthCheckResponse | None], None]] = set()
+
+    def Watch(
+        self,
+        request: HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: Callable[[HealthCheckResponse | None], None],
+    ) -> None:
+        self._watchers.add(send_response_callback)
+        context.add_callback(lambda: self._watchers.discard(send_response_callback))
+        super().Watch(request, context, send_response_callback)
+
+    def end_watches(self) -> None:
+        """A watch has no end of its own; the server would wait for it to the end of its grace."""
+        for send_response in list(self._watchers):
+            send_response(None)
+
+
 class Readiness:
     """Starting, then serving, then draining; the gRPC health service follows."""
 
     def __init__(self) -> None:
-        # Watchers are answered by callbacks: none of them holds a thread that a request needs.
-        self.health = HealthServicer(
-            experimental_non_blocking=True,
-            experimental_thread_pool=ThreadPoolExecutor(1, "health"),
-        )
+        self.health = _Health()
         self._refusal = "the server is starting"
         for service in _OVERALL:
             self.health.set(service, HealthCheckResponse.NOT_SERVING)
@@ -47,3 +71,4 @@ class Readiness:
         """No more requests; every service says NOT_SERVING, for good."""
         self._refusal = "the server is draining"
         self.health.enter_graceful_shutdown()
+        self.health.end_watches()

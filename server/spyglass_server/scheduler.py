@@ -94,7 +94,8 @@ class Scheduler:
 
     def _refuse_hopeless(self, call: Call) -> None:
         remaining = call.remaining()
-        if remaining is None:
+        # Where a worker is free it is tried: after one slow batch nothing else could correct the estimate.
+        if remaining is None or self._free > len(self._waiting):
             return
         batches_ahead = math.ceil((len(self._waiting) + 1) / (self.workers * self.max_batch))
         if batches_ahead * self._batch_seconds > remaining:
@@ -128,6 +129,7 @@ class Scheduler:
         started = time.monotonic()
         try:
             outputs = self._run(np.stack([entry.pixels for entry in batch]))
+            answered = list(zip(batch, outputs, strict=True))
         # Whatever a runtime raises belongs to these callers; the worker lives on.
         except Exception as error:
             for entry in batch:
@@ -135,7 +137,7 @@ class Scheduler:
             return
         seconds = time.monotonic() - started
         self._batch_seconds += (_SMOOTHING if self._batch_seconds else 1.0) * (seconds - self._batch_seconds)
-        for entry, output in zip(batch, outputs, strict=True):
+        for entry, output in answered:
             queue_ms = (started - entry.queued) * 1000
             entry.future.set_result(Answer(output, queue_ms, seconds * 1000, len(batch)))
 

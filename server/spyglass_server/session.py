@@ -61,7 +61,8 @@ class Session:
         found, wanted = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
         if found.type != "tensor(uint8)" or list(found.shape[1:]) != wanted:
             raise CardError(
-                f"the input {spec.tensor!r} is {found.type} {found.shape}, not uint8 [batch, {wanted}]"
+                f"the input {spec.tensor!r} is {found.type} {found.shape}, not tensor(uint8) of "
+                f"{['batch', *wanted]}"
             )
         if PROBABILITIES not in {entry.name for entry in self._session.get_outputs()}:
             raise CardError(f"the graph has no output {PROBABILITIES!r}")

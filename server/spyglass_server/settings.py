@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -16,6 +16,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from spyglass_contract.errors import InvalidInput, SpyglassError
 from spyglass_server.bundled import bundled_models
 from spyglass_server.cpus import usable_cpus
 from spyglass_server.repository import DEFAULT_MODELS
@@ -59,8 +60,9 @@ class ServerSettings(BaseSettings):
     max_image_bytes: int = Field(
         32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="The largest file of a picture, in bytes."
     )
+    # Pillow itself refuses what has more than 178 megapixels.
     max_image_pixels: int = Field(
-        64 * 1024 * 1024, ge=1, le=1024 * 1024 * 1024, description="The largest picture, in pixels."
+        64 * 1024 * 1024, ge=1, le=128 * 1024 * 1024, description="The largest picture, in pixels."
     )
     grace_seconds: float = Field(
         20.0, ge=0, le=3600, description="How long running requests may go on after SIGTERM, in seconds."
@@ -84,7 +86,8 @@ class ServerSettings(BaseSettings):
 def load_settings(arguments: Sequence[str], program: str = "spyglass serve") -> ServerSettings:
     """Settings from flags, environment and file. Prints and exits, as argparse does, where one is wrong.
 
-    Raises pydantic.ValidationError for a value out of range.
+    Raises pydantic.ValidationError for a value out of range, and InvalidInput where the file or a value
+    cannot be read at all.
     """
 
     class FromEverywhere(ServerSettings):
@@ -108,6 +111,14 @@ def load_settings(arguments: Sequence[str], program: str = "spyglass serve") -> 
                 cli_avoid_json=True,
             )
             file = flags().get("config") or EnvSettingsSource(settings_cls)().get("config")
+            if file and not Path(file).is_file():
+                raise InvalidInput(f"no settings file at {file}", field="config")
             return flags, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
 
-    return FromEverywhere()
+    try:
+        return FromEverywhere()
+    except (ValidationError, SpyglassError):
+        raise
+    # What the readers of YAML, and of lists in the environment, stumble over has no common base.
+    except Exception as error:
+        raise InvalidInput(f"the settings cannot be read: {' '.join(str(error).split())}") from error

@@ -16,6 +16,9 @@ from spyglass_contract.status_codes import ERROR_DOMAIN, status_code
 
 _log = logging.getLogger(__name__)
 
+# A status travels in headers, which hold 8 kB, and a message may quote its caller's own words.
+_MAX_MESSAGE = 256
+
 
 def grpc_code(error: BaseException) -> grpc.StatusCode:
     """The code that gRPC sends for `error`."""
@@ -34,7 +37,7 @@ def to_status(error: BaseException, request_id: str) -> Status:
         error = errors.InternalError(f"a fault of the server's; quote {request_id}", reason=reason)
     return Status(
         code=code.value[0],
-        message=error.message,
+        message=_message(error),
         details=[_packed(detail) for detail in _details(error, request_id)],
     )
 
@@ -55,13 +58,17 @@ def to_abort(error: BaseException, request_id: str) -> AbortStatus:
     return AbortStatus(grpc_code(error), status.message, metadata)
 
 
+def _message(error: errors.SpyglassError) -> str:
+    return error.message if len(error.message) <= _MAX_MESSAGE else f"{error.message[:_MAX_MESSAGE]}…"
+
+
 def _details(error: errors.SpyglassError, request_id: str) -> list[Message]:
     details: list[Message] = [
         ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN),
         RequestInfo(request_id=request_id),
     ]
     if error.field:
-        violation = BadRequest.FieldViolation(field=error.field, description=error.message)
+        violation = BadRequest.FieldViolation(field=error.field, description=_message(error))
         details.append(BadRequest(field_violations=[violation]))
     if isinstance(error, errors.Overloaded) and error.retry_after is not None:
         retry = RetryInfo()

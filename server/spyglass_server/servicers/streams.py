@@ -35,12 +35,10 @@ def answer_stream(
 
     def read() -> None:
         count = 0
-        # gRPC ends the iterator with a bare Exception where the caller is gone: nothing is left to read.
+        # StopIteration, or gRPC's bare Exception where the caller is gone: nothing is left to read.
         with suppress(Exception):
-            for request in requests:
-                slots.acquire()
-                if stopped.is_set():
-                    break
+            while slots.acquire() and not stopped.is_set():
+                request = next(requests)
                 pool.submit(context.copy().run, lambda asked=request: ready.put(answer(asked)))
                 count += 1
         ready.put(_End(count))
