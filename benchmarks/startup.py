@@ -1,0 +1,60 @@
+"""How long until there is an answer: a server from its start to SERVING, and `classify-image` by itself.
+
+Also the server's resident memory after 1,000 requests.
+
+    python benchmarks/startup.py [--runs 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from serving_process import serving
+from spyglass_client import Client
+from spyglass_server.bundled import bundled_models
+
+PICTURE = Path(__file__).resolve().parents[1] / "examples/chelsea.jpg"
+REQUESTS = 1000
+
+
+def main() -> None:
+    """Prints the median and the range of each."""
+    parser = argparse.ArgumentParser(description="Measures start-up times and memory.")
+    parser.add_argument("--runs", type=int, default=7)
+    runs = parser.parse_args().runs
+    _print("server, start to SERVING with all bundled models", [_server_start() for _ in range(runs)])
+    _print("classify-image without a server, start to end", [_one_picture() for _ in range(runs)])
+    print(f"server's resident memory after {REQUESTS:,} requests: {_resident_megabytes():.0f} MB")
+
+
+def _server_start() -> float:
+    started = time.perf_counter()
+    with serving("--models", str(bundled_models())):
+        return time.perf_counter() - started
+
+
+def _one_picture() -> float:
+    command = [sys.executable, "-c", "from spyglass_cli.classify_image import main; main()", str(PICTURE)]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def _resident_megabytes() -> float:
+    with serving("--models", str(bundled_models())) as (address, server), Client(address) as client:
+        for _ in client.classify_many([PICTURE] * REQUESTS):
+            pass
+        return server.memory_info().rss / 1e6
+
+
+def _print(what: str, seconds: list[float]) -> None:
+    print(f"{what}: {statistics.median(seconds):.2f} s (from {min(seconds):.2f} to {max(seconds):.2f})")
+
+
+if __name__ == "__main__":
+    main()
