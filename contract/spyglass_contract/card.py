@@ -26,6 +26,11 @@ METADATA_KEY = "spyglass.card"
 # The name of the graph output that holds float32 [batch, classes], or [batch, height, width, classes].
 PROBABILITIES = "probabilities"
 
+# The names of what a file with a heatmap has besides: an input int64 [asked], the classes to explain
+# (negative: the predicted one; empty: no heatmap, no cost), and an output float32 [maps, height, width].
+CLASS_INDEX = "class_index"
+HEATMAP = "heatmap"
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 

@@ -62,6 +62,23 @@ def place(width: int, height: int, spec: InputSpec) -> Placement:
     return Placement(whole, everywhere)
 
 
+def input_box(placement: Placement, spec: InputSpec) -> Box:
+    """Where the whole input of `spec` lies in the plane of the picture, in the picture's pixels.
+
+    It leaves out what was cropped; what was padded lies outside of the picture.
+    """
+    left, top, right, bottom = placement.source
+    first_column, first_row, end_column, end_row = placement.target
+    across = (right - left) / (end_column - first_column)
+    down = (bottom - top) / (end_row - first_row)
+    return (
+        left - first_column * across,
+        top - first_row * down,
+        right + (spec.width - end_column) * across,
+        bottom + (spec.height - end_row) * down,
+    )
+
+
 def jpeg_reduction(placement: Placement, margin: int) -> int:
     """The greatest of 8, 4, 2, 1 that leaves `margin` times the target's size. A margin of 0 means 1.
 

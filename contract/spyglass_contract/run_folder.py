@@ -77,6 +77,36 @@ class RunFolder:
         return self.path / "curves.png"
 
     @property
+    def epochs(self) -> Path:
+        """A line of JSON for each epoch, written as it ends."""
+        return self.path / "epochs.jsonl"
+
+    @property
+    def backup(self) -> Path:
+        """The state after the last epoch; there only while the run is not finished."""
+        return self.path / "backup.npz"
+
+    @property
+    def tensorboard(self) -> Path:
+        """A folder of what TensorBoard shows, where that was asked for."""
+        return self.path / "tensorboard"
+
+    @property
+    def confusion(self) -> Path:
+        """How often each class was taken for each other, drawn."""
+        return self.path / "confusion.png"
+
+    @property
+    def worst(self) -> Path:
+        """The worst mistakes on the test part, or of a network that segments pictures, truths and answers."""
+        return self.path / "worst.png"
+
+    @property
+    def report(self) -> Path:
+        """All of it tied together, in Markdown."""
+        return self.path / "report.md"
+
+    @property
     def golden(self) -> Path:
         """A folder of encoded pictures that the network was not trained on."""
         return self.path / "golden"
@@ -84,7 +114,10 @@ class RunFolder:
     def create(self) -> None:
         """Makes the folder. Raises InvalidInput where there is one with something in it: runs are kept."""
         if self.path.exists() and any(self.path.iterdir()):
-            raise InvalidInput(f"{self.path} is not empty; a run goes into a folder of its own", field="out")
+            hint = "; its run was not finished: --resume goes on with it" if self.backup.exists() else ""
+            raise InvalidInput(
+                f"{self.path} is not empty; a run goes into a folder of its own{hint}", field="out"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
 
     def write_record(self, record: RunRecord) -> None:

@@ -5,34 +5,46 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY
-from spyglass_contract.errors import Cancelled, DeadlineExceeded, InternalError, InvalidInput
+from spyglass_contract.errors import FailedPrecondition, InternalError, InvalidInput
 from spyglass_contract.header import Limits
-from spyglass_contract.pixels import prepare
 from spyglass_server.admission import Admission
 from spyglass_server.call import Call
-from spyglass_server.domain import Classification, ClassScore, ModelSelector, Timing
+from spyglass_server.decoders import Decoded, Decoders, Picture
+from spyglass_server.domain import (
+    Classification,
+    ClassScore,
+    ExplainedClass,
+    Explanation,
+    ModelSelector,
+    Target,
+    Timing,
+)
+from spyglass_server.drawing import Canvas, Drawing, check_room
+from spyglass_server.explain import PREDICTED, Explain, Explained
 from spyglass_server.model import Model
 from spyglass_server.repository import Repository
 from spyglass_server.scheduler import Answer
+from spyglass_server.targets import class_indices
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_TOP_K = 5
 
-Picture = bytes | NDArray[np.uint8]
+_NUMBERS = Drawing()
 
 
 class DataPlane:
     """Answers requests from any number of threads.
 
-    Pictures are decoded on `decoders` threads, so that a hundred that wait do not fight over the cores, and
-    inference goes through the model's queue. Neither holds a lock that another request needs.
+    Pictures are decoded and drawn on `decoders` threads, and inference goes through the model's queue.
+    Neither holds a lock that another request needs.
     """
 
     def __init__(
@@ -40,8 +52,7 @@ class DataPlane:
     ) -> None:
         self.repository = repository
         self.admission = admission
-        self._limits = limits
-        self._decoders = ThreadPoolExecutor(decoders, "decoder")
+        self._decoders = Decoders(decoders, limits)
 
     def classify(
         self, picture: Picture, *, model: ModelSelector, top_k: int = 0, call: Call | None = None
@@ -55,43 +66,58 @@ class DataPlane:
         with self.admission.permit(call):
             chosen = self.repository.resolve(model, TASK_CLASSIFY)
             count = _count(top_k, chosen)
-            answer, decode_ms = self._infer(picture, chosen, call)
-            _check_finite(answer, chosen)
+            answer, decoded = self._decoders.infer(picture, chosen, call, chosen.network.run)
+            _check_finite(chosen, answer.output)
             started = time.monotonic()
             classes = best_classes(answer.output, chosen.class_names, count)
-            encode_ms = _since(started)
-        timing = Timing(decode_ms, answer.queue_ms, answer.inference_ms, encode_ms, answer.batch_size)
+            timing = _timing(decoded, answer, started)
         return Classification(classes, chosen.served_by, timing)
+
+    def heatmap(
+        self,
+        picture: Picture,
+        *,
+        model: ModelSelector,
+        targets: Sequence[Target] = (None,),
+        drawing: Drawing = _NUMBERS,
+        top_k: int = 0,
+        call: Call | None = None,
+    ) -> Explanation:
+        """Where in the picture the model saw each of the `targets`, by one forward pass, and `classify`.
+
+        Raises what `classify` raises, FailedPrecondition for a model without a heatmap, InvalidInput for
+        a class it does not have, and LimitExceeded for more or larger maps than one reply may hold.
+        """
+        call = call or Call()
+        with self.admission.permit(call):
+            chosen = self.repository.resolve(model, TASK_CLASSIFY)
+            _check_explains(chosen)
+            count, asked = _count(top_k, chosen), class_indices(targets, chosen.class_names)
+            accept = partial(check_room, drawing=drawing, maps=len(asked))
+            run = Explain(chosen.network, asked)
+            answer, decoded = self._decoders.infer(picture, chosen, call, run, accept)
+            _check_finite(chosen, answer.output.probabilities, answer.output.maps)
+            started = time.monotonic()
+            classes = best_classes(answer.output.probabilities, chosen.class_names, count)
+            canvas = Canvas(picture, decoded.prepared, chosen.card.input, self._decoders.limits)
+            draw = partial(_draw, answer.output, run.classes, chosen, canvas, drawing)
+            explained = self._decoders.run(call, draw)
+            timing = _timing(decoded, answer, started)
+        return Explanation(
+            explained=explained,
+            classes=classes,
+            layer=chosen.card.explained_layer,
+            width=canvas.width,
+            height=canvas.height,
+            box=canvas.box,
+            served_by=chosen.served_by,
+            timing=timing,
+        )
 
     def close(self) -> None:
         """Ends the decoders and the models, after what they have in hand."""
-        self._decoders.shutdown()
+        self._decoders.close()
         self.repository.close()
-
-    def _infer(self, picture: Picture, model: Model, call: Call) -> tuple[Answer, float]:
-        """The answer, and the milliseconds of decoding; its caller wakes once, when both are there."""
-        answered: Future[Answer] = Future()
-        decoded = self._decoders.submit(self._decode, picture, model, call, answered)
-        try:
-            return call.wait(answered), decoded.result()
-        except (Cancelled, DeadlineExceeded):
-            # The caller is gone, its picture is not: the permit is held until no decoder has or awaits it.
-            wait([decoded])
-            raise
-
-    def _decode(self, picture: Picture, model: Model, call: Call, answered: Future[Answer]) -> float:
-        """Brings the picture into the model's queue; what goes wrong goes to `answered`."""
-        started = time.monotonic()
-        try:
-            call.remaining()
-            pixels = prepare(picture, model.card.input, self._limits).pixels
-            decode_ms = _since(started)
-            model.submit(pixels, call, answered)
-        except Exception as error:
-            if answered.set_running_or_notify_cancel():
-                answered.set_exception(error)
-            return 0.0
-        return decode_ms
 
 
 def best_classes(
@@ -99,7 +125,11 @@ def best_classes(
 ) -> tuple[ClassScore, ...]:
     """The `count` highest of float32 [classes], best first; equal ones in the order of their index."""
     order = np.argsort(-probabilities, kind="stable")[:count]
-    return tuple(ClassScore(int(index), names[index], float(probabilities[index])) for index in order)
+    return tuple(_score(int(index), probabilities, names) for index in order)
+
+
+def _score(index: int, probabilities: NDArray[np.float32], names: Sequence[str]) -> ClassScore:
+    return ClassScore(index, names[index], float(probabilities[index]))
 
 
 def _count(top_k: int, model: Model) -> int:
@@ -113,12 +143,35 @@ def _count(top_k: int, model: Model) -> int:
     return top_k or min(DEFAULT_TOP_K, classes)
 
 
-def _check_finite(answer: Answer, model: Model) -> None:
-    if not np.isfinite(answer.output).all():
+def _check_explains(model: Model) -> None:
+    if not model.card.explained_layer:
+        raise FailedPrecondition(
+            f"{model.card.name} has no heatmap; `spyglass export` and `spyglass attach-heatmap` put one in",
+            reason="HEATMAP_MISSING",
+            field="model.name",
+        )
+
+
+def _check_finite(model: Model, *outputs: NDArray[np.float32]) -> None:
+    if not all(np.isfinite(output).all() for output in outputs):
         _log.error("%s answered with NaN or infinity", model.card.name)
         raise InternalError("the model gave no finite answer", reason="OUTPUT_NOT_FINITE")
 
 
-def _since(started: float) -> float:
-    """Milliseconds."""
-    return (time.monotonic() - started) * 1000
+def _draw(
+    output: Explained, indices: Sequence[int], model: Model, canvas: Canvas, drawing: Drawing
+) -> tuple[ExplainedClass, ...]:
+    """Each of the classes `indices` with its map."""
+    predicted = int(output.probabilities.argmax())
+    return tuple(
+        ExplainedClass(
+            _score(predicted if index == PREDICTED else index, output.probabilities, model.class_names),
+            canvas.draw(values, drawing),
+        )
+        for index, values in zip(indices, output.maps, strict=True)
+    )
+
+
+def _timing(decoded: Decoded, answer: Answer[Any], encoding_started: float) -> Timing:
+    encode_ms = (time.monotonic() - encoding_started) * 1000
+    return Timing(decoded.milliseconds, answer.queue_ms, answer.inference_ms, encode_ms, answer.batch_size)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spyglass.v1.heatmap_pb2 import HeatmapFormat
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.geometry import Box
 
 
 @dataclass(frozen=True)
@@ -65,5 +67,47 @@ class Classification:
     """The classes asked for, best first."""
 
     classes: tuple[ClassScore, ...]
+    served_by: ServedBy
+    timing: Timing
+
+
+Target = int | str | None
+"""A class to explain by its index or its name; None: the predicted one."""
+
+
+@dataclass(frozen=True)
+class DrawnMap:
+    """A heatmap in the form that was asked for."""
+
+    height: int
+    width: int
+    format: HeatmapFormat.ValueType
+    # A PNG, or float32 [height, width], little-endian, in [0, 1].
+    data: bytes
+    # Nothing in the picture speaks for the class.
+    all_zero: bool
+
+
+@dataclass(frozen=True)
+class ExplainedClass:
+    """Where in the picture the network saw one class."""
+
+    target: ClassScore
+    heatmap: DrawnMap
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The classes asked for, best first, and the maps of the targets, in their order."""
+
+    explained: tuple[ExplainedClass, ...]
+    classes: tuple[ClassScore, ...]
+    # The feature map that the heatmaps were computed from.
+    layer: str
+    # Of the upright picture, in pixels.
+    width: int
+    height: int
+    # The part of the picture's plane that the network saw, in the picture's pixels.
+    box: Box
     served_by: ServedBy
     timing: Timing

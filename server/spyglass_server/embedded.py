@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from spyglass_server.admission import Admission
 from spyglass_server.bundled import bundled_models
 from spyglass_server.call import Call
 from spyglass_server.cpus import usable_cpus
-from spyglass_server.dataplane import DataPlane, Picture
-from spyglass_server.domain import Classification, ModelSelector
+from spyglass_server.dataplane import DataPlane
+from spyglass_server.decoders import Picture
+from spyglass_server.domain import Classification, Explanation, ModelSelector, Target
 from spyglass_server.model import Model, Resources
 from spyglass_server.repository import DEFAULT_MODELS, Repository, model_files
 
@@ -44,9 +45,23 @@ class Embedded:
         """As `DataPlane.classify`; `timeout` in seconds, None: none. Safe to call from many threads."""
         selector = model or ModelSelector()
         self._load(selector)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        call = Call(deadline, patient=True)
-        return self._dataplane.classify(picture, model=selector, top_k=top_k, call=call)
+        return self._dataplane.classify(picture, model=selector, top_k=top_k, call=_call(timeout))
+
+    def heatmap(
+        self,
+        picture: Picture,
+        *,
+        model: ModelSelector | None = None,
+        targets: Sequence[Target] = (None,),
+        top_k: int = 0,
+        timeout: float | None = None,
+    ) -> Explanation:
+        """As `DataPlane.heatmap`, the maps float32 and of the feature map's size; `timeout` in seconds."""
+        selector = model or ModelSelector()
+        self._load(selector)
+        return self._dataplane.heatmap(
+            picture, model=selector, targets=targets, top_k=top_k, call=_call(timeout)
+        )
 
     def close(self) -> None:
         """Stops every model."""
@@ -68,6 +83,10 @@ class Embedded:
             return named[-1:]
         newest = {path.parent.parent.name: path for path in self._files}
         return [newest[name] for name in DEFAULT_MODELS if name in newest] or list(newest.values())
+
+
+def _call(timeout: float | None) -> Call:
+    return Call(None if timeout is None else time.monotonic() + timeout, patient=True)
 
 
 @contextmanager

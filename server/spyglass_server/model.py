@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.certificate import verify
 from spyglass_server.call import Call
 from spyglass_server.domain import ServedBy
-from spyglass_server.scheduler import Answer, Scheduler
+from spyglass_server.scheduler import Answer, Run, Scheduler
 from spyglass_server.session import Session
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,11 @@ class Network(Protocol):
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 [batch, height, width, channels] to float32 [batch, …], from any thread."""
 
+    def explain(
+        self, pixels: NDArray[np.uint8], classes: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `Session.explain`; asked only of a network whose card names the layer explained."""
+
 
 class Model:
     """A network that proved itself and takes pictures."""
@@ -55,6 +61,7 @@ class Model:
     def __init__(self, network: Network, sha256: str, resources: Resources) -> None:
         """Replays the certificate of `network`, which also warms it up. Raises CertificateError."""
         self.card = network.card
+        self.network = network
         self.resources = resources
         self.class_names = tuple(self.card.class_names)
         self.served_by = ServedBy(self.card.name, self.card.version, sha256, network.provider)
@@ -84,10 +91,14 @@ class Model:
         return self._scheduler.max_batch
 
     def submit(
-        self, pixels: NDArray[np.uint8], call: Call, answered: Future[Answer] | None = None
-    ) -> Future[Answer]:
-        """As `Scheduler.submit`."""
-        return self._scheduler.submit(pixels, call, answered)
+        self,
+        pixels: NDArray[np.uint8],
+        call: Call,
+        answered: Future[Answer[Any]] | None = None,
+        run: Run[Any] | None = None,
+    ) -> Future[Answer[Any]]:
+        """As `Scheduler.submit`; by itself the network gives its probabilities."""
+        return self._scheduler.submit(pixels, call, answered, run)
 
     def close(self) -> None:
         """Answers what waits and stops."""

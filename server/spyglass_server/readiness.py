@@ -9,9 +9,11 @@ import grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from spyglass.v1 import vision_pb2
 from spyglass_contract.errors import Unavailable
 
-VISION = "spyglass.v1.Vision"
+# From its descriptor: once that is imported, reflection can describe the service and not only name it.
+VISION: str = vision_pb2.DESCRIPTOR.services_by_name["Vision"].full_name
 
 # The health service's names for the server as a whole.
 _OVERALL = ("", VISION)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Condition, Thread
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +20,43 @@ from spyglass_server.call import Call
 
 _SMOOTHING = 0.1
 
+Output = TypeVar("Output")
+
+Run = Callable[[NDArray[np.uint8]], Iterable[Output]]
+"""uint8 [batch, height, width, channels] to one output for each picture, from any thread."""
+
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Generic[Output]):
     """One picture's share of a batch."""
 
-    # float32, one row of the network's output.
-    output: NDArray[np.float32]
+    # Of the network, such as one row of its probabilities.
+    output: Output
     queue_ms: float
     inference_ms: float
     batch_size: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Entry:
     pixels: NDArray[np.uint8]
     call: Call
-    future: Future[Answer]
+    future: Future[Answer[Any]]
+    run: Run[Any]
     queued: float = field(default_factory=time.monotonic)
 
 
 class Scheduler:
     """Runs `run` on `workers` threads, each taking its share of what waits, up to `max_batch` pictures.
 
-    A free worker never waits for a batch to fill, and never takes what another free one could run at the
-    same time. Entries whose caller is gone or whose deadline has passed are dropped as a batch is formed.
+    An entry may bring a `run` of its own; only entries whose runs are equal share a batch. A free worker
+    never waits for a batch to fill, and never takes what another free one could run at the same time.
+    Entries whose caller is gone or whose deadline has passed are dropped as a batch is formed.
     """
 
     def __init__(
         self,
-        run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+        run: Run[Any],
         *,
         workers: int,
         max_batch: int,
@@ -69,13 +78,18 @@ class Scheduler:
             thread.start()
 
     def submit(
-        self, pixels: NDArray[np.uint8], call: Call, answered: Future[Answer] | None = None
-    ) -> Future[Answer]:
+        self,
+        pixels: NDArray[np.uint8],
+        call: Call,
+        answered: Future[Answer[Any]] | None = None,
+        run: Run[Any] | None = None,
+    ) -> Future[Answer[Any]]:
         """Queues uint8 [height, width, channels]; the answer goes to `answered`, or a new future.
 
-        Raises Overloaded where the call cannot be answered before its deadline, Unavailable once closed.
+        `run` runs it, None: what the scheduler was made with. Raises Overloaded where the call cannot be
+        answered before its deadline, Unavailable once closed.
         """
-        entry = _Entry(pixels, call, answered or Future())
+        entry = _Entry(pixels, call, answered or Future(), run or self._run)
         with self._changed:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
@@ -122,13 +136,21 @@ class Scheduler:
             self._free -= 1
             if not self._waiting:
                 return None
-            taken = [self._waiting.popleft() for _ in range(share)]
+            taken = self._take(share)
         return [entry for entry in taken if _still_wanted(entry)]
+
+    def _take(self, share: int) -> list[_Entry]:
+        """Those who wait the longest, up to `share`: the first of all, and who is run as it is."""
+        first = self._waiting[0]
+        taken = list(islice((entry for entry in self._waiting if entry.run == first.run), share))
+        for entry in taken:
+            self._waiting.remove(entry)
+        return taken
 
     def _answer(self, batch: list[_Entry]) -> None:
         started = time.monotonic()
         try:
-            outputs = self._run(np.stack([entry.pixels for entry in batch]))
+            outputs = batch[0].run(np.stack([entry.pixels for entry in batch]))
             answered = list(zip(batch, outputs, strict=True))
         # Whatever a runtime raises belongs to these callers; the worker lives on.
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import PROBABILITIES, read_card
+from spyglass_contract.card import CLASS_INDEX, HEATMAP, PROBABILITIES, read_card
 from spyglass_contract.errors import CardError, ModelError
 from spyglass_contract.pixels import channels
 
@@ -48,9 +49,26 @@ class Session:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 [batch, height, width, channels] to float32 [batch, …]. Safe to call from many threads."""
-        (probabilities,) = self._session.run([PROBABILITIES], {self.card.input.tensor: pixels})
+        feed = {self.card.input.tensor: pixels}
+        if self.card.explained_layer:
+            # Left out, the index would mean the predicted class: ONNX Runtime computes every output of a
+            # graph, whichever are fetched.
+            feed[CLASS_INDEX] = np.empty(0, np.int64)
+        (probabilities,) = self._session.run([PROBABILITIES], feed)
         output: NDArray[np.float32] = probabilities
         return output
+
+    def explain(
+        self, pixels: NDArray[np.uint8], classes: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The probabilities, and the heatmaps float32 [maps, height, width] in [0, 1], of one forward pass.
+
+        One class, a negative number: the predicted one, holds for every picture of the batch; of a batch of
+        one any number of classes is explained. Only for a file whose card names the layer explained.
+        """
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.asarray(classes, np.int64)}
+        probabilities, heatmaps = self._session.run([PROBABILITIES, HEATMAP], feed)
+        return probabilities, heatmaps
 
     def _check_graph(self) -> None:
         """Raises CardError where the graph is not what its card says."""
@@ -64,8 +82,16 @@ class Session:
                 f"the input {spec.tensor!r} is {found.type} {found.shape}, not tensor(uint8) of "
                 f"{['batch', *wanted]}"
             )
-        if PROBABILITIES not in {entry.name for entry in self._session.get_outputs()}:
+        outputs = {entry.name for entry in self._session.get_outputs()}
+        if PROBABILITIES not in outputs:
             raise CardError(f"the graph has no output {PROBABILITIES!r}")
+        optional = {entry.name for entry in self._session.get_overridable_initializers()}
+        explains = HEATMAP in outputs and CLASS_INDEX in optional
+        if explains != bool(self.card.explained_layer):
+            raise CardError(
+                f"the graph has {'a' if explains else 'no'} heatmap, and the card names the explained layer "
+                f"{self.card.explained_layer!r}"
+            )
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

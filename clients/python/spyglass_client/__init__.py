@@ -11,6 +11,7 @@ Everything public is named here; the modules behind it are private.
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_client._async_client import AsyncClient
 from spyglass_client._client import DEFAULT_TARGET, Client
+from spyglass_client._heatmaps import Heatmap
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import Credentials, Retry, Timeout
 from spyglass_client._pictures import Picture, read_picture
@@ -52,6 +53,7 @@ __all__ = [
     "DeadlineExceeded",
     "FailedPrecondition",
     "Failure",
+    "Heatmap",
     "ImageError",
     "InternalError",
     "InvalidInput",

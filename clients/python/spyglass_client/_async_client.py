@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass_client import _calls
-from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW
+from spyglass_client._calls import Target
+from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result
+from spyglass_client._heatmaps import Heatmap
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import (
     ANONYMOUS,
@@ -21,7 +23,7 @@ from spyglass_client._options import (
 )
 from spyglass_client._pictures import Picture
 from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Answer, Classification
+from spyglass_client._results import Answer, Classification, Failure
 from spyglass_contract.errors import SpyglassError
 
 if TYPE_CHECKING:
@@ -64,11 +66,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> Classification:
         """As `Client.classify`; a file is read in a thread."""
-        request = _calls.classify_request(model=model, top_k=top_k, request_id=id)
-        complete = await asyncio.to_thread(_calls.with_picture, request, picture)
-        return await self._transport.ask_async(
-            _calls.classify_call(complete), self._timeout.override(timeout)
-        )
+        question = _calls.classification(model=model, top_k=top_k, request_id=id)
+        return await self._ask(question, picture, timeout)
 
     def classify_many(
         self,
@@ -81,13 +80,39 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> AsyncIterator[Answer]:
         """As `Client.classify_many`; `pictures` may be asynchronous, too."""
-        from spyglass_client._async_stream import run_async
+        question = _calls.classification(model=model, top_k=top_k)
+        return self._ask_many(question, pictures, window, progress, timeout)
 
-        request = _calls.classify_request(model=model, top_k=top_k)
-        pipeline = Pipeline(
-            window=window, retry=self._retry, seconds=self._timeout.override(timeout), progress=progress
-        )
-        return run_async(pipeline, _requests(request, pictures), self._transport.stream)
+    async def heatmap(
+        self,
+        picture: Picture,
+        *,
+        target: Target | None = None,
+        further: Sequence[Target] = (),
+        model: str = "",
+        top_k: int | None = None,
+        id: str = "",
+        timeout: float | None = None,
+    ) -> Heatmap:
+        """As `Client.heatmap`; a file is read in a thread."""
+        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k, request_id=id)
+        return await self._ask(question, picture, timeout)
+
+    def heatmap_many(
+        self,
+        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        *,
+        target: Target | None = None,
+        further: Sequence[Target] = (),
+        model: str = "",
+        top_k: int | None = None,
+        window: int = DEFAULT_WINDOW,
+        progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Heatmap | Failure]:
+        """As `Client.heatmap_many`; `pictures` may be asynchronous, too."""
+        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
+        return self._ask_many(question, pictures, window, progress, timeout)
 
     async def models(self) -> tuple[ServedModel, ...]:
         """As `Client.models`."""
@@ -97,6 +122,32 @@ class AsyncClient:
         """As `Client.model`."""
         call = _calls.model_call(name, with_golden=with_golden)
         return await self._transport.ask_async(call, self._timeout.call)
+
+    async def _ask(
+        self, question: _calls.Question[Result], picture: Picture, timeout: float | None
+    ) -> Result:
+        call = await asyncio.to_thread(question.about, picture)
+        return await self._transport.ask_async(call, self._timeout.override(timeout))
+
+    def _ask_many(
+        self,
+        question: _calls.Question[Result],
+        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        window: int,
+        progress: Callable[[int], object] | None,
+        timeout: float | None,
+    ) -> AsyncIterator[Result | Failure]:
+        from spyglass_client._async_stream import run_async
+
+        pipeline = Pipeline(
+            read=question.read,
+            window=window,
+            retry=self._retry,
+            seconds=self._timeout.override(timeout),
+            progress=progress,
+        )
+        start = partial(self._transport.stream, question.method)
+        return run_async(pipeline, _requests(question, pictures), start)
 
     async def close(self) -> None:
         """Closes the connection; calls under way are cancelled. May be called again."""
@@ -115,11 +166,11 @@ class AsyncClient:
 
 
 async def _requests(
-    request: ClassifyRequest, pictures: Iterable[Picture] | AsyncIterable[Picture]
-) -> AsyncIterator[ClassifyRequest | SpyglassError]:
+    question: _calls.Question[Result], pictures: Iterable[Picture] | AsyncIterable[Picture]
+) -> AsyncIterator[_calls.Request | SpyglassError]:
     if isinstance(pictures, AsyncIterable):
         async for picture in pictures:
-            yield await asyncio.to_thread(_calls.request_or_error, request, picture)
+            yield await asyncio.to_thread(question.request_or_error, picture)
     else:
         for picture in pictures:
-            yield await asyncio.to_thread(_calls.request_or_error, request, picture)
+            yield await asyncio.to_thread(question.request_or_error, picture)

@@ -1,4 +1,4 @@
-"""`ClassifyStream` as the asyncio client drives it, step for step as in `_stream`."""
+"""A streaming call as the asyncio client drives it, step for step as in `_stream`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass_client._calls import Request
 from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Answer
-from spyglass_client._stream import FAREWELL, Heard, Start, Stream
+from spyglass_client._results import Failure
+from spyglass_client._stream import FAREWELL, Heard, Result, Start, Stream
 from spyglass_contract.errors import SpyglassError
 
 
 async def run_async(
-    pipeline: Pipeline, requests: AsyncIterator[ClassifyRequest | SpyglassError], start: Start
-) -> AsyncIterator[Answer]:
+    pipeline: Pipeline[Result], requests: AsyncIterator[Request | SpyglassError], start: Start
+) -> AsyncIterator[Result | Failure]:
     """As `_stream.run`."""
     heard: asyncio.Queue[Heard] = asyncio.Queue()
     loop = asyncio.get_running_loop()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest, HeatmapResponse, HeatmapTarget
 from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest
+from spyglass_client._heatmaps import Heatmap, read_heatmap
 from spyglass_client._models import ModelDetails, ServedModel, read_details, read_models
 from spyglass_client._pictures import Picture, image_message
 from spyglass_client._results import Classification, read_classification
@@ -17,6 +20,12 @@ from spyglass_contract.errors import InvalidInput, SpyglassError
 from spyglass_contract.model_names import model_ref
 
 Result = TypeVar("Result", covariant=True)
+
+Request = ClassifyRequest | HeatmapRequest
+Reply = ClassifyResponse | HeatmapResponse
+
+Target = int | str
+"""A class by its index or its name."""
 
 _UINT32_MAX = 2**32 - 1
 
@@ -30,30 +39,56 @@ class Call(Generic[Result]):
     read: Callable[[Any], Result]
 
 
-def classify_request(*, model: str, top_k: int | None, request_id: str = "") -> ClassifyRequest:
-    """A request that lacks its picture. Raises InvalidInput for a `model` or `top_k` that cannot be."""
-    if top_k is not None and not 1 <= top_k <= _UINT32_MAX:
-        raise InvalidInput(f"top_k is {top_k}, not 1 or more", reason="TOP_K_INVALID", field="top_k")
-    return ClassifyRequest(id=request_id, model=model_ref(model), top_k=top_k or 0)
+@dataclass(frozen=True)
+class Question(Generic[Result]):
+    """What is asked about one picture or many."""
+
+    # Of `spyglass.v1.Vision`, for one picture; with `Stream` behind it, for many.
+    method: str
+    # Makes a request of the field `image`.
+    request: Callable[..., Request]
+    # Makes a result of a request and the reply to it.
+    read: Callable[[Any, Any], Result]
+
+    def about(self, picture: Picture) -> Call[Result]:
+        """The call for one picture. Raises ImageError."""
+        request = self.request(image=image_message(picture))
+        return Call(self.method, request, partial(self.read, request))
+
+    def request_or_error(self, picture: Picture) -> Request | SpyglassError:
+        """The request for one of many pictures, where one that cannot be read is not the end of all."""
+        try:
+            return self.request(image=image_message(picture))
+        except SpyglassError as error:
+            return error
 
 
-def with_picture(request: ClassifyRequest, picture: Picture) -> ClassifyRequest:
-    """The same with its picture, a new message. Raises ImageError."""
-    complete = ClassifyRequest(image=image_message(picture))
-    complete.MergeFrom(request)
-    return complete
+def classification(*, model: str, top_k: int | None, request_id: str = "") -> Question[Classification]:
+    """Raises InvalidInput for a `model` or `top_k` that cannot be."""
+    request = partial(ClassifyRequest, id=request_id, model=model_ref(model), top_k=_count(top_k))
+    return Question("Classify", request, lambda _, reply: read_classification(reply))
 
 
-def request_or_error(request: ClassifyRequest, picture: Picture) -> ClassifyRequest | SpyglassError:
-    """The same for one picture of many, where one that cannot be read is not the end of all."""
-    try:
-        return with_picture(request, picture)
-    except SpyglassError as error:
-        return error
-
-
-def classify_call(request: ClassifyRequest) -> Call[Classification]:
-    return Call("Classify", request, read_classification)
+def explanation(
+    *,
+    model: str,
+    target: Target | None,
+    further: Sequence[Target],
+    top_k: int | None,
+    request_id: str = "",
+) -> Question[Heatmap]:
+    """Raises InvalidInput for a `model`, `top_k` or class that cannot be."""
+    request = partial(
+        HeatmapRequest,
+        id=request_id,
+        model=model_ref(model),
+        top_k=_count(top_k),
+        # Everything larger is drawn here, from a few hundred bytes.
+        size=MAP_SIZE_AS_FEATURE_MAP,
+        further=[HeatmapTarget(**_target(entry)) for entry in further],
+        **_target(target),
+    )
+    return Question("Heatmap", request, read_heatmap)
 
 
 def models_call() -> Call[tuple[ServedModel, ...]]:
@@ -63,3 +98,20 @@ def models_call() -> Call[tuple[ServedModel, ...]]:
 def model_call(name: str, *, with_golden: bool) -> Call[ModelDetails]:
     """Raises InvalidInput for a model's name that is none."""
     return Call("GetModel", GetModelRequest(model=model_ref(name), with_golden=with_golden), read_details)
+
+
+def _count(top_k: int | None) -> int:
+    if top_k is not None and not 1 <= top_k <= _UINT32_MAX:
+        raise InvalidInput(f"top_k is {top_k}, not 1 or more", reason="TOP_K_INVALID", field="top_k")
+    return top_k or 0
+
+
+def _target(target: Target | None) -> dict[str, Any]:
+    """The field that names the class, as requests and further targets have it."""
+    if target is None:
+        return {}
+    if isinstance(target, str):
+        return {"class_name": target}
+    if not 0 <= target <= _UINT32_MAX:
+        raise InvalidInput(f"there is no class {target}", reason="CLASS_UNKNOWN", field="class_index")
+    return {"class_index": target}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
+from spyglass_client._calls import Target
+from spyglass_client._heatmaps import Heatmap
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import (
     ANONYMOUS,
@@ -18,10 +21,12 @@ from spyglass_client._options import (
 )
 from spyglass_client._pictures import Picture
 from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Answer, Classification
+from spyglass_client._results import Answer, Classification, Failure
 
 if TYPE_CHECKING:
     import grpc
+
+Result = TypeVar("Result")
 
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_WINDOW = 16
@@ -75,9 +80,8 @@ class Client:
         None: five, or all where there are fewer. `id` comes back in the answer. `timeout` is in seconds,
         None: the client's.
         """
-        request = _calls.classify_request(model=model, top_k=top_k, request_id=id)
-        call = _calls.classify_call(_calls.with_picture(request, picture))
-        return self._transport.ask(call, self._timeout.override(timeout))
+        question = _calls.classification(model=model, top_k=top_k, request_id=id)
+        return self._transport.ask(question.about(picture), self._timeout.override(timeout))
 
     def classify_many(
         self,
@@ -96,14 +100,43 @@ class Client:
         of them fail is raised. `progress` is told how many are answered, each time that one is. `timeout` is
         for each picture, in seconds; None: the client's.
         """
-        from spyglass_client._stream import run
+        question = _calls.classification(model=model, top_k=top_k)
+        return self._ask_many(question, pictures, window, progress, timeout)
 
-        request = _calls.classify_request(model=model, top_k=top_k)
-        pipeline = Pipeline(
-            window=window, retry=self._retry, seconds=self._timeout.override(timeout), progress=progress
-        )
-        requests = (_calls.request_or_error(request, picture) for picture in pictures)
-        return run(pipeline, requests, self._transport.stream)
+    def heatmap(
+        self,
+        picture: Picture,
+        *,
+        target: Target | None = None,
+        further: Sequence[Target] = (),
+        model: str = "",
+        top_k: int | None = None,
+        id: str = "",
+        timeout: float | None = None,
+    ) -> Heatmap:
+        """Where in the picture the network saw a class, and what `classify` answers.
+
+        `target` is the class to explain, by index or name, None: the predicted one; `further` are classes
+        that the same forward pass explains, too. Raises FailedPrecondition for a model without a heatmap.
+        """
+        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k, request_id=id)
+        return self._transport.ask(question.about(picture), self._timeout.override(timeout))
+
+    def heatmap_many(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        target: Target | None = None,
+        further: Sequence[Target] = (),
+        model: str = "",
+        top_k: int | None = None,
+        window: int = DEFAULT_WINDOW,
+        progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Heatmap | Failure]:
+        """As `classify_many`, with a heatmap of each picture. A heatmap holds its picture, to draw over."""
+        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
+        return self._ask_many(question, pictures, window, progress, timeout)
 
     def models(self) -> tuple[ServedModel, ...]:
         """The models that the server serves, by name and version."""
@@ -115,6 +148,26 @@ class Client:
         `with_golden` brings along the certificate's pictures and answers, some hundred kilobytes.
         """
         return self._transport.ask(_calls.model_call(name, with_golden=with_golden), self._timeout.call)
+
+    def _ask_many(
+        self,
+        question: _calls.Question[Result],
+        pictures: Iterable[Picture],
+        window: int,
+        progress: Callable[[int], object] | None,
+        timeout: float | None,
+    ) -> Iterator[Result | Failure]:
+        from spyglass_client._stream import run
+
+        pipeline = Pipeline(
+            read=question.read,
+            window=window,
+            retry=self._retry,
+            seconds=self._timeout.override(timeout),
+            progress=progress,
+        )
+        requests = (question.request_or_error(picture) for picture in pictures)
+        return run(pipeline, requests, partial(self._transport.stream, question.method))
 
     def close(self) -> None:
         """Closes the connection; calls under way are cancelled. May be called again."""

@@ -47,6 +47,14 @@ def image_message(picture: Picture) -> Image:
     raise TypeError(f"{type(picture).__name__} is no picture: a path, bytes, a Pillow image or a uint8 array")
 
 
+def sent_picture(image: Image) -> bytes | NDArray[np.uint8]:
+    """What `image_message` made of a picture: a file, or upright uint8 [height, width, channels]."""
+    if image.WhichOneof("source") == "encoded":
+        return image.encoded
+    raw = image.raw
+    return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
+
+
 def read_picture(path: str | PathLike[str]) -> bytes:
     """The whole file, whatever is in it.
 

@@ -1,4 +1,4 @@
-"""The order of things in `classify_many`, without a wire: which picture is sent, awaited and answered when.
+"""The order of things in a stream, without a wire: which picture is sent, awaited and answered when.
 
 A client asks for the next `step` and does what it says. Pictures are numbered as they are taken; the number
 is the request's id, by which replies, which come in any order, find their picture.
@@ -10,27 +10,31 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass_client._attempts import pause_after
+from spyglass_client._calls import Reply, Request
 from spyglass_client._errors import MESSAGE_TOO_LARGE, error_from_status
 from spyglass_client._options import Retry
-from spyglass_client._results import Answer, Failure, read_classification
+from spyglass_client._results import Failure
 from spyglass_contract.errors import DeadlineExceeded, SpyglassError
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Send:
     """Send this request."""
 
-    request: ClassifyRequest
+    request: Request
 
 
 @dataclass(frozen=True)
-class Give:
+class Give(Generic[Result]):
     """Hand this answer to the caller."""
 
-    answer: Answer
+    answer: Result | Failure
 
 
 @dataclass(frozen=True)
@@ -50,53 +54,55 @@ class Stop:
     """Every picture is answered."""
 
 
-Step = Send | Give | Take | Wait | Stop
+Step = Send | Give[Result] | Take | Wait | Stop
 
 
 @dataclass
-class _Entry:
+class _Entry(Generic[Result]):
     """A picture under way."""
 
-    request: ClassifyRequest
+    request: Request
     deadline: float | None = None
     # When to send it; None: it is with the server, or answered.
     due: float | None = None
     failed: int = 0
-    answer: Answer | None = None
+    answer: Result | Failure | None = None
 
 
-class Pipeline:
+class Pipeline(Generic[Result]):
     """At most `window` pictures are taken and not yet given back, so memory stays bounded."""
 
     def __init__(
         self,
         *,
+        read: Callable[[Any, Any], Result],
         window: int,
         retry: Retry,
         seconds: float | None,
         progress: Callable[[int], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`seconds` is how long each picture may take from when it is taken; None: for ever.
+        """`read` makes a result of a request and the reply to it.
 
-        `progress` is told how many pictures are answered, each time that one is. Raises ValueError for a
-        window below 1.
+        `seconds` is how long each picture may take from when it is taken; None: for ever. `progress` is
+        told how many pictures are answered, each time that one is. Raises ValueError for a window below 1.
         """
         if window < 1:
             raise ValueError(f"a window of {window} pictures lets none through")
+        self._read = read
         self._window = window
         self._retry = retry
         self._seconds = seconds
         self._progress = progress
         self._clock = clock
-        self._entries: deque[_Entry] = deque()
+        self._entries: deque[_Entry[Result]] = deque()
         self._taken = 0
         self._given = 0
         self._source_is_empty = False
         self._listened = False
         self._broken = 0
 
-    def step(self) -> Step:
+    def step(self) -> Step[Result]:
         """What to do next: first what keeps the server busy, then what keeps the caller busy."""
         now = self._clock()
         for entry in self._entries:
@@ -110,7 +116,7 @@ class Pipeline:
             return Take() if self._listened else Wait(0)
         return Wait(self._patience(now)) if self._entries else Stop()
 
-    def take(self, request: ClassifyRequest | SpyglassError | None) -> None:
+    def take(self, request: Request | SpyglassError | None) -> None:
         """The next picture as a request, or why it is none; None where there are no more."""
         self._listened = False
         if request is None:
@@ -125,7 +131,7 @@ class Pipeline:
         deadline = None if self._seconds is None else now + self._seconds
         self._entries.append(_Entry(request, deadline, due=now))
 
-    def hear(self, heard: ClassifyResponse | SpyglassError | None) -> None:
+    def hear(self, heard: Reply | SpyglassError | None) -> None:
         """What came of waiting: a reply, the end of the stream, or nothing.
 
         Raises the error that ended the stream where asking again is no use.
@@ -139,14 +145,14 @@ class Pipeline:
         else:
             self._settle(heard, now)
 
-    def _give(self, answer: Answer) -> Give:
+    def _give(self, answer: Result | Failure) -> Give[Result]:
         self._entries.popleft()
         self._given += 1
         if self._progress:
             self._progress(self._given)
         return Give(answer)
 
-    def _settle(self, reply: ClassifyResponse, now: float) -> None:
+    def _settle(self, reply: Reply, now: float) -> None:
         """A reply to a picture that is given up, or was never sent, is dropped."""
         self._broken = 0
         for entry in self._under_way():
@@ -154,9 +160,9 @@ class Pipeline:
                 if reply.HasField("error"):
                     self._put_off(entry, error_from_status(reply.error), now)
                 else:
-                    entry.answer = read_classification(reply)
+                    entry.answer = self._read(entry.request, reply)
 
-    def _put_off(self, entry: _Entry, error: SpyglassError, now: float) -> None:
+    def _put_off(self, entry: _Entry[Result], error: SpyglassError, now: float) -> None:
         """Asks again later, where that is of use and there is time for it."""
         entry.failed += 1
         pause = pause_after(error, entry.failed, self._retry)
@@ -188,7 +194,7 @@ class Pipeline:
         for entry in self._under_way():
             entry.due = now + pause
 
-    def _under_way(self) -> list[_Entry]:
+    def _under_way(self) -> list[_Entry[Result]]:
         return [entry for entry in self._entries if entry.answer is None]
 
     def _patience(self, now: float) -> float | None:

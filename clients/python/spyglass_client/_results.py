@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 from spyglass.v1 import reply_pb2
 from spyglass.v1.classify_pb2 import ClassifyResponse
+from spyglass.v1.heatmap_pb2 import HeatmapResponse
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.status_codes import status_code
 
@@ -18,6 +19,10 @@ class ClassScore:
     index: int
     name: str
     score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON has it, the score to six decimals."""
+        return {**asdict(self), "score": round(self.score, 6)}
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Classification:
     classes: tuple[ClassScore, ...]
     model: AnsweringModel
     timing: Timing
-    # As the request gave it; in `classify_many` the picture's number, from 0.
+    # As the request gave it; where many are asked about at once the picture's number, from 0.
     id: str = ""
     error: ClassVar[None] = None
 
@@ -65,7 +70,7 @@ class Classification:
         timing = self.timing
         return {
             "model": {"name": self.model.name, "version": self.model.version},
-            "classes": [{**asdict(entry), "score": round(entry.score, 6)} for entry in self.classes],
+            "classes": [entry.to_dict() for entry in self.classes],
             "timing_ms": {
                 "decode": round(timing.decode_ms, 3),
                 "queue": round(timing.queue_ms, 3),
@@ -77,7 +82,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Failure:
-    """One picture of `classify_many` that has no answer; to ask for its `best` raises why."""
+    """One picture of many that has no answer; to ask for its `best` raises why."""
 
     error: SpyglassError
     id: str = field(default="")
@@ -101,14 +106,18 @@ class Failure:
 Answer = Classification | Failure
 
 
-def read_classification(reply: ClassifyResponse) -> Classification:
-    """The answer in a reply that holds no error."""
+def read_classification(reply: ClassifyResponse | HeatmapResponse) -> Classification:
+    """The classes in a reply that holds no error."""
     return Classification(
-        classes=tuple(ClassScore(entry.index, entry.name, entry.score) for entry in reply.classes),
+        classes=tuple(read_score(entry) for entry in reply.classes),
         model=_read_model(reply.served_by),
         timing=_read_timing(reply.timing),
         id=reply.id,
     )
+
+
+def read_score(score: reply_pb2.ClassScore) -> ClassScore:
+    return ClassScore(score.index, score.name, score.score)
 
 
 def _read_model(served_by: reply_pb2.ServedBy) -> AnsweringModel:

@@ -1,41 +1,43 @@
-"""`ClassifyStream` as the blocking client drives it, and what it shares with the asyncio one."""
+"""A streaming call as the blocking client drives it, and what that shares with the asyncio one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import grpc
 
-from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass_client._calls import Reply, Request
 from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Answer
+from spyglass_client._results import Failure
 from spyglass_client._rpc_errors import error_from_rpc
 from spyglass_contract.errors import SpyglassError, Unavailable
 
 # How long a call that has answered everything may take to end, in seconds.
 FAREWELL = 1.0
 
-Heard = ClassifyResponse | SpyglassError
+Result = TypeVar("Result")
+
+Heard = Reply | SpyglassError
 """A reply, or why there will be no more on this call."""
 
 
 class Replies(Protocol):
     """The replies of a streaming call, which can be ended early."""
 
-    def __iter__(self) -> Iterator[ClassifyResponse]: ...
+    def __iter__(self) -> Iterator[Reply]: ...
 
     def cancel(self) -> object: ...
 
 
-Start = Callable[[Iterator[ClassifyRequest]], Replies]
+Start = Callable[[Iterator[Request]], Replies]
 
 
 def run(
-    pipeline: Pipeline, requests: Iterator[ClassifyRequest | SpyglassError], start: Start
-) -> Iterator[Answer]:
+    pipeline: Pipeline[Result], requests: Iterator[Request | SpyglassError], start: Start
+) -> Iterator[Result | Failure]:
     """Does what `pipeline` says until every request is answered; yields the answers in order.
 
     `start` makes a streaming call of an iterator of requests; it is called when there is something to send,
@@ -76,7 +78,7 @@ class Stream:
         self._deliver = deliver
         self._call: _Call | None = None
 
-    def send(self, request: ClassifyRequest) -> None:
+    def send(self, request: Request) -> None:
         """Opens a call where none is open."""
         self._call = self._call or _Call(self._start, self._deliver)
         self._call.requests.put(request)
@@ -106,7 +108,7 @@ class _Call:
 
     def __init__(self, start: Start, deliver: Callable[[Heard], object]) -> None:
         # None: no more.
-        self.requests: SimpleQueue[ClassifyRequest | None] = SimpleQueue()
+        self.requests: SimpleQueue[Request | None] = SimpleQueue()
         self.replies = start(iter(self.requests.get, None))
         Thread(target=self._read, args=(deliver,), name="spyglass-replies", daemon=True).start()
 

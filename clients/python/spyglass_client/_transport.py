@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 
 import grpc
 
-from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_client._attempts import Attempts
-from spyglass_client._calls import Call
+from spyglass_client._calls import Call, Request
 from spyglass_client._options import Retry
 from spyglass_client._per_process import PerProcess
 from spyglass_client._rpc_errors import error_from_rpc
@@ -63,9 +62,10 @@ class Transport:
                 return call.read(rpc.result())
             await asyncio.sleep(attempts.pause_after(error_from_rpc(rpc)))
 
-    def stream(self, requests: Iterator[ClassifyRequest]) -> Replies:
-        """Starts one streaming call."""
-        replies: Replies = self._connection.get()[1].ClassifyStream(requests, metadata=self._metadata)
+    def stream(self, method: str, requests: Iterator[Request]) -> Replies:
+        """Starts one streaming call of many pictures, each as `method` is for one."""
+        start = getattr(self._connection.get()[1], f"{method}Stream")
+        replies: Replies = start(requests, metadata=self._metadata)
         return replies
 
     def close(self) -> None:

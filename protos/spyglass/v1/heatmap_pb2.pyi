@@ -34,7 +34,7 @@ class _HeatmapFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Heatmap
     HEATMAP_FORMAT_PNG_GRAY: _HeatmapFormat.ValueType  # 1
     """An 8-bit grey PNG: 255 times the value."""
     HEATMAP_FORMAT_PNG_OVERLAY: _HeatmapFormat.ValueType  # 2
-    """The picture with the map drawn over it in the jet colours at 40 %."""
+    """An RGB PNG of the picture with the map drawn over it in the jet colours at 40 %."""
 
 class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper): ...
 
@@ -43,7 +43,7 @@ HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 0
 HEATMAP_FORMAT_PNG_GRAY: HeatmapFormat.ValueType  # 1
 """An 8-bit grey PNG: 255 times the value."""
 HEATMAP_FORMAT_PNG_OVERLAY: HeatmapFormat.ValueType  # 2
-"""The picture with the map drawn over it in the jet colours at 40 %."""
+"""An RGB PNG of the picture with the map drawn over it in the jet colours at 40 %."""
 Global___HeatmapFormat: _TypeAlias = HeatmapFormat  # noqa: Y015
 
 class _MapSize:
@@ -53,20 +53,20 @@ class _MapSize:
 class _MapSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MapSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MAP_SIZE_AS_IMAGE: _MapSize.ValueType  # 0
-    """The upright picture's own size."""
+    """The upright picture's own size, interpolated bilinearly; 0 where the network did not look."""
     MAP_SIZE_AS_MODEL: _MapSize.ValueType  # 1
-    """The size of the network's input."""
+    """The size of the network's input, interpolated bilinearly."""
     MAP_SIZE_AS_FEATURE_MAP: _MapSize.ValueType  # 2
-    """The feature map's own size."""
+    """The feature map's own size: as the network computed it. No size for an overlay."""
 
 class MapSize(_MapSize, metaclass=_MapSizeEnumTypeWrapper): ...
 
 MAP_SIZE_AS_IMAGE: MapSize.ValueType  # 0
-"""The upright picture's own size."""
+"""The upright picture's own size, interpolated bilinearly; 0 where the network did not look."""
 MAP_SIZE_AS_MODEL: MapSize.ValueType  # 1
-"""The size of the network's input."""
+"""The size of the network's input, interpolated bilinearly."""
 MAP_SIZE_AS_FEATURE_MAP: MapSize.ValueType  # 2
-"""The feature map's own size."""
+"""The feature map's own size: as the network computed it. No size for an overlay."""
 Global___MapSize: _TypeAlias = MapSize  # noqa: Y015
 
 @_typing.final
@@ -81,6 +81,7 @@ class HeatmapRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
+    FURTHER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     class_index: _builtins.int
     class_name: _builtins.str
@@ -92,6 +93,10 @@ class HeatmapRequest(_message.Message):
     def image(self) -> _image_pb2.Image: ...
     @_builtins.property
     def model(self) -> _model_pb2.ModelRef: ...
+    @_builtins.property
+    def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeatmapTarget]:
+        """Further classes to explain, by the same forward pass; at most 32."""
+
     def __init__(
         self,
         *,
@@ -103,16 +108,41 @@ class HeatmapRequest(_message.Message):
         format: Global___HeatmapFormat.ValueType = ...,
         size: Global___MapSize.ValueType = ...,
         top_k: _builtins.int = ...,
+        further: _abc.Iterable[Global___HeatmapTarget] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "image", b"image", "model", b"model", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "format", b"format", "id", b"id", "image", b"image", "model", b"model", "size", b"size", "target", b"target", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "format", b"format", "further", b"further", "id", b"id", "image", b"image", "model", b"model", "size", b"size", "target", b"target", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["class_index", "class_name"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___HeatmapRequest: _TypeAlias = HeatmapRequest  # noqa: Y015
+
+@_typing.final
+class HeatmapTarget(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_INDEX_FIELD_NUMBER: _builtins.int
+    CLASS_NAME_FIELD_NUMBER: _builtins.int
+    class_index: _builtins.int
+    class_name: _builtins.str
+    def __init__(
+        self,
+        *,
+        class_index: _builtins.int = ...,
+        class_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["class_index", "class_name"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___HeatmapTarget: _TypeAlias = HeatmapTarget  # noqa: Y015
 
 @_typing.final
 class HeatmapResponse(_message.Message):
@@ -126,6 +156,8 @@ class HeatmapResponse(_message.Message):
     SERVED_BY_FIELD_NUMBER: _builtins.int
     TIMING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    FURTHER_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     layer: _builtins.str
     """The feature map that the heatmap was computed from."""
@@ -145,6 +177,12 @@ class HeatmapResponse(_message.Message):
     def error(self) -> _status_pb2.Status:
         """Streams only: why this picture has no answer. The stream goes on."""
 
+    @_builtins.property
+    def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedClass]:
+        """The further classes, in the order of the request."""
+
+    @_builtins.property
+    def frame(self) -> Global___MapFrame: ...
     def __init__(
         self,
         *,
@@ -156,14 +194,80 @@ class HeatmapResponse(_message.Message):
         served_by: _reply_pb2.ServedBy | None = ...,
         timing: _reply_pb2.Timing | None = ...,
         error: _status_pb2.Status | None = ...,
+        further: _abc.Iterable[Global___ExplainedClass] | None = ...,
+        frame: Global___MapFrame | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "heatmap", b"heatmap", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heatmap", b"heatmap", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "heatmap", b"heatmap", "id", b"id", "layer", b"layer", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "frame", b"frame", "further", b"further", "heatmap", b"heatmap", "id", b"id", "layer", b"layer", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeatmapResponse: _TypeAlias = HeatmapResponse  # noqa: Y015
+
+@_typing.final
+class ExplainedClass(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    HEATMAP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> _reply_pb2.ClassScore: ...
+    @_builtins.property
+    def heatmap(self) -> Global___HeatmapData: ...
+    def __init__(
+        self,
+        *,
+        target: _reply_pb2.ClassScore | None = ...,
+        heatmap: Global___HeatmapData | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heatmap", b"heatmap", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heatmap", b"heatmap", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedClass: _TypeAlias = ExplainedClass  # noqa: Y015
+
+@_typing.final
+class MapFrame(_message.Message):
+    """Where the network looked: enough to lay a map over the picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICTURE_WIDTH_FIELD_NUMBER: _builtins.int
+    PICTURE_HEIGHT_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    picture_width: _builtins.int
+    """Of the upright picture, in pixels."""
+    picture_height: _builtins.int
+    left: _builtins.float
+    """The box that a map AS_MODEL or AS_FEATURE_MAP covers evenly, in the picture's pixels. It leaves out
+    what was cropped, and reaches beyond a picture that was padded.
+    """
+    top: _builtins.float
+    right: _builtins.float
+    bottom: _builtins.float
+    def __init__(
+        self,
+        *,
+        picture_width: _builtins.int = ...,
+        picture_height: _builtins.int = ...,
+        left: _builtins.float = ...,
+        top: _builtins.float = ...,
+        right: _builtins.float = ...,
+        bottom: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "picture_height", b"picture_height", "picture_width", b"picture_width", "right", b"right", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapFrame: _TypeAlias = MapFrame  # noqa: Y015
 
 @_typing.final
 class HeatmapData(_message.Message):

@@ -9,7 +9,8 @@ from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import ModelCard, ModelRef, ServedModel
 from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
 from spyglass_contract.errors import ImageError
-from spyglass_server.dataplane import Picture
+from spyglass_server import domain
+from spyglass_server.decoders import Picture
 from spyglass_server.domain import Classification, ModelSelector
 from spyglass_server.model import Model
 
@@ -45,20 +46,32 @@ def classify_response(request: ClassifyRequest, result: Classification) -> Class
     """The reply to `request`."""
     return ClassifyResponse(
         id=request.id,
-        classes=[ClassScore(index=c.index, name=c.name, score=c.score) for c in result.classes],
-        served_by=ServedBy(
-            model=result.served_by.model,
-            version=result.served_by.version,
-            sha256=result.served_by.sha256,
-            provider=result.served_by.provider,
-        ),
-        timing=Timing(
-            decode_ms=result.timing.decode_ms,
-            queue_ms=result.timing.queue_ms,
-            inference_ms=result.timing.inference_ms,
-            encode_ms=result.timing.encode_ms,
-            batch_size=result.timing.batch_size,
-        ),
+        classes=[score_message(entry) for entry in result.classes],
+        served_by=served_by_message(result.served_by),
+        timing=timing_message(result.timing),
+    )
+
+
+def score_message(score: domain.ClassScore) -> ClassScore:
+    return ClassScore(index=score.index, name=score.name, score=score.score)
+
+
+def served_by_message(served_by: domain.ServedBy) -> ServedBy:
+    return ServedBy(
+        model=served_by.model,
+        version=served_by.version,
+        sha256=served_by.sha256,
+        provider=served_by.provider,
+    )
+
+
+def timing_message(timing: domain.Timing) -> Timing:
+    return Timing(
+        decode_ms=timing.decode_ms,
+        queue_ms=timing.queue_ms,
+        inference_ms=timing.inference_ms,
+        encode_ms=timing.encode_ms,
+        batch_size=timing.batch_size,
     )
 
 

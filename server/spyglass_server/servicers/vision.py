@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import grpc
 
@@ -26,6 +26,7 @@ from spyglass_server.model import Model
 from spyglass_server.readiness import Readiness
 from spyglass_server.request_id import current_request_id
 from spyglass_server.servicers.calls import call_of
+from spyglass_server.servicers.heatmap_messages import drawing_of, heatmap_response, targets_of
 from spyglass_server.servicers.messages import (
     card_message,
     classify_response,
@@ -35,6 +36,9 @@ from spyglass_server.servicers.messages import (
 )
 from spyglass_server.servicers.streams import answer_stream
 from spyglass_server.statuses import to_status
+
+Request = TypeVar("Request", ClassifyRequest, HeatmapRequest)
+Reply = TypeVar("Reply", ClassifyResponse, HeatmapResponse)
 
 
 class Vision(VisionServicer):
@@ -56,12 +60,7 @@ class Vision(VisionServicer):
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
     ) -> Iterator[ClassifyResponse]:
-        self._readiness.check()
-        call = call_of(context, patient=True)
-        with self._streams.permit(Call()):
-            answer = partial(self._classify_or_error, call=call)
-            yield from answer_stream(request_iterator, answer, window=self._window)
-        call.remaining()
+        return self._stream(request_iterator, context, self._classify, ClassifyResponse)
 
     def Segment(self, request: SegmentRequest, context: grpc.ServicerContext) -> SegmentResponse:
         raise Unimplemented("this server does not segment")
@@ -72,12 +71,13 @@ class Vision(VisionServicer):
         raise Unimplemented("this server does not segment")
 
     def Heatmap(self, request: HeatmapRequest, context: grpc.ServicerContext) -> HeatmapResponse:
-        raise Unimplemented("this server makes no heatmaps")
+        self._readiness.check()
+        return self._heatmap(request, call_of(context))
 
     def HeatmapStream(
         self, request_iterator: Iterator[HeatmapRequest], context: grpc.ServicerContext
     ) -> Iterator[HeatmapResponse]:
-        raise Unimplemented("this server makes no heatmaps")
+        return self._stream(request_iterator, context, self._heatmap, HeatmapResponse)
 
     def ListModels(self, request: ListModelsRequest, context: grpc.ServicerContext) -> ListModelsResponse:
         self._readiness.check()
@@ -95,12 +95,38 @@ class Vision(VisionServicer):
         )
         return classify_response(request, result)
 
-    def _classify_or_error(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
-        try:
-            return self._classify(request, call)
-        # One picture's failure is its own; the stream goes on.
-        except Exception as error:
-            return ClassifyResponse(id=request.id, error=to_status(error, current_request_id()))
+    def _heatmap(self, request: HeatmapRequest, call: Call) -> HeatmapResponse:
+        result = self._dataplane.heatmap(
+            picture_of(request.image),
+            model=selector_of(request.model),
+            targets=targets_of(request),
+            drawing=drawing_of(request),
+            top_k=request.top_k,
+            call=call,
+        )
+        return heatmap_response(request, result)
+
+    def _stream(
+        self,
+        requests: Iterator[Request],
+        context: grpc.ServicerContext,
+        answer: Callable[[Request, Call], Reply],
+        reply: type[Reply],
+    ) -> Iterator[Reply]:
+        """The answer to each of `requests`, as they get ready; what fails is a `reply` with its error."""
+        self._readiness.check()
+        call = call_of(context, patient=True)
+
+        def answer_or_error(request: Request) -> Reply:
+            try:
+                return answer(request, call)
+            # One picture's failure is its own; the stream goes on.
+            except Exception as error:
+                return reply(id=request.id, error=to_status(error, current_request_id()))
+
+        with self._streams.permit(Call()):
+            yield from answer_stream(requests, answer_or_error, window=self._window)
+        call.remaining()
 
     def _served(self, model: Model) -> ServedModel:
         default = self._dataplane.repository.default(model.card.task)

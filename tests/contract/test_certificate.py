@@ -1,0 +1,151 @@
+"""The certificate: golden questions asked again, and every way in which the answers can fail."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec, ModelCard
+from spyglass_contract.certificate import REPLAY_TOLERANCE, golden_tensor, pixels_sha256, replay, verify
+from spyglass_contract.errors import CertificateError
+
+MakeCard = Callable[..., ModelCard]
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def failure(card: ModelCard, run: Run) -> str:
+    with pytest.raises(CertificateError) as raised:
+        verify(card, run)
+    return raised.value.message
+
+
+def test_the_network_that_was_certified_passes(make_card: MakeCard, answer_colors: Run) -> None:
+    found = verify(make_card(), answer_colors)
+
+    assert found.max_abs_diff < 1e-6
+    assert found.changed_pixels == ()
+
+
+def test_a_golden_tensor_is_the_same_everywhere() -> None:
+    tensor = golden_tensor(7, InputSpec(height=5, width=4, color_mode=COLOR_MODE_GREY))
+
+    assert tensor.shape == (1, 5, 4, 1)
+    assert tensor.ravel()[:8].tolist() == [175, 240, 136, 19, 196, 228, 50, 58]
+
+
+def test_the_hash_is_of_the_pixels_row_by_row() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+
+    assert pixels_sha256(pixels) == hashlib.sha256(bytes(range(24))).hexdigest()
+    assert pixels_sha256(np.asfortranarray(pixels)) == pixels_sha256(pixels)
+
+
+def test_every_question_is_asked_one_at_a_time(make_card: MakeCard, answer_colors: Run) -> None:
+    shapes = []
+
+    def record(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        shapes.append(pixels.shape)
+        return answer_colors(pixels)
+
+    card = make_card()
+    replay(card, record)
+
+    questions = len(card.certificate.tensors) + len(card.certificate.pictures)
+    assert shapes == [(1, 8, 8, 3)] * questions
+
+
+@pytest.mark.parametrize("part", ["tensors", "pictures"])
+def test_half_a_certificate_is_none(make_card: MakeCard, answer_colors: Run, part: str) -> None:
+    card = make_card()
+    card.certificate.ClearField(part)
+
+    assert "no certificate" in failure(card, answer_colors)
+
+
+def test_other_weights_fail(make_card: MakeCard, answer_colors: Run) -> None:
+    message = failure(make_card(), lambda pixels: answer_colors(pixels)[:, ::-1])
+
+    assert "differ from the certificate's" in message
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(0.5, True), (2, False)])
+def test_the_tolerance_is_where_it_says(
+    make_card: MakeCard, answer_colors: Run, factor: float, passes: bool
+) -> None:
+    card = make_card()
+    for golden in (*card.certificate.tensors, *card.certificate.pictures):
+        golden.expected[0] += factor * REPLAY_TOLERANCE
+
+    if passes:
+        assert verify(card, answer_colors).max_abs_diff == pytest.approx(factor * REPLAY_TOLERANCE, rel=1e-2)
+    else:
+        assert "differ" in failure(card, answer_colors)
+
+
+def test_one_wrong_answer_among_right_ones_fails(make_card: MakeCard, answer_colors: Run) -> None:
+    card = make_card()
+    card.certificate.pictures[-1].expected[0] += 0.01
+
+    assert "pictures 0.01" in failure(card, answer_colors)
+
+
+def test_other_pixels_with_the_same_answer_pass_and_are_reported(
+    make_card: MakeCard, answer_colors: Run
+) -> None:
+    card = make_card()
+    card.certificate.pictures[1].pixels_sha256 = "0" * 64
+
+    assert verify(card, answer_colors).changed_pixels == ("green.png",)
+
+
+def test_other_pixels_are_named_where_the_answer_fails(make_card: MakeCard, answer_colors: Run) -> None:
+    card = make_card()
+    card.certificate.pictures[0].encoded = card.certificate.pictures[1].encoded
+
+    assert "the pixels of red.png differ" in failure(card, answer_colors)
+
+
+def test_a_golden_picture_that_cannot_be_read_fails_by_name(make_card: MakeCard, answer_colors: Run) -> None:
+    card = make_card()
+    card.certificate.pictures[0].encoded = card.certificate.pictures[0].encoded[:40]
+
+    assert failure(card, answer_colors).startswith("golden red.png: ")
+
+
+def test_a_network_that_does_not_run_fails(make_card: MakeCard) -> None:
+    def broken(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raise RuntimeError("no such kernel")
+
+    assert failure(make_card(), broken) == "golden tensor 0: the network does not run: no such kernel"
+
+
+def test_an_answer_of_another_size_fails(make_card: MakeCard, answer_colors: Run) -> None:
+    assert "[1, 2]" in failure(make_card(), lambda pixels: answer_colors(pixels)[:, :2])
+
+
+def test_an_answer_with_more_values_than_the_card_has_classes_fails(
+    make_card: MakeCard, answer_colors: Run
+) -> None:
+    card = make_card()
+    del card.class_names[2:]
+
+    assert "2 classes" in failure(card, answer_colors)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_answer_that_is_not_finite_fails(make_card: MakeCard, value: float) -> None:
+    assert "not finite" in failure(make_card(), lambda pixels: np.full((1, 3), value, np.float32))
+
+
+@pytest.mark.parametrize("part", ["tensors", "pictures"])
+def test_an_expected_answer_that_is_not_finite_fails(
+    make_card: MakeCard, answer_colors: Run, part: str
+) -> None:
+    card = make_card()
+    getattr(card.certificate, part)[0].expected[1] = float("nan")
+
+    assert "not finite" in failure(card, answer_colors)

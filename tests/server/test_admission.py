@@ -1,0 +1,132 @@
+"""The door: permits, refusals with a hint, and the patient who wait for room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from spyglass_contract.errors import Cancelled, DeadlineExceeded, Overloaded
+from spyglass_server.admission import Admission
+from spyglass_server.call import Call
+
+PATIENCE = 30
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+def enter(admission: Admission, call: Call) -> str:
+    with admission.permit(call):
+        return "inside"
+
+
+def waiting_in_line(admission: Admission, count: int) -> Callable[[], bool]:
+    return lambda: len(admission._changed._waiters) == count
+
+
+def test_as_many_as_there_is_room_for_get_in() -> None:
+    admission = Admission(2)
+
+    with admission.permit(Call()), admission.permit(Call()):
+        assert admission.inside == 2
+        with pytest.raises(Overloaded), admission.permit(Call()):
+            pass
+
+    assert admission.inside == 0
+
+
+def test_a_refusal_says_when_to_come_again() -> None:
+    admission = Admission(1)
+
+    with admission.permit(Call()), pytest.raises(Overloaded) as refused:
+        enter(admission, Call())
+
+    assert refused.value.retry_after is not None
+    assert 0.05 <= refused.value.retry_after <= 5
+    assert refused.value.reason == "QUEUE_FULL"
+
+
+def test_a_permit_is_given_back_by_who_fails() -> None:
+    admission = Admission(1)
+
+    with pytest.raises(KeyError), admission.permit(Call()):
+        raise KeyError
+
+    assert enter(admission, Call()) == "inside"
+
+
+def test_a_patient_call_waits_for_room(eventually: Eventually) -> None:
+    admission, leave = Admission(1), Event()
+
+    def stay() -> None:
+        with admission.permit(Call()):
+            assert leave.wait(PATIENCE)
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(stay)
+        eventually(lambda: admission.inside == 1)
+        patient = pool.submit(enter, admission, Call(patient=True))
+        eventually(waiting_in_line(admission, 1))
+        assert not patient.done()
+        leave.set()
+        assert patient.result(PATIENCE) == "inside"
+
+
+def test_a_patient_call_waits_no_longer_than_its_deadline() -> None:
+    admission = Admission(1)
+
+    with admission.permit(Call()), pytest.raises(DeadlineExceeded):
+        enter(admission, Call(time.monotonic() + 0.01, patient=True))
+
+
+def test_a_patient_call_stops_waiting_when_its_caller_goes(eventually: Eventually) -> None:
+    admission, call = Admission(1), Call(patient=True)
+
+    with ThreadPoolExecutor() as pool, admission.permit(Call()):
+        patient = pool.submit(enter, admission, call)
+        eventually(waiting_in_line(admission, 1))
+        call.cancel()
+        with pytest.raises(Cancelled):
+            patient.result(PATIENCE)
+
+    assert admission.inside == 0
+
+
+def test_a_patient_call_that_is_late_does_not_get_in_where_there_is_room() -> None:
+    with pytest.raises(DeadlineExceeded):
+        enter(Admission(1), Call(time.monotonic(), patient=True))
+
+
+def test_room_that_the_first_in_line_no_longer_wants_goes_to_the_next(eventually: Eventually) -> None:
+    admission = Admission(1)
+    first, second = Call(patient=True), Call(patient=True)
+    futures: list[Future[str]] = []
+
+    with ThreadPoolExecutor() as pool:
+        with admission.permit(Call()):
+            for place, call in enumerate((first, second), start=1):
+                futures.append(pool.submit(enter, admission, call))
+                eventually(waiting_in_line(admission, place))
+            # Its caller goes in the very moment in which it is woken.
+            first.cancelled = True
+        with pytest.raises(Cancelled):
+            futures[0].result(PATIENCE)
+        assert futures[1].result(PATIENCE) == "inside"
+
+
+def test_never_are_more_inside_than_there_is_room_for() -> None:
+    admission = Admission(3)
+    seen = []
+
+    def visit(_: int) -> None:
+        with admission.permit(Call(patient=True)):
+            seen.append(admission.inside)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(visit, range(200)))
+
+    assert len(seen) == 200
+    assert max(seen) <= 3
+    assert admission.inside == 0

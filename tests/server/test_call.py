@@ -1,0 +1,122 @@
+"""A call's patience: its deadline, and whether its caller is still there."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from spyglass_contract.errors import Cancelled, DeadlineExceeded
+from spyglass_server.call import Call
+
+
+def soon() -> float:
+    return time.monotonic() + 30
+
+
+def test_a_call_without_a_deadline_has_all_the_time() -> None:
+    assert Call().remaining() is None
+
+
+def test_a_call_with_a_deadline_has_what_is_left() -> None:
+    remaining = Call(soon()).remaining()
+
+    assert remaining is not None
+    assert 0 < remaining <= 30
+
+
+def test_a_passed_deadline_raises() -> None:
+    with pytest.raises(DeadlineExceeded):
+        Call(time.monotonic()).remaining()
+
+
+def test_a_cancelled_call_raises_even_without_a_deadline() -> None:
+    call = Call()
+    call.cancel()
+
+    with pytest.raises(Cancelled):
+        call.remaining()
+
+
+def test_waiting_gives_the_result() -> None:
+    future: Future[int] = Future()
+    future.set_result(5)
+
+    assert Call(soon()).wait(future) == 5
+
+
+def test_waiting_raises_what_the_work_raised() -> None:
+    future: Future[int] = Future()
+    future.set_exception(KeyError("inside"))
+
+    with pytest.raises(KeyError, match="inside"):
+        Call().wait(future)
+
+
+def test_waiting_ends_at_the_deadline_and_drops_the_work() -> None:
+    future: Future[int] = Future()
+
+    with pytest.raises(DeadlineExceeded):
+        Call(time.monotonic() + 0.01).wait(future)
+
+    assert future.cancelled()
+
+
+def test_waiting_ends_when_the_caller_goes_and_drops_the_work() -> None:
+    call, future = Call(), Future[int]()
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(call.wait, future)
+        call.cancel()
+        with pytest.raises(Cancelled):
+            waiting.result(30)
+
+    assert future.cancelled()
+
+
+def test_a_caller_that_is_gone_already_does_not_wait() -> None:
+    call, future = Call(), Future[int]()
+    call.cancel()
+
+    with pytest.raises(Cancelled):
+        call.wait(future)
+
+    assert future.cancelled()
+
+
+def test_work_in_hand_is_not_taken_back() -> None:
+    call, future = Call(time.monotonic() + 0.01), Future[int]()
+    future.set_running_or_notify_cancel()
+
+    with pytest.raises(DeadlineExceeded):
+        call.wait(future)
+
+    assert future.running()
+
+
+def test_a_callback_runs_when_the_caller_goes_inside_of_the_block() -> None:
+    call, told = Call(), []
+
+    with call.on_cancel(lambda: told.append("gone")):
+        call.cancel()
+
+    assert told == ["gone"]
+
+
+def test_a_callback_runs_at_once_where_the_caller_has_gone() -> None:
+    call, told = Call(), []
+    call.cancel()
+
+    with call.on_cancel(lambda: told.append("gone")):
+        assert told == ["gone"]
+
+
+def test_a_callback_is_forgotten_after_the_block() -> None:
+    call, told = Call(), []
+
+    with call.on_cancel(lambda: told.append("gone")):
+        pass
+    call.cancel()
+
+    assert told == []

@@ -1,0 +1,148 @@
+"""What the server says of itself, without being asked about a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.image_pb2 import Image
+from spyglass_contract.errors import ModelError
+from spyglass_server.model import Model
+from spyglass_server.server import ListenError, Server
+from spyglass_server.settings import ServerSettings
+
+PATIENCE = 30
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+def server(run_server: Callable[..., Any]) -> Any:
+    return run_server()
+
+
+@pytest.mark.parametrize("service", ["", "spyglass.v1.Vision", "colors"])
+def test_the_server_and_each_model_are_healthy(server: Any, service: str) -> None:
+    assert server.health.Check(HealthCheckRequest(service=service)).status == SERVING
+
+
+def test_of_a_model_that_there_is_not_nothing_is_known(server: Any) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        server.health.Check(HealthCheckRequest(service="other"))
+
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+    watch = server.health.Watch(HealthCheckRequest(service="other"))
+    assert next(watch).status == HealthCheckResponse.SERVICE_UNKNOWN
+    watch.cancel()
+
+
+def test_many_watchers_hold_no_thread_that_a_request_needs(
+    run_server: Callable[..., Any], color_picture: Callable[..., bytes]
+) -> None:
+    server = run_server(max_in_flight=1, max_streams=1)
+
+    watches = [server.health.Watch(HealthCheckRequest()) for _ in range(100)]
+
+    assert {next(watch).status for watch in watches} == {SERVING}
+    request = ClassifyRequest(image=Image(encoded=color_picture("red")))
+    assert server.vision.Classify(request, timeout=PATIENCE).classes
+    for watch in watches:
+        watch.cancel()
+
+
+def test_a_watcher_hears_that_the_server_drains_and_does_not_hold_it_up(
+    run_server: Callable[..., Any],
+) -> None:
+    server = run_server(grace_seconds=3600)
+    watch = server.health.Watch(HealthCheckRequest(service="colors"))
+    assert next(watch).status == SERVING
+
+    server.server.stop()
+
+    assert [reply.status for reply in watch] == [NOT_SERVING]
+
+
+def test_what_runs_is_answered_while_the_server_drains(
+    run_server: Callable[..., Any],
+    open_network: Callable[[Path], Model],
+    network: Any,
+    color_picture: Callable[..., bytes],
+    eventually: Callable[..., None],
+) -> None:
+    server = run_server(open_network, grace_seconds=PATIENCE)
+    network.close_gate()
+    call = server.vision.Classify.future(ClassifyRequest(image=Image(encoded=color_picture("red"))))
+    watch = server.health.Watch(HealthCheckRequest())
+    assert next(watch).status == SERVING
+    assert network.entered.acquire(timeout=PATIENCE)
+
+    stopping = Thread(target=server.server.stop)
+    stopping.start()
+    assert next(watch).status == NOT_SERVING
+    network.gate.set()
+    stopping.join(PATIENCE)
+
+    assert call.result(PATIENCE).classes[0].name == "red"
+
+
+def test_what_runs_longer_than_the_grace_is_cut_off(
+    run_server: Callable[..., Any],
+    open_network: Callable[[Path], Model],
+    network: Any,
+    color_picture: Callable[..., bytes],
+) -> None:
+    server = run_server(open_network)
+    network.close_gate()
+    call = server.vision.Classify.future(ClassifyRequest(image=Image(encoded=color_picture("red"))))
+    assert network.entered.acquire(timeout=PATIENCE)
+    call.add_done_callback(lambda _: network.gate.set())
+
+    server.server.stop(grace=0.05)
+
+    assert call.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
+def test_reflection_lists_the_services(server: Any) -> None:
+    request = ServerReflectionRequest(list_services="")
+
+    (reply,) = ServerReflectionStub(server.channel).ServerReflectionInfo(iter([request]))
+
+    assert {service.name for service in reply.list_services_response.service} == {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "spyglass.v1.Vision",
+    }
+
+
+def test_reflection_describes_the_methods(server: Any) -> None:
+    request = ServerReflectionRequest(file_containing_symbol="spyglass.v1.Vision")
+
+    (reply,) = ServerReflectionStub(server.channel).ServerReflectionInfo(iter([request]))
+
+    described, *_ = reply.file_descriptor_response.file_descriptor_proto
+    (service,) = FileDescriptorProto.FromString(described).service
+    assert {"Classify", "Segment", "Heatmap", "ListModels"} <= {method.name for method in service.method}
+
+
+def test_a_port_that_is_taken_is_refused(server: Any, tiny_models: Path) -> None:
+    with pytest.raises(ListenError, match=f"cannot listen on localhost:{server.server.port}"):
+        Server(ServerSettings(models=tiny_models, host="localhost", port=server.server.port))
+
+
+def test_a_server_with_a_model_that_cannot_be_trusted_does_not_start(tiny_models: Path) -> None:
+    def open_model(path: Path) -> Model:
+        raise ModelError("not today")
+
+    server = Server(ServerSettings(models=tiny_models, host="localhost", port=0))
+    with pytest.raises(ModelError, match="colors/1: not today"):
+        server.start(open_model)
+    server.stop(grace=0)

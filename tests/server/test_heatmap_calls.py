@@ -1,0 +1,247 @@
+"""The Heatmap calls, by a real server over a network whose heatmaps are the colours of its input."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.heatmap_pb2 import (
+    HEATMAP_FORMAT_PNG_GRAY,
+    HEATMAP_FORMAT_PNG_OVERLAY,
+    MAP_SIZE_AS_FEATURE_MAP,
+    MAP_SIZE_AS_IMAGE,
+    MAP_SIZE_AS_MODEL,
+    HeatmapData,
+    HeatmapRequest,
+    HeatmapTarget,
+)
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ModelRef
+from spyglass.v1.vision_pb2_grpc import VisionStub
+from spyglass_contract.heatmaps import draw_overlay
+
+RED, GREEN, BLUE = 0, 1, 2
+
+
+@pytest.fixture
+def vision(explaining_server: str) -> Iterator[VisionStub]:
+    with grpc.insecure_channel(explaining_server) as channel:
+        yield VisionStub(channel)
+
+
+@pytest.fixture
+def picture(gradient_picture: PillowImage.Image, encode: Callable[..., bytes]) -> Image:
+    return Image(encoded=encode(gradient_picture))
+
+
+def floats(heatmap: HeatmapData) -> NDArray[np.float32]:
+    return np.frombuffer(heatmap.data, "<f4").reshape(heatmap.height, heatmap.width)
+
+
+def png(heatmap: HeatmapData) -> PillowImage.Image:
+    image = PillowImage.open(io.BytesIO(heatmap.data))
+    assert image.format == "PNG"
+    assert image.size == (heatmap.width, heatmap.height)
+    return image
+
+
+def refusal(call: Callable[[], object]) -> tuple[str, str, str]:
+    """Code, reason and message of a call that must fail."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    status = rpc_status.from_call(caught.value)
+    info = ErrorInfo()
+    status.details[0].Unpack(info)
+    return caught.value.code().name, info.reason, status.message
+
+
+def test_a_map_shows_where_the_network_saw_the_class(vision: VisionStub, picture: Image) -> None:
+    reply = vision.Heatmap(
+        HeatmapRequest(id="7", image=picture, class_name="red", size=MAP_SIZE_AS_FEATURE_MAP)
+    )
+    heatmap = floats(reply.heatmap)
+    assert reply.id == "7"
+    assert heatmap.shape == (8, 8)
+    assert heatmap.max() == pytest.approx(1)
+    # Red grows to the right, and nothing changes downwards.
+    assert (np.diff(heatmap, axis=1) > 0).all()
+    assert np.ptp(heatmap, axis=0).max() < 0.02
+    assert (reply.target.index, reply.target.name) == (RED, "red")
+    assert reply.layer == "floats"
+    assert not reply.heatmap.all_zero
+
+
+def test_the_same_classes_come_as_to_classify(vision: VisionStub, picture: Image) -> None:
+    heatmap = vision.Heatmap(HeatmapRequest(image=picture, top_k=2))
+    classes = vision.Classify(ClassifyRequest(image=picture, top_k=2))
+    assert list(heatmap.classes) == list(classes.classes)
+    assert heatmap.served_by == classes.served_by
+    assert heatmap.timing.batch_size == 1
+    assert heatmap.timing.inference_ms > 0
+
+
+def test_without_a_target_the_predicted_class_is_explained(
+    vision: VisionStub, color_picture: Callable[..., bytes]
+) -> None:
+    for index, color in enumerate(("red", "green", "blue")):
+        reply = vision.Heatmap(HeatmapRequest(image=Image(encoded=color_picture(color))))
+        assert reply.target == reply.classes[0]
+        assert reply.target.index == index
+        assert (floats(reply.heatmap) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "height"),
+    [(MAP_SIZE_AS_IMAGE, 40, 20), (MAP_SIZE_AS_MODEL, 8, 8), (MAP_SIZE_AS_FEATURE_MAP, 8, 8)],
+)
+def test_a_map_has_the_size_that_was_asked_for(
+    vision: VisionStub, picture: Image, size: Any, width: int, height: int
+) -> None:
+    heatmap = vision.Heatmap(HeatmapRequest(image=picture, class_index=GREEN, size=size)).heatmap
+    assert floats(heatmap).shape == (height, width)
+
+
+def test_grey_is_the_map_in_256_levels(vision: VisionStub, picture: Image) -> None:
+    request = HeatmapRequest(image=picture, class_index=RED)
+    numbers = floats(vision.Heatmap(request).heatmap)
+    request.format = HEATMAP_FORMAT_PNG_GRAY
+    grey = png(vision.Heatmap(request).heatmap)
+    assert grey.mode == "L"
+    np.testing.assert_array_equal(np.asarray(grey), np.rint(numbers * 255))
+
+
+def test_an_overlay_as_image_lies_over_the_upright_picture(
+    vision: VisionStub, gradient_picture: PillowImage.Image, encode: Callable[..., bytes]
+) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    turned = encode(gradient_picture.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
+    request = HeatmapRequest(image=Image(encoded=turned), class_index=RED)
+    numbers = floats(vision.Heatmap(request).heatmap)
+    request.format = HEATMAP_FORMAT_PNG_OVERLAY
+    overlay = png(vision.Heatmap(request).heatmap)
+    wanted = draw_overlay(gradient_picture, numbers)
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+
+
+def test_an_overlay_as_model_lies_over_the_networks_input(vision: VisionStub, picture: Image) -> None:
+    request = HeatmapRequest(
+        image=picture, class_index=RED, size=MAP_SIZE_AS_MODEL, format=HEATMAP_FORMAT_PNG_OVERLAY
+    )
+    assert png(vision.Heatmap(request).heatmap).size == (8, 8)
+
+
+def test_the_frame_says_where_the_network_looked(vision: VisionStub, picture: Image) -> None:
+    frame = vision.Heatmap(HeatmapRequest(image=picture)).frame
+    assert (frame.picture_width, frame.picture_height) == (40, 20)
+    assert (frame.left, frame.top, frame.right, frame.bottom) == (0, 0, 40, 20)
+
+
+def test_several_classes_are_explained_by_one_call(vision: VisionStub, picture: Image) -> None:
+    further = [HeatmapTarget(class_name="green"), HeatmapTarget(class_index=BLUE)]
+    reply = vision.Heatmap(HeatmapRequest(image=picture, class_index=RED, further=further))
+    together = [reply, *reply.further]
+    for index, explained in enumerate(together):
+        alone = vision.Heatmap(HeatmapRequest(image=picture, class_index=index))
+        assert explained.target == alone.target
+        np.testing.assert_allclose(floats(explained.heatmap), floats(alone.heatmap), atol=1e-6)
+
+
+def test_a_class_that_nothing_speaks_for_has_a_map_of_zeros_and_a_flag(
+    vision: VisionStub, picture: Image
+) -> None:
+    heatmap = vision.Heatmap(HeatmapRequest(image=picture, class_name="blue")).heatmap
+    assert heatmap.all_zero
+    assert not floats(heatmap).any()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason"),
+    [
+        ({"class_index": 3}, "INVALID_ARGUMENT", "CLASS_UNKNOWN"),
+        ({"class_name": "gren"}, "INVALID_ARGUMENT", "CLASS_UNKNOWN"),
+        ({"class_name": ""}, "INVALID_ARGUMENT", "CLASS_UNKNOWN"),
+        ({"further": [HeatmapTarget()]}, "INVALID_ARGUMENT", "CLASS_MISSING"),
+        ({"further": [HeatmapTarget(class_index=0)] * 33}, "OUT_OF_RANGE", "TOO_MANY_CLASSES"),
+        ({"top_k": 4}, "INVALID_ARGUMENT", "TOP_K_INVALID"),
+        ({"format": 9}, "INVALID_ARGUMENT", "INVALID_INPUT"),
+        ({"size": 9}, "INVALID_ARGUMENT", "INVALID_INPUT"),
+        (
+            {"format": HEATMAP_FORMAT_PNG_OVERLAY, "size": MAP_SIZE_AS_FEATURE_MAP},
+            "INVALID_ARGUMENT",
+            "INVALID_INPUT",
+        ),
+        ({"model": ModelRef(name="none")}, "NOT_FOUND", "MODEL_NOT_FOUND"),
+        ({"image": Image(encoded=b"no picture")}, "INVALID_ARGUMENT", "IMAGE_NOT_A_PICTURE"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(
+    vision: VisionStub, picture: Image, fields: dict[str, Any], code: str, reason: str
+) -> None:
+    request = HeatmapRequest(**{"image": picture, **fields})
+    assert refusal(lambda: vision.Heatmap(request))[:2] == (code, reason)
+
+
+def test_a_misspelt_name_is_answered_with_the_right_one(vision: VisionStub, picture: Image) -> None:
+    *_, message = refusal(lambda: vision.Heatmap(HeatmapRequest(image=picture, class_name="gren")))
+    assert "'green'" in message
+
+
+def test_a_name_of_two_classes_is_refused_with_their_indices(vision: VisionStub, picture: Image) -> None:
+    request = HeatmapRequest(image=picture, model=ModelRef(name="twins"), class_name="red")
+    code, reason, message = refusal(lambda: vision.Heatmap(request))
+    assert (code, reason) == ("INVALID_ARGUMENT", "CLASS_AMBIGUOUS")
+    assert "0, 1" in message
+
+
+def test_a_model_without_a_heatmap_says_how_to_attach_one(vision: VisionStub, picture: Image) -> None:
+    request = HeatmapRequest(image=picture, model=ModelRef(name="plain"))
+    code, reason, message = refusal(lambda: vision.Heatmap(request))
+    assert (code, reason) == ("FAILED_PRECONDITION", "HEATMAP_MISSING")
+    assert "attach-heatmap" in message
+
+
+def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are_had(
+    vision: VisionStub, color_picture: Callable[..., bytes]
+) -> None:
+    request = HeatmapRequest(image=Image(encoded=color_picture("red", (2049, 2048))))
+    code, reason, message = refusal(lambda: vision.Heatmap(request))
+    assert (code, reason) == ("OUT_OF_RANGE", "MAP_TOO_LARGE")
+    assert "AS_FEATURE_MAP" in message
+    request.size = MAP_SIZE_AS_FEATURE_MAP
+    assert vision.Heatmap(request).frame.picture_width == 2049
+
+
+def test_the_limit_counts_the_maps_of_every_class(
+    vision: VisionStub, color_picture: Callable[..., bytes]
+) -> None:
+    target = HeatmapTarget(class_index=RED)
+    request = HeatmapRequest(image=Image(encoded=color_picture("red", (1100, 1000))), further=[target] * 3)
+    assert refusal(lambda: vision.Heatmap(request))[1] == "MAP_TOO_LARGE"
+
+
+def test_a_stream_answers_each_picture_and_goes_on_after_a_failure(
+    vision: VisionStub, picture: Image
+) -> None:
+    requests = [
+        HeatmapRequest(id="good", image=picture),
+        HeatmapRequest(id="bad", image=Image(encoded=b"text")),
+        HeatmapRequest(id="unknown", image=picture, class_index=99),
+        HeatmapRequest(id="last", image=picture, format=HEATMAP_FORMAT_PNG_OVERLAY),
+    ]
+    replies = {reply.id: reply for reply in vision.HeatmapStream(iter(requests))}
+    assert replies["good"].heatmap.data
+    assert replies["last"].heatmap.format == HEATMAP_FORMAT_PNG_OVERLAY
+    for failed in ("bad", "unknown"):
+        assert replies[failed].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+        assert not replies[failed].HasField("heatmap")

@@ -1,0 +1,172 @@
+"""Heatmaps in the queue and in the session: who runs with whom, and who pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Semaphore
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.card import write_card
+from spyglass_contract.errors import CardError, DeadlineExceeded
+from spyglass_contract.header import Limits
+from spyglass_server.admission import Admission
+from spyglass_server.call import Call
+from spyglass_server.dataplane import DataPlane
+from spyglass_server.domain import ModelSelector
+from spyglass_server.explain import PREDICTED, Explain
+from spyglass_server.model import Model, Resources
+from spyglass_server.repository import Repository
+from spyglass_server.scheduler import Scheduler
+from spyglass_server.session import Session
+
+PATIENCE = 30
+
+
+@pytest.fixture
+def session(explaining_models: Path) -> Session:
+    return Session(explaining_models / "colors/1/model.onnx", device="cpu")
+
+
+@pytest.fixture
+def pixels() -> NDArray[np.uint8]:
+    """Three pictures: a red, a green and a blue one."""
+    batch = np.full((3, 8, 8, 3), 10, np.uint8)
+    for index in range(3):
+        batch[index, :, :, index] = 200
+    return batch
+
+
+class CountingNetwork:
+    """A session that notes the shape of each run and, while the gate is closed, has it wait."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.card, self.provider = session.card, session.provider
+        self.gate = Event()
+        self.gate.set()
+        self.entered = Semaphore(0)
+        self.runs: list[tuple[int, tuple[int, ...]]] = []
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self._note(len(pixels), ())
+        return self.session.run(pixels)
+
+    def explain(
+        self, pixels: NDArray[np.uint8], classes: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self._note(len(pixels), tuple(classes))
+        return self.session.explain(pixels, classes)
+
+    def _note(self, pictures: int, classes: tuple[int, ...]) -> None:
+        self.runs.append((pictures, classes))
+        self.entered.release()
+        assert self.gate.wait(PATIENCE)
+
+
+def test_one_class_is_explained_in_every_picture_of_a_batch(
+    session: Session, pixels: NDArray[np.uint8]
+) -> None:
+    probabilities, maps = session.explain(pixels, (1,))
+    np.testing.assert_array_equal(probabilities, session.run(pixels))
+    assert maps.shape == (3, 8, 8)
+
+
+def test_several_classes_of_one_picture_are_one_run(session: Session, pixels: NDArray[np.uint8]) -> None:
+    network = CountingNetwork(session)
+    (explained,) = Explain(network, (0, 2))(pixels[:1])
+    assert network.runs == [(1, (0, 2))]
+    assert explained.maps.shape == (2, 8, 8)
+    assert explained.probabilities.shape == (3,)
+
+
+def test_several_classes_of_several_pictures_give_each_picture_its_own(
+    session: Session, pixels: NDArray[np.uint8]
+) -> None:
+    together = Explain(session, (0, PREDICTED))(pixels)
+    for picture, explained in zip(pixels, together, strict=True):
+        probabilities, maps = session.explain(picture[np.newaxis], (0, PREDICTED))
+        np.testing.assert_array_equal(explained.maps, maps)
+        np.testing.assert_array_equal(explained.probabilities, probabilities[0])
+
+
+def test_classifying_does_not_compute_the_heatmap(
+    make_model: Callable[..., Path],
+    attach_heatmap: Callable[[Path], Path],
+    pixels: NDArray[np.uint8],
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = attach_heatmap(make_model())
+    model = onnx.load(str(path))
+    (default,) = (entry for entry in model.graph.initializer if entry.name == "class_index")
+    # A class that there is not: the branch of the heatmap could not run.
+    default.CopyFrom(onnx.numpy_helper.from_array(np.array([99]), "class_index"))
+    onnx.save(model, str(path))
+    broken = Session(path, device="cpu")
+    assert broken.run(pixels).argmax(axis=1).tolist() == [0, 1, 2]
+    with pytest.raises(Exception, match="ScatterElements|indices|out of"):
+        broken.explain(pixels, (99,))
+
+
+@pytest.mark.parametrize("in_graph", [True, False])
+def test_a_card_and_a_graph_that_disagree_about_the_heatmap_are_refused(
+    make_model: Callable[..., Path],
+    make_card: Callable[..., ModelCard],
+    attach_heatmap: Callable[[Path], Path],
+    in_graph: bool,
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = make_model()
+    if in_graph:
+        attach_heatmap(path)
+    model, card = onnx.load(str(path)), make_card()
+    card.explained_layer = "" if in_graph else "floats"
+    write_card(model, card)
+    onnx.save(model, str(path))
+    with pytest.raises(CardError, match="heatmap"):
+        Session(path, device="cpu")
+
+
+def test_only_like_is_batched_with_like(session: Session, pixels: NDArray[np.uint8]) -> None:
+    network = CountingNetwork(session)
+    scheduler = Scheduler(network.run, workers=1, max_batch=8, name="test")
+    network.gate.clear()
+    first = scheduler.submit(pixels[0], Call())
+    assert network.entered.acquire(timeout=PATIENCE)
+    network.runs.clear()
+    why, why_red = Explain(network, (PREDICTED,)), Explain(network, (0,))
+    runs = [None, why, why_red, None, Explain(network, (PREDICTED,)), why_red]
+    futures = [scheduler.submit(pixels[n % 3], Call(), run=run) for n, run in enumerate(runs)]
+    network.gate.set()
+    answers = [future.result(PATIENCE) for future in (first, *futures)][1:]
+    scheduler.close()
+    assert network.runs == [(2, ()), (2, (PREDICTED,)), (2, (0,))]
+    for n, (run, answer) in enumerate(zip(runs, answers, strict=True)):
+        probabilities = answer.output.probabilities if run else answer.output
+        assert probabilities.argmax() == n % 3
+        assert answer.batch_size == 2
+
+
+def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
+    session: Session, color_picture: Callable[..., bytes]
+) -> None:
+    network = CountingNetwork(session)
+    repository = Repository()
+    model = Model(network, "ab" * 32, Resources(workers=1))
+    repository.load(Path("colors/1/model.onnx"), lambda path: model)
+    dataplane = DataPlane(repository, Admission(4), decoders=1, limits=Limits())
+    network.gate.clear()
+    network.runs.clear()
+    occupied = model.submit(np.zeros((8, 8, 3), np.uint8), Call())
+    with pytest.raises(DeadlineExceeded):
+        dataplane.heatmap(color_picture("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
+    assert dataplane.admission.inside == 0
+    network.gate.set()
+    occupied.result(PATIENCE)
+    dataplane.close()
+    assert network.runs == [(1, ())]

@@ -1,0 +1,93 @@
+"""Log lines for machines and for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from spyglass_server.logs import ConsoleFormatter, JsonFormatter, configure_logging
+from spyglass_server.request_id import using_request_id
+
+
+def record(message: str = "answered", **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("spyglass.requests", logging.INFO, __file__, 1, message, (), None)
+    made.__dict__.update(extra)
+    return made
+
+
+@pytest.fixture
+def untouched_root() -> Iterator[None]:
+    """Puts the root logger back as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+def test_a_line_for_machines_is_one_object() -> None:
+    line = JsonFormatter().format(record("two\nlines"))
+
+    fields = json.loads(line)
+    assert "\n" not in line
+    assert set(fields) == {"time", "level", "logger", "message"}
+    assert (fields["level"], fields["logger"]) == ("info", "spyglass.requests")
+    assert datetime.fromisoformat(fields["time"]).utcoffset() is not None
+
+
+def test_a_line_for_machines_carries_the_request() -> None:
+    with using_request_id("id-1"):
+        fields = json.loads(JsonFormatter().format(record(code="OK", duration_ms=1.25, other="dropped")))
+
+    assert fields["message"] == "answered"
+    assert (fields["request_id"], fields["code"], fields["duration_ms"]) == ("id-1", "OK", 1.25)
+    assert "other" not in fields
+
+
+def test_a_line_for_machines_carries_the_stack_of_an_exception() -> None:
+    made = record()
+    try:
+        raise ValueError("inside")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+
+    assert "ValueError: inside" in json.loads(JsonFormatter().format(made))["exception"]
+
+
+def test_a_line_for_people_starts_with_the_time() -> None:
+    with using_request_id("id-1"):
+        line = ConsoleFormatter().format(record(code="OK"))
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} INFO    answered request_id=id-1 code=OK", line)
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_everything_from_the_level_on_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "warning")
+
+    logging.getLogger("spyglass").info("unheard")
+    logging.getLogger("spyglass").warning("heard")
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["message"] == "heard"
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_warnings_of_libraries_are_log_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "info")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("an odd file", UserWarning, stacklevel=1)
+
+    assert "an odd file" in json.loads(capsys.readouterr().err)["message"]

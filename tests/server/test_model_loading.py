@@ -1,0 +1,87 @@
+"""A file becomes a model only once it has proved itself."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.errors import CertificateError, Unavailable
+from spyglass_server.call import Call
+from spyglass_server.model import Model, Resources
+
+MakeCard = Callable[..., ModelCard]
+MakeModel = Callable[..., Path]
+
+
+@pytest.fixture
+def model(make_model: MakeModel) -> Iterator[Model]:
+    with closing(Model.load(make_model(), Resources(device="cpu", workers=2))) as loaded:
+        yield loaded
+
+
+def test_a_sound_file_becomes_a_model(model: Model) -> None:
+    answer = model.submit(np.full((8, 8, 3), (0, 0, 255), np.uint8), Call()).result(30)
+
+    assert model.class_names == ("red", "green", "blue")
+    assert int(answer.output.argmax()) == 2
+
+
+def test_a_model_says_which_file_it_is(make_model: MakeModel) -> None:
+    path = make_model()
+
+    with closing(Model.load(path, Resources(device="cpu"))) as model:
+        assert model.served_by.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert (model.served_by.model, model.served_by.version) == ("colors", 1)
+        assert model.served_by.provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize(("asked", "found"), [(0, 1), (4, 4)])
+def test_pictures_run_one_by_one_on_a_cpu_unless_asked_for_otherwise(
+    make_model: MakeModel, asked: int, found: int
+) -> None:
+    with closing(Model.load(make_model(), Resources(device="cpu", max_batch=asked))) as model:
+        assert model.max_batch == found
+
+
+def test_a_file_whose_answers_are_not_the_certified_ones_is_refused(
+    make_card: MakeCard, make_model: MakeModel
+) -> None:
+    card = make_card()
+    card.certificate.tensors[0].expected[0] += 0.01
+
+    with pytest.raises(CertificateError, match="differ from the certificate's"):
+        Model.load(make_model(card), Resources(device="cpu"))
+
+
+def test_a_file_without_a_certificate_is_refused(make_card: MakeCard, make_model: MakeModel) -> None:
+    card = make_card()
+    card.ClearField("certificate")
+
+    with pytest.raises(CertificateError, match="no certificate"):
+        Model.load(make_model(card), Resources(device="cpu"))
+
+
+def test_other_pixels_than_the_exports_are_reported(
+    make_card: MakeCard, make_model: MakeModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = make_card()
+    card.certificate.pictures[0].pixels_sha256 = "00" * 32
+
+    with caplog.at_level(logging.WARNING):
+        Model.load(make_model(card), Resources(device="cpu")).close()
+
+    assert "other pixels than the export's for red.png" in caplog.text
+
+
+def test_a_closed_model_takes_no_pictures(model: Model) -> None:
+    model.close()
+
+    with pytest.raises(Unavailable):
+        model.submit(np.zeros((8, 8, 3), np.uint8), Call())

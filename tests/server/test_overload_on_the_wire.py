@@ -1,0 +1,182 @@
+"""More than the server can do: who is refused, who is dropped, and that it still says how it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ListModelsRequest
+from spyglass.v1.vision_pb2_grpc import VisionStub
+from spyglass_server.model import Model
+from spyglass_server.server import Server
+from spyglass_server.settings import ServerSettings
+
+Code = grpc.StatusCode
+PATIENCE = 30
+CAPACITY = 3
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def server(run_server: Callable[..., Any], open_network: Callable[[Path], Model], network: Any) -> Any:
+    """A server for three requests at a time, whose network stands still."""
+    running = run_server(open_network, max_in_flight=CAPACITY, max_streams=2)
+    network.close_gate()
+    return running
+
+
+@pytest.fixture
+def request_for_red(color_picture: Callable[..., bytes]) -> ClassifyRequest:
+    return ClassifyRequest(image=Image(encoded=color_picture("red")))
+
+
+def inside(server: Any) -> int:
+    return int(server.server._dataplane.admission.inside)
+
+
+@pytest.fixture
+def full(server: Any, request_for_red: ClassifyRequest, eventually: Eventually) -> Iterator[list[Any]]:
+    """The calls that fill the server."""
+    calls = [server.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(CAPACITY)]
+    eventually(lambda: inside(server) == CAPACITY)
+    yield calls
+    for call in calls:
+        call.cancel()
+
+
+@pytest.mark.usefixtures("full")
+def test_a_full_server_refuses_and_says_when_to_come_again(
+    server: Any, refused: Callable[..., Any], request_for_red: ClassifyRequest
+) -> None:
+    refusal = refused(lambda: server.vision.Classify(request_for_red))
+
+    assert (refusal.code, refusal.reason) == (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+    assert 0.05 <= refusal.retry_delay <= 5
+
+
+def test_those_inside_are_answered_though_others_were_refused(
+    server: Any, full: list[Any], network: Any, refused: Callable[..., Any], request_for_red: ClassifyRequest
+) -> None:
+    for _ in range(10):
+        refused(lambda: server.vision.Classify(request_for_red))
+
+    network.gate.set()
+
+    assert [call.result(PATIENCE).classes[0].name for call in full] == ["red"] * CAPACITY
+
+
+@pytest.mark.usefixtures("full")
+def test_a_full_server_answers_everything_but_pictures(server: Any) -> None:
+    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert next(server.health.Watch(HealthCheckRequest(), timeout=PATIENCE)).status
+    assert len(server.vision.ListModels(ListModelsRequest(), timeout=PATIENCE).models) == 1
+
+
+@pytest.mark.usefixtures("full")
+def test_a_full_server_is_healthy_under_a_hail_of_refused_calls(
+    server: Any, request_for_red: ClassifyRequest
+) -> None:
+    hail = [server.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(200)]
+
+    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert {call.code() for call in hail} == {Code.RESOURCE_EXHAUSTED}
+
+
+def test_a_call_ends_at_its_deadline_and_its_work_is_dropped(
+    server: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
+) -> None:
+    running = server.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    assert network.entered.acquire(timeout=PATIENCE)
+
+    with pytest.raises(grpc.RpcError) as raised:
+        server.vision.Classify(request_for_red, timeout=0.1)
+
+    assert raised.value.code() is Code.DEADLINE_EXCEEDED
+    eventually(lambda: inside(server) == 1)
+    network.gate.set()
+    running.result(PATIENCE)
+    server.vision.Classify(request_for_red, timeout=PATIENCE)
+    assert len(network.batches) == 2
+
+
+def test_the_work_of_a_cancelled_call_is_dropped(
+    server: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
+) -> None:
+    running = server.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    assert network.entered.acquire(timeout=PATIENCE)
+    gone = server.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    eventually(lambda: inside(server) == 2)
+
+    gone.cancel()
+
+    eventually(lambda: inside(server) == 1)
+    network.gate.set()
+    assert running.result(PATIENCE).classes[0].name == "red"
+    server.vision.Classify(request_for_red, timeout=PATIENCE)
+    assert len(network.batches) == 2
+
+
+def test_more_streams_than_allowed_are_refused(server: Any, refused: Callable[..., Any]) -> None:
+    idle = Event()
+
+    def one_and_silence() -> Iterator[ClassifyRequest]:
+        yield ClassifyRequest()
+        assert idle.wait(PATIENCE)
+
+    streams = [server.vision.ClassifyStream(one_and_silence(), timeout=PATIENCE) for _ in range(2)]
+    assert all(next(stream).HasField("error") for stream in streams)
+
+    refusal = refused(lambda: list(server.vision.ClassifyStream(iter([]))))
+
+    assert refusal.code is Code.RESOURCE_EXHAUSTED
+    assert refusal.retry_delay is not None
+    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    idle.set()
+    assert [list(stream) for stream in streams] == [[], []]
+
+
+def test_a_server_that_starts_is_unavailable(
+    tiny_models: Path,
+    open_network: Callable[[Path], Model],
+    refused: Callable[..., Any],
+    request_for_red: ClassifyRequest,
+) -> None:
+    loading, go_on = Event(), Event()
+
+    def open_slowly(path: Path) -> Model:
+        loading.set()
+        assert go_on.wait(PATIENCE)
+        return open_network(path)
+
+    server = Server(ServerSettings(models=tiny_models, host="localhost", port=0))
+    starting = threading.Thread(target=server.start, args=[open_slowly])
+    starting.start()
+    with grpc.insecure_channel(f"localhost:{server.port}") as channel:
+        vision, health = VisionStub(channel), HealthStub(channel)
+        assert loading.wait(PATIENCE)
+        calls = [
+            lambda: vision.Classify(request_for_red),
+            lambda: vision.ListModels(ListModelsRequest()),
+            lambda: list(vision.ClassifyStream(iter([request_for_red]))),
+        ]
+        for call in calls:
+            refusal = refused(call)
+            assert (refusal.code, refusal.message) == (Code.UNAVAILABLE, "the server is starting")
+        assert health.Check(HealthCheckRequest()).status == HealthCheckResponse.NOT_SERVING
+
+        go_on.set()
+        starting.join(PATIENCE)
+
+        assert health.Check(HealthCheckRequest()).status == HealthCheckResponse.SERVING
+        assert vision.Classify(request_for_red).classes[0].name == "red"
+    server.stop(grace=0)

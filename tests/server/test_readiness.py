@@ -1,0 +1,54 @@
+"""Starting, serving, draining."""
+
+from __future__ import annotations
+
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from spyglass_contract.errors import Unavailable
+from spyglass_server.readiness import VISION, Readiness
+
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+
+
+def health_of(readiness: Readiness, service: str) -> int:
+    return int(readiness.health.Check(HealthCheckRequest(service=service), None).status)
+
+
+def test_a_server_that_starts_takes_no_requests() -> None:
+    readiness = Readiness()
+
+    with pytest.raises(Unavailable, match="starting"):
+        readiness.check()
+    assert health_of(readiness, "") == health_of(readiness, VISION) == NOT_SERVING
+
+
+def test_a_model_is_announced_before_the_server_serves() -> None:
+    readiness = Readiness()
+
+    readiness.announce("colors")
+
+    assert health_of(readiness, "colors") == SERVING
+    assert health_of(readiness, "") == NOT_SERVING
+
+
+def test_an_open_server_takes_requests() -> None:
+    readiness = Readiness()
+
+    readiness.open()
+
+    readiness.check()
+    assert health_of(readiness, "") == health_of(readiness, VISION) == SERVING
+
+
+def test_a_draining_server_takes_no_requests_ever_again() -> None:
+    readiness = Readiness()
+    readiness.announce("colors")
+    readiness.open()
+
+    readiness.drain()
+    readiness.announce("colors")
+
+    with pytest.raises(Unavailable, match="draining"):
+        readiness.check()
+    assert [health_of(readiness, name) for name in ("", VISION, "colors")] == [NOT_SERVING] * 3

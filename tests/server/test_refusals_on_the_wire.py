@@ -1,0 +1,244 @@
+"""Every status code that a request can earn, with the details that programs act on."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.heatmap_pb2 import HeatmapRequest
+from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.model_pb2 import (
+    TASK_SEGMENT,
+    GetModelRequest,
+    ModelCard,
+    ModelRef,
+)
+from spyglass.v1.segment_pb2 import SegmentRequest
+from spyglass_server.model import Model
+
+Code = grpc.StatusCode
+Picture = Callable[..., bytes]
+Refused = Callable[[Callable[[], object]], Any]
+
+
+def raw(height: int, width: int, channels: int, size: int) -> Image:
+    return Image(raw=RawImage(height=height, width=width, channels=channels, data=bytes(size)))
+
+
+@pytest.fixture
+def server(run_server: Callable[..., Any]) -> Any:
+    return run_server(max_image_bytes=100_000, max_image_pixels=10_000)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason", "field"),
+    [
+        (Image(), "IMAGE_MISSING", "image"),
+        (Image(encoded=b""), "IMAGE_EMPTY", "image"),
+        (Image(encoded=b"hello"), "IMAGE_NOT_A_PICTURE", "image"),
+        (Image(encoded=b"%PDF-1.7"), "IMAGE_FORMAT_NOT_ALLOWED", "image"),
+        (Image(encoded=b"\xff\xd8\xff\xe0"), "IMAGE_CORRUPT", "image"),
+        (Image(raw=RawImage()), "IMAGE_SHAPE", "image.raw"),
+        (raw(4, 4, 3, 47), "IMAGE_SHAPE", "image.raw"),
+        (raw(4, 4, 3, 49), "IMAGE_SHAPE", "image.raw"),
+        (raw(4, 4, 2, 32), "IMAGE_SHAPE", "image.raw"),
+        (raw(4, 4, 0, 0), "IMAGE_SHAPE", "image.raw"),
+        (raw(2**32 - 1, 2**32 - 1, 4, 8), "IMAGE_SHAPE", "image.raw"),
+    ],
+)
+def test_a_picture_that_is_none_is_an_invalid_argument(
+    server: Any, refused: Refused, image: Image, reason: str, field: str
+) -> None:
+    refusal = refused(lambda: server.vision.Classify(ClassifyRequest(image=image)))
+
+    assert (refusal.code, refusal.reason, refusal.fields) == (Code.INVALID_ARGUMENT, reason, [field])
+
+
+def test_a_request_without_an_image_is_an_invalid_argument(server: Any, refused: Refused) -> None:
+    refusal = refused(lambda: server.vision.Classify(ClassifyRequest()))
+
+    assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_MISSING")
+
+
+def test_a_picture_that_is_cut_off_is_an_invalid_argument(
+    server: Any, refused: Refused, color_picture: Picture
+) -> None:
+    whole = color_picture("red", (90, 90))
+
+    refusal = refused(lambda: server.vision.Classify(ClassifyRequest(image=Image(encoded=whole[:-30]))))
+
+    assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_TRUNCATED")
+
+
+def test_more_classes_than_there_are_is_an_invalid_argument(
+    server: Any, refused: Refused, color_picture: Picture
+) -> None:
+    request = ClassifyRequest(image=Image(encoded=color_picture("red")), top_k=4)
+
+    refusal = refused(lambda: server.vision.Classify(request))
+
+    assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "TOP_K_INVALID")
+    assert refusal.fields == ["top_k"]
+
+
+def test_a_version_without_a_name_is_an_invalid_argument(
+    server: Any, refused: Refused, color_picture: Picture
+) -> None:
+    request = ClassifyRequest(image=Image(encoded=color_picture("red")), model=ModelRef(version=1))
+
+    refusal = refused(lambda: server.vision.Classify(request))
+
+    assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "MODEL_NAME_MISSING")
+
+
+def test_more_pixels_than_the_limit_are_out_of_range(
+    server: Any, refused: Refused, color_picture: Picture
+) -> None:
+    request = ClassifyRequest(image=Image(encoded=color_picture("red", (100, 101))))
+
+    refusal = refused(lambda: server.vision.Classify(request))
+
+    assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "IMAGE_TOO_MANY_PIXELS")
+    assert refusal.fields == ["image"]
+
+
+def test_more_raw_pixels_than_the_limit_are_out_of_range(server: Any, refused: Refused) -> None:
+    request = ClassifyRequest(image=raw(100, 101, 1, 10_100))
+
+    assert refused(lambda: server.vision.Classify(request)).code is Code.OUT_OF_RANGE
+
+
+def test_more_bytes_than_the_limit_are_out_of_range(server: Any, refused: Refused) -> None:
+    request = ClassifyRequest(image=Image(encoded=bytes(100_001)))
+
+    refusal = refused(lambda: server.vision.Classify(request))
+
+    assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "IMAGE_TOO_MANY_BYTES")
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (ModelRef(name="other"), "MODEL_NOT_FOUND"),
+        (ModelRef(name="colors", version=2), "VERSION_NOT_FOUND"),
+        (ModelRef(name="colors", version=-1), "VERSION_NOT_FOUND"),
+        (ModelRef(name="colors", label="stable"), "LABEL_NOT_FOUND"),
+        (ModelRef(name="é" * 50_000), "MODEL_NOT_FOUND"),
+        (ModelRef(name="colors", label="x" * 50_000), "LABEL_NOT_FOUND"),
+    ],
+    ids=["name", "version", "negative version", "label", "long name", "long label"],
+)
+def test_a_model_that_is_not_served_is_not_found(
+    server: Any, refused: Refused, color_picture: Picture, model: ModelRef, reason: str
+) -> None:
+    request = ClassifyRequest(image=Image(encoded=color_picture("red")), model=model)
+
+    for call in (
+        lambda: server.vision.Classify(request),
+        lambda: server.vision.GetModel(GetModelRequest(model=model)),
+    ):
+        refusal = refused(call)
+        assert (refusal.code, refusal.reason) == (Code.NOT_FOUND, reason)
+        assert refusal.fields[0].startswith("model.")
+
+
+def test_a_model_for_another_task_is_a_failed_precondition(
+    run_server: Callable[..., Any],
+    refused: Refused,
+    make_card: Callable[..., ModelCard],
+    make_model: Callable[..., Path],
+    tmp_path: Path,
+    color_picture: Picture,
+) -> None:
+    card = make_card("mask")
+    card.task = TASK_SEGMENT
+    make_model(card)
+    server = run_server(models=tmp_path / "models")
+    picture = Image(encoded=color_picture("red"))
+
+    named = refused(
+        lambda: server.vision.Classify(ClassifyRequest(image=picture, model=ModelRef(name="mask")))
+    )
+    unnamed = refused(lambda: server.vision.Classify(ClassifyRequest(image=picture)))
+
+    assert (named.code, named.reason) == (Code.FAILED_PRECONDITION, "MODEL_TASK_MISMATCH")
+    assert (unnamed.code, unnamed.reason) == (Code.NOT_FOUND, "NO_DEFAULT_MODEL")
+
+
+def test_what_a_later_server_will_do_is_unimplemented(server: Any, refused: Refused) -> None:
+    calls = [
+        lambda: server.vision.Segment(SegmentRequest()),
+        lambda: server.vision.Heatmap(HeatmapRequest()),
+        lambda: list(server.vision.SegmentStream(iter([SegmentRequest()]))),
+        lambda: list(server.vision.HeatmapStream(iter([HeatmapRequest()]))),
+    ]
+
+    for call in calls:
+        assert refused(call).code is Code.UNIMPLEMENTED
+
+
+def test_a_method_that_there_is_not_is_unimplemented(server: Any) -> None:
+    call = server.channel.unary_unary("/spyglass.v1.Vision/Guess")
+
+    with pytest.raises(grpc.RpcError) as raised:
+        call(b"")
+
+    assert raised.value.code() is Code.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("failure", ["not finite", "raises"])
+def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
+    run_server: Callable[..., Any],
+    open_network: Callable[[Path], Model],
+    network: Any,
+    refused: Refused,
+    color_picture: Picture,
+    caplog: pytest.LogCaptureFixture,
+    failure: str,
+) -> None:
+    server = run_server(open_network)
+
+    def fail(pixels: np.ndarray) -> np.ndarray:
+        if failure == "raises":
+            raise RuntimeError("secret of /srv/models")
+        return np.full((len(pixels), 3), np.nan, np.float32)
+
+    network.answer = fail
+    with caplog.at_level(logging.ERROR):
+        refusal = refused(
+            lambda: server.vision.Classify(
+                ClassifyRequest(image=Image(encoded=color_picture("red"))),
+                metadata=[("x-request-id", "order-7")],
+            )
+        )
+
+    assert refusal.code is Code.INTERNAL
+    assert refusal.message == "a fault of the server's; quote order-7"
+    assert refusal.request_id == "order-7"
+    assert refusal.reason == {"raises": "INTERNAL", "not finite": "OUTPUT_NOT_FINITE"}[failure]
+    assert caplog.records
+
+
+def test_no_refusal_tells_of_the_machine(
+    server: Any, refused: Refused, tiny_models: Path, color_picture: Picture
+) -> None:
+    requests = [
+        ClassifyRequest(),
+        ClassifyRequest(image=Image(encoded=color_picture("red")[:40])),
+        ClassifyRequest(image=Image(encoded=color_picture("red")[:45])),
+        ClassifyRequest(image=Image(encoded=b"II*\0" + bytes(40))),
+        ClassifyRequest(image=Image(encoded=color_picture("red")), model=ModelRef(name="../../etc/passwd")),
+    ]
+
+    for request in requests:
+        message = refused(lambda request=request: server.vision.Classify(request)).message
+        assert not re.search(r"Traceback|File \"|\.py|0x[0-9a-f]{6}|Error\b", message)
+        assert str(tiny_models) not in message

@@ -1,0 +1,222 @@
+"""Name and version to a loaded model, and the folder that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelCard
+from spyglass_contract.errors import (
+    CardError,
+    CertificateError,
+    FailedPrecondition,
+    InvalidInput,
+    ModelError,
+    NotFound,
+)
+from spyglass_server.domain import ModelSelector
+from spyglass_server.model import Model, Resources
+from spyglass_server.repository import Repository, model_files
+
+Load = Callable[..., Model]
+
+
+class Network:
+    """A network that needs no file."""
+
+    provider = "CPUExecutionProvider"
+
+    def __init__(self, card: ModelCard, run: Callable[..., object]) -> None:
+        self.card = card
+        self.run = run
+
+
+@pytest.fixture
+def repository() -> Iterator[Repository]:
+    opened = Repository(default_models=("second", "third"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def load(
+    repository: Repository, make_card: Callable[..., ModelCard], answer_colors: Callable[..., object]
+) -> Load:
+    """Loads a model of the colours: `load(name, version=1, task=TASK_CLASSIFY)`."""
+
+    def open_as(name: str, version: int = 1, task: int = TASK_CLASSIFY) -> Model:
+        card = make_card(name, version)
+        card.task = task
+        return repository.load(
+            Path(name) / str(version) / "model.onnx",
+            lambda path: Model(Network(card, answer_colors), "ab" * 32, Resources()),
+        )
+
+    return open_as
+
+
+def test_a_model_is_found_by_its_name(repository: Repository, load: Load) -> None:
+    model = load("first")
+
+    assert repository.find(ModelSelector("first")) is model
+
+
+def test_without_a_version_the_highest_is_meant(repository: Repository, load: Load) -> None:
+    load("first", 2)
+    newest = load("first", 10)
+    load("first", 9)
+
+    assert repository.find(ModelSelector("first")) is newest
+
+
+def test_a_version_is_found_by_its_number(repository: Repository, load: Load) -> None:
+    old, _ = load("first", 1), load("first", 2)
+
+    assert repository.find(ModelSelector("first", version=1)) is old
+
+
+@pytest.mark.parametrize(
+    ("selector", "reason", "field", "message"),
+    [
+        (ModelSelector("other"), "MODEL_NOT_FOUND", "model.name", "no model 'other' is served"),
+        (ModelSelector("first", version=7), "VERSION_NOT_FOUND", "model.version", "served: 1, 2"),
+        (ModelSelector("first", version=0), "VERSION_NOT_FOUND", "model.version", "no version 0"),
+        (ModelSelector("first", label="stable"), "LABEL_NOT_FOUND", "model.label", "'stable'"),
+    ],
+)
+def test_what_is_not_served_is_not_found(
+    repository: Repository, load: Load, selector: ModelSelector, reason: str, field: str, message: str
+) -> None:
+    load("first", 1)
+    load("first", 2)
+
+    with pytest.raises(NotFound, match=message) as raised:
+        repository.find(selector)
+
+    assert (raised.value.reason, raised.value.field) == (reason, field)
+
+
+@pytest.mark.parametrize("rest", [{"version": 1}, {"label": "stable"}])
+def test_a_version_or_label_needs_a_name(rest: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        ModelSelector(**rest)
+
+    assert raised.value.reason == "MODEL_NAME_MISSING"
+
+
+def test_nothing_is_found_by_no_name(repository: Repository, load: Load) -> None:
+    load("first")
+
+    with pytest.raises(InvalidInput, match="no model is named"):
+        repository.find(ModelSelector())
+
+
+def test_the_only_model_of_a_task_is_its_default(repository: Repository, load: Load) -> None:
+    only = load("first")
+    load("mask", task=TASK_SEGMENT)
+
+    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is only
+
+
+def test_the_first_of_the_default_names_that_is_served_is_the_default(
+    repository: Repository, load: Load
+) -> None:
+    load("first")
+    third = load("third")
+    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is third
+
+    second = load("second", 3)
+    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is second
+
+
+def test_a_default_name_of_another_task_is_passed_over(repository: Repository, load: Load) -> None:
+    load("second", task=TASK_SEGMENT)
+    third = load("third")
+    load("fourth")
+
+    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is third
+
+
+def test_of_several_models_none_is_the_default_unless_named_so(repository: Repository, load: Load) -> None:
+    load("first")
+    load("fourth")
+
+    with pytest.raises(NotFound, match="no default model to classify with") as raised:
+        repository.resolve(ModelSelector(), TASK_CLASSIFY)
+
+    assert raised.value.reason == "NO_DEFAULT_MODEL"
+
+
+def test_a_model_for_another_task_is_refused(repository: Repository, load: Load) -> None:
+    load("mask", task=TASK_SEGMENT)
+
+    with pytest.raises(FailedPrecondition, match="mask does not classify, it segments") as raised:
+        repository.resolve(ModelSelector("mask"), TASK_CLASSIFY)
+
+    assert raised.value.reason == "MODEL_TASK_MISMATCH"
+
+
+def test_models_come_in_the_order_of_their_names_and_versions(repository: Repository, load: Load) -> None:
+    for name, version in (("b", 1), ("a", 10), ("a", 9)):
+        load(name, version)
+
+    assert [(model.card.name, model.card.version) for model in repository] == [("a", 9), ("a", 10), ("b", 1)]
+
+
+def test_a_file_in_another_models_place_is_refused(
+    repository: Repository, make_card: Callable[..., ModelCard], answer_colors: Callable[..., object]
+) -> None:
+    def open_model(path: Path) -> Model:
+        return Model(Network(make_card("colors", 2), answer_colors), "ab" * 32, Resources())
+
+    for place in ("colors/1", "colours/2"):
+        with pytest.raises(CardError, match=f"^{place}: the card in it says colors/2"):
+            repository.load(Path(place) / "model.onnx", open_model)
+    assert list(repository) == []
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_name(repository: Repository) -> None:
+    def open_model(path: Path) -> Model:
+        raise CertificateError("the answers differ")
+
+    with pytest.raises(CertificateError, match=r"^colors/3: the answers differ$"):
+        repository.load(Path("models/colors/3/model.onnx"), open_model)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for place in ("b/1", "a/2", "a/10", "a/draft", "c"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "model.onnx").touch()
+    (tmp_path / "d/1").mkdir(parents=True)
+    return tmp_path
+
+
+def test_the_highest_version_of_each_model_is_taken(folder: Path) -> None:
+    assert [str(path.parent.relative_to(folder)) for path in model_files(folder)] == ["a/10", "b/1"]
+
+
+def test_all_versions_are_taken_where_asked_for(folder: Path) -> None:
+    found = [str(path.parent.relative_to(folder)) for path in model_files(folder, "all")]
+
+    assert found == ["a/2", "a/10", "b/1"]
+
+
+def test_a_version_that_is_no_number_is_left_out_loudly(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model_files(folder)
+
+    assert "a/draft/model.onnx is left out" in caplog.text
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model folder at"):
+        model_files(tmp_path / "nowhere")
+
+
+def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no NAME/VERSION/model\.onnx below"):
+        model_files(tmp_path)

@@ -1,0 +1,112 @@
+"""An ONNX file in ONNX Runtime: the device it is on, and whether the graph is what its card says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.errors import CardError, ModelError
+from spyglass_server.session import DeviceError, Session
+
+MakeModel = Callable[..., Path]
+
+without_cuda = pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this ONNX Runtime has CUDA"
+)
+
+
+def test_a_session_answers_as_the_network_does(
+    make_model: MakeModel, answer_colors: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> None:
+    pixels = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3), np.uint8)
+
+    answer = Session(make_model()).run(pixels)
+
+    assert answer.dtype == np.float32
+    np.testing.assert_allclose(answer, answer_colors(pixels), atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("auto", marks=without_cuda)])
+def test_it_says_what_it_runs_on(make_model: MakeModel, device: str) -> None:
+    assert Session(make_model(), device=device).provider == "CPUExecutionProvider"
+
+
+@without_cuda
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_it_refuses_to_run_elsewhere_than_on_the_gpu_asked_for(make_model: MakeModel, device: str) -> None:
+    with pytest.raises(DeviceError, match=f"{device} was asked for, but this ONNX Runtime has no CUDA"):
+        Session(make_model(), device=device)
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "CPU", ""])
+def test_a_device_that_there_is_not_is_refused(make_model: MakeModel, device: str) -> None:
+    with pytest.raises(DeviceError, match="unknown device"):
+        Session(make_model(), device=device)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", bytes(1000), b"\x08\x07"])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+
+    with pytest.raises(ModelError):
+        Session(path)
+
+
+def test_a_file_that_is_cut_off_is_refused(make_model: MakeModel) -> None:
+    path = make_model()
+    path.write_bytes(path.read_bytes()[:200])
+
+    with pytest.raises(ModelError, match="cannot load the file"):
+        Session(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot load the file"):
+        Session(tmp_path / "model.onnx")
+
+
+def test_a_model_without_a_card_is_refused(make_model: MakeModel) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = make_model()
+    model = onnx.load(str(path))
+    del model.metadata_props[:]
+    onnx.save(model, str(path))
+
+    with pytest.raises(CardError, match="no model card"):
+        Session(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("tensor", "pixels", "no input 'pixels'"),
+        ("height", 9, r"not tensor\(uint8\) of \['batch', 9, 8, 3\]"),
+        ("color_mode", 2, r"not tensor\(uint8\) of \['batch', 8, 8, 1\]"),
+    ],
+)
+def test_a_graph_that_is_not_what_its_card_says_is_refused(
+    make_card: Callable[..., ModelCard], make_model: MakeModel, field: str, value: object, message: str
+) -> None:
+    card = make_card()
+    setattr(card.input, field, value)
+
+    with pytest.raises(CardError, match=message):
+        Session(make_model(card))
+
+
+def test_a_graph_without_probabilities_is_refused(make_model: MakeModel) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = make_model()
+    model = onnx.load(str(path))
+    model.graph.output[0].name = model.graph.node[-1].output[0] = "scores"
+    onnx.save(model, str(path))
+
+    with pytest.raises(CardError, match="no output 'probabilities'"):
+        Session(path)

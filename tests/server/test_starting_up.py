@@ -1,0 +1,173 @@
+"""The process: what it takes to start, what it says where it cannot, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import onnxruntime
+import pytest
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.vision_pb2_grpc import VisionStub
+
+MakeCard = Callable[..., ModelCard]
+MakeModel = Callable[..., Path]
+Spawn = Callable[..., Any]
+
+SERVE_AND_LIST_MODULES = """
+import json, sys
+from spyglass_server.server import Server
+from spyglass_server.settings import load_settings
+
+server = Server(load_settings(["--models", sys.argv[1], "--host", "localhost", "--port", "0"]))
+server.start()
+print(json.dumps(sorted(sys.modules)))
+server.stop()
+"""
+
+
+def refusal_to_start(spawn_server: Spawn, *flags: object) -> str:
+    """The one error that a server logs before it ends with exit code 1."""
+    server = spawn_server(*flags)
+    assert server.wait_until_ended() == 1, server.log
+    assert "Traceback" not in "".join(server.log)
+    (line,) = [line for line in server.log if " ERROR " in line]
+    return str(line)
+
+
+def test_it_serves_and_ends_on_sigterm(
+    spawn_server: Spawn, tiny_models: Path, color_picture: Callable[..., bytes]
+) -> None:
+    server = spawn_server("--models", tiny_models)
+    server.wait_until_serving()
+
+    with grpc.insecure_channel(server.address) as channel:
+        request = ClassifyRequest(image=Image(encoded=color_picture("blue")))
+        assert VisionStub(channel).Classify(request, timeout=30).classes[0].name == "blue"
+    server.process.send_signal(signal.SIGTERM)
+
+    assert server.wait_until_ended() == 0
+    assert re.search(r"draining for up to 20 s\n$", server.log[-2])
+    assert re.search(r"stopped\n$", server.log[-1])
+
+
+def test_it_ends_on_sigint_too(spawn_server: Spawn, tiny_models: Path) -> None:
+    server = spawn_server("--models", tiny_models)
+    server.wait_until_serving()
+
+    server.process.send_signal(signal.SIGINT)
+
+    assert server.wait_until_ended() == 0
+
+
+def test_its_log_is_for_machines_where_asked_for(
+    spawn_server: Spawn, tiny_models: Path, color_picture: Callable[..., bytes]
+) -> None:
+    server = spawn_server("--models", tiny_models, "--log-format", "json")
+    server.wait_until_serving()
+
+    with grpc.insecure_channel(server.address) as channel:
+        request = ClassifyRequest(image=Image(encoded=color_picture("blue")))
+        VisionStub(channel).Classify(request, metadata=[("x-request-id", "order-7")], timeout=30)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_until_ended()
+
+    lines = [json.loads(line) for line in server.log]
+    (line,) = [line for line in lines if line["message"] == "/spyglass.v1.Vision/Classify"]
+    assert (line["request_id"], line["code"], line["level"]) == ("order-7", "OK", "info")
+    assert line["duration_ms"] > 0
+
+
+def test_it_imports_nothing_that_only_training_and_export_need(tiny_models: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", SERVE_AND_LIST_MODULES, str(tiny_models)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    loaded = {name.partition(".")[0] for name in json.loads(finished.stdout)}
+    assert "onnxruntime" in loaded
+    assert not loaded & {"onnx", "matplotlib", "tensorflow", "keras", "torch", "spyglass_training"}
+    assert not loaded & {"spyglass_export", "spyglass_client"}
+
+
+def test_it_does_not_start_without_its_folder(spawn_server: Spawn, tmp_path: Path) -> None:
+    assert "no model folder at" in refusal_to_start(spawn_server, "--models", tmp_path / "nowhere")
+
+
+def test_it_does_not_start_with_a_corrupted_certificate(
+    spawn_server: Spawn, make_card: MakeCard, make_model: MakeModel, tmp_path: Path
+) -> None:
+    card = make_card()
+    card.certificate.pictures[0].encoded = card.certificate.pictures[0].encoded[:50]
+    make_model(card)
+
+    line = refusal_to_start(spawn_server, "--models", tmp_path / "models")
+
+    assert "colors/1: golden red.png: the PNG is cut off" in line
+
+
+def test_it_does_not_start_with_a_model_in_anothers_place(
+    spawn_server: Spawn, make_model: MakeModel, tmp_path: Path
+) -> None:
+    make_model().parent.parent.rename(tmp_path / "models/pets")
+
+    line = refusal_to_start(spawn_server, "--models", tmp_path / "models")
+
+    assert "pets/1: the card in it says colors/1" in line
+
+
+def test_it_does_not_start_with_a_file_that_is_no_model(
+    spawn_server: Spawn, make_model: MakeModel, tmp_path: Path
+) -> None:
+    make_model().write_bytes(b"<html>not found</html>")
+
+    assert "colors/1: ONNX Runtime cannot load the file" in refusal_to_start(
+        spawn_server, "--models", tmp_path / "models"
+    )
+
+
+def test_it_does_not_start_on_a_port_that_is_taken(spawn_server: Spawn, tiny_models: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refusal_to_start(spawn_server, "--models", tiny_models, "--host", "127.0.0.1", "--port", port)
+
+    assert f"cannot listen on 127.0.0.1:{port}" in line
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this ONNX Runtime has CUDA"
+)
+def test_it_does_not_start_on_a_gpu_that_is_not_there(spawn_server: Spawn, tiny_models: Path) -> None:
+    line = refusal_to_start(spawn_server, "--models", tiny_models, "--device", "cuda")
+
+    assert "cuda was asked for, but this ONNX Runtime has no CUDA" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--port", "65536"], "spyglass serve: port: Input should be less than or equal to 65535"),
+        (["--config", "nowhere.yaml"], "spyglass serve: no settings file at nowhere.yaml"),
+        (["--prot", "1"], "spyglass serve: error: unrecognized arguments: --prot 1"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_a_matter_of_usage(
+    spawn_server: Spawn, flags: list[str], message: str
+) -> None:
+    server = spawn_server(*flags)
+
+    assert server.wait_until_ended() == 2
+    assert server.log[-1].strip() == message

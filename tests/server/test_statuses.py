@@ -1,0 +1,115 @@
+"""Errors to gRPC statuses: the code, the details, and what is kept from a caller."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TypeVar
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from spyglass_contract import errors
+from spyglass_server.statuses import grpc_code, to_abort, to_status
+
+Kind = TypeVar("Kind", bound=Message)
+
+TREE = [
+    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.SpyglassError)
+]
+
+
+def detail(status: Status, kind: type[Kind]) -> Kind:
+    found = kind()
+    (packed,) = [entry for entry in status.details if entry.Is(kind.DESCRIPTOR)]
+    packed.Unpack(found)
+    return found
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_every_error_of_the_tree_becomes_a_status(kind: type[errors.SpyglassError]) -> None:
+    status = to_status(kind("what happened"), "id-1")
+
+    assert status.code == grpc_code(kind("")).value[0] != grpc.StatusCode.OK.value[0]
+    assert detail(status, ErrorInfo).domain == "spyglass"
+    assert detail(status, RequestInfo).request_id == "id-1"
+
+
+def test_what_a_caller_can_act_on_is_told_in_full() -> None:
+    error = errors.ImageError("the JPEG is cut off", reason="IMAGE_TRUNCATED", field="image")
+
+    status = to_status(error, "id-1")
+
+    assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert status.message == "the JPEG is cut off"
+    assert detail(status, ErrorInfo).reason == "IMAGE_TRUNCATED"
+    (violation,) = detail(status, BadRequest).field_violations
+    assert (violation.field, violation.description) == ("image", "the JPEG is cut off")
+
+
+def test_an_error_without_a_field_blames_none() -> None:
+    status = to_status(errors.Unavailable("starting"), "id-1")
+
+    assert not any(entry.Is(BadRequest.DESCRIPTOR) for entry in status.details)
+
+
+@pytest.mark.parametrize(("seconds", "milliseconds"), [(0.25, 250), (2, 2000), (0.0001, 1)])
+def test_overload_says_when_to_come_again(seconds: float, milliseconds: int) -> None:
+    status = to_status(errors.Overloaded("full", retry_after=seconds), "id-1")
+
+    assert detail(status, RetryInfo).retry_delay.ToMilliseconds() == milliseconds
+
+
+def test_overload_that_will_not_pass_says_nothing_of_a_retry() -> None:
+    status = to_status(errors.Overloaded("full"), "id-1")
+
+    assert not any(entry.Is(RetryInfo.DESCRIPTOR) for entry in status.details)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("/srv/secret.py: key 7"),
+        errors.ModelError("/srv/secret.py"),
+        errors.InternalError("secret"),
+    ],
+)
+def test_a_fault_of_the_servers_goes_to_the_log_and_not_to_the_caller(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        status = to_status(error, "id-1")
+
+    assert status.code == grpc.StatusCode.INTERNAL.value[0]
+    assert status.message == "a fault of the server's; quote id-1"
+    assert b"secret" not in status.SerializeToString()
+    assert "secret" in caplog.text
+
+
+def test_a_fault_keeps_the_reason_that_programs_rely_on() -> None:
+    error = errors.InternalError("NaN", reason="OUTPUT_NOT_FINITE")
+
+    assert detail(to_status(error, "id-1"), ErrorInfo).reason == "OUTPUT_NOT_FINITE"
+    assert detail(to_status(KeyError(), "id-1"), ErrorInfo).reason == "INTERNAL"
+
+
+def test_a_message_that_quotes_a_long_request_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    status = to_status(errors.NotFound(f"no model {'é' * 100_000}", field="model.name"), "id-1")
+
+    assert status.message.startswith("no model éé")
+    assert status.message.endswith("…")
+    assert len(status.SerializeToString()) < 2000
+
+
+def test_the_status_travels_with_the_call_and_in_its_trailing_metadata() -> None:
+    error = errors.NotFound("no model 'x' is served")
+
+    abort = to_abort(error, "id-1")
+
+    assert (abort.code, abort.details) == (grpc.StatusCode.NOT_FOUND, "no model 'x' is served")
+    metadata = dict(abort.trailing_metadata)
+    assert metadata["x-request-id"] == "id-1"
+    assert Status.FromString(bytes(metadata["grpc-status-details-bin"])) == to_status(error, "id-1")

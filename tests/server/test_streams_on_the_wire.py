@@ -1,0 +1,154 @@
+"""Many pictures over one call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import grpc
+import pytest
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.image_pb2 import Image
+from spyglass_server.model import Model
+
+PATIENCE = 30
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def server(run_server: Callable[..., Any]) -> Any:
+    return run_server()
+
+
+@pytest.fixture
+def request_for(color_picture: Callable[..., bytes]) -> Callable[[str], ClassifyRequest]:
+    """A request for a picture in one colour, whose id is the colour."""
+    return lambda color: ClassifyRequest(id=color, image=Image(encoded=color_picture(color)))
+
+
+def test_each_picture_gets_its_own_answer(server: Any, request_for: Callable[[str], ClassifyRequest]) -> None:
+    colors = ["red", "green", "blue"] * 20
+
+    replies = list(server.vision.ClassifyStream(map(request_for, colors), timeout=PATIENCE))
+
+    assert sorted(reply.id for reply in replies) == sorted(colors)
+    assert all(reply.classes[0].name == reply.id for reply in replies)
+
+
+def test_an_empty_stream_has_no_replies(server: Any) -> None:
+    assert list(server.vision.ClassifyStream(iter([]), timeout=PATIENCE)) == []
+
+
+def test_one_bad_picture_does_not_end_the_stream(
+    server: Any,
+    request_for: Callable[[str], ClassifyRequest],
+    refusal_in: Callable[..., Any],
+) -> None:
+    requests = [
+        request_for("red"),
+        ClassifyRequest(id="text", image=Image(encoded=b"hello")),
+        ClassifyRequest(id="nothing"),
+        ClassifyRequest(id="greedy", image=request_for("red").image, top_k=9),
+        request_for("blue"),
+    ]
+
+    call = server.vision.ClassifyStream(iter(requests), metadata=[("x-request-id", "order-7")])
+    replies = {reply.id: reply for reply in call}
+
+    assert set(replies) == {"red", "text", "nothing", "greedy", "blue"}
+    for name in ("red", "blue"):
+        assert not replies[name].HasField("error")
+        assert replies[name].classes[0].name == name
+    refusals = {name: refusal_in(replies[name].error) for name in ("text", "nothing", "greedy")}
+    assert {refusal.code for refusal in refusals.values()} == {grpc.StatusCode.INVALID_ARGUMENT}
+    assert {refusal.request_id for refusal in refusals.values()} == {"order-7"}
+    assert [refusal.reason for refusal in refusals.values()] == [
+        "IMAGE_NOT_A_PICTURE",
+        "IMAGE_MISSING",
+        "TOP_K_INVALID",
+    ]
+    assert not replies["text"].classes
+    assert call.code() is grpc.StatusCode.OK
+
+
+def test_a_stream_waits_where_a_single_picture_would_be_refused(
+    run_server: Callable[..., Any], request_for: Callable[[str], ClassifyRequest]
+) -> None:
+    server = run_server(max_in_flight=1, workers=2)
+
+    replies = list(server.vision.ClassifyStream(map(request_for, ["red"] * 30), timeout=PATIENCE))
+
+    assert [reply.classes[0].name for reply in replies] == ["red"] * 30
+
+
+def test_a_sender_that_is_not_answered_is_not_read_from(
+    run_server: Callable[..., Any],
+    open_network: Callable[[Path], Model],
+    network: Any,
+    request_for: Callable[[str], ClassifyRequest],
+    eventually: Eventually,
+) -> None:
+    server = run_server(open_network, max_in_flight=64)
+    network.close_gate()
+    request, sent = request_for("red"), 0
+    # Larger than what the transport takes in before its reader has.
+    request.id = "x" * 500_000
+
+    def endless() -> Iterator[ClassifyRequest]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield request
+
+    call = server.vision.ClassifyStream(endless(), timeout=PATIENCE)
+    assert network.entered.acquire(timeout=PATIENCE)
+    in_work = server.server._dataplane.admission
+
+    # The window is of two pictures for each worker.
+    eventually(lambda: in_work.inside == 2)
+    assert sent < 30
+    call.cancel()
+    eventually(lambda: in_work.inside <= 1)
+    network.gate.set()
+    eventually(lambda: in_work.inside == 0)
+
+
+def test_a_stream_ends_at_its_deadline(
+    run_server: Callable[..., Any],
+    open_network: Callable[[Path], Model],
+    network: Any,
+    request_for: Callable[[str], ClassifyRequest],
+    eventually: Eventually,
+) -> None:
+    server = run_server(open_network)
+    network.close_gate()
+
+    with pytest.raises(grpc.RpcError) as raised:
+        list(server.vision.ClassifyStream(map(request_for, ["red"] * 10), timeout=0.2))
+
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    network.gate.set()
+    eventually(lambda: server.server._dataplane.admission.inside == 0)
+
+
+def test_a_caller_that_hangs_up_leaves_nothing_behind(
+    server: Any, request_for: Callable[[str], ClassifyRequest], eventually: Eventually
+) -> None:
+    done = Event()
+
+    def requests() -> Iterator[ClassifyRequest]:
+        yield request_for("red")
+        assert done.wait(PATIENCE)
+
+    call = server.vision.ClassifyStream(requests(), timeout=PATIENCE)
+    assert next(call).id == "red"
+    call.cancel()
+    done.set()
+
+    eventually(lambda: not any(thread.name.startswith("stream") for thread in threading.enumerate()))
+    (reply,) = server.vision.ClassifyStream(iter([request_for("blue")]), timeout=PATIENCE)
+    assert reply.id == "blue"

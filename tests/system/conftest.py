@@ -1,0 +1,103 @@
+"""A real server process with the bundled models, and the bundled photographs in every format."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from PIL import Image as PillowImage
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.vision_pb2_grpc import VisionStub
+
+
+@dataclass
+class Service:
+    """A server process and what talks to it."""
+
+    process: Any
+    channel: grpc.Channel
+
+    def __post_init__(self) -> None:
+        self.vision = VisionStub(self.channel)
+        self.health = HealthStub(self.channel)
+
+    def classify(self, picture: bytes | Image, **fields: object) -> ClassifyResponse:
+        """The answer for a file or an image message. Raises grpc.RpcError."""
+        image = Image(encoded=picture) if isinstance(picture, bytes) else picture
+        reply: ClassifyResponse = self.vision.Classify(ClassifyRequest(image=image, **fields), timeout=60)
+        return reply
+
+    def outcome(self, picture: bytes | Image) -> tuple[grpc.StatusCode, str]:
+        """The code of the answer, and the reason where it is none."""
+        try:
+            self.classify(picture)
+        except grpc.RpcError as error:
+            trailing = dict(error.trailing_metadata())
+            info = ErrorInfo()
+            for detail in Status.FromString(trailing.get("grpc-status-details-bin", b"")).details:
+                detail.Unpack(info)
+            return error.code(), info.reason
+        return grpc.StatusCode.OK, ""
+
+    @property
+    def resident_megabytes(self) -> float:
+        return float(psutil.Process(self.process.process.pid).memory_info().rss) / 2**20
+
+
+@pytest.fixture(scope="session")
+def start_service(
+    spawn_server: Callable[..., Any], repository_root: Path
+) -> Iterator[Callable[..., Service]]:
+    """Starts a server on the bundled models: `start_service("--grace-seconds", 5)`."""
+    channels = []
+
+    def start(*flags: object) -> Service:
+        process = spawn_server("--models", repository_root / "models", "--log-level", "warning", *flags)
+        process.wait_until_serving()
+        channels.append(grpc.insecure_channel(process.address))
+        return Service(process, channels[-1])
+
+    yield start
+    for channel in channels:
+        channel.close()
+
+
+@pytest.fixture(scope="session")
+def service(start_service: Callable[..., Service]) -> Service:
+    """The server that most tests share: what one of them does must not harm the next."""
+    return start_service()
+
+
+@pytest.fixture(scope="session")
+def coffee(repository_root: Path) -> bytes:
+    """A JPEG of a cup, 600 × 400."""
+    return (repository_root / "examples/coffee.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def cat_files(chelsea: bytes, encode: Callable[..., bytes]) -> dict[str, bytes]:
+    """The cat at 120 × 80 in each format that is read."""
+    cat = PillowImage.open(io.BytesIO(chelsea)).convert("RGB").resize((120, 80))
+    return {
+        "jpeg": encode(cat, "JPEG"),
+        "progressive": encode(cat, "JPEG", progressive=True),
+        "png": encode(cat, "PNG"),
+        "palette": encode(cat.convert("P"), "PNG", transparency=3),
+        "gif": encode(cat, "GIF"),
+        "webp": encode(cat, "WEBP"),
+        "lossless": encode(cat, "WEBP", lossless=True),
+        "bmp": encode(cat, "BMP"),
+        "tiff": encode(cat, "TIFF"),
+        "lzw": encode(cat, "TIFF", compression="tiff_lzw"),
+    }

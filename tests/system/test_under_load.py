@@ -1,0 +1,138 @@
+"""Many callers at once: each gets its own answer, and the server stays small."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from PIL import Image as PillowImage
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ModelRef
+from spyglass.v1.vision_pb2_grpc import VisionStub
+
+pytestmark = pytest.mark.slow
+
+PATIENCE = 60
+MODELS = ("imagenet", "mnist-convnet")
+
+
+def scores(reply: ClassifyResponse) -> dict[str, float]:
+    """Names and probabilities, best first, but for rounding."""
+    return {score.name: round(score.score, 6) for score in reply.classes}
+
+
+@pytest.fixture(scope="module")
+def questions(
+    chelsea: bytes, coffee: bytes, cat_files: dict[str, bytes], encode: Callable[..., bytes]
+) -> list[tuple[bytes, str]]:
+    """Pictures of many sizes and formats, each for both models."""
+    cup = PillowImage.open(io.BytesIO(coffee)).convert("RGB")
+    resized = [encode(cup.resize((40 * n, 300 - 30 * n)), "JPEG") for n in range(1, 9)]
+    pictures = [chelsea, coffee, *cat_files.values(), *resized]
+    return [(picture, model) for picture in pictures for model in MODELS]
+
+
+def test_concurrent_callers_get_the_answers_they_would_get_alone(
+    service: Any, questions: list[tuple[bytes, str]]
+) -> None:
+    def ask(number: int) -> tuple[int, ClassifyResponse]:
+        place = number % len(questions)
+        picture, model = questions[place]
+        # Each thread has a connection of its own, as sixteen programs would.
+        with grpc.insecure_channel(service.process.address) as channel:
+            request = ClassifyRequest(
+                id=str(number), image=Image(encoded=picture), model=ModelRef(name=model)
+            )
+            return place, VisionStub(channel).Classify(request, timeout=PATIENCE)
+
+    alone = [scores(service.classify(picture, model=ModelRef(name=model))) for picture, model in questions]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(5 * len(questions))))
+
+    for number, (place, reply) in enumerate(answers):
+        assert reply.id == str(number)
+        assert reply.served_by.model == questions[place][1]
+        assert scores(reply) == alone[place]
+
+
+def test_a_stream_of_two_hundred_pictures_is_answered(
+    service: Any, questions: list[tuple[bytes, str]]
+) -> None:
+    def requests() -> Iterator[ClassifyRequest]:
+        for number in range(200):
+            picture, model = questions[number % len(questions)]
+            yield ClassifyRequest(id=str(number), image=Image(encoded=picture), model=ModelRef(name=model))
+
+    replies = {reply.id: reply for reply in service.vision.ClassifyStream(requests(), timeout=PATIENCE)}
+
+    assert set(replies) == {str(number) for number in range(200)}
+    for number in range(200):
+        reply = replies[str(number)]
+        assert not reply.HasField("error")
+        assert reply.served_by.model == questions[number % len(questions)][1]
+
+
+def test_a_thousand_requests_leave_the_server_under_250_megabytes(
+    start_service: Callable[..., Any], chelsea: bytes, coffee: bytes
+) -> None:
+    service = start_service()
+
+    with ThreadPoolExecutor(8) as pool:
+        pictures = [chelsea, coffee] * 500
+        replies = list(pool.map(service.classify, pictures))
+
+    assert all(len(reply.classes) == 5 for reply in replies)
+    assert service.resident_megabytes < 250
+
+
+def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(
+    start_service: Callable[..., Any], chelsea: bytes
+) -> None:
+    service, go_on = start_service(), Event()
+    watch = service.health.Watch(HealthCheckRequest(), timeout=PATIENCE)
+    assert next(watch).status == HealthCheckResponse.SERVING
+
+    def pictures() -> Iterator[ClassifyRequest]:
+        yield ClassifyRequest(id="before", image=Image(encoded=chelsea))
+        assert go_on.wait(PATIENCE)
+        yield ClassifyRequest(id="after", image=Image(encoded=chelsea))
+
+    stream = service.vision.ClassifyStream(pictures(), timeout=PATIENCE)
+    assert next(stream).id == "before"
+    service.process.process.send_signal(signal.SIGTERM)
+
+    assert [reply.status for reply in watch] == [HealthCheckResponse.NOT_SERVING]
+    with grpc.insecure_channel(service.process.address) as channel, pytest.raises(grpc.RpcError) as refused:
+        VisionStub(channel).Classify(ClassifyRequest(image=Image(encoded=chelsea)), timeout=PATIENCE)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    go_on.set()
+    (reply,) = stream
+    assert reply.id == "after"
+    assert len(reply.classes) == 5
+    assert service.process.wait_until_ended() == 0
+
+
+def test_sigterm_in_the_middle_of_a_rush_loses_no_request_that_was_taken(
+    start_service: Callable[..., Any], coffee: bytes
+) -> None:
+    service = start_service()
+    request = ClassifyRequest(image=Image(encoded=coffee))
+    rush = [service.vision.Classify.future(request, timeout=PATIENCE) for _ in range(40)]
+
+    assert rush[0].result(PATIENCE).classes
+    service.process.process.send_signal(signal.SIGTERM)
+
+    codes = [call.code() for call in rush]
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert codes.count(grpc.StatusCode.OK) > 1
+    assert service.process.wait_until_ended() == 0
+    assert not any("ERROR" in line for line in service.process.log)
