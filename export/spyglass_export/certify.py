@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spyglass.v1.model_pb2 import Certificate, GoldenPicture, GoldenTensor, ModelCard
-from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, pixels_sha256
+from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, pixels_sha256
 from spyglass_contract.pixels import prepare
 
 SEEDS = range(16)
@@ -32,9 +32,9 @@ def certify(card: ModelCard, pictures: Mapping[str, bytes], reference: Run, *, r
 
 def _picture(card: ModelCard, name: str, encoded: bytes, reference: Run) -> GoldenPicture:
     pixels = prepare(encoded, card.input).pixels
-    expected = reference(pixels[np.newaxis]).ravel()
+    expected = kept(reference(pixels[np.newaxis]))
     return GoldenPicture(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
 
 
 def _tensor(card: ModelCard, seed: int, reference: Run) -> GoldenTensor:
-    return GoldenTensor(seed=seed, expected=reference(golden_tensor(seed, card.input)).ravel())
+    return GoldenTensor(seed=seed, expected=kept(reference(golden_tensor(seed, card.input))))

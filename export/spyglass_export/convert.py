@@ -11,7 +11,7 @@ import onnx
 import tensorflow
 import tf2onnx
 
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.card import PROBABILITIES
 from spyglass_contract.errors import ModelError
 from spyglass_contract.pixels import channels
@@ -23,7 +23,8 @@ OPSET = 17
 def convert(model: keras.Model, card: ModelCard) -> onnx.ModelProto:
     """The graph of `model` in inference, with the input that `card` states and the output `probabilities`.
 
-    uint8 [batch, height, width, channels] to float32 [batch, classes]. Raises ModelError where the model has
+    uint8 [batch, height, width, channels] to float32 [batch, classes], or [batch, height, width, classes]
+    where it segments. A single sigmoid output p becomes [1 - p, p]. Raises ModelError where the model has
     other shapes, or an operation that ONNX lacks.
     """
     _check_shapes(model, card)
@@ -32,7 +33,10 @@ def convert(model: keras.Model, card: ModelCard) -> onnx.ModelProto:
 
     # Without `training=False` layers of augmentation are traced as in training.
     def infer(pixels: tensorflow.Tensor) -> dict[str, tensorflow.Tensor]:
-        return {PROBABILITIES: model(pixels, training=False)}
+        output = model(pixels, training=False)
+        if output.shape[1:] == (1,):
+            output = tensorflow.concat([1 - output, output], axis=-1)
+        return {PROBABILITIES: output}
 
     # Autograph would rewrite Keras's own control flow.
     function = tensorflow.function(infer, autograph=False, input_signature=[signature])
@@ -45,12 +49,20 @@ def _check_shapes(model: keras.Model, card: ModelCard) -> None:
     if keras.backend.backend() != "tensorflow":
         raise ModelError("only Keras's TensorFlow backend exports: set KERAS_BACKEND=tensorflow")
     spec = card.input
-    wanted = (None, spec.height, spec.width, channels(spec)), (None, len(card.class_names))
-    if (model.input_shape, model.output_shape) != wanted:
+    wanted_input = (None, spec.height, spec.width, channels(spec))
+    if model.input_shape != wanted_input or model.output_shape not in _outputs(card):
         raise ModelError(
             f"the network goes from {model.input_shape} to {model.output_shape}, "
-            f"where the run's record says {wanted[0]} to {wanted[1]}"
+            f"where the run's record says {wanted_input} to {_outputs(card)[0]}"
         )
+
+
+def _outputs(card: ModelCard) -> list[tuple[int | None, ...]]:
+    """The shapes that the network's output may have."""
+    classes = len(card.class_names)
+    if card.task == TASK_SEGMENT:
+        return [(None, card.input.height, card.input.width, classes)]
+    return [(None, classes), (None, 1)] if classes == 2 else [(None, classes)]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard, Provenance
+from spyglass.v1.model_pb2 import ModelCard, Provenance
 from spyglass_contract.card import validate_card
 from spyglass_contract.errors import ModelError
 from spyglass_contract.run_folder import RunFolder
@@ -21,7 +21,7 @@ def draft_card(run: RunFolder, target: Path) -> ModelCard:
     card = ModelCard(
         name=name,
         version=version,
-        task=TASK_CLASSIFY,
+        task=record.task,
         description=record.description,
         input=record.input,
         class_names=record.class_names,

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.certificate import Run
 from spyglass_contract.errors import ModelError
+from spyglass_contract.probabilities import of_both_classes
 from spyglass_contract.run_folder import RunFolder
 from spyglass_export.certify import certify
 from spyglass_export.convert import convert
 from spyglass_export.draft import draft_card
+from spyglass_export.full_precision import in_float32
 from spyglass_export.tidy import tidy
 from spyglass_export.write import write_proven
 
@@ -50,13 +52,13 @@ def export_model(model: keras.Model, card: ModelCard, golden: Mapping[str, bytes
 
 def _load(path: Path) -> keras.Model:
     try:
-        return keras.models.load_model(path)
+        return in_float32(keras.models.load_model(path, compile=False))
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not a Keras model: {error}") from error
 
 
 def _answers(model: keras.Model) -> Run:
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(model(pixels, training=False))
+        return of_both_classes(np.asarray(model(pixels, training=False)))
 
     return run

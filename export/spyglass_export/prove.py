@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.card import PROBABILITIES
-from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, verify
+from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, verify
 from spyglass_contract.errors import CertificateError, ModelError
 
 
@@ -49,6 +49,7 @@ def _prove_batch(card: ModelCard, run: Run) -> None:
     """A graph can be right for one picture and mix up several, or refuse them."""
     tensors = card.certificate.tensors
     expected = np.array([golden.expected for golden in tensors], np.float32)
-    found = run(np.concatenate([golden_tensor(golden.seed, card.input) for golden in tensors]))
+    answers = run(np.concatenate([golden_tensor(golden.seed, card.input) for golden in tensors]))
+    found = np.array([kept(answer[np.newaxis]) for answer in answers])
     if found.shape != expected.shape or np.abs(found - expected).max() > EXPORT_TOLERANCE:
         raise CertificateError(f"the answers to {len(tensors)} golden tensors in one batch differ")

@@ -1,0 +1,109 @@
+"""Puts a heatmap into an ONNX classifier."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import onnx
+from onnx import TensorProto
+
+from spyglass_export.gradcam.branch import HEATMAP, attach_branch
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.errors import HeatmapError
+from spyglass_export.gradcam.explanation import Explanation
+from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.methods import METHODS
+from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.scores import GradientOf, Scores, find_scores
+from spyglass_export.gradcam.selection import CLASS_INDEX
+from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.standard_form import standard_form
+
+MethodName = Literal["gradcam", "gradcam++", "layercam", "eigencam"]
+
+
+def attach_gradcam(
+    model: onnx.ModelProto,
+    *,
+    feature_map: str | None = None,
+    scores: str | None = None,
+    method: MethodName = "gradcam",
+    gradient_of: GradientOf = "logit",
+) -> onnx.ModelProto:
+    """Returns a copy of an ONNX classifier that also computes where in the picture it saw a class.
+
+    The copy has a further input `class_index`, int64 [batch], and a further output `heatmap`, float32
+    [batch, height, width] in [0, 1], of the size of the feature map. A negative index stands for the
+    predicted class, and so does leaving the input out. One index serves a whole batch; a batch of one
+    picture takes any number of indices and returns as many maps from a single forward pass; no index at
+    all, an empty tensor, costs nothing and returns no map. ONNX Runtime refuses an index that is no class.
+
+    `feature_map` names the tensor or node to explain; by default it is the last spatial feature map before
+    the scores. `scores` names the tensor of class scores; by default it is behind the output
+    `probabilities`, or behind the only output that can be one.
+
+    Grad-CAM is relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the feature map, divided
+    by its maximum or 1e-12, whichever is more (Selvaraju et al. 2017). The score is the logit, for the
+    gradient of a probability near 0 or 1 vanishes in float32 and its map is noise;
+    `gradient_of="probability"` differentiates the model's own output instead. `gradcam++` and `layercam`
+    come from the same gradient; `eigencam` needs none and so works with any operators.
+
+    Raises HeatmapError: ScoresError, FeatureMapError or UnsupportedHead, which names the node in the way.
+    """
+    source = standard_form(model)
+    view = GraphView(source)
+    _refuse_second_heatmap(view)
+    found_scores = find_scores(view, scores, gradient_of)
+    found_map = find_feature_map(view, found_scores.tensor, feature_map)
+    branch = GraphBuilder(view.opset, _names(source.graph))
+    result = _scaled(branch, METHODS[method](_explanation(view, branch, found_scores, found_map)))
+    dims = view.dims(found_map.tensor)
+    attached = onnx.ModelProto()
+    attached.CopyFrom(source)
+    places = tuple(dims[axis] for axis in found_map.layout.spatial)
+    description = f"{method} of '{found_map.tensor}', gradient of the {gradient_of} '{found_scores.tensor}'"
+    attach_branch(attached.graph, branch, result, places, description)
+    return attached
+
+
+def explained_tensor(
+    model: onnx.ModelProto,
+    *,
+    feature_map: str | None = None,
+    scores: str | None = None,
+    gradient_of: GradientOf = "logit",
+) -> str:
+    """The name of the tensor that `attach_gradcam` explains when given the same. Raises HeatmapError."""
+    view = GraphView(standard_form(model))
+    found = find_scores(view, scores, gradient_of)
+    return find_feature_map(view, found.tensor, feature_map).tensor
+
+
+def _refuse_second_heatmap(view: GraphView) -> None:
+    for name in (HEATMAP, CLASS_INDEX):
+        if name in _names(view.model.graph):
+            raise HeatmapError(f"the model has a tensor '{name}' already; is a heatmap attached to it?")
+
+
+def _names(graph: onnx.GraphProto) -> set[str]:
+    named = {value.name for values in (graph.input, graph.output, graph.initializer) for value in values}
+    for node in graph.node:
+        named.update((node.name, *node.output))
+    return named
+
+
+def _explanation(
+    view: GraphView, branch: GraphBuilder, scores: Scores, feature_map: FeatureMap
+) -> Explanation:
+    activations = feature_map.tensor
+    if view.element(activations) != TensorProto.FLOAT:
+        activations = branch.add("Cast", activations, to=TensorProto.FLOAT)
+    return Explanation(view, branch, scores, feature_map, Sized(activations, view.dims(feature_map.tensor)))
+
+
+def _scaled(build: GraphBuilder, raw: str) -> str:
+    """What speaks for the class, in [0, 1]; all zeros where nothing does."""
+    positive = build.add("Relu", raw)
+    largest = reduce(build, "ReduceMax", positive, [1, 2])
+    return build.add("Div", positive, build.add("Max", largest, build.floats(1e-12)))

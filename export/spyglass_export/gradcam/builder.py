@@ -1,0 +1,65 @@
+"""Appends nodes and constants to a graph, under names nobody uses yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+PREFIX = "heatmap/"
+
+
+class GraphBuilder:
+    """Collects new nodes, each valid at `opset`, the model's own.
+
+    Tensors are known by their names. `nodes` are in topological order; `initializers` hold each constant
+    once, whoever asks for it.
+    """
+
+    def __init__(self, opset: int, taken: Iterable[str]) -> None:
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.taken = set(taken)
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def add(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Appends a node of one output and returns the output's name."""
+        return self.add_many(op_type, inputs, 1, **attributes)[0]
+
+    def add_many(self, op_type: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
+        """Appends a node of several outputs and returns their names."""
+        name = self.fresh(op_type)
+        names = [name] if outputs == 1 else [f"{name}:{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
+        return names
+
+    def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
+        """The name of a constant tensor of these values."""
+        array = np.asarray(values, dtype=dtype)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            name = self.fresh("constant")
+            self.initializers.append(numpy_helper.from_array(array, name))
+            self._constants[key] = name
+        return self._constants[key]
+
+    def floats(self, values: npt.ArrayLike) -> str:
+        """A float32 constant; a plain number becomes a scalar, which broadcasts with anything."""
+        return self.constant(values, np.float32)
+
+    def integers(self, values: npt.ArrayLike) -> str:
+        """An int64 constant, as shapes, axes and indices are given."""
+        return self.constant(values, np.int64)
+
+    def fresh(self, stem: str) -> str:
+        """A name that no tensor and no node of the model has."""
+        number = 0
+        while (name := f"{PREFIX}{stem}_{number}" if number else f"{PREFIX}{stem}") in self.taken:
+            number += 1
+        self.taken.add(name)
+        return name

@@ -1,0 +1,57 @@
+"""What every method of explanation is given, and the sums that several of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.cotangent import Cotangent
+from spyglass_export.gradcam.feature_map import FeatureMap
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.opset_forms import reduce, squeeze
+from spyglass_export.gradcam.scores import Scores
+from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The feature map A as float32 `activations`, the scores to explain, and where new nodes go.
+
+    A method returns a map float32 [rows, height, width], not yet cut off at 0 or scaled.
+    """
+
+    view: GraphView
+    build: GraphBuilder
+    scores: Scores
+    feature_map: FeatureMap
+    activations: Sized
+
+    @property
+    def channels(self) -> Size:
+        """How many channels A has."""
+        return size_of(self.build, self.activations, self.feature_map.layout.channel)
+
+    def as_map(self, places: str) -> str:
+        """A tensor of height·width numbers for each row as [rows, height, width]."""
+        spatial = self.feature_map.layout.spatial
+        sizes = [size_of(self.build, self.activations, axis) for axis in spatial]
+        return reshape(self.build, places, [-1, *sizes])
+
+    def weighted_sum(self, weights: str) -> str:
+        """Σ_k w_k·A_k for weights [rows, channels]: a product of matrices, no tensor of A's size."""
+        build, first = self.build, self.feature_map.layout.channel == 1
+        row = reshape(build, weights, [-1, 1, self.channels] if first else [-1, self.channels, 1])
+        planes = reshape(build, self.activations.name, [0, 0, -1] if first else [0, -1, self.channels])
+        return self.as_map(build.add("MatMul", *((row, planes) if first else (planes, row))))
+
+    def weighted_by(self, gradient: Cotangent) -> str:
+        """Σ_k g_k·A_k for a weight of its own at every place."""
+        layout = self.feature_map.layout
+        if gradient.spread == set(layout.spatial):
+            return self.weighted_sum(squeeze(self.build, gradient.name, layout.spatial))
+        product = self.build.add("Mul", gradient.name, self.activations.name)
+        return reduce(self.build, "ReduceSum", product, [layout.channel], keepdims=False)
+
+
+Method = Callable[[Explanation], str]

@@ -1,0 +1,114 @@
+"""Finds the last spatial feature map before the class scores."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from spyglass_export.gradcam.errors import FeatureMapError
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.layout import Layout, find_layout
+
+# What these compute shows the same features again: pooled, moved about, masked or in another type.
+_REPEATING = frozenset(
+    {
+        "AveragePool",
+        "Cast",
+        "DequantizeLinear",
+        "Dropout",
+        "Expand",
+        "Flatten",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "Identity",
+        "LpPool",
+        "MaxPool",
+        "Pad",
+        "QuantizeLinear",
+        "Reshape",
+        "Slice",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """A tensor of rank 4, `layout` saying which of its axes are channels, height and width."""
+
+    tensor: str
+    layout: Layout
+
+
+def find_feature_map(view: GraphView, scores: str, name: str | None) -> FeatureMap:
+    """The feature map called `name`, a tensor or a node, or the last one before the scores.
+
+    That is the first tensor, walking back from the scores, with height and width above 1 that is not
+    the output of a pooling, dropout, identity or layout operator. Raises FeatureMapError.
+    """
+    if name is not None:
+        return _named(view, scores, name)
+    fed = _dependent_on_input(view)
+    for node in view.ancestors(scores):
+        tensor = node.outputs[0]
+        if node.op_type not in _REPEATING and tensor in fed and _may_be_spatial(view, tensor):
+            layout = _layout(view, tensor)
+            if _has_extent(view, tensor, layout):
+                return FeatureMap(tensor, layout)
+    raise FeatureMapError(f"nothing that '{scores}' is computed from has a height and a width above 1")
+
+
+def _named(view: GraphView, scores: str, name: str) -> FeatureMap:
+    tensor = _tensor_called(view, name)
+    ancestors = view.ancestors(scores)
+    if tensor not in {output for node in ancestors for output in node.outputs}:
+        raise FeatureMapError(f"the scores '{scores}' do not depend on the feature map '{name}'")
+    if not _may_be_spatial(view, tensor) or not _has_extent(view, tensor, layout := _layout(view, tensor)):
+        raise FeatureMapError(
+            f"the feature map '{name}' of shape {view.dims(tensor)} is not spatial; choose one of rank 4 "
+            "with height and width above 1, such as the output of the last convolution"
+        )
+    return FeatureMap(tensor, layout)
+
+
+def _tensor_called(view: GraphView, name: str) -> str:
+    if name in view.producers:
+        return name
+    named = {node.name: node for node in view.nodes if node.name}
+    if name in named:
+        return named[name].outputs[0]
+    close = difflib.get_close_matches(name, [*view.producers, *named], n=3, cutoff=0.4)
+    raise FeatureMapError(f"the model computes no tensor and has no node '{name}'; close to it are {close}")
+
+
+def _may_be_spatial(view: GraphView, tensor: str) -> bool:
+    """Whether a tensor is real, of rank 4, and has two axes above 1 beside the batch."""
+    if not view.is_real(tensor) or view.rank(tensor) != 4:
+        return False
+    return sum(size != 1 for size in view.dims(tensor)[1:]) >= 2
+
+
+def _has_extent(view: GraphView, tensor: str, layout: Layout) -> bool:
+    return all(view.dims(tensor)[axis] != 1 for axis in layout.spatial)
+
+
+def _layout(view: GraphView, tensor: str) -> Layout:
+    layout = find_layout(view, tensor)
+    if layout is None:
+        raise FeatureMapError(
+            f"nothing around '{tensor}' tells which of its axes {view.dims(tensor)} are height and width; "
+            "name an earlier tensor, such as the output of the last convolution, with feature_map=…"
+        )
+    return layout
+
+
+def _dependent_on_input(view: GraphView) -> set[str]:
+    """The tensors that change with what the model is fed."""
+    weights = {tensor.name for tensor in view.model.graph.initializer}
+    found = {value.name for value in view.model.graph.input} - weights
+    for node in view.nodes:
+        if found.intersection(node.inputs):
+            found.update(node.outputs)
+    return found

@@ -1,0 +1,52 @@
+"""The part of a graph through which a feature map reaches the class scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spyglass_export.gradcam.errors import FeatureMapError
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.node import Node
+
+
+@dataclass(frozen=True)
+class Head:
+    """`nodes` in topological order; `path` the real tensors that depend on the feature map and lead to the
+    scores, both ends included. Only these have gradients."""
+
+    feature_map: str
+    scores: str
+    nodes: tuple[Node, ...]
+    path: frozenset[str]
+
+    def reads(self, node: Node) -> list[int]:
+        """The inputs of a node that lie on the path."""
+        return [index for index, name in enumerate(node.inputs) if name in self.path]
+
+
+def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
+    """Everything between a feature map and the scores, branches and merges included.
+
+    Raises FeatureMapError where the scores do not depend on the feature map.
+    """
+    behind = [node for node in reversed(view.ancestors(scores))]
+    path = {feature_map}
+    nodes = []
+    for node in behind:
+        if feature_map not in node.outputs and path.intersection(node.inputs):
+            path.update(name for name in node.outputs if name and view.is_real(name))
+            nodes.append(node)
+    if scores not in path or scores == feature_map:
+        raise FeatureMapError(f"the scores '{scores}' do not depend on the feature map '{feature_map}'")
+    return _leading_to(scores, feature_map, nodes, path)
+
+
+def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:
+    """Leaves out what depends on the feature map but reaches the scores through whole numbers alone."""
+    leading = {scores}
+    kept = []
+    for node in reversed(nodes):
+        if leading.intersection(node.outputs):
+            leading.update(path.intersection(node.inputs))
+            kept.append(node)
+    return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))

@@ -1,0 +1,116 @@
+"""Which axes of a four-dimensional tensor are channels, height and width.
+
+ONNX's convolutions and poolings have channels first. Other operators do not care, and converters move
+Transposes about between them, so the layout of a tensor is that of the nearest tensor where it shows,
+carried along the elementwise operators and Transposes between.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.node import Node
+
+_CHANNELS_FIRST = frozenset(
+    {
+        "AveragePool",
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LRN",
+        "MaxPool",
+        "SpaceToDepth",
+    }
+)
+_CHANNELS_LAST = frozenset({"LayerNormalization", "MatMul"})
+_REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceSum"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The axis of channels and those of height and width, in that order."""
+
+    channel: int
+    spatial: tuple[int, int]
+
+
+CHANNELS_FIRST = Layout(channel=1, spatial=(2, 3))
+CHANNELS_LAST = Layout(channel=3, spatial=(1, 2))
+
+# Where the axes of the tensor asked about have gone: axis `order[i]` of it is axis i of the one looked at.
+_Order = tuple[int, ...]
+
+
+def find_layout(view: GraphView, tensor: str) -> Layout | None:
+    """The layout of a tensor of rank 4, None where nothing around it tells."""
+    waiting: deque[tuple[str, _Order]] = deque([(tensor, (0, 1, 2, 3))])
+    seen = {tensor}
+    while waiting:
+        name, order = waiting.popleft()
+        if (layout := _evidence(view, name)) is not None:
+            return _as_asked(layout, order)
+        for neighbour, moved in _neighbours(view, name, order):
+            if neighbour not in seen:
+                seen.add(neighbour)
+                waiting.append((neighbour, moved))
+    return None
+
+
+def _as_asked(layout: Layout, order: _Order) -> Layout | None:
+    height, width = (order[axis] for axis in layout.spatial)
+    return Layout(order[layout.channel], (height, width)) if order[0] == 0 else None
+
+
+def _evidence(view: GraphView, name: str) -> Layout | None:
+    around = [node for node in view.consumers.get(name, ()) if node.input(0) == name]
+    if name in view.producers:
+        around.append(view.producers[name])
+    for node in around:
+        if node.op_type in _CHANNELS_FIRST:
+            return CHANNELS_FIRST
+        if node.op_type in _CHANNELS_LAST:
+            return CHANNELS_LAST
+        if node.op_type in _REDUCTIONS and (layout := _of_reduction(view, node)) is not None:
+            return layout
+    return None
+
+
+def _of_reduction(view: GraphView, node: Node) -> Layout | None:
+    axes = node.attribute("axes")
+    if axes is None and node.input(1):
+        axes = view.constant(node.input(1))
+    reduced = set() if axes is None else {int(axis) % 4 for axis in axes}
+    if reduced == set(CHANNELS_FIRST.spatial):
+        return CHANNELS_FIRST
+    return CHANNELS_LAST if reduced == set(CHANNELS_LAST.spatial) else None
+
+
+def _neighbours(view: GraphView, name: str, order: _Order) -> Iterator[tuple[str, _Order]]:
+    for node in view.consumers.get(name, ()):
+        for output in node.outputs:
+            yield from _across(view, node, order, source=name, target=output)
+    if (producer := view.producers.get(name)) is not None:
+        for read in producer.inputs:
+            yield from _across(view, producer, order, source=name, target=read)
+
+
+def _across(
+    view: GraphView, node: Node, order: _Order, *, source: str, target: str
+) -> Iterator[tuple[str, _Order]]:
+    """The neighbour behind a node, where the node keeps the axes or says how it moves them."""
+    if not target or view.rank(target) != 4:
+        return
+    if node.op_type == "Transpose":
+        perm = list(node.attribute("perm", [3, 2, 1, 0]))
+        moves = perm if source == node.inputs[0] else [perm.index(axis) for axis in range(4)]
+        yield target, tuple(order[axis] for axis in moves)
+    elif node.op_type not in ("MatMul", "Reshape", "Expand"):
+        yield target, order

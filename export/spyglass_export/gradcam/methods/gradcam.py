@@ -1,0 +1,19 @@
+"""Grad-CAM (Selvaraju et al. 2017): each channel weighs what its mean gradient says."""
+
+from __future__ import annotations
+
+from spyglass_export.gradcam.explanation import Explanation
+from spyglass_export.gradcam.head import find_head
+from spyglass_export.gradcam.selection import seed
+from spyglass_export.gradcam.sizes import count
+from spyglass_export.gradcam.spatial_sum import spatial_sum
+
+
+def gradcam(given: Explanation) -> str:
+    """mean_k(A_k · mean_xy ∂score/∂A_k)."""
+    view, build, feature_map = given.view, given.build, given.feature_map
+    head = find_head(view, feature_map.tensor, given.scores.tensor)
+    sums = spatial_sum(view, build, head, feature_map, seed(view, build, given.scores))
+    every_axis = (feature_map.layout.channel, *feature_map.layout.spatial)
+    weights = build.add("Div", sums, count(build, given.activations, every_axis))
+    return given.weighted_sum(weights)

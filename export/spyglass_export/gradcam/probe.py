@@ -1,0 +1,63 @@
+"""Finds the sizes that shape inference cannot, by running the model on zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import helper
+
+from spyglass_export.gradcam.errors import HeatmapError
+from spyglass_export.gradcam.tensor_types import Dims, TensorType
+
+# Sizes given to a free batch and to free heights and widths. What differs between the runs is free too.
+_RUNS = ((2, 224), (3, 256))
+
+
+def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, TensorType]:
+    """The types of the named tensors as two runs show them.
+
+    Raises HeatmapError where ONNX Runtime cannot load or run the model.
+    """
+    try:
+        session = _session(model, names)
+        first, second = (session.run(list(names), _feeds(session, *run)) for run in _RUNS)
+    except Exception as error:
+        raise HeatmapError(f"the model's shapes are not stated, and it does not run: {error}") from error
+    return {
+        name: TensorType(helper.np_dtype_to_tensor_dtype(one.dtype), _agreeing(one.shape, other.shape))
+        for name, one, other in zip(names, first, second, strict=True)
+    }
+
+
+def _session(model: onnx.ModelProto, names: Sequence[str]) -> onnxruntime.InferenceSession:
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    del opened.graph.output[:]
+    opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(
+        opened.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _feeds(
+    session: onnxruntime.InferenceSession, batch: int, side: int
+) -> dict[str, npt.NDArray[np.generic]]:
+    return {value.name: _zeros(value, batch, side) for value in session.get_inputs()}
+
+
+def _zeros(value: onnxruntime.NodeArg, batch: int, side: int) -> npt.NDArray[np.generic]:
+    free = [batch] + [side] * (len(value.shape) - 1)
+    shape = [size if isinstance(size, int) else free[axis] for axis, size in enumerate(value.shape)]
+    kind = value.type.removeprefix("tensor(").removesuffix(")")
+    return np.zeros(shape, {"float": "float32", "double": "float64"}.get(kind, kind))
+
+
+def _agreeing(one: Sequence[int], other: Sequence[int]) -> Dims:
+    return tuple(size if size == again else None for size, again in zip(one, other, strict=True))

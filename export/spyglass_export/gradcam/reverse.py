@@ -1,0 +1,70 @@
+"""The reverse pass: from the gradient of the scores back to the feature map, node by node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from spyglass_export.gradcam import rules as rules
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.cotangent import Cotangent, OneHot, total
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.head import Head
+from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.one_hot import send_back
+from spyglass_export.gradcam.registry import rule_for
+from spyglass_export.gradcam.selection import written_out
+from spyglass_export.gradcam.step import Step, unsupported
+
+Gradient = Cotangent | OneHot
+
+
+def reverse_pass(
+    view: GraphView, build: GraphBuilder, head: Head, start: Gradient, passed: Collection[Node] = ()
+) -> dict[str, Cotangent]:
+    """Appends the reverse pass and returns the gradients it ends at, by tensor.
+
+    `start` is the gradient of the head's scores. Without `passed`, the only end is the feature map. The
+    nodes in `passed` are left out; what arrives at their outputs by other ways is an end too.
+    Raises UnsupportedHead at a node that has no gradient here.
+    """
+    arriving: dict[str, list[Gradient]] = defaultdict(list)
+    arriving[head.scores].append(start)
+    for node in reversed(head.nodes):
+        if node in passed:
+            continue
+        outputs = {index: arriving.pop(name) for index, name in enumerate(node.outputs) if name in arriving}
+        merged = {index: _merge(build, gradients) for index, gradients in outputs.items()}
+        for index, gradient in _through(view, build, head, node, merged).items():
+            arriving[node.inputs[index]].append(gradient)
+    return {name: _full(build, _merge(build, gradients)) for name, gradients in arriving.items()}
+
+
+def _merge(build: GraphBuilder, gradients: Sequence[Gradient]) -> Gradient:
+    if len(gradients) == 1:
+        return gradients[0]
+    return total(build, [_full(build, gradient) for gradient in gradients])
+
+
+def _full(build: GraphBuilder, gradient: Gradient) -> Cotangent:
+    return written_out(build, gradient) if isinstance(gradient, OneHot) else gradient
+
+
+def _through(
+    view: GraphView, build: GraphBuilder, head: Head, node: Node, outputs: Mapping[int, Gradient]
+) -> Mapping[int, Gradient]:
+    """The gradients of a node's inputs on the path, given those of its outputs."""
+    rule, wanted = rule_for(node), head.reads(node)
+    only = outputs.get(0)
+    if isinstance(only, OneHot):
+        picked = send_back(Step(node, {}, wanted, view, build), only)
+        if picked is not None:
+            return picked
+    full = {index: _full(build, gradient) for index, gradient in outputs.items()}
+    if set(full) != {0} and node.op_type != "Split":
+        raise unsupported(node, "more than its first output leads to the scores")
+    gradients = rule(Step(node, full, wanted, view, build))
+    for index in wanted:
+        if index not in gradients:
+            raise unsupported(node, f"its input '{node.inputs[index]}' depends on the feature map too")
+    return {index: gradients[index] for index in wanted}

@@ -1,0 +1,171 @@
+"""Activations: operators of one number with a slope of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from spyglass_export.gradcam.cotangent import Cotangent, keep_where, multiply, scale
+from spyglass_export.gradcam.registry import rule
+from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.step import Step
+
+
+@rule("Relu")
+def relu(step: Step) -> Mapping[int, Cotangent]:
+    """The gradient where the output is above 0."""
+    return {0: keep_where(step.build, _above(step, step.output().name, 0), step.gradient)}
+
+
+@rule("LeakyRelu")
+def leaky_relu(step: Step) -> Mapping[int, Cotangent]:
+    """1 above 0, alpha below. With alpha above 0, the output has the sign of the input."""
+    alpha = step.node.attribute("alpha", 0.01)
+    sign_of = step.output() if alpha > 0 else step.input(0)
+    return _either(step, _above(step, sign_of.name, 0), 1, step.build.floats(alpha))
+
+
+@rule("PRelu")
+def parametric_relu(step: Step) -> Mapping[int, Cotangent]:
+    """1 above 0, the learned slope below."""
+    return _either(step, _above(step, step.input(0).name, 0), 1, step.input(1).name)
+
+
+@rule("ThresholdedRelu")
+def thresholded_relu(step: Step) -> Mapping[int, Cotangent]:
+    """The gradient where the output is not 0, for what passes is above alpha."""
+    above = _above(step, step.input(0).name, step.node.attribute("alpha", 1.0))
+    return {0: keep_where(step.build, above, step.gradient)}
+
+
+@rule("Elu", "Celu", "Selu")
+def exponential_linear(step: Step) -> Mapping[int, Cotangent]:
+    """The gain above 0; below, where y = height·(e^(x/width) - 1), it is (y + height)/width."""
+    gain, height, width = _exponential_constants(step)
+    build, y = step.build, step.output().name
+    below = build.add("Div", build.add("Add", y, build.floats(height)), build.floats(width))
+    return _either(step, _above(step, y, 0), gain, below)
+
+
+def _exponential_constants(step: Step) -> tuple[float, float, float]:
+    attribute = step.node.attribute
+    if step.node.op_type == "Selu":
+        gain, alpha = attribute("gamma", 1.0507009873554805), attribute("alpha", 1.6732632423543772)
+        return gain, gain * alpha, 1.0
+    alpha = attribute("alpha", 1.0)
+    return 1.0, alpha, alpha if step.node.op_type == "Celu" else 1.0
+
+
+@rule("Clip")
+def clip(step: Step) -> Mapping[int, Cotangent]:
+    """The gradient strictly between the bounds, as TensorFlow has it for relu6."""
+    build, inside = step.build, step.output().name
+    gradient = step.gradient
+    for index, op_type in ((1, "Greater"), (2, "Less")):
+        if step.has_input(index):
+            within = build.add(op_type, inside, step.input(index).name)
+            gradient = keep_where(build, Sized(within, step.output().dims), gradient)
+    return {0: gradient}
+
+
+@rule("HardSigmoid")
+def hard_sigmoid(step: Step) -> Mapping[int, Cotangent]:
+    """alpha where the output is strictly between 0 and 1."""
+    build, y = step.build, step.output()
+    within = build.add("And", _above(step, y.name, 0).name, build.add("Less", y.name, build.floats(1)))
+    kept = keep_where(build, Sized(within, y.dims), step.gradient)
+    return {0: scale(build, kept, build.floats(step.node.attribute("alpha", 0.2)))}
+
+
+@rule("HardSwish")
+def hard_swish(step: Step) -> Mapping[int, Cotangent]:
+    """0 below -3, 1 above 3, x/3 + 1/2 between."""
+    build, x = step.build, step.input(0).name
+    slope = build.add("Add", build.add("Div", x, build.floats(3)), build.floats(0.5))
+    slope = build.add("Where", _above(step, x, -3).name, slope, build.floats(0))
+    return _either(step, _above(step, x, 3), 1, slope)
+
+
+@rule("Sigmoid")
+def sigmoid(step: Step) -> Mapping[int, Cotangent]:
+    """y(1 - y)."""
+    y = step.output().name
+    rest = step.build.add("Sub", step.build.floats(1), y)
+    return _times(step, step.build.add("Mul", y, rest))
+
+
+@rule("Tanh")
+def tanh(step: Step) -> Mapping[int, Cotangent]:
+    """1 - y²."""
+    y = step.output().name
+    return _times(step, step.build.add("Sub", step.build.floats(1), step.build.add("Mul", y, y)))
+
+
+@rule("Softplus")
+def softplus(step: Step) -> Mapping[int, Cotangent]:
+    """ln(1 + e^x): the sigmoid of x."""
+    return _times(step, step.build.add("Sigmoid", step.input(0).name))
+
+
+@rule("Softsign")
+def softsign(step: Step) -> Mapping[int, Cotangent]:
+    """x/(1 + |x|): (1 - |y|)²."""
+    rest = step.build.add("Sub", step.build.floats(1), step.build.add("Abs", step.output().name))
+    return _times(step, step.build.add("Mul", rest, rest))
+
+
+@rule("Mish")
+def mish(step: Step) -> Mapping[int, Cotangent]:
+    """x·t with t = tanh(softplus(x)): t + x·sigmoid(x)·(1 - t²)."""
+    build, x = step.build, step.input(0).name
+    t = build.add("Tanh", build.add("Softplus", x))
+    bend = build.add("Sub", build.floats(1), build.add("Mul", t, t))
+    bend = build.add("Mul", bend, build.add("Mul", x, build.add("Sigmoid", x)))
+    return _times(step, build.add("Add", t, bend))
+
+
+@rule("Gelu")
+def gelu(step: Step) -> Mapping[int, Cotangent]:
+    """x·Φ(x), exact or by the tanh approximation (Hendrycks and Gimpel 2016)."""
+    approximate = step.node.attribute("approximate", "none") == "tanh"
+    slope: Callable[[Step], str] = _tanh_gelu_slope if approximate else _exact_gelu_slope
+    return _times(step, slope(step))
+
+
+def _exact_gelu_slope(step: Step) -> str:
+    """Φ(x) + x·φ(x)."""
+    build, x = step.build, step.input(0).name
+    root = build.add("Erf", build.add("Mul", x, build.floats(math.sqrt(0.5))))
+    distribution = build.add("Mul", build.add("Add", root, build.floats(1)), build.floats(0.5))
+    exponent = build.add("Mul", build.add("Mul", x, x), build.floats(-0.5))
+    density = build.add("Mul", build.add("Exp", exponent), build.floats(1 / math.sqrt(2 * math.pi)))
+    return build.add("Add", distribution, build.add("Mul", x, density))
+
+
+def _tanh_gelu_slope(step: Step) -> str:
+    """(1 + t)/2 + x·(1 - t²)/2·u' with t = tanh(u), u = √(2/π)·(x + 0.044715·x³)."""
+    build, x = step.build, step.input(0).name
+    root, cubic = math.sqrt(2 / math.pi), 0.044715
+    square = build.add("Mul", x, x)
+    bent = build.add("Add", build.floats(root), build.add("Mul", square, build.floats(root * cubic)))
+    t = build.add("Tanh", build.add("Mul", x, bent))
+    rate = build.add(
+        "Add", build.floats(root / 2), build.add("Mul", square, build.floats(1.5 * root * cubic))
+    )
+    steepness = build.add("Mul", build.add("Sub", build.floats(1), build.add("Mul", t, t)), rate)
+    half = build.add("Mul", build.add("Add", t, build.floats(1)), build.floats(0.5))
+    return build.add("Add", half, build.add("Mul", x, steepness))
+
+
+def _above(step: Step, tensor: str, bound: float) -> Sized:
+    return Sized(step.build.add("Greater", tensor, step.build.floats(bound)), step.output().dims)
+
+
+def _either(step: Step, condition: Sized, slope_if: float, slope_else: str) -> Mapping[int, Cotangent]:
+    """The gradient times one slope where a condition holds, and times another elsewhere."""
+    slope = step.build.add("Where", condition.name, step.build.floats(slope_if), slope_else)
+    return _times(step, slope)
+
+
+def _times(step: Step, slope: str) -> Mapping[int, Cotangent]:
+    return {0: multiply(step.build, step.gradient, Sized(slope, step.output().dims))}

@@ -1,0 +1,109 @@
+"""Operators of several operands that broadcast against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onnx import TensorProto
+
+from spyglass_export.gradcam.cotangent import (
+    Cotangent,
+    divide,
+    keep_where,
+    multiply,
+    negate,
+    scale,
+    sum_to,
+)
+from spyglass_export.gradcam.registry import rule
+from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.step import Step
+
+
+@rule("Add", "Sum")
+def add(step: Step) -> Mapping[int, Cotangent]:
+    """Each summand takes the gradient as it is."""
+    return {index: sum_to(step.build, step.gradient, step.input(index)) for index in step.wanted}
+
+
+@rule("Sub")
+def subtract(step: Step) -> Mapping[int, Cotangent]:
+    """x - y: the gradient for x, its negative for y."""
+    signed = {0: step.gradient}
+    if 1 in step.wanted:
+        signed[1] = negate(step.build, step.gradient)
+    return {index: sum_to(step.build, signed[index], step.input(index)) for index in step.wanted}
+
+
+@rule("Mean")
+def mean(step: Step) -> Mapping[int, Cotangent]:
+    """The mean of n operands: an n-th of the gradient for each."""
+    shared = scale(step.build, step.gradient, step.build.floats(1 / len(step.node.inputs)))
+    return {index: sum_to(step.build, shared, step.input(index)) for index in step.wanted}
+
+
+@rule("Mul")
+def multiply_operands(step: Step) -> Mapping[int, Cotangent]:
+    """x·y: g·y for x, g·x for y."""
+    return {
+        index: sum_to(
+            step.build, multiply(step.build, step.gradient, step.input(1 - index)), step.input(index)
+        )
+        for index in step.wanted
+    }
+
+
+@rule("Div")
+def divide_operands(step: Step) -> Mapping[int, Cotangent]:
+    """x/y: g/y for x, and -(g/y)·(x/y) for y."""
+    share = divide(step.build, step.gradient, step.input(1))
+    gradients = {}
+    if 0 in step.wanted:
+        gradients[0] = sum_to(step.build, share, step.input(0))
+    if 1 in step.wanted:
+        down = negate(step.build, multiply(step.build, share, step.output()))
+        gradients[1] = sum_to(step.build, down, step.input(1))
+    return gradients
+
+
+@rule("Pow")
+def power(step: Step) -> Mapping[int, Cotangent]:
+    """x^n: g·n·x^(n-1)."""
+    build, base, exponent = step.build, step.input(0), step.input(1)
+    lowered = build.add("Pow", base.name, build.add("Sub", exponent.name, build.floats(1)))
+    slope = Sized(build.add("Mul", exponent.name, lowered), step.output().dims)
+    return {0: sum_to(build, multiply(build, step.gradient, slope), base)}
+
+
+@rule("Where")
+def choose(step: Step) -> Mapping[int, Cotangent]:
+    """Each choice takes the gradient where it was chosen."""
+    build = step.build
+    chosen = Sized(step.node.inputs[0], step.view.dims(step.node.inputs[0]))
+    conditions = {1: chosen}
+    if 2 in step.wanted:
+        conditions[2] = Sized(build.add("Not", chosen.name), chosen.dims)
+    return {
+        index: sum_to(build, keep_where(build, conditions[index], step.gradient), step.input(index))
+        for index in step.wanted
+    }
+
+
+@rule("Max", "Min")
+def extreme(step: Step) -> Mapping[int, Cotangent]:
+    """The operands that reach the extreme share the gradient evenly, as in torch.amax."""
+    build, result = step.build, step.output()
+    reaching = {
+        index: _reaches(step, step.input(index).name, result.name) for index in range(len(step.node.inputs))
+    }
+    number = Sized(build.add("Sum", *reaching.values()), result.dims)
+    share = divide(build, step.gradient, number)
+    return {
+        index: sum_to(build, multiply(build, share, Sized(reaching[index], result.dims)), step.input(index))
+        for index in step.wanted
+    }
+
+
+def _reaches(step: Step, operand: str, result: str) -> str:
+    equal = step.build.add("Equal", operand, result)
+    return step.build.add("Cast", equal, to=TensorProto.FLOAT)

@@ -1,0 +1,61 @@
+"""Elementary functions of one number, such as activations and norms are composed of by exporters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from spyglass_export.gradcam.cotangent import Cotangent, divide, multiply, negate
+from spyglass_export.gradcam.registry import rule
+from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.step import Step
+
+
+@rule("Neg")
+def negative(step: Step) -> Mapping[int, Cotangent]:
+    """-x."""
+    return {0: negate(step.build, step.gradient)}
+
+
+@rule("Abs")
+def absolute(step: Step) -> Mapping[int, Cotangent]:
+    """|x|: the sign of x, 0 at 0."""
+    return _times(step, step.build.add("Sign", step.input(0).name))
+
+
+@rule("Exp")
+def exponential(step: Step) -> Mapping[int, Cotangent]:
+    """e^x is its own slope."""
+    return _times(step, step.output().name)
+
+
+@rule("Log")
+def logarithm(step: Step) -> Mapping[int, Cotangent]:
+    """ln x: 1/x."""
+    return {0: divide(step.build, step.gradient, step.input(0))}
+
+
+@rule("Sqrt")
+def square_root(step: Step) -> Mapping[int, Cotangent]:
+    """y = √x: 1/(2y)."""
+    doubled = step.build.add("Mul", step.output().name, step.build.floats(2))
+    return {0: divide(step.build, step.gradient, Sized(doubled, step.output().dims))}
+
+
+@rule("Reciprocal")
+def reciprocal(step: Step) -> Mapping[int, Cotangent]:
+    """y = 1/x: -y²."""
+    squared = step.build.add("Mul", step.output().name, step.output().name)
+    return _times(step, step.build.add("Neg", squared))
+
+
+@rule("Erf")
+def error_function(step: Step) -> Mapping[int, Cotangent]:
+    """erf x: 2/√π · exp(-x²)."""
+    build, x = step.build, step.input(0).name
+    bell = build.add("Exp", build.add("Neg", build.add("Mul", x, x)))
+    return _times(step, build.add("Mul", bell, build.floats(2 / math.sqrt(math.pi))))
+
+
+def _times(step: Step, slope: str) -> Mapping[int, Cotangent]:
+    return {0: multiply(step.build, step.gradient, Sized(slope, step.output().dims))}

@@ -1,0 +1,132 @@
+"""Operators that take parts of a tensor, put parts together, or add a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from spyglass_export.gradcam.cotangent import Cotangent, dense, total
+from spyglass_export.gradcam.opset_forms import unsqueeze
+from spyglass_export.gradcam.registry import rule
+from spyglass_export.gradcam.rules.placement import put_back
+from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.step import Step
+
+
+@rule("Concat")
+def concatenate(step: Step) -> Mapping[int, Cotangent]:
+    """Each part takes its slice of the gradient."""
+    axis = step.node.attribute("axis") % step.gradient.of.rank
+    parts = [step.shape_of(index) for index in range(len(step.node.inputs))]
+    bounds = _bounds(step, [part.dims[axis] for part in parts])
+    return {index: _cut(step, parts[index], axis, bounds[index], bounds[index + 1]) for index in step.wanted}
+
+
+def _bounds(step: Step, sizes: Sequence[int | None]) -> list[int]:
+    """Where parts of these sizes begin and end."""
+    return [0, *np.cumsum([_known(step, size) for size in sizes]).tolist()]
+
+
+def _known(step: Step, size: int | None) -> int:
+    if size is None:
+        raise step.unsupported("the size along its axis is settled only when the model runs")
+    return size
+
+
+def _cut(step: Step, part: Sized, axis: int, start: int, end: int) -> Cotangent:
+    if axis in step.gradient.spread:
+        return replace(step.gradient, of=part)
+    bounds = (step.build.integers([bound]) for bound in (start, end, axis))
+    return replace(step.gradient, name=step.build.add("Slice", step.gradient.name, *bounds), of=part)
+
+
+@rule("Split")
+def split(step: Step) -> Mapping[int, Cotangent]:
+    """The gradients of the parts put together, with zeros for parts that nobody reads."""
+    whole = step.shape_of(0)
+    axis = step.node.attribute("axis", 0) % whole.rank
+    bounds = _bounds(step, [step.view.dims(name)[axis] for name in step.node.outputs])
+    pieces = [
+        put_back(step.build, gradient, axis, range(bounds[index], bounds[index + 1]), bounds[-1])
+        for index, gradient in step.gradients.items()
+    ]
+    return {0: replace(total(step.build, pieces), of=whole)}
+
+
+@rule("Slice")
+def cut_out(step: Step) -> Mapping[int, Cotangent]:
+    """The gradient where the slice was taken, and 0 around it."""
+    whole, gradient = step.shape_of(0), step.gradient
+    for axis, chosen in _slices(step, whole.rank).items():
+        size = _known(step, whole.dims[axis])
+        gradient = put_back(step.build, gradient, axis, range(size)[chosen], size)
+    return {0: replace(gradient, of=whole)}
+
+
+def _slices(step: Step, rank: int) -> dict[int, slice]:
+    starts, ends = (step.constant(index, "bounds").tolist() for index in (1, 2))
+    axes = step.constant(3, "axes").tolist() if step.has_input(3) else range(len(starts))
+    strides = step.constant(4, "steps").tolist() if step.has_input(4) else [1] * len(starts)
+    return {
+        axis % rank: _python_slice(*bounds) for axis, *bounds in zip(axes, starts, ends, strides, strict=True)
+    }
+
+
+def _python_slice(start: int, end: int, stride: int) -> slice:
+    """ONNX ends a backward slice far below every index where Python says None."""
+    return slice(start, None if stride < 0 and end < -(2**31) else end, stride)
+
+
+@rule("Gather")
+def gather(step: Step) -> Mapping[int, Cotangent]:
+    """The gradient's slices back where they were read; the indices must be settled in the file."""
+    whole, gradient = step.shape_of(0), step.gradient
+    axis = step.node.attribute("axis", 0) % whole.rank
+    size = _known(step, whole.dims[axis])
+    indices = step.constant(1, "indices")
+    if indices.ndim > 1:
+        raise step.unsupported("its indices are more than a list")
+    if indices.ndim == 0:
+        gradient = _with_axis(step, gradient, axis)
+    places = [int(index) % size for index in indices.ravel()]
+    return {0: replace(put_back(step.build, gradient, axis, places, size), of=whole)}
+
+
+def _with_axis(step: Step, gradient: Cotangent, axis: int) -> Cotangent:
+    """The gradient with the axis of size 1 that a single index dropped."""
+    dims = (*gradient.of.dims[:axis], 1, *gradient.of.dims[axis:])
+    name = unsqueeze(step.build, dense(step.build, gradient).name, [axis])
+    return Cotangent(name, Sized(gradient.of.name, dims))
+
+
+@rule("Pad")
+def pad(step: Step) -> Mapping[int, Cotangent]:
+    """The gradient without the margin; what a margin repeats of the tensor adds to where it came from."""
+    whole, margins = step.shape_of(0), _margins(step)
+    mode = step.node.attribute("mode", "constant")
+    if mode == "constant":
+        return {0: _without_margin(step, whole, margins)}
+    gradient = step.gradient
+    for axis, margin in margins.items():
+        size = _known(step, whole.dims[axis])
+        places = np.pad(np.arange(size), margin, mode=mode).tolist()
+        gradient = put_back(step.build, gradient, axis, places, size)
+    return {0: replace(gradient, of=whole)}
+
+
+def _margins(step: Step) -> dict[int, tuple[int, int]]:
+    pads, rank = step.constant(1, "pads"), step.gradient.of.rank
+    axes = step.constant(3, "axes").tolist() if step.has_input(3) else range(rank)
+    both = zip(axes, pads.reshape(2, -1).T.tolist(), strict=True)
+    return {axis % rank: (before, after) for axis, (before, after) in both if before or after}
+
+
+def _without_margin(step: Step, whole: Sized, margins: Mapping[int, tuple[int, int]]) -> Cotangent:
+    gradient = dense(step.build, step.gradient, margins)
+    crop = np.zeros((2, whole.rank), np.int64)
+    for axis, margin in margins.items():
+        crop[:, axis] = -np.array(margin)
+    name = step.build.add("Pad", gradient.name, step.build.integers(crop.ravel()))
+    return replace(gradient, name=name, of=whole)

@@ -1,0 +1,81 @@
+"""Puts slices of a gradient back to the places of an axis that they were taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.cotangent import Cotangent, dense, total
+from spyglass_export.gradcam.sizes import Sized
+
+
+def put_back(
+    build: GraphBuilder, gradient: Cotangent, axis: int, places: Sequence[int], size: int
+) -> Cotangent:
+    """The gradient of a tensor of `size` along `axis` whose slices at `places` were read, in that order.
+
+    A place that was read more than once takes the sum, one that was not takes zeros.
+    """
+    gradient = dense(build, gradient, [axis])
+    readings = _readings(places)
+    if len(readings) == 1:
+        return _scatter(build, gradient, axis, places, size)
+    return total(build, [_of_reading(build, gradient, axis, places, one, size) for one in readings])
+
+
+def _readings(places: Sequence[int]) -> list[list[int]]:
+    """Positions in `places`, grouped so that no group reads a place twice."""
+    groups: list[list[int]] = []
+    times_read: dict[int, int] = {}
+    for position, place in enumerate(places):
+        times = times_read.get(place, 0)
+        times_read[place] = times + 1
+        if times == len(groups):
+            groups.append([])
+        groups[times].append(position)
+    return groups
+
+
+def _of_reading(
+    build: GraphBuilder,
+    gradient: Cotangent,
+    axis: int,
+    places: Sequence[int],
+    positions: list[int],
+    size: int,
+) -> Cotangent:
+    name = build.add("Gather", gradient.name, build.integers(positions), axis=axis)
+    part = replace(gradient, name=name)
+    return _scatter(build, part, axis, [places[position] for position in positions], size)
+
+
+def _scatter(
+    build: GraphBuilder, gradient: Cotangent, axis: int, places: Sequence[int], size: int
+) -> Cotangent:
+    rank = gradient.of.rank
+    first = min(places)
+    if list(places) == list(range(first, first + len(places))):
+        name = _pad(build, gradient.name, rank, axis, first, size - first - len(places))
+    else:
+        padded = _pad(build, gradient.name, rank, axis, 0, 1)
+        name = build.add("Gather", padded, build.integers(_inverse(places, size)), axis=axis)
+    dims = (*gradient.of.dims[:axis], size, *gradient.of.dims[axis + 1 :])
+    return replace(gradient, name=name, of=Sized(gradient.of.name, dims))
+
+
+def _inverse(places: Sequence[int], size: int) -> list[int]:
+    """For each place the slice that belongs there; the one after the last, which is zeros, for the others."""
+    inverse = np.full(size, len(places))
+    inverse[list(places)] = range(len(places))
+    return [int(position) for position in inverse]
+
+
+def _pad(build: GraphBuilder, name: str, rank: int, axis: int, before: int, after: int) -> str:
+    if before == after == 0:
+        return name
+    pads = np.zeros((2, rank), np.int64)
+    pads[:, axis] = before, after
+    return build.add("Pad", name, build.integers(pads.ravel()))

@@ -1,0 +1,38 @@
+"""Softmax and its logarithm, where they lie inside the head or the probability's gradient is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spyglass_export.gradcam.cotangent import Cotangent, dense
+from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.registry import rule
+from spyglass_export.gradcam.step import Step
+
+
+@rule("Softmax")
+def softmax(step: Step) -> Mapping[int, Cotangent]:
+    """y·(g - Σ g·y)."""
+    build, y = step.build, step.output().name
+    gradient = dense(build, step.gradient)
+    mean = reduce(build, "ReduceSum", build.add("Mul", gradient.name, y), _axes(step))
+    name = build.add("Mul", y, build.add("Sub", gradient.name, mean))
+    return {0: Cotangent(name, step.input(0))}
+
+
+@rule("LogSoftmax")
+def log_softmax(step: Step) -> Mapping[int, Cotangent]:
+    """g - e^y·Σ g."""
+    build, y = step.build, step.output().name
+    gradient = dense(build, step.gradient)
+    whole = reduce(build, "ReduceSum", gradient.name, _axes(step))
+    name = build.add("Sub", gradient.name, build.add("Mul", build.add("Exp", y), whole))
+    return {0: Cotangent(name, step.input(0))}
+
+
+def _axes(step: Step) -> list[int]:
+    """The axes that share one unit of probability: before opset 13, all from the given one on."""
+    rank = step.output().rank
+    if step.build.opset < 13:
+        return list(range(step.node.attribute("axis", 1) % rank, rank))
+    return [step.node.attribute("axis", -1) % rank]

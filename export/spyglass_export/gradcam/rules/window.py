@@ -1,0 +1,132 @@
+"""Sliding windows, and the transposed convolution that carries gradients back through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from spyglass_export.gradcam.sizes import Sized, reshape, rows_like, size_of, vector
+from spyglass_export.gradcam.step import Step
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution or pooling slides, one number for each spatial axis.
+
+    `before` and `after` are the margins laid around the input.
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """How far a window reaches along each axis, gaps of the dilation included."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    def is_pointwise(self) -> bool:
+        """Whether each output sees exactly one place of the input, and each place is seen once."""
+        ones = (1,) * len(self.kernel)
+        return self.kernel == self.strides == ones and not any(self.before + self.after)
+
+
+def window_of(step: Step, kernel: Sequence[int]) -> Window:
+    """The window of a Conv, MaxPool or AveragePool node."""
+    axes = len(kernel)
+    strides = tuple(step.node.attribute("strides", [1] * axes))
+    dilations = tuple(step.node.attribute("dilations", [1] * axes))
+    bare = Window(tuple(kernel), strides, dilations, (0,) * axes, (0,) * axes)
+    before, after = _margins(step, bare)
+    return Window(bare.kernel, strides, dilations, before, after)
+
+
+def _margins(step: Step, window: Window) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    automatic, axes = step.node.attribute("auto_pad", "NOTSET"), len(window.kernel)
+    if automatic == "VALID":
+        return window.before, window.after
+    if automatic == "NOTSET":
+        pads = step.node.attribute("pads", [0] * 2 * axes)
+        return tuple(pads[:axes]), tuple(pads[axes:])
+    totals = [_same_margin(step, window, axis) for axis in range(axes)]
+    smaller = tuple(margin // 2 for margin in totals)
+    larger = tuple(margin - half for margin, half in zip(totals, smaller, strict=True))
+    return (larger, smaller) if automatic == "SAME_LOWER" else (smaller, larger)
+
+
+def _same_margin(step: Step, window: Window, axis: int) -> int:
+    size = step.shape_of(0).dims[2 + axis]
+    if size is None:
+        raise step.unsupported("its auto_pad depends on a size that is settled only when the model runs")
+    windows = -(-size // window.strides[axis])
+    return max((windows - 1) * window.strides[axis] + window.extent[axis] - size, 0)
+
+
+def carry_back(step: Step, gradient: str, weight: str, window: Window, *, groups: int = 1) -> str:
+    """The gradient of what the windows were laid over: each window's gradient times the weight, summed.
+
+    `gradient` is [n, in, windows…] and `weight` [in, out/groups, kernel…]; the result has the height and
+    width of the node's input. A transposed convolution is the adjoint of the convolution, so the weight
+    is that of the convolution as it lies.
+    """
+    source, result = step.shape_of(0), step.gradient.of
+    if None in source.dims[2:] + result.dims[2:] and set(window.strides) != {1}:
+        return _cropped(step, _transposed(step, gradient, weight, window, groups, _longest(window)), source)
+    return _transposed(step, gradient, weight, window, groups, _missing(source, result, window))
+
+
+def carry_back_by_plane(step: Step, gradient: str, kernel: npt.NDArray[Any], window: Window) -> str:
+    """The same for a pooling, which treats each channel of each picture by itself.
+
+    `gradient` is [rows, channels, places…, windows…] and `kernel` [places, 1, kernel…]; the result has
+    the shape of the node's input, rows standing for its batch.
+    """
+    build, result = step.build, step.gradient.of
+    windows = [size_of(build, result, axis) for axis in range(2, result.rank)]
+    planes = reshape(build, gradient, [-1, len(kernel), *windows])
+    carried = carry_back(step, planes, build.floats(kernel), window)
+    return reshape(build, carried, rows_like(build, step.shape_of(0)))
+
+
+def _longest(window: Window) -> list[int]:
+    return [stride - 1 for stride in window.strides]
+
+
+def _missing(source: Sized, result: Sized, window: Window) -> list[int]:
+    """How many places lie behind the last window; negative where that reaches past the margin."""
+    missing = []
+    for axis, stride in enumerate(window.strides):
+        size, windows = source.dims[2 + axis], result.dims[2 + axis]
+        covered = 0 if windows is None else (windows - 1) * stride + window.extent[axis]
+        margins = window.before[axis] + window.after[axis]
+        missing.append(0 if size is None or windows is None else size - (covered - margins))
+    return missing
+
+
+def _transposed(
+    step: Step, gradient: str, weight: str, window: Window, groups: int, missing: Sequence[int]
+) -> str:
+    after = [margin - min(short, 0) for margin, short in zip(window.after, missing, strict=True)]
+    return step.build.add(
+        "ConvTranspose",
+        gradient,
+        weight,
+        kernel_shape=window.kernel,
+        strides=window.strides,
+        dilations=window.dilations,
+        pads=[*window.before, *after],
+        output_padding=[max(short, 0) for short in missing],
+        group=groups,
+    )
+
+
+def _cropped(step: Step, name: str, source: Sized) -> str:
+    axes = list(range(2, source.rank))
+    ends = vector(step.build, [size_of(step.build, source, axis) for axis in axes])
+    integers = step.build.integers
+    return step.build.add("Slice", name, integers([0] * len(axes)), ends, integers(axes))

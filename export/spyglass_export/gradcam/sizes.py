@@ -1,0 +1,76 @@
+"""Sizes of tensors as new nodes need them: plain numbers where known, else read off when the model runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.tensor_types import Dims
+
+# A known size, or the name of an int64 tensor [1] that holds it.
+Size = int | str
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A tensor and what is known of its dimensions."""
+
+    name: str
+    dims: Dims
+
+    @property
+    def rank(self) -> int:
+        """The number of dimensions."""
+        return len(self.dims)
+
+
+def size_of(build: GraphBuilder, tensor: Sized, axis: int) -> Size:
+    """The size of a tensor along an axis."""
+    known = tensor.dims[axis]
+    if known is not None:
+        return known
+    return build.add("Gather", build.add("Shape", tensor.name), build.integers([axis]), axis=0)
+
+
+def vector(build: GraphBuilder, sizes: Sequence[Size]) -> str:
+    """Sizes as one int64 tensor [len(sizes)]."""
+    if all(isinstance(size, int) for size in sizes):
+        return build.integers(sizes)
+    parts = [size if isinstance(size, str) else build.integers([size]) for size in sizes]
+    return build.add("Concat", *parts, axis=0)
+
+
+def scalar(build: GraphBuilder, size: Size) -> str:
+    """A size as an int64 scalar."""
+    if isinstance(size, int):
+        return build.integers(size)
+    return build.add("Reshape", size, build.constant([], "int64"))
+
+
+def count(build: GraphBuilder, tensor: Sized, axes: Sequence[int]) -> str:
+    """How many elements lie along some axes together: a float32 scalar."""
+    known = [tensor.dims[axis] for axis in axes]
+    if None not in known:
+        return build.floats(math.prod(size for size in known if size is not None))
+    total = scalar(build, 1)
+    for axis in axes:
+        total = build.add("Mul", total, scalar(build, size_of(build, tensor, axis)))
+    return build.add("Cast", total, to=1)
+
+
+def rows_like(build: GraphBuilder, tensor: Sized) -> list[Size]:
+    """The sizes of a gradient of `tensor`, -1 standing for its rows.
+
+    The rows lie where the batch does: along the first axis, or along the only one of unknown size.
+    """
+    free = 0
+    if tensor.dims and tensor.dims[0] is not None and None in tensor.dims:
+        free = tensor.dims.index(None)
+    return [-1 if axis == free else size_of(build, tensor, axis) for axis in range(tensor.rank)]
+
+
+def reshape(build: GraphBuilder, name: str, sizes: Sequence[Size]) -> str:
+    """The elements of a tensor in another shape; one size may be -1."""
+    return build.add("Reshape", name, vector(build, sizes))

@@ -1,0 +1,43 @@
+"""A model without its weights, to infer shapes at little cost.
+
+Large initialisers become graph inputs of the same type, so that nothing of them is copied and ONNX's
+limit of 2 GB for a message does not matter; small ones stay, for shapes are computed from their values.
+"""
+
+from __future__ import annotations
+
+import math
+
+import onnx
+from onnx import helper
+
+_LARGEST_KEPT = 1024
+
+
+def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model of the same graph whose large initialisers are inputs. Nodes are copied, weights are not."""
+    light = onnx.ModelProto(ir_version=model.ir_version)
+    light.opset_import.extend(model.opset_import)
+    light.functions.extend(model.functions)
+    _copy_graph(model.graph, light.graph)
+    return light
+
+
+def _copy_graph(source: onnx.GraphProto, target: onnx.GraphProto) -> None:
+    target.name = source.name or "graph"
+    target.input.extend(source.input)
+    target.output.extend(source.output)
+    target.value_info.extend(source.value_info)
+    target.node.extend(source.node)
+    declared = {value.name for value in source.input}
+    for tensor in source.initializer:
+        if is_small(tensor):
+            target.initializer.append(tensor)
+        elif tensor.name not in declared:
+            target.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+
+
+def is_small(tensor: onnx.TensorProto) -> bool:
+    """Whether an initialiser may hold sizes, axes or bounds, and lies in the file itself."""
+    inside = tensor.data_location != onnx.TensorProto.EXTERNAL
+    return inside and math.prod(tensor.dims) <= _LARGEST_KEPT

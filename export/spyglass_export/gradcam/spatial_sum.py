@@ -1,0 +1,126 @@
+"""The sum of a feature map's gradient over height and width, which is all that Grad-CAM needs of it.
+
+A pooling gives each place of its result a share of the feature map that adds up to 1, whichever place is
+the largest: the sum of the gradient before it is the sum of the gradient after it. So where only the sum
+is asked for, poolings next to the feature map need not be undone, nor does a gradient of its size exist.
+
+The same sum taken through a Dense layer on the flattened map is a product with the layer's weight summed
+over height and width: of VGG16's first such weight a 49th is left, and ONNX Runtime computes that when it
+loads the file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.cotangent import Cotangent, dense, sum_over
+from spyglass_export.gradcam.feature_map import FeatureMap
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.head import Head
+from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.opset_forms import squeeze
+from spyglass_export.gradcam.reverse import Gradient, reverse_pass
+from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
+from spyglass_export.gradcam.summed_product import summed_product
+
+_POOLINGS = frozenset({"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"})
+_SAME = frozenset({"Cast", "Dropout", "Identity"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor of rank 4 whose gradient has the feature map's sum, and its axis of channels."""
+
+    tensor: Sized
+    channel: int
+
+    @property
+    def spatial(self) -> list[int]:
+        """The axes to sum over."""
+        return [axis for axis in (1, 2, 3) if axis != self.channel]
+
+
+@dataclass
+class _Neighbourhood:
+    """What lies between the feature map and the nodes that have to be gone back through.
+
+    `places` has, by name, the tensors that hold a place's numbers in their order, whatever their own rank;
+    `products` the Dense layers on such tensors, by their result; `passed` all the nodes between.
+    """
+
+    places: dict[str, Place]
+    products: dict[str, tuple[Node, Place]] = field(default_factory=dict)
+    passed: list[Node] = field(default_factory=list)
+
+
+def spatial_sum(
+    view: GraphView, build: GraphBuilder, head: Head, feature_map: FeatureMap, start: Gradient
+) -> str:
+    """Appends the reverse pass and returns ΣΣ ∂score/∂A over height and width: float32 [rows, channels].
+
+    `start` is the gradient of the head's scores. Raises UnsupportedHead.
+    """
+    near = _neighbourhood(view, head, feature_map)
+    ends = reverse_pass(view, build, head, start, near.passed)
+    sums = [_sum(view, build, near, name, gradient) for name, gradient in ends.items()]
+    return sums[0] if len(sums) == 1 else build.add("Sum", *sums)
+
+
+def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, gradient: Cotangent) -> str:
+    if name in near.products:
+        node, place = near.products[name]
+        return summed_product(view, build, node, gradient, place.tensor.dims[1:], place.spatial)
+    place = near.places[name]
+    if gradient.of.rank != 4:
+        folded = reshape(build, dense(build, gradient).name, rows_like(build, place.tensor))
+        gradient = Cotangent(folded, place.tensor)
+    full = dense(build, gradient, [place.channel])
+    return squeeze(build, sum_over(build, full, place.spatial), place.spatial)
+
+
+def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Neighbourhood:
+    tensor = Sized(feature_map.tensor, view.dims(feature_map.tensor))
+    near = _Neighbourhood({feature_map.tensor: Place(tensor, feature_map.layout.channel)})
+    for node in head.nodes:
+        place = near.places.get(node.inputs[0])
+        if place is None or head.reads(node) != [0]:
+            continue
+        if _is_dense_layer(view, node):
+            near.products[node.outputs[0]] = node, place
+        elif (after := _behind(view, node, place)) is not None:
+            near.places[node.outputs[0]] = after
+        else:
+            continue
+        near.passed.append(node)
+    return near
+
+
+def _is_dense_layer(view: GraphView, node: Node) -> bool:
+    """Whether a node multiplies flattened maps [batch, numbers] by a weight."""
+    if node.op_type not in ("Gemm", "MatMul") or node.attribute("transA", 0):
+        return False
+    return view.rank(node.inputs[0]) == view.rank(node.inputs[1]) == 2
+
+
+def _behind(view: GraphView, node: Node, place: Place) -> Place | None:
+    """The place that a node's output is, None where the node does not keep the sum."""
+    result = Sized(node.outputs[0], view.dims(node.outputs[0]))
+    if node.op_type in _SAME or _flattens(node, place, result):
+        return place
+    if view.rank(node.inputs[0]) != 4:
+        return None
+    if node.op_type == "Transpose":
+        perm = list(node.attribute("perm", [3, 2, 1, 0]))
+        return Place(result, perm.index(place.channel)) if perm[0] == 0 else None
+    keeps = node.op_type in _POOLINGS and not node.attribute("count_include_pad", 0)
+    return Place(result, 1) if keeps and place.channel == 1 else None
+
+
+def _flattens(node: Node, place: Place, result: Sized) -> bool:
+    """Whether a node makes one row of numbers of each picture."""
+    sizes = place.tensor.dims[1:]
+    if node.op_type not in ("Flatten", "Reshape") or result.rank != 2 or None in sizes:
+        return False
+    return result.dims[1] == math.prod(size for size in sizes if size is not None)

@@ -1,0 +1,35 @@
+"""The gradient of a flattened feature map behind a Dense layer, summed over height and width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx import TensorProto
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.cotangent import Cotangent, dense
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.sizes import reshape
+from spyglass_export.gradcam.tensor_types import Dims
+
+
+def summed_product(
+    view: GraphView, build: GraphBuilder, node: Node, gradient: Cotangent, dims: Dims, spatial: Sequence[int]
+) -> str:
+    """ΣΣ over height and width of the gradient that a Gemm or MatMul sends back: float32 [rows, channels].
+
+    `gradient` is that of the node's result. The flattened map has the sizes `dims` without the batch, all
+    known; `spatial` are its axes of height and width with the batch. The sum is taken of the weight, which
+    does not change from picture to picture.
+    """
+    turned = node.attribute("transB", 0)
+    sizes = [size for size in dims if size is not None]
+    weight = reshape(build, node.inputs[1], [-1, *sizes] if turned else [*sizes, -1])
+    axes = [axis if turned else axis - 1 for axis in spatial]
+    if view.element(node.inputs[1]) != TensorProto.FLOAT:
+        weight = build.add("Cast", weight, to=TensorProto.FLOAT)
+    summed = reduce(build, "ReduceSum", weight, axes, keepdims=False)
+    alpha = node.attribute("alpha", 1.0)
+    return build.add("Gemm", dense(build, gradient).name, summed, transB=1 - turned, alpha=alpha)

@@ -1,0 +1,67 @@
+"""Element type and dimensions of every tensor in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto
+
+from spyglass_export.gradcam.skeleton import skeleton
+
+# Known sizes; None where a size is settled only when the model runs.
+Dims = tuple[int | None, ...]
+
+FLOATING = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE})
+# A quantised tensor carries a real value too: its gradient passes straight through the rounding.
+QUANTISED = frozenset({TensorProto.INT8, TensorProto.UINT8})
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """`element` as in TensorProto.DataType; `dims` None where not even the rank is known."""
+
+    element: int
+    dims: Dims | None
+
+
+def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
+    """The types of inputs, weights and whatever ONNX's shape inference finds out about the rest."""
+    graph = onnx.shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
+    types = {tensor.name: TensorType(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer}
+    for values in (graph.input, graph.value_info, graph.output):
+        types.update(_read(values))
+    return types
+
+
+def unsettled(types: Mapping[str, TensorType], inputs: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Those of `names` of which inference found less than there is to know.
+
+    That is no rank; or, where the model's inputs are free in their batch alone, another axis without
+    a size.
+    """
+    fixed = all(_fixed_beyond_batch(types.get(name)) for name in inputs)
+    return [name for name in names if not _settled(types.get(name), fixed)]
+
+
+def _settled(found: TensorType | None, fixed: bool) -> bool:
+    return _fixed_beyond_batch(found) if fixed else found is not None and found.dims is not None
+
+
+def _fixed_beyond_batch(found: TensorType | None) -> bool:
+    return found is not None and found.dims is not None and None not in found.dims[1:]
+
+
+def _read(values: Iterable[onnx.ValueInfoProto]) -> dict[str, TensorType]:
+    return {
+        value.name: TensorType(value.type.tensor_type.elem_type, _dims(value.type.tensor_type))
+        for value in values
+        if value.type.HasField("tensor_type") and value.type.tensor_type.elem_type
+    }
+
+
+def _dims(tensor: onnx.TypeProto.Tensor) -> Dims | None:
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)

@@ -1,0 +1,159 @@
+"""Small classifiers made of plain ONNX nodes, and their gradients by finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.cotangent import dense
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.head import find_head
+from spyglass_export.gradcam.reverse import reverse_pass
+from spyglass_export.gradcam.scores import find_scores
+from spyglass_export.gradcam.selection import CLASS_INDEX, seed
+
+Array = npt.NDArray[Any]
+
+_STEP = 4e-3
+
+
+class Sketch:
+    """A classifier as it is drawn: input `image` float32 [batch, *dims], whose copy is `features`.
+
+    The copy is made by a convolution, so that the layout of the features is told by the graph.
+    """
+
+    def __init__(self, dims: Sequence[int | str] = (3, 4, 5), opset: int = 17) -> None:
+        self.dims = tuple(dims)
+        self.opset = opset
+        self.random = np.random.default_rng(7)
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        channels = int(self.dims[0])
+        copying = self.weight(np.ones((channels, 1, 1, 1)))
+        self.nodes.append(helper.make_node("Conv", ["image", copying], ["features"], group=channels))
+
+    def weight(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
+        name = f"weight{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def normal(self, *dims: int) -> str:
+        return self.weight(self.random.normal(size=dims))
+
+    def integers(self, *values: int) -> str:
+        return self.weight(values, np.int64)
+
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        return self.many(op_type, inputs, 1, **attributes)[0]
+
+    def many(self, op_type: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
+        names = [f"{op_type}{len(self.nodes)}_{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(op_type, inputs, names, name=names[0], **attributes))
+        return names
+
+    def with_axes(self, op_type: str, tensor: str, axes: Sequence[int], since: int, **attributes: Any) -> str:
+        """An operator whose axes are an input from opset `since` on, and an attribute before."""
+        if self.opset >= since:
+            return self.node(op_type, tensor, self.integers(*axes), **attributes)
+        return self.node(op_type, tensor, axes=list(axes), **attributes)
+
+    def classify(self, tensor: str, classes: int = 3) -> onnx.ModelProto:
+        """Ends the classifier with a product of everything in `tensor`."""
+        flat = self.node("Flatten", tensor, axis=1)
+        return self.model(self.node("MatMul", flat, self.normal(self._size(tensor), classes)))
+
+    def _size(self, tensor: str) -> int:
+        """How many numbers `tensor` has for each picture."""
+        session = _session(self.model(tensor))
+        return int(session.run(None, {"image": np.ones((1, *self.dims), np.float32)})[0].size)
+
+    def model(self, output: str) -> onnx.ModelProto:
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", *self.dims])
+        result = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
+        graph = helper.make_graph(self.nodes, "sketch", [image], [result], self.weights)
+        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+
+
+def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def _with_gradient(model: onnx.ModelProto, feature_map: str) -> onnx.ModelProto:
+    view = GraphView(model)
+    scores = find_scores(view, None, "logit")
+    build = GraphBuilder(view.opset, set(view.producers))
+    head = find_head(view, feature_map, scores.tensor)
+    gradient = dense(build, reverse_pass(view, build, head, seed(view, build, scores))[feature_map])
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    extended.graph.node.extend(build.nodes)
+    extended.graph.initializer.extend(build.initializers)
+    extended.graph.input.append(helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["asked"]))
+    extended.graph.output.append(helper.make_tensor_value_info(gradient.name, TensorProto.FLOAT, None))
+    return extended
+
+
+def _finite_difference(model: onnx.ModelProto, image: Array, class_index: int) -> Array:
+    """The gradient of one score with respect to one picture [1, …], by central differences."""
+    session = _session(model)
+    steps = np.eye(image.size, dtype=np.float32).reshape(-1, *image.shape[1:]) * _STEP
+    above, below = (session.run(None, {"image": image + sign * steps})[0] for sign in (1, -1))
+    slope = (above - below).reshape(image.size, -1)[:, class_index] / (2 * _STEP)
+    return slope.reshape(image.shape)
+
+
+@pytest.fixture
+def sketch() -> type[Sketch]:
+    return Sketch
+
+
+@pytest.fixture
+def session_of() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
+    return _session
+
+
+@pytest.fixture
+def gradient_session() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
+    """A sketched classifier whose last output is the gradient with respect to its features."""
+    return lambda model: _session(_with_gradient(model, "features"))
+
+
+@pytest.fixture
+def assert_exact_gradient() -> Callable[..., None]:
+    """Compares the reverse pass of a sketched classifier with finite differences, for several classes."""
+
+    def check(model: onnx.ModelProto, image: Array, *, classes: Sequence[int] = (0, 2)) -> None:
+        session = _session(_with_gradient(model, "features"))
+        for class_index in classes:
+            expected = _finite_difference(model, image, class_index)
+            found = session.run(None, {"image": image, CLASS_INDEX: np.array([class_index])})[-1]
+            np.testing.assert_allclose(found, expected, atol=2e-3 * max(1, np.abs(expected).max()))
+            assert np.abs(found).max() > 0
+
+    return check
+
+
+@pytest.fixture
+def picture() -> Callable[..., Array]:
+    """Numbers to classify, float32 [1, *dims]: distinct, and none close to a kink or to another."""
+
+    def draw(dims: Sequence[int] = (3, 4, 5), seed: int = 0) -> Array:
+        count = int(np.prod(dims))
+        values = np.linspace(-2, 2, count + 1)[:-1] + 2 / count + 0.001
+        return np.random.default_rng(seed).permutation(values).astype(np.float32).reshape(1, *dims)
+
+    return draw

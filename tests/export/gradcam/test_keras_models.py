@@ -1,0 +1,158 @@
+"""Heatmaps of Keras models, converted by tf2onnx and by Keras itself, against TensorFlow's gradients."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from spyglass_export.gradcam import attach_gradcam, explained_tensor
+
+tf = pytest.importorskip("tensorflow")
+tf2onnx = pytest.importorskip("tf2onnx")
+keras = pytest.importorskip("keras")
+layers = keras.layers
+
+pytestmark = pytest.mark.training
+
+CLASSES = 7
+
+# A model of keras.applications, its feature map, and the smallest picture it takes.
+APPLICATIONS = [
+    ("VGG16", "block5_conv3", 48),
+    ("ResNet50", "conv5_block3_out", 64),
+    ("MobileNetV2", "out_relu", 64),
+    ("EfficientNetV2B0", "top_activation", 64),
+    ("Xception", "block14_sepconv2_act", 71),
+]
+
+
+def _mini_xception(classes: int = CLASSES) -> Any:
+    """The book's small Xception, narrower: separable convolutions with residual sums."""
+    image = keras.Input((64, 64, 3))
+    x = layers.Conv2D(8, 5, use_bias=False)(layers.Rescaling(1 / 255)(image))
+    for width in (8, 16, 24):
+        residual = layers.Conv2D(width, 1, strides=2, padding="same", use_bias=False)(x)
+        for _ in range(2):
+            x = layers.Activation("relu")(layers.BatchNormalization()(x))
+            x = layers.SeparableConv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.add([layers.MaxPooling2D(3, strides=2, padding="same")(x), residual])
+    name = x._keras_history.operation.name
+    x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, layers.Dense(classes)(x)), name
+
+
+def _convert(model: Any, opset: int, final: Callable[[Any], Any]) -> onnx.ModelProto:
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name="image")]
+
+    def infer(image: Any) -> dict[str, Any]:
+        return {"probabilities": final(model(image, training=False))}
+
+    function = tf.function(infer, autograph=False, input_signature=signature)
+    converted = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)[0]
+    del converted.graph.input[1:]  # EfficientNetV2's normalisation leaves inputs that no node reads.
+    return converted
+
+
+def _gradient(model: Any, layer: str, image: Any, class_index: int, final: Callable[[Any], Any]) -> Any:
+    features = keras.Model(model.inputs[0], model.get_layer(layer).output)
+    head = keras.Model(model.get_layer(layer).output, model.outputs[0])
+    activations = features(image, training=False)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(activations)
+        score = tf.reduce_sum(final(head(activations, training=False))[:, class_index])
+    return activations.numpy(), tape.gradient(score, activations).numpy()
+
+
+def _gradcam(activations: Any, gradient: Any) -> Any:
+    positive = np.maximum((activations * gradient.mean((1, 2), keepdims=True)).mean(-1), 0)
+    return positive / np.maximum(positive.max((1, 2), keepdims=True), 1e-12)
+
+
+def _logits(scores: Any) -> Any:
+    return scores
+
+
+def _two_classes(logit: Any) -> Any:
+    probability = tf.sigmoid(logit)
+    return tf.concat([1 - probability, probability], axis=-1)
+
+
+def _signed_logits(logit: Any) -> Any:
+    return tf.concat([-logit, logit], axis=-1)
+
+
+def _assert_agrees(
+    session: Any, model: Any, layer: str, final: Callable[[Any], Any], classes: Sequence[int] = (0, 3, 6)
+) -> None:
+    """Compares heatmaps for one picture and for five with those of TensorFlow's gradients of `final`."""
+    for batch, class_index in itertools.product((1, 5), classes):
+        random = np.random.default_rng(batch)
+        image = random.uniform(0, 255, (batch, *model.input_shape[1:])).astype("f")
+        expected = _gradcam(*_gradient(model, layer, image, class_index, final))
+        feeds = {"image": image, "class_index": np.full(batch, class_index)}
+        found = session.run(["heatmap"], feeds)[0]
+        assert expected.max() == 1
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.fixture(autouse=True)
+def first_weights() -> None:
+    keras.utils.set_random_seed(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("application", "layer", "side"), APPLICATIONS)
+def test_the_heatmap_of_an_application_is_that_of_a_gradient_tape(
+    application: str, layer: str, side: int, session_of: Callable[..., Any]
+) -> None:
+    build = getattr(keras.applications, application)
+    model = build(weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None)
+    converted = _convert(model, 17, tf.nn.softmax)
+    attached = attach_gradcam(converted)
+    assert f"/{layer}_" in explained_tensor(converted)
+    assert attached.ByteSize() - converted.ByteSize() < 5_000
+    _assert_agrees(session_of(attached), model, layer, _logits)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 18])
+def test_the_heatmap_of_mini_xception_explains_its_last_sum(
+    opset: int, session_of: Callable[..., Any]
+) -> None:
+    model, layer = _mini_xception()
+    converted = _convert(model, opset, tf.nn.softmax)
+    assert f"/{layer}_" in explained_tensor(converted)
+    _assert_agrees(session_of(attach_gradcam(converted)), model, layer, _logits)
+
+
+def test_one_sigmoid_for_two_classes_gives_each_class_its_heatmap(session_of: Callable[..., Any]) -> None:
+    model, layer = _mini_xception(classes=1)
+    attached = attach_gradcam(_convert(model, 17, _two_classes))
+    _assert_agrees(session_of(attached), model, layer, _signed_logits, classes=(0, 1))
+
+
+@pytest.mark.parametrize("final", [_two_classes, tf.nn.softmax])
+def test_the_book_s_gradient_of_the_probability_is_that_of_a_gradient_tape(
+    final: Callable[[Any], Any], session_of: Callable[..., Any]
+) -> None:
+    model, layer = _mini_xception(classes=1 if final is _two_classes else 2)
+    attached = attach_gradcam(_convert(model, 17, final), gradient_of="probability")
+    _assert_agrees(session_of(attached), model, layer, final, classes=(0, 1))
+
+
+def test_a_file_that_keras_itself_exported_takes_a_heatmap(
+    session_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    model, layer = _mini_xception()
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    attached = attach_gradcam(onnx.load(tmp_path / "model.onnx"))
+    attached.graph.input[0].name, exported = "image", attached.graph.input[0].name
+    for node in attached.graph.node:
+        node.input[:] = ["image" if name == exported else name for name in node.input]
+    _assert_agrees(session_of(attached), model, layer, _logits)

@@ -1,0 +1,73 @@
+"""Gradients of matrix products against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Draw = Callable[[Any], str]
+
+
+def _vector(head: Any) -> str:
+    return head.node("Flatten", "features", axis=1)
+
+
+def _tokens(head: Any) -> str:
+    """The features as [batch, channels, places]."""
+    return head.node("Reshape", "features", head.integers(0, 3, 20))
+
+
+def _attention(head: Any) -> str:
+    tokens = _tokens(head)
+    alike = head.node("MatMul", tokens, head.node("Transpose", tokens, perm=[0, 2, 1]))
+    return head.node("MatMul", head.node("Softmax", alike, axis=-1), tokens)
+
+
+PRODUCTS: dict[str, Draw] = {
+    "Gemm": lambda h: h.node("Gemm", _vector(h), h.normal(60, 5), h.normal(5)),
+    "Gemm with a turned weight": lambda h: h.node("Gemm", _vector(h), h.normal(5, 60), transB=1, alpha=0.5),
+    "Gemm with turned features": lambda h: h.node("Gemm", _turned(h), h.normal(60, 5), transA=1),
+    "Gemm with both turned": lambda h: h.node("Gemm", _turned(h), h.normal(5, 60), transA=1, transB=1),
+    "Gemm with features on the right": lambda h: _row(h, "Gemm", h.normal(5, 60), _turned(h)),
+    "Gemm with turned features on the right": lambda h: _row(
+        h, "Gemm", h.normal(5, 60), _vector(h), transB=1
+    ),
+    "Gemm with a turned weight on the left": lambda h: _row(h, "Gemm", h.normal(60, 5), _turned(h), transA=1),
+    "Gemm with all turned": lambda h: _row(h, "Gemm", h.normal(60, 5), _vector(h), transA=1, transB=1),
+    "Gemm with features in its offset": lambda h: h.node(
+        "Gemm", _vector(h), h.normal(60, 60), _vector(h), beta=0.5
+    ),
+    "MatMul": lambda h: h.node("MatMul", _vector(h), h.normal(60, 5)),
+    "MatMul with a vector": lambda h: h.node("MatMul", _tokens(h), h.normal(20)),
+    "MatMul of a stack": lambda h: h.node("MatMul", _tokens(h), h.normal(20, 6)),
+    "MatMul with a stack of weights": lambda h: h.node("MatMul", "features", h.normal(1, 3, 5, 2)),
+    "MatMul broadcast over a stack of weights": lambda h: h.node("MatMul", _stacked(h), h.normal(4, 20, 2)),
+    "MatMul with features on the right": lambda h: h.node("MatMul", h.normal(6, 3), _tokens(h)),
+    "attention": _attention,
+}
+
+
+def _turned(head: Any) -> str:
+    return head.node("Transpose", _vector(head), perm=[1, 0])
+
+
+def _row(head: Any, op_type: str, *inputs: str, **attributes: Any) -> str:
+    """A product [5, batch] with the batch in front again."""
+    return head.node("Transpose", head.node(op_type, *inputs, **attributes), perm=[1, 0])
+
+
+def _stacked(head: Any) -> str:
+    return head.node("Reshape", "features", head.integers(0, 1, 3, 20))
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_the_gradient_of_a_product_is_its_finite_difference(
+    product: str,
+    sketch: Callable[..., Any],
+    picture: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    head = sketch()
+    assert_exact_gradient(head.classify(PRODUCTS[product](head)), picture())

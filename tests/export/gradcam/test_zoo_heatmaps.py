@@ -1,0 +1,69 @@
+"""Every classifier of the training package, exported, against TensorFlow's gradient of its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
+from spyglass_export.gradcam import attach_gradcam, explained_tensor
+
+tf = pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+pytest.importorskip("tf2onnx")
+
+from spyglass_export.convert import convert
+from spyglass_training.models import ARCHITECTURES
+
+pytestmark = [pytest.mark.slow, pytest.mark.training]
+
+CLASSIFIERS = [name for name, each in ARCHITECTURES.items() if each.task == TASK_CLASSIFY]
+FINAL = "probabilities"
+
+
+@pytest.mark.parametrize("class_count", [2, 3])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
+    name: str, class_count: int, session_of: Callable[..., Any]
+) -> None:
+    keras.utils.set_random_seed(0)
+    architecture = ARCHITECTURES[name]
+    model = architecture.build(architecture.input, class_count)
+    names = [f"class {number}" for number in range(class_count)]
+    exported = convert(
+        model, ModelCard(name=name, task=TASK_CLASSIFY, input=architecture.input, class_names=names)
+    )
+    del exported.graph.input[1:]  # EfficientNetV2's normalisation leaves inputs that no node reads.
+    tensor, attached = explained_tensor(exported), attach_gradcam(exported)
+    assert attached.ByteSize() - exported.ByteSize() < 5_000
+    session = session_of(attached)
+    for batch in (1, 5):
+        pixels = np.random.default_rng(batch).integers(0, 256, (batch, *model.input_shape[1:]), np.uint8)
+        for class_index in range(class_count):
+            feeds = {"image": pixels, "class_index": np.full(batch, class_index)}
+            expected = _gradcam(model, _layer(model, tensor), pixels, class_index)
+            np.testing.assert_allclose(session.run(["heatmap"], feeds)[0], expected, atol=1e-4)
+
+
+def _layer(model: Any, tensor: str) -> Any:
+    """The layer that made a tensor, whose name has the layer's in its path, with or without a number."""
+    parts = {part for path in tensor.split("/") for part in (path, path.rpartition("_")[0])}
+    return next(layer for layer in reversed(model.layers) if layer.name in parts)
+
+
+def _gradcam(model: Any, layer: Any, pixels: Any, class_index: int) -> Any:
+    final = model.get_layer(FINAL)
+    activations = keras.Model(model.inputs[0], layer.output)(pixels, training=False)
+    head = keras.Model(layer.output, final.input)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(activations)
+        logits = head(activations, training=False) @ final.kernel + final.bias
+        # One logit for two classes is that of the second.
+        signed = logits if logits.shape[1] > 1 else tf.concat([-logits, logits], axis=1)
+        score = tf.reduce_sum(signed[:, class_index])
+    gradient = tape.gradient(score, activations).numpy()
+    positive = np.maximum((activations.numpy() * gradient.mean((1, 2), keepdims=True)).mean(-1), 0)
+    return positive / np.maximum(positive.max((1, 2), keepdims=True), 1e-12)
