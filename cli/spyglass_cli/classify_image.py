@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from contextlib import closing
-from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from spyglass_cli import process
-from spyglass_cli.connection import SERVER_VARIABLE, add_connection_options, open_client, positive
-from spyglass_cli.formats import FORMATS, make_writer
-from spyglass_cli.outcomes import Outcomes
-from spyglass_cli.progress import with_progress
+from spyglass_cli.asking import add_options, check_options, report
+from spyglass_cli.heatmap_files import HeatmapFiles
 from spyglass_cli.question import Question
-from spyglass_cli.sources import Source, find_sources
-from spyglass_client import Failure
+from spyglass_cli.sources import find_sources
 
 PROGRAM = "classify-image"
 
@@ -33,54 +28,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="The exit code is 1 if any picture has no answer, 2 for a command that makes no sense.",
     )
     parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="a picture, a folder (with all that is in it), a glob, or - for a picture on standard input",
-    )
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        default="table",
-        help="a table for people; or a JSON array, JSON lines or CSV (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--top-k", type=positive, metavar="N", help="how many classes to name (default: 5, or all if fewer)"
-    )
-    parser.add_argument(
-        "--model",
-        default="",
-        metavar="NAME[:VERSION|@LABEL]",
-        help="the model to ask (default: the server's)",
+        "--heatmap",
+        type=Path,
+        metavar="DIR|FILE",
+        help="also write where the model saw the class, as PICTURE.heatmap.jpg in a folder or as one file",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('spyglass')}")
-    add_connection_options(parser)
-    parsed = parser.parse_args(arguments)
-    if not parsed.server and (parsed.token_file or parsed.ca):
-        parser.error(f"--token-file and --ca are for a server: give --server or set {SERVER_VARIABLE}")
-    return parsed
+    add_options(parser)
+    return parser.parse_args(arguments)
 
 
 def _classify(arguments: argparse.Namespace) -> int:
+    check_options(arguments)
     sources = find_sources(arguments.paths)
-    writer = make_writer(arguments.format, sys.stdout, sys.stderr)
-    failed = False
-    in_the_way = writer.at_once and sys.stdout.isatty()
-    with closing(_outcomes(arguments, sources)) as outcomes:
-        for outcome in with_progress(outcomes, len(sources), in_the_way=in_the_way):
-            writer.add(outcome)
-            failed = failed or isinstance(outcome.answer, Failure)
-    writer.close()
-    return process.FAILED if failed else 0
-
-
-def _outcomes(arguments: argparse.Namespace, sources: Sequence[Source]) -> Outcomes:
-    """Asks the server that is given, or else the bundled models."""
-    question = Question(arguments.model, arguments.top_k, arguments.timeout)
-    if arguments.server:
-        from spyglass_cli.remote import classify_remotely
-
-        return classify_remotely(partial(open_client, arguments), sources, question)
-    from spyglass_cli.embedded import classify_here
-
-    return classify_here(sources, question)
+    files = HeatmapFiles.at(arguments.heatmap, len(sources)) if arguments.heatmap else None
+    targets = (None,) if files else ()
+    question = Question(arguments.model, arguments.top_k, arguments.timeout, targets)
+    return report(arguments, sources, question, files)

@@ -6,13 +6,26 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spyglass_cli.extras import require
 from spyglass_cli.outcomes import Outcome, Outcomes
 from spyglass_cli.question import Question
 from spyglass_cli.sources import Source
-from spyglass_client import Answer, AnsweringModel, Classification, ClassScore, Failure, SpyglassError, Timing
+from spyglass_client import (
+    Answer,
+    AnsweringModel,
+    Classification,
+    ClassScore,
+    Failure,
+    Heatmap,
+    SpyglassError,
+    Timing,
+)
 from spyglass_contract.model_names import model_ref
 
 if TYPE_CHECKING:
@@ -23,7 +36,7 @@ if TYPE_CHECKING:
 _AHEAD = 4
 
 
-def classify_here(sources: Sequence[Source], question: Question) -> Outcomes:
+def ask_here(sources: Sequence[Source], question: Question) -> Outcomes:
     """One outcome for each source, in their order; as many pictures at a time as there are processors.
 
     Raises MissingExtra, InvalidInput where the question itself cannot be asked, and ModelError.
@@ -55,12 +68,41 @@ def _answer(embedded: Embedded, source: Source, selector: domain.ModelSelector, 
     if source.error:
         return Failure(source.error)
     try:
+        picture = source.read()
+        if question.targets:
+            return _heatmap(embedded, picture, selector, question)
         answer = embedded.classify(
-            source.read(), model=selector, top_k=question.top_k or 0, timeout=question.timeout
+            picture, model=selector, top_k=question.top_k or 0, timeout=question.timeout
         )
     except SpyglassError as error:
         return Failure(error)
-    return _classification(answer)
+    return Classification(*_common(answer))
+
+
+def _heatmap(
+    embedded: Embedded, picture: bytes, selector: domain.ModelSelector, question: Question
+) -> Heatmap:
+    answer = embedded.heatmap(
+        picture,
+        model=selector,
+        targets=question.targets,
+        top_k=question.top_k or 0,
+        timeout=question.timeout,
+    )
+    first, *further = (
+        Heatmap(
+            *_common(answer),
+            target=_score(explained.target),
+            feature_map=_values(explained.heatmap),
+            layer=answer.layer,
+            width=answer.width,
+            height=answer.height,
+            box=answer.box,
+            picture=picture,
+        )
+        for explained in answer.explained
+    )
+    return replace(first, further=tuple(further))
 
 
 def _selector(model: str) -> domain.ModelSelector:
@@ -70,13 +112,21 @@ def _selector(model: str) -> domain.ModelSelector:
     return ModelSelector(ref.name, ref.version or None, ref.label)
 
 
-def _classification(answer: domain.Classification) -> Classification:
-    """The same as it comes back over the wire."""
+def _common(
+    answer: domain.Classification | domain.Explanation,
+) -> tuple[tuple[ClassScore, ...], AnsweringModel, Timing]:
+    """What every answer has, as it comes back over the wire."""
     served_by, timing = answer.served_by, answer.timing
-    return Classification(
-        classes=tuple(ClassScore(entry.index, entry.name, entry.score) for entry in answer.classes),
-        model=AnsweringModel(served_by.model, served_by.version, served_by.sha256, served_by.provider),
-        timing=Timing(
-            timing.decode_ms, timing.queue_ms, timing.inference_ms, timing.encode_ms, timing.batch_size
-        ),
+    return (
+        tuple(_score(entry) for entry in answer.classes),
+        AnsweringModel(served_by.model, served_by.version, served_by.sha256, served_by.provider),
+        Timing(timing.decode_ms, timing.queue_ms, timing.inference_ms, timing.encode_ms, timing.batch_size),
     )
+
+
+def _score(score: domain.ClassScore) -> ClassScore:
+    return ClassScore(score.index, score.name, score.score)
+
+
+def _values(drawn: domain.DrawnMap) -> NDArray[np.float32]:
+    return np.frombuffer(drawn.data, "<f4").reshape(drawn.height, drawn.width)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TextIO
 
 from spyglass_cli.outcomes import Outcome
-from spyglass_client import Failure
+from spyglass_client import Classification, Failure
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -55,9 +55,12 @@ class JsonArray(Writer):
 
 
 class Csv(Writer):
-    """One row for each class of each picture, and one for each failure."""
+    """One row for each class of each picture, and one for each failure.
 
-    COLUMNS = ("path", "model", "version", "rank", "index", "class", "score", "error")
+    A class that has a heatmap and is not among the most probable has a row without a rank.
+    """
+
+    COLUMNS = ("path", "model", "version", "rank", "index", "class", "score", "error", "heatmap")
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -68,15 +71,20 @@ class Csv(Writer):
         answer = outcome.answer
         if isinstance(answer, Failure):
             error = f"{answer.error.reason}: {answer.error.message}"
-            self._csv.writerow((outcome.path, "", "", "", "", "", "", error))
+            self._csv.writerow((outcome.path, "", "", "", "", "", "", error, ""))
         else:
-            model = answer.model
-            for rank, entry in enumerate(answer.classes, 1):
-                score = f"{entry.score:.6f}"
-                self._csv.writerow(
-                    (outcome.path, model.name, model.version, rank, entry.index, entry.name, score, "")
-                )
+            self._add_classes(outcome, answer)
         self._output.flush()
+
+    def _add_classes(self, outcome: Outcome, answer: Classification) -> None:
+        heatmaps = {heatmap.target: path for heatmap, path in outcome.written()}
+        unranked = [target for target in heatmaps if target not in answer.classes]
+        ranked = [*enumerate(answer.classes, 1), *(("", target) for target in unranked)]
+        for rank, entry in ranked:
+            model, score, heatmap = answer.model, f"{entry.score:.6f}", heatmaps.get(entry, "")
+            self._csv.writerow(
+                (outcome.path, model.name, model.version, rank, entry.index, entry.name, score, "", heatmap)
+            )
 
 
 def make_writer(name: str, output: TextIO, errors: TextIO) -> Writer:

@@ -13,7 +13,7 @@ from spyglass_cli import process
 PROGRAM = "spyglass"
 
 # Each is a module here with `add_parser`, and is imported when it is asked for, or when all are listed.
-COMMANDS = ("serve", "health", "models", "train", "pretrained", "export")
+COMMANDS = ("serve", "health", "models", "explain", "train", "pretrained", "export", "dataset", "inspect")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,10 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     require_keras()
     from spyglass_contract.errors import NotFound
     from spyglass_contract.run_folder import RunFolder
+    from spyglass_training.datasets.picture import pictures_in
     from spyglass_training.pretrained import assemble, find_published
 
     published = find_published(arguments.architecture)
-    pictures = sorted(path for path in arguments.pictures.glob("*") if path.is_file())
+    pictures = pictures_in(arguments.pictures)
     if not pictures:
         raise NotFound(f"there are no pictures in {arguments.pictures}", reason="DATA_NOT_FOUND")
     record = assemble(published, pictures, RunFolder(arguments.out))

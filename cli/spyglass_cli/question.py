@@ -12,3 +12,5 @@ class Question:
     model: str = ""
     top_k: int | None = None
     timeout: float | None = None
+    # Classes to explain, by index or name, None: the predicted one; empty: no heatmap is asked for.
+    targets: tuple[int | str | None, ...] = ()

@@ -11,22 +11,31 @@ from spyglass_cli.sources import Source
 from spyglass_client import Answer, Client, Failure, SpyglassError
 
 
-def classify_remotely(
-    open_client: Callable[[], Client], sources: Sequence[Source], question: Question
-) -> Outcomes:
+def ask_server(open_client: Callable[[], Client], sources: Sequence[Source], question: Question) -> Outcomes:
     """One outcome for each source, in their order, as the answers come.
 
     What ends the stream is what came of all that had no answer by then. Raises InvalidInput where the
     question itself cannot be asked.
     """
+    pictures = (source.picture() for source in sources if source.error is None)
     with open_client() as client:
-        answers = client.classify_many(
-            (source.picture() for source in sources if source.error is None),
-            model=question.model,
-            top_k=question.top_k,
-            timeout=question.timeout,
+        yield from _match(sources, _answers(client, pictures, question))
+
+
+def _answers(client: Client, pictures: Iterator[str | bytes], question: Question) -> Iterator[Answer]:
+    if not question.targets:
+        return client.classify_many(
+            pictures, model=question.model, top_k=question.top_k, timeout=question.timeout
         )
-        yield from _match(sources, answers)
+    target, *further = question.targets
+    return client.heatmap_many(
+        pictures,
+        target=target,
+        further=[entry for entry in further if entry is not None],
+        model=question.model,
+        top_k=question.top_k,
+        timeout=question.timeout,
+    )
 
 
 def _match(sources: Sequence[Source], answers: Iterator[Answer]) -> Outcomes:

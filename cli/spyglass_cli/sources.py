@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ STANDARD_INPUT = "-"
 
 # What is taken from a folder; a file that is named is taken whatever it is called.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+# What the names of heatmaps that were written beside pictures have before their suffix.
+HEATMAP_MARK = ".heatmap"
+_HEATMAP = re.compile(rf"{re.escape(HEATMAP_MARK)}(-\d+)?\.\w+$")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Source:
 def find_sources(paths: Iterable[str]) -> list[Source]:
     """Files as they are, folders and globs as the pictures in them, by name; `-` is standard input.
 
+    Of a folder the heatmaps that were written beside its pictures are left out.
     What names nothing stays in the list with its error, so that no PATH is passed over in silence.
     """
     return [source for path in paths for source in _find(path)]
@@ -62,7 +68,7 @@ def _in_folder(folder: str) -> Iterator[Source]:
         # Sorted in place: this is the order in which `walk` goes on.
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES):
+            if name.lower().endswith(SUFFIXES) and not _HEATMAP.search(name):
                 yield Source(os.path.join(parent, name))
     yield from unreadable
 

@@ -26,6 +26,7 @@ class Table(Writer):
         self._output = output
         self._errors = errors
         self._failures: list[str] = []
+        self._written: list[str] = []
         self._models: dict[str, None] = {}
         self._table = rich.table.Table(box=box.SIMPLE_HEAD, caption_justify="left")
         self._table.add_column("picture", overflow="fold")
@@ -37,12 +38,15 @@ class Table(Writer):
             self._failures.append(f"{outcome.path}: {outcome.answer.error.message}")
         else:
             self._add_classes(outcome.path, outcome.answer)
+            self._written += [f"{path}: {heatmap.target.name}" for heatmap, path in outcome.written()]
 
     def close(self) -> None:
         if self._table.row_count:
             width = None if self._output.isatty() else _WIDTH
             self._table.caption = Text("by " + ", ".join(self._models))
             Console(file=self._output, width=width).print(self._table)
+        for heatmap in self._written:
+            print(heatmap, file=self._output)
         for failure in self._failures:
             print(failure, file=self._errors)
 

@@ -174,7 +174,8 @@ def test_a_server_out_of_reach_fails_every_picture(classify: Classify, folder: P
         ("a.png", "--ca", "ca.pem"),
         ("a.png", "--model", "a:b:c", "--server", "127.0.0.1:1"),
         ("a.png", "--token-file", "missing", "--server", "127.0.0.1:1"),
-        ("a.png", "--heatmap", "out"),
+        ("a.png", "b.png", "--heatmap", "both.png"),
+        ("a.png", "--heatmap", __file__),
     ],
 )
 def test_a_command_that_makes_no_sense_ends_with_2_and_says_why(

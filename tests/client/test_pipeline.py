@@ -13,7 +13,7 @@ from spyglass.v1.image_pb2 import Image
 from spyglass_client._errors import MESSAGE_TOO_LARGE
 from spyglass_client._options import Retry
 from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Answer, Failure
+from spyglass_client._results import Answer, Failure, read_classification
 from spyglass_contract import errors
 from spyglass_server.statuses import to_status
 
@@ -37,7 +37,7 @@ def clock() -> Clock:
 def make(clock: Clock) -> Callable[..., Pipeline]:
     def pipeline(count: int, *, window: int = 8, seconds: float | None = 10.0) -> Pipeline:
         """A pipeline that has sent `count` pictures of one, two, three … bytes and waits for replies."""
-        made = Pipeline(window=window, retry=STEADY, seconds=seconds, clock=clock)
+        made = Pipeline(read=read, window=window, retry=STEADY, seconds=seconds, clock=clock)
         for number in range(count):
             made.take(ClassifyRequest(image=Image(encoded=b"x" * (number + 1))))
         made.take(None)
@@ -58,6 +58,10 @@ def given_back(step: object) -> Answer:
     return step.answer
 
 
+def read(request: ClassifyRequest, reply: ClassifyResponse) -> Answer:
+    return read_classification(reply)
+
+
 def reply(number: int) -> ClassifyResponse:
     return ClassifyResponse(id=str(number))
 
@@ -68,7 +72,7 @@ def refusal(number: int, error: errors.SpyglassError) -> ClassifyResponse:
 
 @given(order=st.permutations(range(6)))
 def test_answers_keep_the_order_of_the_pictures_whatever_that_of_the_replies(order: list[int]) -> None:
-    pipeline = Pipeline(window=6, retry=STEADY, seconds=None)
+    pipeline = Pipeline(read=read, window=6, retry=STEADY, seconds=None)
     for _ in order:
         pipeline.take(ClassifyRequest())
     pipeline.take(None)
@@ -80,7 +84,7 @@ def test_answers_keep_the_order_of_the_pictures_whatever_that_of_the_replies(ord
 
 
 def test_no_more_pictures_are_taken_than_the_window_holds() -> None:
-    pipeline = Pipeline(window=2, retry=STEADY, seconds=None)
+    pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=None)
     for _ in range(2):
         pipeline.hear(None)
         assert pipeline.step() == Take()
@@ -96,7 +100,7 @@ def test_no_more_pictures_are_taken_than_the_window_holds() -> None:
 
 
 def test_replies_that_have_come_are_heard_before_the_caller_is_asked_for_more() -> None:
-    pipeline = Pipeline(window=4, retry=STEADY, seconds=None)
+    pipeline = Pipeline(read=read, window=4, retry=STEADY, seconds=None)
     assert pipeline.step() == Wait(0)
     pipeline.hear(None)
     assert pipeline.step() == Take()
@@ -109,11 +113,11 @@ def test_replies_that_have_come_are_heard_before_the_caller_is_asked_for_more() 
 
 def test_a_window_that_lets_nothing_through_is_refused() -> None:
     with pytest.raises(ValueError, match="window"):
-        Pipeline(window=0, retry=STEADY, seconds=None)
+        Pipeline(read=read, window=0, retry=STEADY, seconds=None)
 
 
 def test_a_picture_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pipeline]) -> None:
-    pipeline = Pipeline(window=3, retry=STEADY, seconds=None)
+    pipeline = Pipeline(read=read, window=3, retry=STEADY, seconds=None)
     pipeline.take(ClassifyRequest())
     pipeline.take(errors.ImageError("unreadable"))
     pipeline.take(None)
@@ -216,7 +220,7 @@ def test_of_pictures_too_large_to_carry_only_the_largest_fails(make: Callable[..
 
 def test_progress_counts_the_answers_failures_included(clock: Clock) -> None:
     counted: list[int] = []
-    pipeline = Pipeline(window=2, retry=STEADY, seconds=None, progress=counted.append)
+    pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=None, progress=counted.append)
     pipeline.take(errors.ImageError("unreadable"))
     pipeline.take(errors.ImageError("unreadable"))
     pipeline.step()

@@ -3,71 +3,59 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import importlib.util
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
+from spyglass_contract.errors import FailedPrecondition, InvalidInput
 from spyglass_contract.run_folder import RunFolder, RunRecord
+from spyglass_training.backup import read_backup
 from spyglass_training.curves import draw_curves
-from spyglass_training.datasets.dataset import Dataset, Split, hold_out
+from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.distribution import distributed, is_chief
+from spyglass_training.epoch_log import EpochLog, Metrics
+from spyglass_training.evaluation import evaluate
+from spyglass_training.fitting import Fitting, fit, plan_of, prepare
 from spyglass_training.golden import RECIPES, write_golden
 from spyglass_training.models import Architecture
+from spyglass_training.options import TrainingOptions
+from spyglass_training.report import write_report
 from spyglass_training.run_record import library_versions, now
 
-# Metrics by name: loss and accuracy, and with `val_` those of the validation part.
-Metrics = dict[str, float]
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a network is trained."""
-
-    epochs: int = 8
-    batch_size: int = 64
-    # Any optimiser of Keras by its name: adam, rmsprop, sgd, …
-    optimizer: str = "adam"
-    # Where it starts; it falls along half a cosine, to zero at the end of the last epoch.
-    learning_rate: float = 0.001
-    # Of the training part, in 0 to 1; the epoch that does best on it is kept.
-    validation_share: float = 0.1
-    # Of the first weights, the order of the pictures and the validation part.
-    seed: int = 0
+__all__ = ["TrainingOptions", "make_deterministic", "train"]
 
 
 def train(
-    architecture: Architecture, dataset: Dataset, options: TrainingOptions, folder: RunFolder
+    architecture: Architecture,
+    dataset: Dataset,
+    options: TrainingOptions,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    watchers: Sequence[keras.callbacks.Callback] = (),
 ) -> RunRecord:
-    """Trains, keeps the best epoch, measures it once on the test part, and fills the run folder.
+    """Trains, measures the epoch that is kept once on the test part, and fills the run folder.
 
-    On one machine's CPU the same options give the same weights. Raises InvalidInput where the folder is not
-    empty.
+    On one machine's CPU the same options give the same weights. With `resume` a run that was killed goes on
+    after its last whole epoch, with the numbers that it would have had; `watchers` are callbacks that look
+    on. Raises InvalidInput where the folder is not empty, or to resume where the run is finished or was begun
+    with other options, and where the loss is no number any more; FailedPrecondition where the backend of
+    Keras lacks what is asked for.
     """
     started = time.monotonic()
-    folder.create()
-    make_deterministic(options.seed)
-    epochs = _fit(architecture, dataset, options, folder.model)
-    best = keras.models.load_model(folder.model)
-    draw_curves(epochs, folder.curves)
-    write_golden(list(dataset.test.pixels[: len(RECIPES)]), architecture.input, folder.golden)
-    record = RunRecord(
-        architecture=architecture.name,
-        description=f"{architecture.summary} Trained on {dataset.record.name}.",
-        parameters=best.count_params(),
-        input=architecture.input,
-        class_names=dataset.class_names,
-        data=dataset.record,
-        options=dataclasses.asdict(options),
-        library_versions=library_versions(),
-        epochs=epochs,
-        metrics=_measure(best, dataset.test, options.batch_size),
-        created=now(),
-        seconds=round(time.monotonic() - started, 1),
-    )
-    folder.write_record(record)
-    return record
+    if architecture.task != dataset.task:
+        raise InvalidInput(
+            f"{architecture.name} is for another task than {dataset.record.name}", field="data"
+        )
+    with _folder_of_this_worker(folder) as own:
+        _open_folder(own, resume=resume)
+        log = _fit(architecture, dataset, options, own, [*watchers, *_tensorboard(options, own)])
+        return _finish(architecture, dataset, options, own, log, started)
 
 
 def make_deterministic(seed: int) -> None:
@@ -79,41 +67,107 @@ def make_deterministic(seed: int) -> None:
         tensorflow.config.experimental.enable_op_determinism()
 
 
+@contextmanager
+def _folder_of_this_worker(folder: RunFolder) -> Iterator[RunFolder]:
+    """The run's folder for the chief; for the other workers one that is thrown away."""
+    if is_chief():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield RunFolder(Path(temporary) / "run")
+
+
+def _open_folder(folder: RunFolder, *, resume: bool) -> None:
+    if not resume:
+        folder.create()
+    elif folder.record.exists():
+        raise InvalidInput(f"the run in {folder.path} is finished", field="resume")
+    else:
+        folder.path.mkdir(parents=True, exist_ok=True)
+
+
+def _tensorboard(options: TrainingOptions, folder: RunFolder) -> list[keras.callbacks.Callback]:
+    if not options.tensorboard:
+        return []
+    if keras.backend.backend() != "tensorflow":
+        raise FailedPrecondition("only Keras's TensorFlow backend writes for TensorBoard")
+    if importlib.util.find_spec("tensorboard") is None:
+        raise FailedPrecondition("TensorBoard is a package of its own: pip install tensorboard")
+    return [keras.callbacks.TensorBoard(folder.tensorboard, profile_batch=0)]
+
+
 def _fit(
-    architecture: Architecture, dataset: Dataset, options: TrainingOptions, best: Path
-) -> tuple[Metrics, ...]:
-    """Trains; writes the network of the best epoch to `best` and returns the metrics of every one."""
-    training, validation = hold_out(dataset.train, options.validation_share, options.seed)
-    model = architecture.build(architecture.input, len(dataset.class_names))
-    _compile(model, options, steps=math.ceil(len(training) / options.batch_size) * options.epochs)
-    keep_best = keras.callbacks.ModelCheckpoint(best, monitor="val_accuracy", mode="max", save_best_only=True)
-    history = model.fit(
-        training.pixels,
-        training.labels,
-        validation_data=(validation.pixels, validation.labels),
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        callbacks=[keep_best],
-    ).history
-    return tuple(
-        _rounded({name: history[name][epoch] for name in history}) for epoch in range(options.epochs)
+    architecture: Architecture,
+    dataset: Dataset,
+    options: TrainingOptions,
+    folder: RunFolder,
+    watchers: Sequence[keras.callbacks.Callback],
+) -> EpochLog:
+    """Trains; leaves the network that is kept in the folder, and returns what came of each epoch."""
+    plan = plan_of(architecture, options, dataset.record.sha256)
+    log = EpochLog(folder.epochs, options.monitor)
+    backup = read_backup(folder.backup)
+    if backup is not None:
+        backup.check(plan)
+    log.read(backup.epochs if backup else 0)
+    parts = dataset.train_and_validation(options.validation_share, options.seed)
+    if not all(len(part) for part in parts):
+        raise InvalidInput("there are too few pictures for a validation part", field="validation_share")
+    make_deterministic(options.seed)
+    with distributed(), _precision(options.precision):
+        model = architecture.build(architecture.input, len(dataset.class_names))
+        fitted, training, validation = prepare(architecture, model, parts, options)
+        fit(
+            Fitting(model, fitted, training, validation, options, folder, log, plan, watchers),
+            architecture,
+            backup,
+        )
+    return log
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _finish(
+    architecture: Architecture,
+    dataset: Dataset,
+    options: TrainingOptions,
+    folder: RunFolder,
+    log: EpochLog,
+    started: float,
+) -> RunRecord:
+    """Measures and describes the network that was kept."""
+    kept = keras.models.load_model(folder.model, compile=False)
+    evaluation = evaluate(kept, dataset.test, dataset.class_names, options.batch_size)
+    epochs = tuple(_rounded(epoch.metrics) for epoch in log.epochs)
+    draw_curves(epochs, folder.curves)
+    write_golden(list(dataset.test.pixels[: len(RECIPES)]), architecture.input, folder.golden)
+    record = RunRecord(
+        architecture=architecture.name,
+        description=f"{architecture.summary} Trained on {dataset.record.name}.",
+        parameters=kept.count_params(),
+        input=architecture.input,
+        class_names=dataset.class_names,
+        data=dataset.record,
+        options={**dataclasses.asdict(options), **architecture.choices},
+        library_versions=library_versions(),
+        epochs=epochs,
+        metrics=_rounded(evaluation.metrics),
+        created=now(),
+        seconds=round(time.monotonic() - started, 1),
+        task=architecture.task,
     )
-
-
-def _compile(model: keras.Model, options: TrainingOptions, *, steps: int) -> None:
-    """Makes the network ready for `steps` batches."""
-    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
-    optimizer = {"class_name": options.optimizer, "config": {"learning_rate": schedule}}
-    model.compile(
-        optimizer=keras.optimizers.get(optimizer),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-
-
-def _measure(model: keras.Model, test: Split, batch_size: int) -> Metrics:
-    figures = model.evaluate(test.pixels, test.labels, batch_size=batch_size, verbose=0, return_dict=True)
-    return _rounded({f"test_{name}": value for name, value in figures.items()})
+    write_report(record, evaluation, dataset.test, folder)
+    folder.write_record(record)
+    folder.backup.unlink()
+    return record
 
 
 def _rounded(metrics: Metrics) -> Metrics:

@@ -1,8 +1,10 @@
-"""MNIST: 70,000 handwritten digits, 28×28 pixels, white on black."""
+"""MNIST and Fashion-MNIST: 70,000 grey pictures each of 28×28 pixels, white on black, in ten classes."""
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,45 +12,126 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_contract.pixels import prepare
-from spyglass_contract.run_folder import DataRecord
-from spyglass_training.datasets.dataset import Dataset, Split
+from spyglass_training.datasets.arrays import array_pictures, keras_cache
+from spyglass_training.datasets.assembly import TEST, TRAIN, assemble
+from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.datasets.idx import find_idx, read_idx
+from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.run_record import file_sha256
 
-NAME = "MNIST"
-LICENCE = "CC BY-SA 3.0"
-CLASS_NAMES = tuple("0123456789")
-
-_WHERE_FROM = (
-    "MNIST (Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0) is read from one file, mnist.npz, with uint8 "
-    "arrays x_train, y_train, x_test and y_test. Keras publishes it at "
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz; download it and name it with "
-    "--data, from wherever you put it"
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
 )
 
 
-def load(path: Path, spec: InputSpec) -> Dataset:
-    """Reads `mnist.npz` and brings every picture to the input that `spec` states.
+@dataclass(frozen=True)
+class Digits:
+    """One of the data sets of this form."""
 
-    Raises NotFound where there is no such file, and InvalidInput where it does not hold MNIST's arrays.
+    name: str
+    licence: str
+    class_names: tuple[str, ...]
+    # In Keras's cache.
+    keras_name: str
+    where_from: str
+
+
+MNIST = Digits(
+    name="MNIST",
+    licence="CC BY-SA 3.0",
+    class_names=tuple("0123456789"),
+    keras_name="mnist.npz",
+    where_from=(
+        "MNIST (Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0) is read from one file, mnist.npz, with uint8 "
+        "arrays x_train, y_train, x_test and y_test, which Keras publishes at "
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz, or from a folder with the "
+        "four original IDX files (train-images-idx3-ubyte, …). Download it and name it with --data, from "
+        "wherever you put it; `--data mnist` is what keras.datasets has put into its cache"
+    ),
+)
+
+FASHION = Digits(
+    name="Fashion-MNIST",
+    licence="MIT",
+    class_names=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    keras_name="fashion-mnist",
+    where_from=(
+        "Fashion-MNIST (H. Xiao, K. Rasul, R. Vollgraf, Zalando SE; MIT) is read from a folder with its four "
+        "IDX files (train-images-idx3-ubyte.gz, …), which are at "
+        "https://github.com/zalandoresearch/fashion-mnist and in the Debian package dataset-fashion-mnist. "
+        "Download them and name their folder with --data; `--data fashion-mnist` is what keras.datasets has "
+        "put into its cache"
+    ),
+)
+
+
+def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
+    """MNIST from `mnist.npz` or a folder of IDX files, every picture brought to the input of `spec`.
+
+    Raises NotFound where there is none, and InvalidInput where the files do not hold MNIST's arrays.
     """
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}. {_WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            train = _split(arrays["x_train"], arrays["y_train"], spec)
-            test = _split(arrays["x_test"], arrays["y_test"], spec)
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"{path} is not mnist.npz: {error}. {_WHERE_FROM}.", field="data") from error
-    return Dataset(DataRecord(NAME, LICENCE, file_sha256(path)), CLASS_NAMES, train, test)
+    return _load(MNIST, path, spec, options)
 
 
-def _split(pictures: NDArray[np.uint8], labels: NDArray[np.uint8], spec: InputSpec) -> Split:
-    if pictures.ndim != 3 or pictures.shape[:1] != labels.shape or not len(labels):
-        raise ValueError(
-            f"pictures {list(pictures.shape)} and labels {list(labels.shape)} do not fit together"
+def load_fashion(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
+    """The same for Fashion-MNIST."""
+    return _load(FASHION, path, spec, options)
+
+
+def home(digits: Digits) -> Path:
+    """Where `keras.datasets` puts it, whether or not it is there."""
+    return keras_cache(digits.keras_name)
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a file of numpy arrays. A folder of IDX files may be either."""
+    return path.suffix == ".npz"
+
+
+def recognises_fashion(path: Path) -> bool:
+    """Whether it is a folder of IDX files that is named for it."""
+    return "fashion" in path.name.lower() and any(path.glob("train-images-idx3-ubyte*"))
+
+
+def _load(digits: Digits, path: Path, spec: InputSpec, options: ReadingOptions) -> Dataset:
+    if not path.exists():
+        raise NotFound(
+            f"there is nothing at {path}. {digits.where_from}.", reason="DATA_NOT_FOUND", field="data"
         )
-    if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
-        raise ValueError("a label is not a digit")
-    pixels = np.stack([prepare(picture, spec).pixels for picture in pictures])
-    return Split(pixels, labels.astype(np.int64))
+    try:
+        arrays, sha256 = _read_idx(path) if path.is_dir() else _read_npz(path)
+        parts = {
+            part: array_pictures(pixels, labels, len(digits.class_names), sha256 + part)
+            for part, (pixels, labels) in {TRAIN: arrays[:2], TEST: arrays[2:]}.items()
+        }
+    except (KeyError, ValueError, EOFError, FileNotFoundError, zipfile.BadZipFile) as error:
+        raise InvalidInput(
+            f"{path} is not {digits.name}: {error}. {digits.where_from}.", field="data"
+        ) from error
+    return assemble(digits.name, digits.licence, digits.class_names, parts, spec, options, sha256=sha256)
+
+
+def _read_npz(path: Path) -> tuple[list[NDArray[np.uint8]], str]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[name] for name in _ARRAYS], file_sha256(path)
+
+
+def _read_idx(folder: Path) -> tuple[list[NDArray[np.uint8]], str]:
+    files = [find_idx(folder, stem) for stem in _IDX_FILES]
+    digests = "".join(file_sha256(file) for file in files)
+    return [read_idx(file) for file in files], hashlib.sha256(digests.encode()).hexdigest()

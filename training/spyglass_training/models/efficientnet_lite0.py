@@ -19,6 +19,7 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ValueRange,
 )
+from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import image_input
 
 # The crop is the network's own for evaluation: 224 of 256 pixels.
@@ -57,7 +58,7 @@ STAGES = (
 
 
 def build(spec: InputSpec, class_count: int) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count]."""
+    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
     image = image_input(spec)
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(image)
     x = _convolution(x, 32, kernel=3, stride=2, name="stem")
@@ -69,8 +70,7 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
     x = _convolution(x, 1280, kernel=1, stride=1, name="head")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(0.2, name="dropout")(x)
-    probabilities = layers.Dense(class_count, activation="softmax", name="probabilities")(x)
-    return keras.Model(image, probabilities, name="efficientnet_lite0")
+    return keras.Model(image, classifier_head(x, class_count), name="efficientnet_lite0")
 
 
 def _inverted_residual(x: keras.KerasTensor, stage: Stage, stride: int, *, name: str) -> keras.KerasTensor:

@@ -8,23 +8,15 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from spyglass.v1.model_pb2 import COLOR_MODE_GREY, RESIZE_RULE_PAD, InputSpec, ValueRange
-from spyglass_training.models.image_input import image_input
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_training.models.classifier_head import classifier_head
+from spyglass_training.models.image_input import digit, image_input
 
-# Padding with black keeps a digit's shape and looks like MNIST, whose digits are white on black.
-INPUT = InputSpec(
-    tensor="image",
-    height=28,
-    width=28,
-    color_mode=COLOR_MODE_GREY,
-    value_range=ValueRange(minimum=0, maximum=255),
-    resize=RESIZE_RULE_PAD,
-    scaled_decode_margin=2,
-)
+INPUT = digit(28)
 
 
 def build(spec: InputSpec, class_count: int) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count]."""
+    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
     image = image_input(spec)
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
     x = layers.Conv2D(32, 3, activation="relu", name="conv1")(x)
@@ -34,5 +26,4 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
     x = layers.Conv2D(64, 3, activation="relu", name="conv3")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(64, activation="relu", name="dense")(x)
-    probabilities = layers.Dense(class_count, activation="softmax", name="probabilities")(x)
-    return keras.Model(image, probabilities, name="mnist_convnet")
+    return keras.Model(image, classifier_head(x, class_count), name="mnist_convnet")

@@ -1,0 +1,75 @@
+"""A folder for each class: the layout of cats against dogs.
+
+Either `train/CLASS/*.jpg`, `test/CLASS/*.jpg` and perhaps `validation/CLASS/*.jpg`, or `CLASS/*.jpg` alone,
+of which a part of each class, random and seeded, becomes the test part. The classes are in the order of
+their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_training.datasets.about import read_about
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Parts, assemble
+from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.datasets.picture import Picture, from_file, pictures_in
+from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
+from spyglass_training.datasets.splits import TEST_SHARE, stratified
+
+WHERE_FROM = (
+    "A folder for each class is read, with pictures in it: DIR/train/CLASS/*.jpg, DIR/validation/CLASS/*.jpg "
+    "and DIR/test/CLASS/*.jpg, or DIR/CLASS/*.jpg alone. Cats against dogs is Kaggle's "
+    "(https://www.kaggle.com/c/dogs-vs-cats/data; for use in the competition and in research, so do not pass "
+    "it on); unpack its train.zip and cut a part of it with `spyglass dataset make-subset`"
+)
+
+
+def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
+    """Reads the pictures of every class.
+
+    Raises NotFound where there is no such folder, InvalidInput where the layout is another one, and
+    ImageError, with their names, where pictures cannot be read and are not to be skipped.
+    """
+    if not path.is_dir():
+        raise NotFound(f"there is no folder {path}. {WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data")
+    about = read_about(path)
+    roots = {part: path / part for part in (TRAIN, VALIDATION, TEST) if (path / part).is_dir()}
+    class_names = _classes(roots.get(TRAIN, path))
+    if TRAIN in roots:
+        parts: Parts = {part: _pictures(root, path, class_names) for part, root in roots.items()}
+    else:
+        parts = _cut(_pictures(path, path, class_names), options.seed)
+    if len(class_names) < 2:
+        raise InvalidInput(f"{path} has fewer than two folders of pictures. {WHERE_FROM}.", field="data")
+    return assemble(about.name, about.licence, class_names, parts, spec, options)
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a folder with folders in it."""
+    return path.is_dir() and bool(_classes(path))
+
+
+def _classes(folder: Path) -> list[str]:
+    return sorted(
+        member.name for member in folder.iterdir() if member.is_dir() and not member.name.startswith(".")
+    )
+
+
+def _pictures(folder: Path, root: Path, class_names: Sequence[str]) -> list[Picture]:
+    unknown = sorted(set(_classes(folder)) - set(class_names))
+    if unknown:
+        raise InvalidInput(f"{folder} has classes that {TRAIN} lacks: {', '.join(unknown)}", field="data")
+    return [
+        from_file(path, root, label)
+        for label, name in enumerate(class_names)
+        if (folder / name).is_dir()
+        for path in pictures_in(folder / name)
+    ]
+
+
+def _cut(pictures: Sequence[Picture], seed: int) -> Parts:
+    train, test = stratified([picture.label for picture in pictures], TEST_SHARE, seed)
+    return {TRAIN: [pictures[index] for index in train], TEST: [pictures[index] for index in test]}

@@ -1,0 +1,110 @@
+"""A list of pictures in a file: CSV with the columns `path` and `label`, or JSON lines with those fields.
+
+Paths are relative to the file. A third column, `part`, may say train, validation or test; without it a part
+of each class, random and seeded, becomes the test part.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_training.datasets.about import read_about
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Parts, assemble
+from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.datasets.picture import from_file
+from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
+from spyglass_training.datasets.splits import TEST_SHARE, stratified
+
+_JSON_LINES = (".jsonl", ".ndjson")
+_SUFFIXES = (".csv", *_JSON_LINES)
+_PARTS = (TRAIN, VALIDATION, TEST)
+
+
+class Entry(NamedTuple):
+    """A line of the list."""
+
+    path: Path
+    label: str
+    # Empty where the list does not say.
+    part: str
+
+
+def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
+    """Reads the pictures of a list; the classes are its labels, in order, numbers by their value.
+
+    Raises NotFound where there is no such list or a picture of it is missing, InvalidInput where a line is
+    not understood, and ImageError where pictures cannot be read and are not to be skipped.
+    """
+    if not path.is_file():
+        raise NotFound(
+            f"there is no list {path}: a .csv with the columns path and label, or a .jsonl with these fields",
+            reason="DATA_NOT_FOUND",
+            field="data",
+        )
+    entries = read_entries(path)
+    class_names = sorted({entry.label for entry in entries}, key=_by_value)
+    about = read_about(path.parent)
+    parts = _parts(entries, class_names, path, options.seed)
+    return assemble(about.name, about.licence, class_names, parts, spec, options)
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a file that is named like one."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """The lines of a list. Raises InvalidInput with the number of the line that is not understood."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = _json_rows(file) if path.suffix.lower() in _JSON_LINES else csv.DictReader(file)
+        # A CSV begins with a line of names.
+        first = 1 if path.suffix.lower() in _JSON_LINES else 2
+        entries = [_entry(row, path, number) for number, row in enumerate(rows, start=first)]
+    if len({bool(entry.part) for entry in entries}) > 1:
+        raise InvalidInput(f"{path} names the part of some pictures and not of others", field="data")
+    return entries
+
+
+def _json_rows(lines: Iterable[str]) -> Iterator[Any]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            # For the caller to refuse, who knows its number.
+            yield None
+
+
+def _entry(row: Any, path: Path, number: int) -> Entry:
+    if not isinstance(row, Mapping) or not row.get("path") or row.get("label") in (None, ""):
+        raise InvalidInput(f"{path}, line {number}: no path and label", field="data")
+    part = row.get("part") or ""
+    if part not in ("", *_PARTS):
+        raise InvalidInput(
+            f"{path}, line {number}: part {part!r} is none of {', '.join(_PARTS)}", field="data"
+        )
+    return Entry(path.parent / str(row["path"]), str(row["label"]), part)
+
+
+def _by_value(label: str) -> tuple[bool, int, str]:
+    number = label.isdecimal()
+    return not number, int(label) if number else 0, label
+
+
+def _parts(entries: Sequence[Entry], class_names: Sequence[str], path: Path, seed: int) -> Parts:
+    index = {name: label for label, name in enumerate(class_names)}
+    pictures = [from_file(entry.path, path.parent, index[entry.label]) for entry in entries]
+    if entries and entries[0].part:
+        named = [entry.part for entry in entries]
+        return {
+            part: [picture for picture, its in zip(pictures, named, strict=True) if its == part]
+            for part in _PARTS
+            if part in named
+        }
+    train, test = stratified([picture.label for picture in pictures], TEST_SHARE, seed)
+    return {TRAIN: [pictures[each] for each in train], TEST: [pictures[each] for each in test]}

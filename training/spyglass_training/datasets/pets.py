@@ -1,0 +1,115 @@
+"""Pictures and trimaps in the layout of Oxford-IIIT Pet, to tell a thing from its background.
+
+`images/NAME.jpg` and `annotations/trimaps/NAME.png`, whose pixels are 1 in the foreground, 2 in the
+background and 3 along the contour. Which pictures are for what is in `annotations/`: `trainval.txt` and
+`test.txt`, as in the original, or `train.txt`, `validation.txt` and `test.txt`, each with a name at the
+beginning of a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import ImageError, NotFound
+from spyglass_contract.header import Limits, open_header
+from spyglass_training.datasets.about import FILE_NAME, About, read_about
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Parts, assemble
+from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.datasets.picture import Picture, from_file, pictures_in
+from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
+from spyglass_training.datasets.splits import TEST_SHARE, stratified
+
+# In the order of the trimap's values, from 1.
+CLASS_NAMES = ("foreground", "background", "contour")
+FOREGROUND, BACKGROUND, CONTOUR = 1, 2, 3
+
+OXFORD = About("Oxford-IIIT Pet", "CC BY-SA 4.0")
+
+_LISTS = {"train": TRAIN, "trainval": TRAIN, "validation": VALIDATION, "test": TEST}
+_WHERE_FROM = (
+    "The layout of Oxford-IIIT Pet is read: DIR/images/*.jpg and DIR/annotations/trimaps/*.png. The data (O. "
+    "Parkhi et al.; CC BY-SA 4.0) is at https://www.robots.ox.ac.uk/~vgg/data/pets: unpack images.tar.gz and "
+    "annotations.tar.gz into one folder and name it with --data. `spyglass dataset compose` makes such a "
+    "folder of cut-outs and backgrounds"
+)
+
+
+def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
+    """Reads pictures and masks; the labels are uint8 [count, height, width], trimaps from 0 instead of 1.
+
+    What the input shows beyond a picture is background. Raises NotFound where there is no such folder, and
+    ImageError where a picture or its trimap cannot be read and is not to be skipped.
+    """
+    if not recognises(path):
+        raise NotFound(
+            f"{path} has no images and trimaps. {_WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data"
+        )
+    about = read_about(path) if (path / FILE_NAME).exists() else OXFORD
+    lists = {stem: path / "annotations" / f"{stem}.txt" for stem in _LISTS}
+    parts: Parts = {
+        _LISTS[stem]: _pictures(path, _names(file)) for stem, file in lists.items() if file.exists()
+    }
+    return assemble(about.name, about.licence, CLASS_NAMES, parts or _cut(path, options.seed), spec, options)
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a folder with pictures and trimaps."""
+    return (path / "images").is_dir() and (path / "annotations" / "trimaps").is_dir()
+
+
+def read_trimap(path: Path) -> NDArray[np.uint8]:
+    """A trimap as uint8 [height, width], indices into the class names. Raises ImageError."""
+    try:
+        trimap = np.asarray(_open(path.read_bytes()))
+    except OSError as error:
+        raise ImageError(f"its trimap cannot be read: {error}") from error
+    if trimap.ndim != 2 or trimap.min() < FOREGROUND or trimap.max() > CONTOUR:
+        raise ImageError("its trimap has values other than 1, 2 and 3")
+    return trimap.astype(np.uint8) - 1
+
+
+def _open(data: bytes) -> Image.Image:
+    """Neither converted nor turned: the values are names. The picture's limits hold for it too."""
+    image = open_header(data, Limits())
+    image.load()
+    return image
+
+
+def _names(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _pictures(root: Path, names: Sequence[str]) -> list[Picture]:
+    trimaps = (root / "annotations" / "trimaps" / f"{name}.png" for name in names)
+    return [
+        from_file(
+            root / "images" / f"{name}.jpg",
+            root,
+            read_mask=partial(read_trimap, trimap),
+            outside=BACKGROUND - 1,
+            stamp=str(trimap.stat().st_mtime_ns) if trimap.exists() else "",
+        )
+        for name, trimap in zip(names, trimaps, strict=True)
+    ]
+
+
+def _cut(root: Path, seed: int) -> Parts:
+    """Without lists: every picture that has a trimap, a part of them to test with."""
+    names = [
+        path.stem
+        for path in pictures_in(root / "images")
+        if (root / "annotations" / "trimaps" / f"{path.stem}.png").exists()
+    ]
+    train, test = stratified([0] * len(names), TEST_SHARE, seed)
+    return {
+        TRAIN: _pictures(root, [names[index] for index in train]),
+        TEST: _pictures(root, [names[index] for index in test]),
+    }

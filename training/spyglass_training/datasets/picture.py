@@ -1,0 +1,68 @@
+"""A picture of a data set that is still to be decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass_contract.errors import NotFound
+
+# What Pillow reads and a folder of pictures may hold; other files are passed over.
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How to read a picture, and what it shows."""
+
+    # For people, and for the digest of the data: it does not depend on where the data lies.
+    name: str
+    # A whole file, or uint8 [height, width] or [height, width, channels].
+    read: Callable[[], bytes | NDArray[np.uint8]]
+    # An index into the class names.
+    label: int = 0
+    # To segment, instead of `label`: uint8 [height, width], such an index for every pixel of the upright
+    # picture, and the index of what lies around it where the network's input shows more than the picture.
+    read_mask: Callable[[], NDArray[np.uint8]] | None = None
+    outside: int = 0
+    # Changes when the picture does.
+    stamp: str = ""
+
+
+def from_file(
+    path: Path,
+    root: Path,
+    label: int = 0,
+    *,
+    read_mask: Callable[[], NDArray[np.uint8]] | None = None,
+    outside: int = 0,
+    stamp: str = "",
+) -> Picture:
+    """A picture in a file at or under `root`. Raises NotFound where there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise NotFound(f"there is no picture {path}", reason="DATA_NOT_FOUND", field="data") from error
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return Picture(
+        name,
+        partial(Path.read_bytes, path),
+        label,
+        read_mask,
+        outside,
+        f"{status.st_size} {status.st_mtime_ns} {stamp}",
+    )
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures that lie in `folder` itself, by name; hidden files are none."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )

@@ -1,0 +1,120 @@
+"""Scenes: cut-outs pasted on a background, and the trimap that knows exactly where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageEnhance, ImageFilter
+
+from spyglass_training.datasets.pets import BACKGROUND, CONTOUR, FOREGROUND
+
+# An object belongs to the foreground where it is more than half opaque.
+_OPAQUE = 128
+# The part of an object's width and height that may lie beyond the picture's edge.
+_BEYOND = 0.15
+# How far brightness, contrast and saturation go up and down.
+_JITTER = 0.25
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """What scenes look like."""
+
+    # Width and height of the picture, in pixels.
+    size: int = 256
+    max_objects: int = 3
+    # Of an object's longer side, in parts of the picture's.
+    min_scale: float = 0.3
+    max_scale: float = 0.85
+    # Pixels on either side of an object's edge that the trimap has as contour.
+    contour: int = 3
+    # Pixels over which an object's edge fades at most.
+    softness: float = 1.5
+
+
+def compose(
+    background: Image.Image,
+    cutouts: Sequence[Image.Image],
+    options: SceneOptions,
+    random: np.random.Generator,
+) -> tuple[Image.Image, Image.Image]:
+    """An RGB picture and its trimap (mode L): RGBA cut-outs, the later over the earlier, on an RGB one."""
+    scene = _jittered(_mirrored(_cropped(background, options, random), random), random)
+    owners = Image.new("L", scene.size)
+    for number, cutout in enumerate(cutouts, start=1):
+        placed = _placed(_softened(_scaled(cutout, options, random), options, random), options, random)
+        scene.paste(placed.convert("RGB"), mask=placed.getchannel("A"))
+        owners.paste(number, mask=placed.getchannel("A").point(lambda alpha: 255 * (alpha >= _OPAQUE)))
+    return scene, Image.fromarray(trimap(np.asarray(owners), options.contour))
+
+
+def trimap(owners: NDArray[np.uint8], contour: int) -> NDArray[np.uint8]:
+    """Foreground, background and contour of uint8 [height, width], the number of the object at each pixel.
+
+    0 is the background. Contour is what lies within `contour` pixels of something else than itself.
+    """
+    values = np.where(owners > 0, FOREGROUND, BACKGROUND).astype(np.uint8)
+    if contour:
+        image, around = Image.fromarray(owners), 2 * contour + 1
+        least, greatest = (
+            image.filter(ImageFilter.MinFilter(around)),
+            image.filter(ImageFilter.MaxFilter(around)),
+        )
+        values[np.asarray(least) != np.asarray(greatest)] = CONTOUR
+    return values
+
+
+def _cropped(image: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
+    """A random square of the picture, in the size of the scene."""
+    side = min(image.size) * random.uniform(0.6, 1.0)
+    left, top = random.uniform(0, image.width - side), random.uniform(0, image.height - side)
+    box = (left, top, min(left + side, image.width), min(top + side, image.height))
+    return image.resize((options.size, options.size), Image.Resampling.BILINEAR, box=box)
+
+
+def _scaled(cutout: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
+    """What is not transparent of a cut-out, in a random size, mirrored or not, in somewhat other colours."""
+    visible = cutout.crop(cutout.getchannel("A").getbbox())
+    side = options.size * random.uniform(options.min_scale, options.max_scale)
+    ratio = side / max(visible.size)
+    size = (max(1, round(visible.width * ratio)), max(1, round(visible.height * ratio)))
+    resized = _mirrored(visible.resize(size, Image.Resampling.BICUBIC), random)
+    colored = _jittered(resized.convert("RGB"), random)
+    colored.putalpha(resized.getchannel("A"))
+    return colored
+
+
+def _softened(cutout: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
+    """The edge fades inwards: what lies outside a cut-out has no colour that could be shown."""
+    alpha = cutout.getchannel("A")
+    # The blur must see that there is nothing beyond the cut-out's own box.
+    margin = 4
+    wide = Image.new("L", (alpha.width + 2 * margin, alpha.height + 2 * margin))
+    wide.paste(alpha, (margin, margin))
+    blurred = wide.filter(ImageFilter.GaussianBlur(random.uniform(0, options.softness)))
+    box = (margin, margin, margin + alpha.width, margin + alpha.height)
+    softened = cutout.copy()
+    softened.putalpha(ImageChops.darker(alpha, blurred.crop(box)))
+    return softened
+
+
+def _placed(cutout: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
+    """A cut-out on a transparent picture of the scene's size, in a random place."""
+    left = random.uniform(-_BEYOND * cutout.width, options.size - (1 - _BEYOND) * cutout.width)
+    top = random.uniform(-_BEYOND * cutout.height, options.size - (1 - _BEYOND) * cutout.height)
+    placed = Image.new("RGBA", (options.size, options.size))
+    placed.paste(cutout, (round(left), round(top)))
+    return placed
+
+
+def _mirrored(image: Image.Image, random: np.random.Generator) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image
+
+
+def _jittered(image: Image.Image, random: np.random.Generator) -> Image.Image:
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = enhance(image).enhance(random.uniform(1 - _JITTER, 1 + _JITTER))
+    return image

@@ -1,0 +1,150 @@
+"""Decoded pictures as rows of arrays, in memory or in files that are kept for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import ImageError, InvalidInput
+from spyglass_contract.pixels import channels
+from spyglass_training.datasets.decoding import Broken, decode_in_order
+from spyglass_training.datasets.picture import Picture
+from spyglass_training.datasets.reading import ReadingOptions
+
+log = logging.getLogger(__name__)
+
+# Broken pictures that an error names.
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the pictures."""
+
+    # Where in the given order the picture of each row was.
+    rows: list[int]
+    # "name: why" of every picture that has no row.
+    broken: list[str]
+    # SHA-256 over the names and contents of those that were read, lower-case hexadecimal.
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Decoded pictures, one a row."""
+
+    # uint8 [rows, height, width, channels].
+    pixels: NDArray[np.uint8]
+    # uint8 [rows, height, width]; None where the pictures have no masks.
+    masks: NDArray[np.uint8] | None
+    account: Account
+
+
+def read_table(pictures: Sequence[Picture], spec: InputSpec, options: ReadingOptions) -> Table:
+    """Decodes every picture, and its mask, to the input that `spec` states.
+
+    With a cache the table is kept there, and taken from there when nothing has changed. Raises ImageError,
+    with the names, where pictures cannot be read and are not to be skipped, and InvalidInput where the table
+    is too large for memory and there is no cache.
+    """
+    if options.cache is None:
+        table = _in_memory(pictures, spec, options.memory_bytes)
+    else:
+        table = _in_files(pictures, spec, options.cache, options.memory_bytes)
+    _tell(table.account.broken, options)
+    return table
+
+
+def _tell(broken: Sequence[str], options: ReadingOptions) -> None:
+    if broken and not options.skip_corrupt:
+        names = "".join(f"\n  {line}" for line in broken[:_NAMED])
+        more = f"\n  and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+        raise ImageError(f"pictures that cannot be read: {len(broken)}{names}{more}", field="data")
+    for line in broken:
+        log.warning("left out: %s", line)
+
+
+def _in_memory(pictures: Sequence[Picture], spec: InputSpec, memory_bytes: int) -> Table:
+    shapes = _shapes(pictures, spec)
+    size = sum(prod(shape) for shape in shapes)
+    if size > memory_bytes:
+        raise InvalidInput(
+            f"{len(pictures):,} pictures of {spec.width}×{spec.height} take {size / 1e9:.1f} GB, more than "
+            f"the {memory_bytes / 1e9:.1f} GB of memory they may have; name a folder to cache them in",
+            field="cache",
+        )
+    arrays = [np.empty(shape, np.uint8) for shape in shapes]
+    return _table(arrays, _fill(arrays, pictures, spec))
+
+
+def _in_files(pictures: Sequence[Picture], spec: InputSpec, cache: Path, memory_bytes: int) -> Table:
+    folder = cache / _key(pictures, spec)
+    shapes = _shapes(pictures, spec)
+    files = [folder / name for name in ("pixels.npy", "masks.npy")[: len(shapes)]]
+    account_file = folder / "account.json"
+    # Written last: where it is missing the arrays are not whole.
+    if not account_file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        account_file.write_text(json.dumps(asdict(_write(files, shapes, pictures, spec))), encoding="utf-8")
+    account = Account(**json.loads(account_file.read_text(encoding="utf-8")))
+    large = sum(file.stat().st_size for file in files) > memory_bytes
+    return _table([np.load(file, mmap_mode="r" if large else None) for file in files], account)
+
+
+def _write(
+    files: Sequence[Path], shapes: Sequence[tuple[int, ...]], pictures: Sequence[Picture], spec: InputSpec
+) -> Account:
+    arrays = [
+        np.lib.format.open_memmap(file, "w+", np.dtype(np.uint8), shape)
+        for file, shape in zip(files, shapes, strict=True)
+    ]
+    account = _fill(arrays, pictures, spec)
+    for array in arrays:
+        array.flush()
+    return account
+
+
+def _key(pictures: Sequence[Picture], spec: InputSpec) -> str:
+    """Another one when a picture, the network's input or the decoder changes."""
+    digest = hashlib.sha256(PIL.__version__.encode() + spec.SerializeToString(deterministic=True))
+    for picture in pictures:
+        digest.update(f"{picture.name}\0{picture.stamp}\0{picture.outside}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _shapes(pictures: Sequence[Picture], spec: InputSpec) -> list[tuple[int, ...]]:
+    """Of the pixels and, where there are any, of the masks."""
+    pixels = (len(pictures), spec.height, spec.width, channels(spec))
+    return [pixels, pixels[:3]] if any(picture.read_mask for picture in pictures) else [pixels]
+
+
+def _fill(arrays: Sequence[NDArray[np.uint8]], pictures: Sequence[Picture], spec: InputSpec) -> Account:
+    """Writes a row for each picture that can be read, without gaps."""
+    rows: list[int] = []
+    broken: list[str] = []
+    digest = hashlib.sha256()
+    for index, decoded in enumerate(decode_in_order(pictures, spec)):
+        if isinstance(decoded, Broken):
+            broken.append(f"{decoded.name}: {decoded.reason}")
+            continue
+        arrays[0][len(rows)] = decoded.pixels
+        if decoded.mask is not None:
+            arrays[1][len(rows)] = decoded.mask
+        rows.append(index)
+        digest.update(f"{decoded.sha256}  {pictures[index].name}\n".encode())
+    return Account(rows, broken, digest.hexdigest())
+
+
+def _table(arrays: Sequence[NDArray[np.uint8]], account: Account) -> Table:
+    filled = [array[: len(account.rows)] for array in arrays]
+    return Table(filled[0], filled[1] if len(filled) > 1 else None, account)

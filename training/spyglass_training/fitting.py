@@ -1,0 +1,104 @@
+"""The epochs of a run: phase by phase, from the beginning or from where it was killed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from spyglass_contract.run_folder import RunFolder
+from spyglass_training.backup import Backup
+from spyglass_training.batches import Batches, balanced_weights
+from spyglass_training.cached_features import cut, features
+from spyglass_training.datasets.dataset import Split
+from spyglass_training.end_of_epoch import EndOfEpoch, is_exhausted
+from spyglass_training.epoch_log import EpochLog
+from spyglass_training.models import Architecture
+from spyglass_training.options import TrainingOptions
+from spyglass_training.phases import Phase, begin_phase, plan_phases
+from spyglass_training.stop_at_nan import StopAtNaN
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What every phase of a run needs."""
+
+    # The network, and the part of it that is fitted: all of it, unless features are cached.
+    whole: keras.Model
+    fitted: keras.Model
+    training: Batches
+    validation: Batches
+    options: TrainingOptions
+    folder: RunFolder
+    log: EpochLog
+    # What a backup must have in common with this run.
+    plan: Mapping[str, Any]
+    watchers: Sequence[keras.callbacks.Callback] = ()
+
+
+def prepare(
+    architecture: Architecture, model: keras.Model, parts: tuple[Split, Split], options: TrainingOptions
+) -> tuple[keras.Model, Batches, Batches]:
+    """The part of `model` that is fitted, with the batches of the training and the validation part for it."""
+    training, validation = parts
+    inputs, checked = training.pixels, validation.pixels
+    fitted = model
+    if architecture.cached_layer:
+        base, fitted = cut(model, architecture.cached_layer)
+        inputs, checked = (features(base, split, options.batch_size) for split in parts)
+    weights = None
+    if options.class_weights == "balanced":
+        weights = balanced_weights(training.labels, max(model.output_shape[-1], 2))
+    batch_size = options.batch_size
+    return (
+        fitted,
+        Batches(inputs, training.labels, batch_size, seed=options.seed, class_weights=weights),
+        Batches(checked, validation.labels, batch_size),
+    )
+
+
+def fit(fitting: Fitting, architecture: Architecture, backup: Backup | None) -> None:
+    """Trains through all phases; `backup` says where to go on."""
+    for phase in plan_phases(architecture, fitting.options):
+        begun_later = any(epoch.phase > phase.number for epoch in fitting.log.epochs)
+        if begun_later or is_exhausted(fitting.log, phase, fitting.options):
+            continue
+        begin_phase(fitting.fitted, phase, fitting.options, len(fitting.training))
+        if backup is not None:
+            backup.restore(fitting.fitted, phase.number)
+            backup = None
+        _fit_phase(fitting, phase)
+
+
+def _fit_phase(fitting: Fitting, phase: Phase) -> None:
+    done, done_in_phase = len(fitting.log.epochs), len(fitting.log.of_phase(phase.number))
+    end_of_epoch = EndOfEpoch(
+        fitting.whole, phase, fitting.options, fitting.log, fitting.folder, fitting.plan
+    )
+    in_order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: fitting.training.begin(epoch))
+    fitting.fitted.fit(
+        fitting.training,
+        validation_data=fitting.validation,
+        initial_epoch=done,
+        epochs=done + phase.epochs - done_in_phase,
+        # The order of the batches is theirs: Keras would shuffle them by a generator that no backup holds.
+        shuffle=False,
+        callbacks=[in_order, StopAtNaN(), end_of_epoch, *fitting.watchers],
+        verbose=0,
+    )
+
+
+def plan_of(architecture: Architecture, options: TrainingOptions, data_sha256: str) -> dict[str, Any]:
+    """What a run is, as far as its numbers depend on it; plain JSON."""
+    return {
+        "architecture": architecture.name,
+        "height": architecture.input.height,
+        "width": architecture.input.width,
+        "color_mode": architecture.input.color_mode,
+        "data": data_sha256,
+        **architecture.choices,
+        **dataclasses.asdict(options),
+    }

@@ -1,0 +1,69 @@
+"""A trained network to look into, and what pictures it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from spyglass.v1.model_pb2 import (
+    COLOR_MODE_GREY,
+    COLOR_MODE_RGB,
+    RESIZE_RULE_STRETCH,
+    InputSpec,
+    ValueRange,
+)
+from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
+from spyglass_contract.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network with the input and the classes that it was trained for."""
+
+    model: keras.Model
+    input: InputSpec
+    class_names: tuple[str, ...]
+
+
+def open_model(path: Path) -> Opened:
+    """Opens the folder of a run, or a .keras file.
+
+    What is in a run folder has its record. Anyone else's file takes pictures stretched to its input, and its
+    classes are numbers. Raises NotFound where there is neither, ModelError where it cannot be read, and
+    FailedPrecondition where its input is no picture of one or three channels.
+    """
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    if path.is_dir() or (path == folder.model and folder.record.exists()):
+        record = folder.read_record()
+        return Opened(load_keras(folder.model), record.input, record.class_names)
+    model = load_keras(path)
+    return Opened(model, _input_of(model), tuple(str(index) for index in range(model.output_shape[-1])))
+
+
+def load_keras(path: Path) -> keras.Model:
+    """The network in a .keras file. Raises NotFound, and ModelError where it cannot be read."""
+    if not path.is_file():
+        raise NotFound(f"there is no network {path}")
+    # Registers the layers of our own that files may name.
+    import spyglass_training.models  # noqa: F401
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise ModelError(f"{path} is not a network that Keras can read: {error}") from error
+
+
+def _input_of(model: keras.Model) -> InputSpec:
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
+        raise FailedPrecondition(f"the network takes {shape}, not pictures of a fixed size")
+    return InputSpec(
+        tensor=model.inputs[0].name,
+        height=shape[1],
+        width=shape[2],
+        color_mode=COLOR_MODE_GREY if shape[3] == 1 else COLOR_MODE_RGB,
+        value_range=ValueRange(minimum=0, maximum=255),
+        resize=RESIZE_RULE_STRETCH,
+    )

@@ -1,0 +1,80 @@
+"""Many small pictures as one: what the commands draw with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, get_data_path
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+# Of a small picture's longer side, in pixels: enough to see something, and not too much for a sheet of many.
+_LEAST, _MOST = 72, 180
+_GAP = 4
+_TITLE_HEIGHT = 30
+# It comes with matplotlib, and unlike Pillow's own has a multiplication sign.
+_FONT = Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+
+
+def draw_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int, title: str) -> Image.Image:
+    """Pictures uint8 [height, width, 3], all of one size, in rows under a title.
+
+    Small ones are enlarged by a whole number, so that their pixels can be seen.
+    """
+    tiles = [_tile(picture) for picture in pictures]
+    width, height = tiles[0].size
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    font = ImageFont.truetype(str(_FONT), 14)
+    sheet_width = max(columns * (width + _GAP) + _GAP, int(font.getlength(title)) + 4 * _GAP)
+    sheet = Image.new("RGB", (sheet_width, _TITLE_HEIGHT + rows * (height + _GAP)), _PAPER)
+    ImageDraw.Draw(sheet).text((2 * _GAP, _TITLE_HEIGHT // 2), title, _INK, font, anchor="lm")
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        sheet.paste(tile, (_GAP + column * (width + _GAP), _TITLE_HEIGHT + row * (height + _GAP)))
+    return sheet
+
+
+def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Any values as 0 to 255, the mean in the middle and four deviations from end to end.
+
+    F. Chollet, Deep Learning with Python, second edition (2021), section 9.4: most of what a map or a
+    filter's picture has to show lies within. Values that are all alike become 0.
+    """
+    deviation = values.std()
+    if deviation < 1e-9:
+        return np.zeros(values.shape, np.uint8)
+    levels = (values - values.mean()) / deviation * 64 + 128
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def in_colors(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A map of 0 to 255, uint8 [height, width], in the viridis colours, uint8 [height, width, 3]."""
+    colored: NDArray[np.uint8] = colormaps["viridis"](levels, bytes=True)[..., :3]
+    return colored
+
+
+def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 [height, width, 1 or 3] as uint8 [height, width, 3]."""
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Writes a PNG, and makes the folder for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, "PNG")
+
+
+def _tile(picture: NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    side = max(image.size)
+    if side > _MOST:
+        ratio = _MOST / side
+        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+        return image.resize(size, Image.Resampling.BILINEAR)
+    times = -(-_LEAST // side)
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

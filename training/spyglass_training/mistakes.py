@@ -1,0 +1,65 @@
+"""Contact sheets of the test part: the worst mistakes, or pictures beside their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from spyglass_training.datasets.dataset import Split
+from spyglass_training.evaluation import Evaluation
+
+ROWS, COLUMNS = 5, 5
+# Of a sheet of masks.
+PICTURES = 8
+
+_INCHES = 1.7
+
+
+def worst_mistakes(evaluation: Evaluation, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Up to 25 pictures that were taken for another class, those first whose true class got the least."""
+    wrong = np.flatnonzero(evaluation.predicted != labels)
+    order = np.argsort(evaluation.true_probability[wrong], kind="stable")
+    return wrong[order][: ROWS * COLUMNS]
+
+
+def draw_mistakes(test: Split, evaluation: Evaluation, class_names: Sequence[str], path: Path) -> None:
+    """Draws the worst mistakes into a PNG: true class → what it was taken for, and with which probability."""
+    figure = Figure(figsize=(COLUMNS * _INCHES, ROWS * (_INCHES + 0.25)), layout="constrained")
+    cells = figure.subplots(ROWS, COLUMNS).ravel()
+    for axes in cells:
+        axes.axis("off")
+    for axes, index in zip(cells, worst_mistakes(evaluation, test.labels), strict=False):
+        true, taken = (class_names[each] for each in (test.labels[index], evaluation.predicted[index]))
+        _show(axes, test.pixels[index])
+        axes.set_title(f"{true} → {taken} {evaluation.predicted_probability[index]:.0%}", fontsize=7)
+    figure.savefig(path, dpi=120)
+
+
+def draw_masks(test: Split, evaluation: Evaluation, path: Path) -> None:
+    """Draws pictures, their true masks and the answers into a PNG, from the worst answer to the best."""
+    right = (evaluation.predicted == test.labels).mean(axis=(1, 2))
+    order = np.argsort(right, kind="stable")
+    chosen = order[np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int)]
+    figure = Figure(figsize=(3 * _INCHES, len(chosen) * (_INCHES + 0.2)), layout="constrained")
+    for row, index in zip(figure.subplots(len(chosen), 3, squeeze=False), chosen, strict=True):
+        _show(row[0], test.pixels[index])
+        _show_mask(row[1], test.labels[index])
+        _show_mask(row[2], evaluation.predicted[index])
+        row[2].set_title(f"{right[index]:.1%} of pixels right", fontsize=7)
+        for axes in row:
+            axes.axis("off")
+    figure.savefig(path, dpi=120)
+
+
+def _show(axes: Axes, pixels: NDArray[np.uint8]) -> None:
+    axes.imshow(pixels.squeeze(axis=-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+
+
+def _show_mask(axes: Axes, mask: NDArray[np.uint8]) -> None:
+    """A colour a class, the same in every mask."""
+    axes.imshow(mask, cmap="tab20", vmin=0, vmax=19, interpolation="nearest")

