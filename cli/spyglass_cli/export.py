@@ -19,6 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, required=True, metavar="MODELS/NAME/VERSION", help="where model.onnx goes"
     )
+    parser.add_argument("--no-heatmap", action="store_true", help="leave the heatmap out of a classifier")
     parser.add_argument("--force", action="store_true", help="overwrite a version that is there")
     parser.set_defaults(func=run)
 
@@ -29,11 +30,15 @@ def run(arguments: argparse.Namespace) -> int:
     from spyglass_contract.run_folder import RunFolder
     from spyglass_export.export import FILE_NAME, export_run
 
-    card = export_run(RunFolder(arguments.run), arguments.out, force=arguments.force)
+    card = export_run(
+        RunFolder(arguments.run), arguments.out, heatmap=not arguments.no_heatmap, force=arguments.force
+    )
     certificate = card.certificate
     print(
         f"{arguments.out / FILE_NAME}: {len(certificate.pictures)} golden pictures and "
         f"{len(certificate.tensors)} tensors answered as by {certificate.reference}, "
         f"to {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )
+    if card.explained_layer:
+        print(f"heatmaps explain {card.explained_layer}")
     return 0

@@ -17,6 +17,7 @@ from spyglass_contract.run_folder import RunFolder
 from spyglass_export.certify import certify
 from spyglass_export.convert import convert
 from spyglass_export.draft import draft_card
+from spyglass_export.explain import with_heatmap
 from spyglass_export.full_precision import in_float32
 from spyglass_export.tidy import tidy
 from spyglass_export.write import write_proven
@@ -24,8 +25,10 @@ from spyglass_export.write import write_proven
 FILE_NAME = "model.onnx"
 
 
-def export_run(run: RunFolder, target: Path, *, force: bool = False) -> ModelCard:
+def export_run(run: RunFolder, target: Path, *, heatmap: bool = True, force: bool = False) -> ModelCard:
     """Exports a run into the folder `target`, NAME/VERSION, and returns the card that the file carries.
+
+    A classifier's file also computes its heatmaps, unless `heatmap` is False.
 
     Raises ModelError, with nothing written, where the run is not whole, the folder names no version or holds
     a file already (unless `force`), the network does not convert, or the file does not answer as it did.
@@ -34,11 +37,13 @@ def export_run(run: RunFolder, target: Path, *, force: bool = False) -> ModelCar
     file = target / FILE_NAME
     if file.exists() and not force:
         raise ModelError(f"{file} exists; give the model another version, or overwrite it with --force")
-    export_model(_load(run.model), card, run.read_golden(), file)
+    export_model(_load(run.model), card, run.read_golden(), file, heatmap=heatmap)
     return card
 
 
-def export_model(model: keras.Model, card: ModelCard, golden: Mapping[str, bytes], target: Path) -> None:
+def export_model(
+    model: keras.Model, card: ModelCard, golden: Mapping[str, bytes], target: Path, *, heatmap: bool = True
+) -> None:
     """Converts `model`, certifies the graph by the model's own answers, and writes it to `target`.
 
     `golden` are encoded pictures by name. Whatever changes the graph belongs between its conversion and its
@@ -46,6 +51,8 @@ def export_model(model: keras.Model, card: ModelCard, golden: Mapping[str, bytes
     """
     graph = convert(model, card)
     tidy(graph, card)
+    if heatmap:
+        graph = with_heatmap(graph, card)
     certify(card, golden, _answers(model), reference_name=f"keras {keras.__version__}")
     write_proven(graph, card, target)
 

@@ -24,9 +24,12 @@ def prove(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
 def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
     """A session on the CPU, of a file or its bytes. Raises ModelError where ONNX Runtime refuses it."""
     model = source if isinstance(source, bytes) else str(source)
+    options = onnxruntime.SessionOptions()
+    # Without its warnings: that `class_index` may be overridden is the point of it.
+    options.log_severity_level = 3
     # ONNX Runtime's exceptions have no base of their own, here and below.
     try:
-        return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(f"ONNX Runtime does not load the exported graph: {error}") from error
 
