@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,6 +222,19 @@ def write_tiny_model(root: Path, card: ModelCard) -> Path:
     path.parent.mkdir(parents=True)
     onnx.save(model, str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits until `condition()` holds, and fails where it does not within half a minute."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "it never happened"
+            time.sleep(0.002)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

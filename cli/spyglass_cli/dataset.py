@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from spyglass_cli.argument_types import count, count_or_none
+
 # Of each class, as in the book that `make_subset` names.
 _SUBSET = {"train": 1000, "validation": 500, "test": 1000}
 
@@ -49,7 +51,7 @@ def _add_make_subset(commands: argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make")
     for part, size in _SUBSET.items():
         parser.add_argument(
-            f"--{part}", type=_count, default=size, metavar="N", help="of each class (default: %(default)s)"
+            f"--{part}", type=count, default=size, metavar="N", help="of each class (default: %(default)s)"
         )
     parser.set_defaults(func=make_subset)
 
@@ -67,11 +69,14 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--cutouts", **folder, help="pictures with transparency, or folders of them")
     parser.add_argument("--backgrounds", **folder, help="any pictures")
     parser.add_argument("--out", **folder, help="the folder to make")
-    parser.add_argument("--pictures", type=_count, metavar="N", help="in all parts together")
-    parser.add_argument("--size", type=_count, metavar="N", help="width and height in pixels")
-    parser.add_argument("--max-objects", type=_count, metavar="N", help="in a picture")
+    parser.add_argument("--pictures", type=count, metavar="N", help="in all parts together")
+    parser.add_argument("--size", type=count, metavar="N", help="width and height in pixels")
+    parser.add_argument("--max-objects", type=count, metavar="N", help="in a picture")
     parser.add_argument(
-        "--contour", type=int, metavar="N", help="pixels on either side of an edge that are its contour"
+        "--contour",
+        type=count_or_none,
+        metavar="N",
+        help="pixels on either side of an edge that are its contour",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same pictures")
     parser.add_argument("--name", help="of the data, for the card of a model")
@@ -86,10 +91,3 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _tell(out: Path, counts: dict[str, int]) -> int:
     print(f"{out}: " + ", ".join(f"{count:,} to {part}" for part, count in counts.items()))
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number

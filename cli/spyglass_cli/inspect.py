@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spyglass_cli.argument_types import count
+from spyglass_cli.extras import require
 from spyglass_cli.keras_extra import require_keras
 
 if TYPE_CHECKING:
@@ -34,18 +36,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def summary(arguments: argparse.Namespace) -> int:
     """Prints the table of layers."""
-    require_keras()
     from spyglass_cli.layer_table import print_layers
 
     if arguments.model.suffix == ".onnx":
+        require("export", "onnx")
         from spyglass_training.inspect.onnx_summary import summarise_file
 
         rows = summarise_file(arguments.model)
     else:
+        opened = _open(arguments)
         from spyglass_training.inspect.keras_summary import summarise
-        from spyglass_training.inspect.opened import open_model
 
-        rows = summarise(open_model(arguments.model).model)
+        rows = summarise(opened.model)
     print_layers(rows, sys.stdout)
     return 0
 
@@ -65,8 +67,8 @@ def filters(arguments: argparse.Namespace) -> int:
     from spyglass_training.inspect.filters import AscentOptions, draw_filters
 
     options = AscentOptions(**_given(arguments, "filters", "steps", "seed"))
-    count = draw_filters(opened.model, arguments.layer, options, arguments.out)
-    return _tell(f"{arguments.out}: {count} filters of {arguments.layer}")
+    shown = draw_filters(opened.model, arguments.layer, options, arguments.out)
+    return _tell(f"{arguments.out}: {shown} filters of {arguments.layer}")
 
 
 def heatmap(arguments: argparse.Namespace) -> int:
@@ -87,6 +89,7 @@ def heatmap(arguments: argparse.Namespace) -> int:
 
 def embedding(arguments: argparse.Namespace) -> int:
     """Draws a data set as the network sees it."""
+    require("training", "sklearn")
     opened = _open(arguments)
     from spyglass_training.datasets.registry import open_dataset
     from spyglass_training.inspect.embedding import EmbeddingOptions, draw_embedding
@@ -94,8 +97,8 @@ def embedding(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.dataset, arguments.data, opened.input)
     options = EmbeddingOptions(**_given(arguments, "pictures", "thumbnails", "layer", "seed"))
     split = {"train": dataset.train, "test": dataset.test}[arguments.part]
-    count = draw_embedding(opened.model, split, dataset.class_names, options, arguments.out)
-    return _tell(f"{arguments.out}: {count:,} pictures of the {arguments.part} part")
+    shown = draw_embedding(opened.model, split, dataset.class_names, options, arguments.out)
+    return _tell(f"{arguments.out}: {shown:,} pictures of the {arguments.part} part")
 
 
 def augment(arguments: argparse.Namespace) -> int:
@@ -126,8 +129,8 @@ def _add_filters(commands: Any) -> None:
     _add_model(parser)
     parser.add_argument("--layer", required=True, metavar="NAME", help="its name; `summary` lists them")
     _add_out(parser)
-    parser.add_argument("--filters", type=_count, metavar="N", help="how many, from the first")
-    parser.add_argument("--steps", type=_count, metavar="N", help="of gradient ascent")
+    parser.add_argument("--filters", type=count, metavar="N", help="how many, from the first")
+    parser.add_argument("--steps", type=count, metavar="N", help="of gradient ascent")
     _add_seed(parser)
 
 
@@ -148,7 +151,7 @@ def _add_embedding(commands: Any) -> None:
     parser.add_argument("--dataset", metavar="KIND", default=None, help="default: told by its looks")
     parser.add_argument("--part", choices=("train", "test"), default="test", help="default: %(default)s")
     _add_out(parser)
-    parser.add_argument("--pictures", type=_count, metavar="N", help="how many, drawn at random")
+    parser.add_argument("--pictures", type=count, metavar="N", help="how many, drawn at random")
     parser.add_argument("--thumbnails", action="store_true", help="draw the pictures themselves")
     parser.add_argument("--layer", metavar="NAME", help="whose output is shown; default: the last but one")
     _add_seed(parser)
@@ -158,7 +161,7 @@ def _add_augment(commands: Any) -> None:
     parser = _command(commands, "augment", "augmented versions of a picture", augment)
     _add_model_and_picture(parser)
     _add_out(parser)
-    parser.add_argument("--count", type=_count, metavar="N", help="how many")
+    parser.add_argument("--count", type=count, metavar="N", help="how many")
     _add_seed(parser)
 
 
@@ -205,10 +208,3 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _tell(text: str) -> int:
     print(text)
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number

@@ -42,6 +42,8 @@ def _match(sources: Sequence[Source], answers: Iterator[Answer]) -> Outcomes:
     steady = _until_the_end(answers)
     for source in sources:
         yield Outcome(source.path, Failure(source.error) if source.error else next(steady))
+    # There is no further answer, but a call that is left before its end counts as cancelled.
+    next(answers, None)
 
 
 def _until_the_end(answers: Iterator[Answer]) -> Iterator[Answer]:

@@ -29,8 +29,9 @@ from spyglass_contract.heatmaps import draw_overlay, grey_levels, map_to_picture
 from spyglass_contract.pixels import Prepared
 from spyglass_server.domain import DrawnMap
 
-# Of all maps of one request that are as large as the picture: 16 MB as float32.
-MAX_MAP_PIXELS = 4 * 1024 * 1024
+# Of all maps of one request together, as many as Full HD has: 8 MB as float32. What is drawn but not yet
+# sent is held in memory for every request inside.
+MAX_MAP_PIXELS = 2 * 1024 * 1024
 
 # zlib's fastest: on photographs it takes a fifth of the default's time for a tenth more bytes.
 _PNG_EFFORT = 1
@@ -53,12 +54,16 @@ class Drawing:
 
 
 def check_room(prepared: Prepared, drawing: Drawing, maps: int) -> None:
-    """Raises LimitExceeded where so many maps as large as the picture would be too much."""
-    pixels = prepared.width * prepared.height * maps
-    if drawing.size == MAP_SIZE_AS_IMAGE and pixels > MAX_MAP_PIXELS:
+    """Raises LimitExceeded where so many maps of the size that is asked for would be too much."""
+    sizes = {
+        MAP_SIZE_AS_IMAGE: prepared.width * prepared.height,
+        MAP_SIZE_AS_MODEL: prepared.pixels.shape[0] * prepared.pixels.shape[1],
+    }
+    pixels = maps * sizes.get(drawing.size, 0)
+    if pixels > MAX_MAP_PIXELS:
         raise LimitExceeded(
-            f"maps AS_IMAGE would have {pixels:,} pixels, more than {MAX_MAP_PIXELS:,}; ask for "
-            "AS_FEATURE_MAP and lay it over the box in the reply, as the client library does",
+            f"the maps would have {pixels:,} pixels, more than {MAX_MAP_PIXELS:,}; ask for AS_FEATURE_MAP "
+            "and lay it over the box in the reply, as the client library does",
             reason="MAP_TOO_LARGE",
             field="size",
         )

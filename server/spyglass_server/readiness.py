@@ -20,13 +20,16 @@ _OVERALL = ("", VISION)
 
 
 class _Health(HealthServicer):  # type: ignore[misc]
-    """Watchers are answered by callbacks: none of them holds a thread that a request needs."""
+    """Answers on a thread of its own: those of the requests may all wait for callers that send slowly.
+
+    Watchers are answered by callbacks: none of them holds that thread.
+    """
 
     def __init__(self) -> None:
-        super().__init__(
-            experimental_non_blocking=True,
-            experimental_thread_pool=ThreadPoolExecutor(1, "health"),
-        )
+        pool = ThreadPoolExecutor(1, "health")
+        super().__init__(experimental_non_blocking=True, experimental_thread_pool=pool)
+        # Where gRPC looks for it; the servicer does this itself for Watch.
+        self.Check.__func__.experimental_thread_pool = pool
         self._watchers: set[Callable[[HealthCheckResponse | None], None]] = set()
 
     def Watch(

@@ -20,6 +20,7 @@ from spyglass_contract.header import Limits
 from spyglass_server.admission import Admission
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.interceptors import LAYERS
+from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.model import Model, Resources
 from spyglass_server.readiness import VISION, Readiness
 from spyglass_server.repository import Repository, model_files
@@ -90,10 +91,12 @@ class Server:
         settings = self._settings
         streams = Admission(settings.max_streams)
         window = 2 * settings.effective_workers
-        vision = Vision(self._dataplane, streams, self._readiness, window=window)
+        vision = Vision(self._dataplane, self._readiness, window=window)
         threads = self._dataplane.admission.capacity + streams.capacity + _SPARE_THREADS
         server = grpc.server(
-            ThreadPoolExecutor(threads, "grpc"), interceptors=list(LAYERS), options=_options(settings)
+            ThreadPoolExecutor(threads, "grpc"),
+            interceptors=[*LAYERS, StreamLimit(streams)],
+            options=_options(settings),
         )
         add_VisionServicer_to_server(vision, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from spyglass_server.settings import ServerSettings
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-PATIENCE = 30.0
+PATIENCE = 30
 
 
 class GatedNetwork:
@@ -153,16 +152,3 @@ def _detail(status: Status, message: Message) -> Message:
     for entry in status.details:
         entry.Unpack(message)
     return message
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Waits until `condition()` holds, and fails where it does not within half a minute."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, "it never happened"
-            time.sleep(0.002)
-
-    return wait

@@ -214,7 +214,7 @@ def test_a_model_without_a_heatmap_says_how_to_attach_one(vision: VisionStub, pi
 def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are_had(
     vision: VisionStub, color_picture: Callable[..., bytes]
 ) -> None:
-    request = HeatmapRequest(image=Image(encoded=color_picture("red", (2049, 2048))))
+    request = HeatmapRequest(image=Image(encoded=color_picture("red", (2049, 1024))))
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("OUT_OF_RANGE", "MAP_TOO_LARGE")
     assert "AS_FEATURE_MAP" in message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
@@ -143,6 +146,61 @@ def test_more_streams_than_allowed_are_refused(server: Any, refused: Callable[..
     assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     idle.set()
     assert [list(stream) for stream in streams] == [[], []]
+
+
+def test_idle_streams_of_any_kind_leave_the_others_their_threads(
+    run_server: Callable[..., Any], request_for_red: ClassifyRequest
+) -> None:
+    server, idle = run_server(max_in_flight=4, max_streams=4), Event()
+
+    def silence() -> Iterator[ServerReflectionRequest]:
+        assert idle.wait(PATIENCE)
+        yield from ()
+
+    reflection = ServerReflectionStub(server.channel)
+    streams = [reflection.ServerReflectionInfo(silence(), timeout=PATIENCE) for _ in range(100)]
+
+    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert server.vision.Classify(request_for_red, timeout=PATIENCE).classes
+    idle.set()
+    codes = [stream.code() for stream in streams]
+    assert set(codes) == {Code.OK, Code.RESOURCE_EXHAUSTED}
+
+
+def test_health_is_told_while_every_thread_waits_for_callers_that_send_slowly(server: Any) -> None:
+    go_on = Event()
+
+    def slowly() -> Iterator[ClassifyRequest]:
+        assert go_on.wait(PATIENCE)
+        yield ClassifyRequest()
+
+    classify = server.channel.stream_unary(
+        "/spyglass.v1.Vision/Classify", request_serializer=ClassifyRequest.SerializeToString
+    )
+    calls = [classify.future(slowly(), timeout=PATIENCE) for _ in range(100)]
+
+    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    go_on.set()
+    assert {call.code() for call in calls} == {Code.INVALID_ARGUMENT}
+
+
+def test_a_caller_that_hangs_up_is_no_fault_of_the_servers(
+    server: Any, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle = Event()
+
+    def silence() -> Iterator[ServerReflectionRequest]:
+        yield ServerReflectionRequest(list_services="")
+        assert idle.wait(PATIENCE)
+
+    with caplog.at_level(logging.INFO):
+        stream = ServerReflectionStub(server.channel).ServerReflectionInfo(silence(), timeout=PATIENCE)
+        next(stream)
+        stream.cancel()
+        eventually(lambda: "CANCELLED" in [getattr(record, "code", "") for record in caplog.records])
+    idle.set()
+
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_a_server_that_starts_is_unavailable(

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
-from spyglass.v1.heatmap_pb2 import HeatmapRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import (
     TASK_SEGMENT,
@@ -176,9 +175,7 @@ def test_a_model_for_another_task_is_a_failed_precondition(
 def test_what_a_later_server_will_do_is_unimplemented(server: Any, refused: Refused) -> None:
     calls = [
         lambda: server.vision.Segment(SegmentRequest()),
-        lambda: server.vision.Heatmap(HeatmapRequest()),
         lambda: list(server.vision.SegmentStream(iter([SegmentRequest()]))),
-        lambda: list(server.vision.HeatmapStream(iter([HeatmapRequest()]))),
     ]
 
     for call in calls:

@@ -63,7 +63,7 @@ def start_service(
     channels = []
 
     def start(*flags: object) -> Service:
-        process = spawn_server("--models", repository_root / "models", "--log-level", "warning", *flags)
+        process = spawn_server("--models", repository_root / "models", *flags)
         process.wait_until_serving()
         channels.append(grpc.insecure_channel(process.address))
         return Service(process, channels[-1])

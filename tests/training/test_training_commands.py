@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
 
+from spyglass.v1.model_pb2 import COLOR_MODE_RGB
 from spyglass_cli import export, pretrained, train
-from spyglass_contract.errors import NotFound
+from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_contract.run_folder import RunFolder
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
@@ -68,8 +69,16 @@ def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
         7,
     ]
     assert record.metrics["test_accuracy"] > 0.9
-    printed = capsys.readouterr().out
-    assert "93,322 parameters" in printed and f"{record.metrics['test_accuracy']:.2%}" in printed
+    captured = capsys.readouterr()
+    assert "93,322 parameters" in captured.out and f"{record.metrics['test_accuracy']:.2%}" in captured.out
+    written = {line.removeprefix("wrote ") for line in captured.out.splitlines() if line.startswith("wrote ")}
+    names = ("model.keras", "run.json", "report.md", "curves.png", "confusion.png", "worst.png")
+    assert written == {str(run / name) for name in names}
+    assert all((run / name).stat().st_size for name in names)
+    assert [line.split()[:2] for line in captured.err.splitlines() if line.startswith("epoch")] == [
+        ["epoch", "1/2"],
+        ["epoch", "2/2"],
+    ]
 
     assert spyglass("export", run, "--out", target) == 0
     assert "7 golden pictures and 16 tensors" in capsys.readouterr().out
@@ -96,7 +105,37 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         spyglass("pretrained", "efficientnet-lite0", "--pictures", tmp_path, "--out", tmp_path / "run")
 
 
-@pytest.mark.parametrize("words", [("--epochs", "0"), ("--batch-size", "many"), ("--optimizer", "magic")])
+def test_a_network_takes_the_choices_and_the_input_that_are_asked_for(
+    digits_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--size 20x16 --color rgb --augment --epochs 1 --schedule linear --patience 1"
+    words += " --class-weights balanced"
+    run = tmp_path / "run"
+    assert spyglass("train", "small-resnet", "--data", digits_file, "--out", run, *words.split()) == 0
+    record = RunFolder(run).read_record()
+    assert (record.input.height, record.input.width) == (20, 16)
+    assert record.input.color_mode == COLOR_MODE_RGB
+    chosen = {"augment": True, "schedule": "linear", "class_weights": "balanced", "patience": 1}
+    assert chosen.items() <= record.options.items()
+    assert "balanced" in (run / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_choice_that_the_network_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="lenet5 has no choice of augment"):
+        spyglass("train", "lenet5", "--data", "mnist.npz", "--out", tmp_path / "run", "--augment")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--epochs", "0"),
+        ("--batch-size", "many"),
+        ("--optimizer", "magic"),
+        ("--size", "180x"),
+        ("--dropout", "1"),
+        ("--schedule", "random"),
+    ],
+)
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, words: tuple[str, str]) -> None:
     with pytest.raises(SystemExit) as ended:
         spyglass("train", "mnist-convnet", "--data", "mnist.npz", "--out", tmp_path / "run", *words)

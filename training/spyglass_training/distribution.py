@@ -22,17 +22,22 @@ def distributed() -> Iterator[None]:
     Each worker runs the same command. Raises FailedPrecondition where Keras has another backend than
     TensorFlow.
     """
-    if _CLUSTER not in os.environ:
+    if not has_workers():
         yield
         return
     if keras.backend.backend() != "tensorflow":
         raise FailedPrecondition(
             "only Keras's TensorFlow backend trains on several workers (TF_CONFIG is set)"
         )
-    import tensorflow
+    from spyglass_training.workers import Workers
 
-    with tensorflow.distribute.MultiWorkerMirroredStrategy().scope():
+    with Workers().scope():
         yield
+
+
+def has_workers() -> bool:
+    """Whether this process is one of several, or at least may be."""
+    return _CLUSTER in os.environ
 
 
 def is_chief() -> bool:

@@ -61,5 +61,5 @@ def _show(axes: Axes, pixels: NDArray[np.uint8]) -> None:
 
 
 def _show_mask(axes: Axes, mask: NDArray[np.uint8]) -> None:
-    """A colour a class, the same in every mask."""
-    axes.imshow(mask, cmap="tab20", vmin=0, vmax=19, interpolation="nearest")
+    """A colour a class, the same in every mask; the eleventh class has the first one's again."""
+    axes.imshow(mask % 10, cmap="tab10", vmin=0, vmax=9, interpolation="nearest")

@@ -17,7 +17,7 @@ from spyglass_contract.run_folder import RunFolder, RunRecord
 from spyglass_training.backup import read_backup
 from spyglass_training.curves import draw_curves
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.distribution import distributed, is_chief
+from spyglass_training.distribution import distributed, has_workers, is_chief
 from spyglass_training.epoch_log import EpochLog, Metrics
 from spyglass_training.evaluation import evaluate
 from spyglass_training.fitting import Fitting, fit, plan_of, prepare
@@ -44,14 +44,16 @@ def train(
     On one machine's CPU the same options give the same weights. With `resume` a run that was killed goes on
     after its last whole epoch, with the numbers that it would have had; `watchers` are callbacks that look
     on. Raises InvalidInput where the folder is not empty, or to resume where the run is finished or was begun
-    with other options, and where the loss is no number any more; FailedPrecondition where the backend of
-    Keras lacks what is asked for.
+    with other options, and where the loss is no number any more; FailedPrecondition where Keras's
+    backend, or a run on several workers, lacks what is asked for.
     """
     started = time.monotonic()
     if architecture.task != dataset.task:
         raise InvalidInput(
             f"{architecture.name} is for another task than {dataset.record.name}", field="data"
         )
+    if resume and has_workers():
+        raise FailedPrecondition("only the first worker has a backup: a run of several cannot be resumed")
     with _folder_of_this_worker(folder) as own:
         _open_folder(own, resume=resume)
         log = _fit(architecture, dataset, options, own, [*watchers, *_tensorboard(options, own)])

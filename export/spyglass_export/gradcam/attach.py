@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import onnx
-from onnx import TensorProto
 
-from spyglass_export.gradcam.branch import HEATMAP, attach_branch
+from spyglass_contract.card import CLASS_INDEX, HEATMAP
+from spyglass_export.gradcam.branch import attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.explanation import Explanation
@@ -16,9 +16,9 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.scores import GradientOf, Scores, find_scores
-from spyglass_export.gradcam.selection import CLASS_INDEX
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.standard_form import standard_form
+from spyglass_export.gradcam.weights import as_float32
 
 MethodName = Literal["gradcam", "gradcam++", "layercam", "eigencam"]
 
@@ -51,6 +51,8 @@ def attach_gradcam(
 
     Raises HeatmapError: ScoresError, FeatureMapError or UnsupportedHead, which names the node in the way.
     """
+    if method not in METHODS:
+        raise HeatmapError(f"there is no method '{method}'; it is one of {', '.join(METHODS)}")
     source = standard_form(model)
     view = GraphView(source)
     _refuse_second_heatmap(view)
@@ -96,10 +98,8 @@ def _names(graph: onnx.GraphProto) -> set[str]:
 def _explanation(
     view: GraphView, branch: GraphBuilder, scores: Scores, feature_map: FeatureMap
 ) -> Explanation:
-    activations = feature_map.tensor
-    if view.element(activations) != TensorProto.FLOAT:
-        activations = branch.add("Cast", activations, to=TensorProto.FLOAT)
-    return Explanation(view, branch, scores, feature_map, Sized(activations, view.dims(feature_map.tensor)))
+    activations = Sized(as_float32(view, branch, feature_map.tensor), view.dims(feature_map.tensor))
+    return Explanation(view, branch, scores, feature_map, activations)
 
 
 def _scaled(build: GraphBuilder, raw: str) -> str:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper
 
+from spyglass_contract.card import CLASS_INDEX, HEATMAP
 from spyglass_export.gradcam.builder import GraphBuilder
-from spyglass_export.gradcam.selection import CLASS_INDEX
 from spyglass_export.gradcam.tensor_types import Dims
-
-HEATMAP = "heatmap"
 
 
 def attach_branch(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from spyglass_export.gradcam.errors import FeatureMapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.layout import Layout, find_layout
+from spyglass_export.gradcam.node import Node
 
 # What these compute shows the same features again: pooled, moved about, masked or in another type.
 _REPEATING = frozenset(
     {
         "AveragePool",
         "Cast",
-        "DequantizeLinear",
         "Dropout",
         "Expand",
         "Flatten",
@@ -53,7 +53,7 @@ def find_feature_map(view: GraphView, scores: str, name: str | None) -> FeatureM
     fed = _dependent_on_input(view)
     for node in view.ancestors(scores):
         tensor = node.outputs[0]
-        if node.op_type not in _REPEATING and tensor in fed and _may_be_spatial(view, tensor):
+        if tensor in fed and _may_be_spatial(view, tensor) and not _repeats(view, node):
             layout = _layout(view, tensor)
             if _has_extent(view, tensor, layout):
                 return FeatureMap(tensor, layout)
@@ -81,6 +81,19 @@ def _tensor_called(view: GraphView, name: str) -> str:
         return named[name].outputs[0]
     close = difflib.get_close_matches(name, [*view.producers, *named], n=3, cutoff=0.4)
     raise FeatureMapError(f"the model computes no tensor and has no node '{name}'; close to it are {close}")
+
+
+def _repeats(view: GraphView, node: Node) -> bool:
+    """Whether a node's output shows what an earlier tensor does.
+
+    Of a quantised feature map the numbers that are read again are the map, for without them ONNX Runtime
+    could not keep the operator before in integers.
+    """
+    if node.op_type == "DequantizeLinear":
+        quantiser = view.producers.get(node.inputs[0])
+        source = None if quantiser is None else view.producers.get(quantiser.inputs[0])
+        return source is None or source.op_type in _REPEATING
+    return node.op_type in _REPEATING
 
 
 def _may_be_spatial(view: GraphView, tensor: str) -> bool:

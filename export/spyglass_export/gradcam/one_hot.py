@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from spyglass_export.gradcam.cotangent import Cotangent, OneHot
 from spyglass_export.gradcam.step import Step
+from spyglass_export.gradcam.weights import picked_as_float32
 
-_PASSING = frozenset({"Cast", "Dropout", "Identity"})
+_PASSING = frozenset({"Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
 
 
 def send_back(step: Step, gradient: OneHot) -> Mapping[int, Cotangent | OneHot] | None:
@@ -39,7 +40,7 @@ def _row_of_gemm(step: Step, gradient: OneHot) -> Mapping[int, Cotangent]:
 
 def _row(step: Step, gradient: OneHot, class_axis: int) -> Cotangent:
     """The weights of each row's class: float32 [rows, features]."""
-    weights = step.build.add("Gather", step.node.inputs[1], gradient.selected, axis=class_axis)
+    weights = picked_as_float32(step.view, step.build, step.node.inputs[1], gradient.selected, class_axis)
     if class_axis == 1:
         weights = step.build.add("Transpose", weights, perm=[1, 0])
-    return Cotangent(step.as_float32(weights, step.node.inputs[1]), step.shape_of(0))
+    return Cotangent(weights, step.shape_of(0))

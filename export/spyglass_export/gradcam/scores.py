@@ -14,7 +14,19 @@ from spyglass_export.gradcam.tensor_types import Dims
 GradientOf = Literal["logit", "probability"]
 
 # Operators behind which the same scores stand in the same order.
-_TRANSPARENT = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_TRANSPARENT = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Dropout",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from spyglass_contract.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent, OneHot
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import unsqueeze
 from spyglass_export.gradcam.scores import Scores
 from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
-
-CLASS_INDEX = "class_index"
 
 
 def seed(view: GraphView, build: GraphBuilder, scores: Scores) -> Cotangent | OneHot:

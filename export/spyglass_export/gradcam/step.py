@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
-from onnx import TensorProto
 
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent
@@ -15,6 +14,7 @@ from spyglass_export.gradcam.errors import UnsupportedHead
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.weights import as_float32
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,8 @@ class Step:
         """The error that this node cannot be differentiated, and what can be done about it."""
         return unsupported(self.node, why)
 
-    def as_float32(self, name: str, like: str) -> str:
-        """A tensor as float32, where it has the element type of the model's tensor `like`."""
-        if self.view.element(like) == TensorProto.FLOAT:
-            return name
-        return self.build.add("Cast", name, to=TensorProto.FLOAT)
-
     def _read(self, name: str) -> Sized:
-        return Sized(self.as_float32(name, name), self.view.dims(name))
+        return Sized(as_float32(self.view, self.build, name), self.view.dims(name))
 
 
 def unsupported(node: Node, why: str) -> UnsupportedHead:

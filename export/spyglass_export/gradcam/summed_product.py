@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx import TensorProto
-
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent, dense
 from spyglass_export.gradcam.graph_view import GraphView
@@ -13,6 +11,7 @@ from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.sizes import reshape
 from spyglass_export.gradcam.tensor_types import Dims
+from spyglass_export.gradcam.weights import as_float32
 
 
 def summed_product(
@@ -26,10 +25,9 @@ def summed_product(
     """
     turned = node.attribute("transB", 0)
     sizes = [size for size in dims if size is not None]
-    weight = reshape(build, node.inputs[1], [-1, *sizes] if turned else [*sizes, -1])
+    weight = as_float32(view, build, node.inputs[1])
+    weight = reshape(build, weight, [-1, *sizes] if turned else [*sizes, -1])
     axes = [axis if turned else axis - 1 for axis in spatial]
-    if view.element(node.inputs[1]) != TensorProto.FLOAT:
-        weight = build.add("Cast", weight, to=TensorProto.FLOAT)
     summed = reduce(build, "ReduceSum", weight, axes, keepdims=False)
     alpha = node.attribute("alpha", 1.0)
     return build.add("Gemm", dense(build, gradient).name, summed, transB=1 - turned, alpha=alpha)

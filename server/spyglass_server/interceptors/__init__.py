@@ -1,4 +1,7 @@
-"""What surrounds every call, outermost first: the request's id and log line, then errors to status codes."""
+"""What surrounds every call, outermost first: the request's id and log line, then errors to status codes.
+
+The server puts the bound on its streams inside of these.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,7 +18,7 @@ Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
 class Layer(grpc.ServerInterceptor):
-    """Runs each call, whatever its arity, inside `around`."""
+    """Runs each call, whatever its arity, inside `around`, and on the threads that its behaviour asks for."""
 
     @abstractmethod
     def around(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
@@ -49,6 +50,7 @@ class Layer(grpc.ServerInterceptor):
         return make(inside, handler.request_deserializer, handler.response_serializer)
 
     def _single(self, behaviour: Behaviour, method: str) -> Behaviour:
+        @wraps(behaviour)
         def run(request: Any, context: grpc.ServicerContext) -> Any:
             with self.around(method, context):
                 return behaviour(request, context)
@@ -56,6 +58,7 @@ class Layer(grpc.ServerInterceptor):
         return run
 
     def _streaming(self, behaviour: Behaviour, method: str) -> Behaviour:
+        @wraps(behaviour)
         def run(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             with self.around(method, context):
                 yield from behaviour(request, context)

@@ -43,6 +43,9 @@ class RequestLog(Layer):
 
 
 def _code(context: grpc.ServicerContext) -> str:
-    # typeshed leaves `code` out; grpcio has it since 1.36. None: the handler set none, so all is well.
+    # typeshed leaves `code` out; grpcio has it since 1.36. None: the handler set none, so all is well,
+    # unless nobody was there any more to be answered.
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
-    return "OK" if code is None else code.name
+    if code is None:
+        return "OK" if context.is_active() else "CANCELLED"
+    return code.name

@@ -19,7 +19,6 @@ from spyglass.v1.model_pb2 import (
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass.v1.vision_pb2_grpc import VisionServicer
 from spyglass_contract.errors import Unimplemented
-from spyglass_server.admission import Admission
 from spyglass_server.call import Call
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.model import Model
@@ -44,12 +43,9 @@ Reply = TypeVar("Reply", ClassifyResponse, HeatmapResponse)
 class Vision(VisionServicer):
     """Converts messages and asks the data plane; what it cannot do yet answers UNIMPLEMENTED."""
 
-    def __init__(
-        self, dataplane: DataPlane, streams: Admission, readiness: Readiness, *, window: int
-    ) -> None:
-        """`streams` bounds the streaming calls, `window` the pictures that each has in work."""
+    def __init__(self, dataplane: DataPlane, readiness: Readiness, *, window: int) -> None:
+        """`window` bounds the pictures that each streaming call has in work."""
         self._dataplane = dataplane
-        self._streams = streams
         self._readiness = readiness
         self._window = window
 
@@ -124,8 +120,7 @@ class Vision(VisionServicer):
             except Exception as error:
                 return reply(id=request.id, error=to_status(error, current_request_id()))
 
-        with self._streams.permit(Call()):
-            yield from answer_stream(requests, answer_or_error, window=self._window)
+        yield from answer_stream(requests, answer_or_error, window=self._window)
         call.remaining()
 
     def _served(self, model: Model) -> ServedModel:

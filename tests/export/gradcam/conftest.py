@@ -12,13 +12,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from spyglass_contract.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import dense
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import find_head
 from spyglass_export.gradcam.reverse import reverse_pass
 from spyglass_export.gradcam.scores import find_scores
-from spyglass_export.gradcam.selection import CLASS_INDEX, seed
+from spyglass_export.gradcam.selection import seed
 
 Array = npt.NDArray[Any]
 
@@ -130,6 +131,24 @@ def session_of() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
 def gradient_session() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
     """A sketched classifier whose last output is the gradient with respect to its features."""
     return lambda model: _session(_with_gradient(model, "features"))
+
+
+@pytest.fixture
+def enlivened() -> Callable[[Any], Any]:
+    """Gives a Keras model of first weights the moments that its normalisations would have learned.
+
+    Without them the numbers of a deep network fade away, and so do its gradients.
+    """
+
+    def enliven(model: Any) -> Any:
+        normalisations = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
+        for layer in normalisations:
+            layer.momentum = 0.0
+        pixels = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]))
+        model(pixels.astype(model.inputs[0].dtype), training=True)
+        return model
+
+    return enliven
 
 
 @pytest.fixture

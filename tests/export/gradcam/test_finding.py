@@ -59,7 +59,29 @@ def _averaged_by_channels_last(head: Any) -> tuple[str, str]:
     return turned, head.with_axes("ReduceMean", turned, [1, 2], 18)
 
 
-HEADS = [_pool_twice, _residual, _swish, _excited, _turned, _padded, _joined, _averaged_by_channels_last]
+def _quantised(head: Any) -> tuple[str, str]:
+    """As quantisers write it; of the convolution's output and of the pooling's."""
+    grid = (head.weight(0.01), head.weight(0, np.uint8))
+
+    def rounded(tensor: str) -> str:
+        return head.node("DequantizeLinear", head.node("QuantizeLinear", tensor, *grid), *grid)
+
+    read_again = rounded(head.node("Relu", "features"))
+    pooled = head.node("MaxPool", read_again, kernel_shape=[2, 2])
+    return read_again, rounded(head.node("AveragePool", rounded(pooled), kernel_shape=[2, 2]))
+
+
+HEADS = [
+    _quantised,
+    _pool_twice,
+    _residual,
+    _swish,
+    _excited,
+    _turned,
+    _padded,
+    _joined,
+    _averaged_by_channels_last,
+]
 
 
 @pytest.mark.parametrize("draw", HEADS)

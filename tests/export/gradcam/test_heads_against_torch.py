@@ -24,7 +24,7 @@ SIZE = (3, 26, 25)
 FEATURES = "/features/features.1/Tanh"
 
 
-class Do(nn.Module):  # type: ignore[misc,name-defined]
+class Do(nn.Module):
     """A module of one function and the modules that it calls."""
 
     def __init__(self, function: Callable[..., Any], *parts: Any) -> None:
@@ -36,7 +36,7 @@ class Do(nn.Module):  # type: ignore[misc,name-defined]
         return self.function(x, *self.parts)
 
 
-class ChannelsLast(nn.LayerNorm):  # type: ignore[misc,name-defined]
+class ChannelsLast(nn.LayerNorm):
     """ConvNeXt's normalisation over the channels of each place."""
 
     def forward(self, x: Any) -> Any:
@@ -127,7 +127,7 @@ FINALS: list[Callable[[], Any]] = [
 ]
 
 
-class Classifier(nn.Module):  # type: ignore[misc,name-defined]
+class Classifier(nn.Module):
     """Features, a head that ends in logits, and a final activation."""
 
     def __init__(self, features: Any, head: Any, final: Any) -> None:
@@ -222,7 +222,7 @@ def _well_conditioned(model: Any, image: Any, class_index: int, method: str, gra
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("gradient_of", ["logit", "probability"])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_the_heatmap_of_a_random_head_is_that_of_autograd(
     method: Any, gradient_of: Any, data: st.DataObject, session_of: Callable[..., Any]

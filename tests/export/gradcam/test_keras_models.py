@@ -91,14 +91,16 @@ def _assert_agrees(
     session: Any, model: Any, layer: str, final: Callable[[Any], Any], classes: Sequence[int] = (0, 3, 6)
 ) -> None:
     """Compares heatmaps for one picture and for five with those of TensorFlow's gradients of `final`."""
+    lit = 0.0
     for batch, class_index in itertools.product((1, 5), classes):
         random = np.random.default_rng(batch)
         image = random.uniform(0, 255, (batch, *model.input_shape[1:])).astype("f")
         expected = _gradcam(*_gradient(model, layer, image, class_index, final))
         feeds = {"image": image, "class_index": np.full(batch, class_index)}
         found = session.run(["heatmap"], feeds)[0]
-        assert expected.max() == 1
         np.testing.assert_allclose(found, expected, atol=1e-4)
+        lit = max(lit, found.max())
+    assert lit == 1
 
 
 @pytest.fixture(autouse=True)
@@ -109,11 +111,15 @@ def first_weights() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("application", "layer", "side"), APPLICATIONS)
 def test_the_heatmap_of_an_application_is_that_of_a_gradient_tape(
-    application: str, layer: str, side: int, session_of: Callable[..., Any]
+    application: str,
+    layer: str,
+    side: int,
+    session_of: Callable[..., Any],
+    enlivened: Callable[[Any], Any],
 ) -> None:
     build = getattr(keras.applications, application)
     model = build(weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None)
-    converted = _convert(model, 17, tf.nn.softmax)
+    converted = _convert(enlivened(model), 17, tf.nn.softmax)
     attached = attach_gradcam(converted)
     assert f"/{layer}_" in explained_tensor(converted)
     assert attached.ByteSize() - converted.ByteSize() < 5_000

@@ -21,7 +21,7 @@ SIZE = (3, 32, 40)
 CLASSES = 5
 
 
-class Residual(nn.Module):  # type: ignore[misc,name-defined]
+class Residual(nn.Module):
     """ResNet's block."""
 
     def __init__(self, width: int) -> None:
@@ -34,7 +34,7 @@ class Residual(nn.Module):  # type: ignore[misc,name-defined]
         return functional.relu(self.norms[1](self.second(y)) + x)
 
 
-class InvertedResidual(nn.Module):  # type: ignore[misc,name-defined]
+class InvertedResidual(nn.Module):
     """MobileNetV3's block: widened, filtered by channel, gated."""
 
     def __init__(self, width: int) -> None:
@@ -49,7 +49,7 @@ class InvertedResidual(nn.Module):  # type: ignore[misc,name-defined]
         return self.narrow(x * functional.hardsigmoid(self.excite(gate)))
 
 
-class Dense(nn.Module):  # type: ignore[misc,name-defined]
+class Dense(nn.Module):
     """DenseNet's block: what it computes is put beside what it was given."""
 
     def __init__(self, width: int) -> None:
@@ -60,7 +60,7 @@ class Dense(nn.Module):  # type: ignore[misc,name-defined]
         return torch.cat([x, self.convolution(functional.relu(x))], 1)
 
 
-class ChannelsLast(nn.Module):  # type: ignore[misc,name-defined]
+class ChannelsLast(nn.Module):
     """ConvNeXt's block: its normalisation and products have the channels last."""
 
     def __init__(self, width: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ImageError, InvalidInput
 from spyglass_training.datasets import class_folders
+from spyglass_training.datasets.picture import Picture, from_file
 from spyglass_training.datasets.reading import ReadingOptions
+from spyglass_training.datasets.table import read_table
 
 WriteCrops = Callable[..., list[Path]]
 
@@ -92,15 +95,28 @@ def test_a_picture_that_has_changed_or_another_input_is_decoded_anew(
     assert second.record.sha256 != first.record.sha256
 
 
-def test_a_cache_that_was_not_finished_is_written_again(
+def test_runs_at_the_same_time_share_a_cache(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
+    options = ReadingOptions(cache=tmp_path / "cache", memory_bytes=1)
+    expected = class_folders.load(folder, spec)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: class_folders.load(folder, spec, options), range(8)))
+    for dataset in found:
+        np.testing.assert_array_equal(dataset.train.pixels, expected.train.pixels)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_run_that_is_interrupted_leaves_no_half_table(
     folder: Path, spec: InputSpec, tmp_path: Path
 ) -> None:
+    def interrupt() -> bytes:
+        raise KeyboardInterrupt
+
+    whole = [from_file(path, folder) for path in sorted(folder.rglob("*.jpg"))]
     options = ReadingOptions(cache=tmp_path / "cache")
-    first = class_folders.load(folder, spec, options)
-    (account,) = (tmp_path / "cache").rglob("account.json")
-    account.unlink()
-    (account.parent / "pixels.npy").write_bytes(b"half of it")
-    np.testing.assert_array_equal(class_folders.load(folder, spec, options).train.pixels, first.train.pixels)
+    with pytest.raises(KeyboardInterrupt):
+        read_table([*whole, Picture("the last", interrupt)], spec, options)
+    assert not list((tmp_path / "cache").iterdir())
+    assert len(read_table(whole, spec, options).pixels) == 20
 
 
 def test_what_exceeds_the_memory_given_stays_in_a_file(folder: Path, spec: InputSpec, tmp_path: Path) -> None:

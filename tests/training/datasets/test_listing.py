@@ -60,7 +60,7 @@ def test_without_parts_each_class_is_cut_and_numbers_are_ordered_by_value(
         ("list.csv", "path,label\npictures/cat0.png,cat\npictures/cup0.png,\n", "line 3: no path and label"),
         ("list.csv", "path,label,part\npictures/cat0.png,cat,spare\n", "line 2: part 'spare'"),
         ("list.csv", "path,label,part\npictures/cat0.png,a,test\npictures/cup0.png,b,\n", "part of some"),
-        ("list.jsonl", '{"path": "pictures/cat0.png", "label": "a"}\nnonsense\n', "line 2"),
+        ("list.jsonl", '{"path": "pictures/cat0.png", "label": "a"}\n\nnonsense\n', "line 3"),
         ("list.csv", "path,label\npictures/cat0.png,cat\n", "fewer than two classes: cat"),
         ("list.csv", "", "fewer than two classes: none"),
     ],

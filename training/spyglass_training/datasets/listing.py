@@ -62,22 +62,28 @@ def recognises(path: Path) -> bool:
 def read_entries(path: Path) -> list[Entry]:
     """The lines of a list. Raises InvalidInput with the number of the line that is not understood."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = _json_rows(file) if path.suffix.lower() in _JSON_LINES else csv.DictReader(file)
-        # A CSV begins with a line of names.
-        first = 1 if path.suffix.lower() in _JSON_LINES else 2
-        entries = [_entry(row, path, number) for number, row in enumerate(rows, start=first)]
+        rows = _json_rows(file) if path.suffix.lower() in _JSON_LINES else _csv_rows(file)
+        entries = [_entry(row, path, number) for number, row in rows]
     if len({bool(entry.part) for entry in entries}) > 1:
         raise InvalidInput(f"{path} names the part of some pictures and not of others", field="data")
     return entries
 
 
-def _json_rows(lines: Iterable[str]) -> Iterator[Any]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            # For the caller to refuse, who knows its number.
-            yield None
+def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """(number of the line, row)."""
+    reader = csv.DictReader(lines)
+    for row in reader:
+        yield reader.line_num, row
+
+
+def _json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """(number of the line, row); None for one that is no JSON."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError:
+                yield number, None
 
 
 def _entry(row: Any, path: Path, number: int) -> Entry:

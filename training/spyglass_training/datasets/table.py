@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import prod
@@ -22,6 +24,9 @@ from spyglass_training.datasets.picture import Picture
 from spyglass_training.datasets.reading import ReadingOptions
 
 log = logging.getLogger(__name__)
+
+# In the cache.
+_ARRAYS, _ACCOUNT = ("pixels.npy", "masks.npy"), "account.json"
 
 # Broken pictures that an error names.
 _NAMED = 10
@@ -89,29 +94,29 @@ def _in_memory(pictures: Sequence[Picture], spec: InputSpec, memory_bytes: int) 
 
 def _in_files(pictures: Sequence[Picture], spec: InputSpec, cache: Path, memory_bytes: int) -> Table:
     folder = cache / _key(pictures, spec)
-    shapes = _shapes(pictures, spec)
-    files = [folder / name for name in ("pixels.npy", "masks.npy")[: len(shapes)]]
-    account_file = folder / "account.json"
-    # Written last: where it is missing the arrays are not whole.
-    if not account_file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        account_file.write_text(json.dumps(asdict(_write(files, shapes, pictures, spec))), encoding="utf-8")
-    account = Account(**json.loads(account_file.read_text(encoding="utf-8")))
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        # Beside it first: the run may be killed, and another one may be writing the same.
+        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
+            _write(Path(unfinished), pictures, spec)
+            # Where the other one was first, its table is as good.
+            with contextlib.suppress(OSError):
+                Path(unfinished).rename(folder)
+    account = Account(**json.loads((folder / _ACCOUNT).read_text(encoding="utf-8")))
+    files = [folder / name for name in _ARRAYS if (folder / name).exists()]
     large = sum(file.stat().st_size for file in files) > memory_bytes
     return _table([np.load(file, mmap_mode="r" if large else None) for file in files], account)
 
 
-def _write(
-    files: Sequence[Path], shapes: Sequence[tuple[int, ...]], pictures: Sequence[Picture], spec: InputSpec
-) -> Account:
+def _write(folder: Path, pictures: Sequence[Picture], spec: InputSpec) -> None:
     arrays = [
-        np.lib.format.open_memmap(file, "w+", np.dtype(np.uint8), shape)
-        for file, shape in zip(files, shapes, strict=True)
+        np.lib.format.open_memmap(folder / name, "w+", np.dtype(np.uint8), shape)
+        for name, shape in zip(_ARRAYS, _shapes(pictures, spec), strict=False)
     ]
     account = _fill(arrays, pictures, spec)
     for array in arrays:
         array.flush()
-    return account
+    (folder / _ACCOUNT).write_text(json.dumps(asdict(account)), encoding="utf-8")
 
 
 def _key(pictures: Sequence[Picture], spec: InputSpec) -> str:

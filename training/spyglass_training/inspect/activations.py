@@ -43,7 +43,7 @@ def draw_activations(model: keras.Model, pixels: NDArray[np.uint8], folder: Path
         pixels[np.newaxis].astype(np.float32), training=False
     )
     paths = []
-    for number, (step, each) in enumerate(zip(shown, maps, strict=True), start=1):
+    for number, (step, each) in enumerate(zip(shown, keras.tree.flatten(maps), strict=True), start=1):
         path = folder / f"{number:02}_{re.sub('[^A-Za-z0-9_.-]+', '_', step.name)}.png"
         save(draw_sheet(*_tiles(step, keras.ops.convert_to_numpy(each)[0])), path)
         paths.append(path)

@@ -63,8 +63,10 @@ def compute_heatmap(
     network = flatten(model)
     step = _last_map(network) if layer is None else network.step(layer)
     logits = _logits(network)
-    if len(logits.shape) != 2 or not step.is_map:
-        raise FailedPrecondition(f"layer {step.name!r} has no feature maps that class scores hang on")
+    if len(logits.shape) != 2:
+        raise FailedPrecondition(f"{model.name} has no class scores for a picture as a whole")
+    if not step.is_map:
+        raise FailedPrecondition(f"layer {step.name!r} has no feature maps")
     image = pixels[np.newaxis].astype(np.float32)
     maps_and_scores = network.model_to([step.output, logits])
     answer = network.model_to(network.steps[-1].output)(image, training=False)

@@ -31,9 +31,14 @@ def build(spec: InputSpec, class_count: int, *, augment: bool = False) -> keras.
 
 
 def _residual_block(x: keras.KerasTensor, filters: int, *, pooling: bool, name: str) -> keras.KerasTensor:
-    """Two convolutions beside a shortcut, which a 1×1 convolution brings to the same shape."""
-    stride = 2 if pooling else 1
-    shortcut = layers.Conv2D(filters, 1, strides=stride, name=f"{name}_shortcut")(x)
+    """Two convolutions beside a shortcut, which a 1×1 convolution brings to the same shape.
+
+    The book's 1×1 convolution has a stride of 2 where there is a pooling. It sees every second pixel, and so
+    does one of stride 1 behind the pooling of single pixels here; but the gradient of the former, for three
+    channels, overwrites memory that is not its own (TensorFlow 2.21 with oneDNN).
+    """
+    shortcut = layers.MaxPooling2D(1, strides=2, name=f"{name}_every_second")(x) if pooling else x
+    shortcut = layers.Conv2D(filters, 1, name=f"{name}_shortcut")(shortcut)
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"{name}_conv1")(x)
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"{name}_conv2")(x)
     if pooling:

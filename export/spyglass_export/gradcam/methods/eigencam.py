@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from spyglass_contract.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.opset_forms import reduce
-from spyglass_export.gradcam.selection import CLASS_INDEX
 from spyglass_export.gradcam.sizes import reshape
 
 # 2^12 steps of the power method: a second singular value of 0.998 of the first leaves 10⁻⁷ of its part.

@@ -1,0 +1,158 @@
+"""`spyglass explain` and `classify-image --heatmap`: what they write, and where."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spyglass_cli import main as spyglass
+from spyglass_client import Client
+
+Classify = Callable[..., Any]
+
+
+@pytest.fixture
+def explain(
+    capsys: pytest.CaptureFixture[str], explaining_server: str
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs `spyglass explain` in this process: code, output, errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = spyglass.main(["explain", *arguments, "--server", explaining_server])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def gradient(folder: Path, gradient_picture: Image.Image) -> Path:
+    path = folder / "gradient.png"
+    gradient_picture.save(path)
+    return path
+
+
+def test_a_heatmap_is_written_beside_its_picture(
+    explain: Any, gradient: Path, explaining_server: str
+) -> None:
+    code, output, errors = explain("gradient.png", "--class", "red")
+    with Client(explaining_server) as client:
+        wanted = client.heatmap(gradient, target="red").overlay()
+    assert (code, errors) == (0, "")
+    assert "gradient.heatmap.jpg: red" in output
+    with Image.open("gradient.heatmap.jpg") as written:
+        assert written.format == "JPEG"
+        # JPEG is not exact, but nothing is elsewhere or in another colour.
+        assert np.abs(np.asarray(written, int) - np.asarray(wanted, int)).mean() < 6
+
+
+def test_heatmaps_of_a_folder_go_under_out_and_failures_are_told(explain: Any, folder: Path) -> None:
+    code, _, errors = explain("pictures", "--out", "why/not")
+    assert code == 1
+    assert sorted(path.name for path in Path("why/not").iterdir()) == ["blue.heatmap.jpg", "red.heatmap.jpg"]
+    assert "pictures/broken.jpg" in errors
+
+
+def test_each_class_that_was_asked_for_has_its_heatmap(explain: Any, gradient: Path) -> None:
+    code, output, _ = explain(
+        "gradient.png", "--class", "red", "--class", "1", "--format", "json", "--top-k", "1"
+    )
+    (answer,) = json.loads(output)
+    assert code == 0
+    assert [(each["target"]["name"], each["path"]) for each in answer["heatmaps"]] == [
+        ("red", "gradient.heatmap-0.jpg"),
+        ("green", "gradient.heatmap-1.jpg"),
+    ]
+    assert all(Path(each["path"]).is_file() for each in answer["heatmaps"])
+
+
+def test_csv_has_the_path_in_the_row_of_the_class(explain: Any, gradient: Path) -> None:
+    _, output, _ = explain(
+        "gradient.png", "--class", "red", "--class", "blue", "--format", "csv", "--top-k", "2"
+    )
+    rows = {row["class"]: (row["rank"], row["heatmap"]) for row in csv.DictReader(io.StringIO(output))}
+    assert rows["red"][1] == "gradient.heatmap-0.jpg"
+    assert rows["green"][1] == ""
+    assert rows["blue"] == ("", "gradient.heatmap-2.jpg")
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_others_heatmaps(explain: Any, folder: Path) -> None:
+    Path("pictures/more/red.png").write_bytes(Path("pictures/red.png").read_bytes())
+    explain("pictures/red.png", "pictures/more/red.png", "--out", "why")
+    assert sorted(path.name for path in Path("why").iterdir()) == ["red-2.heatmap.jpg", "red.heatmap.jpg"]
+
+
+def test_a_folder_is_explained_twice_without_its_heatmaps(explain: Any, folder: Path) -> None:
+    first = explain("pictures", "--format", "jsonl")
+    second = explain("pictures", "--format", "jsonl")
+    paths = [[json.loads(line)["path"] for line in output.splitlines()] for _, output, _ in (first, second)]
+    assert Path("pictures/red.heatmap.jpg").is_file()
+    assert paths[0] == paths[1]
+
+
+def test_a_class_that_there_is_not_fails_with_a_hint(explain: Any, gradient: Path) -> None:
+    code, _, errors = explain("gradient.png", "--class", "gren")
+    assert code == 1
+    assert "did you mean 'green'" in errors
+
+
+def test_classify_image_writes_one_heatmap_as_a_file_of_any_kind(
+    classify: Classify, gradient: Path, explaining_server: str
+) -> None:
+    done = classify("gradient.png", "--heatmap", "new/why.png", "--server", explaining_server)
+    assert done.code == 0
+    assert "new/why.png" in done.output
+    with Image.open("new/why.png") as written:
+        assert written.format == "PNG"
+
+
+def test_classify_image_writes_heatmaps_into_a_folder(
+    classify: Classify, folder: Path, explaining_server: str
+) -> None:
+    done = classify("pictures", "--heatmap", "why", "--format", "jsonl", "--server", explaining_server)
+    answers = [json.loads(line) for line in done.output.splitlines()]
+    assert [answer.get("heatmaps", [{}])[0].get("path") for answer in answers] == [
+        None,
+        "why/red.heatmap.jpg",
+        "why/blue.heatmap.jpg",
+    ]
+
+
+def test_classify_image_alone_writes_no_heatmap(
+    classify: Classify, gradient: Path, explaining_server: str
+) -> None:
+    done = classify("gradient.png", "--format", "json", "--server", explaining_server)
+    assert "heatmaps" not in json.loads(done.output)[0]
+    assert not list(gradient.parent.glob("*.heatmap*"))
+
+
+def test_a_model_without_a_heatmap_says_how_to_get_one(
+    classify: Classify, gradient: Path, explaining_server: str
+) -> None:
+    done = classify("gradient.png", "--heatmap", "why", "--model", "plain", "--server", explaining_server)
+    assert done.code == 1
+    assert "attach-heatmap" in done.errors
+
+
+def test_without_a_server_the_bundled_model_explains(
+    classify: Classify, folder: Path, repository_root: Path
+) -> None:
+    coffee = repository_root / "examples/coffee.jpg"
+    done = classify(str(coffee), "--heatmap", "why.png", "--format", "json", "--top-k", "1")
+    (answer,) = json.loads(done.output)
+    with Image.open("why.png") as written, Image.open(coffee) as picture:
+        overlay, plain = np.asarray(written, int), np.asarray(picture.convert("RGB"), int)
+    assert done.errors == "no server given: using the bundled models in this process\n"
+    assert answer["heatmaps"][0]["target"]["name"] == "espresso"
+    # The coffee in the cup is red; the left edge, which the model's crop leaves out, is in the blue of zero.
+    tint = overlay - 0.6 * plain
+    assert tint[140, 290, 0] > 50
+    assert tint[140, 290, 2] < 5
+    np.testing.assert_allclose(tint[:, :60].mean(axis=(0, 1)), (0, 0, 0.4 * 128), atol=1.5)

@@ -1,0 +1,82 @@
+"""Heatmaps of the bundled models on real pictures, against numpy's from their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from spyglass_contract.card import HEATMAP, METADATA_KEY, card_from_metadata
+from spyglass_contract.pixels import prepare
+from spyglass_export.gradcam import attach_gradcam, explained_tensor
+
+
+def _load(root: Path, name: str) -> onnx.ModelProto:
+    """The bundled file with its heatmap, which is attached here where it was written without."""
+    model = onnx.load(root / "models" / name / "1/model.onnx")
+    return model if HEATMAP in {value.name for value in model.graph.output} else attach_gradcam(model)
+
+
+def _showing(model: onnx.ModelProto, *tensors: str) -> onnx.ModelProto:
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    return model
+
+
+def _pixels(model: onnx.ModelProto, root: Path) -> Any:
+    card = card_from_metadata(
+        {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
+    )
+    pictures = [(root / "examples" / name).read_bytes() for name in ("chelsea.jpg", "coffee.jpg")]
+    return np.stack([prepare(picture, card.input).pixels for picture in pictures])
+
+
+def _scaled(features: Any, gradient: Any) -> Any:
+    """Grad-CAM from a feature map and its gradient, [batch, channels, height, width]."""
+    raw = np.maximum((features * gradient.mean((2, 3), keepdims=True)).mean(1), 0)
+    return raw / np.maximum(raw.max((1, 2), keepdims=True), 1e-12)
+
+
+def _products(model: onnx.ModelProto) -> list[Any]:
+    """The weights of the last layers, [features, classes]."""
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    names = [node.input[1] for node in model.graph.node if node.op_type == "MatMul"]
+    return [numpy_helper.to_array(weights[name]) for name in names]
+
+
+def test_imagenet_s_heatmap_is_its_class_s_weights_on_the_feature_map(
+    repository_root: Path, session_of: Callable[..., Any]
+) -> None:
+    model = _load(repository_root, "imagenet")
+    (weight,) = _products(model)
+    pixels = _pixels(model, repository_root)
+    session = session_of(_showing(model, explained_tensor(model)))
+    for classes in ([-1, -1], [285, 967], [0, 999]):
+        feeds = {"image": pixels, "class_index": np.array(classes)}
+        probabilities, found, features = session.run(None, feeds)
+        chosen = np.where(np.array(classes) < 0, probabilities.argmax(1), classes)
+        gradient = np.broadcast_to(weight[:, chosen].T[:, :, None, None], features.shape) / 49
+        np.testing.assert_allclose(found, _scaled(features, gradient), atol=1e-4)
+    many = session.run(["heatmap"], {"image": pixels[:1], "class_index": np.arange(1000)})[0]
+    assert many.shape == (1000, 7, 7)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_mnist_convnet_s_heatmap_is_that_of_its_two_dense_layers(
+    batch: int, repository_root: Path, session_of: Callable[..., Any]
+) -> None:
+    model = _load(repository_root, "mnist-convnet")
+    first, last = _products(model)
+    (hidden_name,) = [node.input[0] for node in model.graph.node if node.op_type == "MatMul"][1:]
+    session = session_of(_showing(model, explained_tensor(model), hidden_name))
+    pixels = np.random.default_rng(batch).integers(0, 256, (batch, 28, 28, 1), np.uint8)
+    for class_index in range(10):
+        feeds = {"image": pixels, "class_index": np.full(batch, class_index)}
+        _, found, features, hidden = session.run(None, feeds)
+        flat = (last[:, class_index] * (hidden > 0)) @ first.T
+        gradient = flat.reshape(batch, 3, 3, -1).transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(found, _scaled(features, gradient), atol=1e-4)
