@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Exports and says how exact it is. The exit code, 0; raises SpyglassError."""
     require_keras()
     from spyglass_contract.run_folder import RunFolder
-    from spyglass_export.export import FILE_NAME, export_run
+    from spyglass_export.export import export_run
+    from spyglass_export.write import FILE_NAME
 
     card = export_run(
         RunFolder(arguments.run), arguments.out, heatmap=not arguments.no_heatmap, force=arguments.force

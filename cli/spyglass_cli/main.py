@@ -12,8 +12,20 @@ from spyglass_cli import process
 
 PROGRAM = "spyglass"
 
-# Each is a module here with `add_parser`, and is imported when it is asked for, or when all are listed.
-COMMANDS = ("serve", "health", "models", "explain", "train", "pretrained", "export", "dataset", "inspect")
+# Each is a module here, with `_` for `-`, that has `add_parser`. It is imported when it is asked for, or when
+# all are listed.
+COMMANDS = (
+    "serve",
+    "health",
+    "models",
+    "explain",
+    "train",
+    "pretrained",
+    "export",
+    "attach-heatmap",
+    "dataset",
+    "inspect",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +47,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('spyglass')}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name in [name for name in COMMANDS if name in arguments[:1]] or COMMANDS:
-        import_module(f"spyglass_cli.{name}").add_parser(subparsers)
+        import_module(f"spyglass_cli.{name.replace('-', '_')}").add_parser(subparsers)
     parsed, remainder = parser.parse_known_args(arguments)
     # A command that reads its flags itself gets those that are not known here.
     if remainder and not getattr(parsed, "takes_remainder", False):

@@ -9,6 +9,7 @@ import numpy as np
 
 from spyglass.v1.model_pb2 import Certificate, GoldenPicture, GoldenTensor, ModelCard
 from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, pixels_sha256
+from spyglass_contract.errors import ModelError, SpyglassError
 from spyglass_contract.pixels import prepare
 
 SEEDS = range(16)
@@ -31,7 +32,10 @@ def certify(card: ModelCard, pictures: Mapping[str, bytes], reference: Run, *, r
 
 
 def _picture(card: ModelCard, name: str, encoded: bytes, reference: Run) -> GoldenPicture:
-    pixels = prepare(encoded, card.input).pixels
+    try:
+        pixels = prepare(encoded, card.input).pixels
+    except SpyglassError as error:
+        raise ModelError(f"the golden picture {name} is not read: {error.message}") from error
     expected = kept(reference(pixels[np.newaxis]))
     return GoldenPicture(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
 

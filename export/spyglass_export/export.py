@@ -20,9 +20,7 @@ from spyglass_export.draft import draft_card
 from spyglass_export.explain import with_heatmap
 from spyglass_export.full_precision import in_float32
 from spyglass_export.tidy import tidy
-from spyglass_export.write import write_proven
-
-FILE_NAME = "model.onnx"
+from spyglass_export.write import file_to_write, write_proven
 
 
 def export_run(run: RunFolder, target: Path, *, heatmap: bool = True, force: bool = False) -> ModelCard:
@@ -34,9 +32,7 @@ def export_run(run: RunFolder, target: Path, *, heatmap: bool = True, force: boo
     a file already (unless `force`), the network does not convert, or the file does not answer as it did.
     """
     card = draft_card(run, target)
-    file = target / FILE_NAME
-    if file.exists() and not force:
-        raise ModelError(f"{file} exists; give the model another version, or overwrite it with --force")
+    file = file_to_write(target, force=force)
     export_model(_load(run.model), card, run.read_golden(), file, heatmap=heatmap)
     return card
 

@@ -15,6 +15,16 @@ from spyglass_contract.certificate import replay
 from spyglass_contract.errors import ModelError
 from spyglass_export.prove import open_session, prove, runner
 
+FILE_NAME = "model.onnx"
+
+
+def file_to_write(target: Path, *, force: bool) -> Path:
+    """The model file in the folder `target`. Raises ModelError where there is one already, unless `force`."""
+    file = target / FILE_NAME
+    if file.exists() and not force:
+        raise ModelError(f"{file} exists; give the model another version, or overwrite it with --force")
+    return file
+
 
 def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     """Writes `model` with `card` to `target`, in one step and only if it answers as its certificate says.

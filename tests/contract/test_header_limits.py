@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -188,7 +189,7 @@ def run_length_bmp(width: int, height: int) -> bytes:
 def test_a_run_length_bmp_is_read_up_to_a_few_megapixels() -> None:
     small, _ = decode(run_length_bmp(20, 10), Limits())
 
-    assert set(small.get_flattened_data()) == {(30, 20, 10)}
+    assert (np.asarray(small) == (30, 20, 10)).all()
     with pytest.raises(LimitExceeded) as raised:
         decode(run_length_bmp(4000, 4000), Limits())
     assert raised.value.reason == "IMAGE_TOO_MANY_PIXELS"

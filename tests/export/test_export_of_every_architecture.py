@@ -1,4 +1,4 @@
-"""Every architecture, trained for a few steps on real pictures, becomes a file with a certificate."""
+"""Architectures, trained for a few steps on real pictures, become files with certificates."""
 
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ def cut_outs(repository_root: Path) -> Callable[[Architecture], Dataset]:
     return make
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+# Only ever taken with its published weights, and exported with them in another test.
+TRAINED = {name: each for name, each in ARCHITECTURES.items() if name != "efficientnet-lite0"}
+
+
+@pytest.mark.parametrize("architecture", TRAINED.values(), ids=TRAINED)
 def test_it_is_trained_and_exported_with_a_certificate(
     architecture: Architecture, cut_outs: Callable[[Architecture], Dataset], tmp_path: Path
 ) -> None:

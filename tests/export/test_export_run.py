@@ -66,9 +66,10 @@ def test_the_file_states_its_input_output_card_and_certificate(make_run: MakeRun
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     export_run(run, target)
     session = open_session(target)
-    (image,), (answer,) = session.get_inputs(), session.get_outputs()
+    (image,), (answer, heatmap) = session.get_inputs(), session.get_outputs()
     assert (image.name, image.type, image.shape) == ("image", "tensor(uint8)", ["batch", 12, 16, 3])
     assert (answer.name, answer.type, answer.shape) == ("probabilities", "tensor(float)", ["batch", 3])
+    assert (heatmap.name, heatmap.type) == ("heatmap", "tensor(float)")
     card = read_card(session)
     assert (card.name, card.version) == ("colors", 3)
     assert list(card.class_names) == ["red", "green", "blue"]
@@ -76,7 +77,9 @@ def test_the_file_states_its_input_output_card_and_certificate(make_run: MakeRun
     assert card.provenance.metrics["test_accuracy"] == 0.25
     assert len(card.certificate.tensors) == 16 and len(card.certificate.pictures) == 1
     assert card.certificate.reference == f"keras {keras.__version__}"
-    found = verify(card, lambda pixels: session.run(None, {"image": pixels})[0], EXPORT_TOLERANCE)
+    found = verify(
+        card, lambda pixels: session.run(["probabilities"], {"image": pixels})[0], EXPORT_TOLERANCE
+    )
     assert found.max_abs_diff == pytest.approx(card.certificate.max_abs_diff, abs=1e-7)
     assert found.changed_pixels == ()
 
@@ -95,6 +98,13 @@ def test_the_file_answers_as_keras_does_alone_and_in_batches(make_run: MakeRun, 
     np.testing.assert_allclose(session.run(None, {"image": pixels[2:3]})[0], wanted[2:3], atol=1e-5)
 
 
+def test_a_file_without_a_heatmap_is_one_that_was_asked_for(make_run: MakeRun, target: Path) -> None:
+    run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
+    assert "relu" in export_run(run, target).explained_layer.lower()
+    assert export_run(run, target, heatmap=False, force=True).explained_layer == ""
+    assert [output.name for output in open_session(target).get_outputs()] == ["probabilities"]
+
+
 def test_layers_that_act_in_training_only_do_nothing_in_the_file(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1), keras.layers.Dropout(0.5))
     export_run(run, target)
@@ -107,7 +117,7 @@ def test_the_graph_has_no_unused_inputs_and_nothing_of_the_machine(make_run: Mak
     export_run(run, target)
     file = target / "model.onnx"
     model = onnx.load(str(file))
-    assert [each.name for each in model.graph.input] == ["image"]
+    assert [each.name for each in model.graph.input] == ["image", "class_index"]
     assert not any(node.doc_string for node in model.graph.node)
     assert [(each.domain, each.version) for each in model.opset_import if not each.domain] == [("", 17)]
     assert str(Path.home()).encode() not in file.read_bytes() and b".py" not in file.read_bytes()

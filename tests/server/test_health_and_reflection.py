@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -11,6 +12,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
@@ -57,6 +59,20 @@ def test_many_watchers_hold_no_thread_that_a_request_needs(
     assert server.vision.Classify(request, timeout=PATIENCE).classes
     for watch in watches:
         watch.cancel()
+
+
+def test_watchers_that_come_and_go_stop_nothing(server: Any) -> None:
+    def come_and_go(_: int) -> None:
+        with grpc.insecure_channel(f"localhost:{server.server.port}") as channel:
+            for _ in range(50):
+                watch = HealthStub(channel).Watch(HealthCheckRequest(), timeout=PATIENCE)
+                assert next(watch).status == SERVING
+                watch.cancel()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
+
+    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == SERVING
 
 
 def test_a_watcher_hears_that_the_server_drains_and_does_not_hold_it_up(

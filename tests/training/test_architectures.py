@@ -14,6 +14,7 @@ from spyglass_contract.card import validate_input
 from spyglass_contract.certificate import golden_tensor
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.models import ARCHITECTURES, Architecture, find_architecture
+from spyglass_training.models.image_input import photograph
 
 pytestmark = pytest.mark.training
 
@@ -148,6 +149,16 @@ def test_choices_reach_the_builder_and_unknown_ones_are_refused() -> None:
     assert model.get_layer("block3_bn2").momentum == 0.9
     with pytest.raises(InvalidInput, match=r"no choice of depth; it has one of augment, dropout"):
         architecture.build(architecture.input, 2, depth=3)
+
+
+def test_the_shortcut_of_the_small_resnet_is_a_convolution_of_stride_two() -> None:
+    model = find_architecture("small-resnet").build(photograph(33), 2)
+    found = keras.Model(model.input, model.get_layer("block1_shortcut").output)
+    convolution = keras.layers.Conv2D(32, 1, strides=2)
+    pixels = golden_tensor(0, photograph(33))
+    convolution.build((None, 33, 33, 3))
+    convolution.set_weights(model.get_layer("block1_shortcut").get_weights())
+    np.testing.assert_allclose(found(pixels), convolution(pixels / np.float32(255)), atol=1e-6)
 
 
 def test_pooling_by_strides_needs_sizes_that_divide() -> None:

@@ -17,11 +17,12 @@ class GraphBuilder:
     """Collects new nodes, each valid at `opset`, the model's own.
 
     Tensors are known by their names. `nodes` are in topological order; `initializers` hold each constant
-    once, whoever asks for it.
+    once, whoever asks for it. All new names begin with `prefix`.
     """
 
-    def __init__(self, opset: int, taken: Iterable[str]) -> None:
+    def __init__(self, opset: int, taken: Iterable[str], prefix: str = PREFIX) -> None:
         self.opset = opset
+        self.prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.taken = set(taken)
@@ -59,7 +60,7 @@ class GraphBuilder:
     def fresh(self, stem: str) -> str:
         """A name that no tensor and no node of the model has."""
         number = 0
-        while (name := f"{PREFIX}{stem}_{number}" if number else f"{PREFIX}{stem}") in self.taken:
+        while (name := f"{self.prefix}{stem}_{number}" if number else f"{self.prefix}{stem}") in self.taken:
             number += 1
         self.taken.add(name)
         return name

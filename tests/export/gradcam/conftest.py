@@ -144,7 +144,9 @@ def enlivened() -> Callable[[Any], Any]:
         normalisations = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
         for layer in normalisations:
             layer.momentum = 0.0
-        pixels = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]))
+        # A large picture has places enough for a mean; a few are what fits into memory.
+        pictures = 16 if model.input_shape[1] < 100 else 4
+        pixels = np.random.default_rng(0).integers(0, 256, (pictures, *model.input_shape[1:]))
         model(pixels.astype(model.inputs[0].dtype), training=True)
         return model
 

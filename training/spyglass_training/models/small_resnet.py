@@ -34,7 +34,7 @@ def _residual_block(x: keras.KerasTensor, filters: int, *, pooling: bool, name: 
     """Two convolutions beside a shortcut, which a 1×1 convolution brings to the same shape.
 
     The book's 1×1 convolution has a stride of 2 where there is a pooling. It sees every second pixel, and so
-    does one of stride 1 behind the pooling of single pixels here; but the gradient of the former, for three
+    does one of stride 1 behind the pooling of single pixels here; but the gradient of the former, for few
     channels, overwrites memory that is not its own (TensorFlow 2.21 with oneDNN).
     """
     shortcut = layers.MaxPooling2D(1, strides=2, name=f"{name}_every_second")(x) if pooling else x

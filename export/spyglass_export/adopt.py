@@ -1,0 +1,113 @@
+"""Anyone's ONNX classifier to a model file that a server can trust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.card import validate_card
+from spyglass_contract.certificate import Run, golden_tensor
+from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_export.certify import SEEDS, certify
+from spyglass_export.complete import Plan, completed
+from spyglass_export.explain import PLAIN, Explained, with_heatmap
+from spyglass_export.foreign import Network, PictureInput, find_input, find_output
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.scores import find_scores
+from spyglass_export.gradcam.standard_form import standard_form
+from spyglass_export.postprocessing import missing_activation, postprocess
+from spyglass_export.preprocessing import Preprocessing, preprocess
+from spyglass_export.prove import open_session, runner
+from spyglass_export.write import write_proven
+
+
+def adopt(
+    model: onnx.ModelProto,
+    card: ModelCard,
+    wanted: Preprocessing,
+    golden: Mapping[str, bytes],
+    target: Path,
+    *,
+    output: str | None = None,
+    explained: Explained = PLAIN,
+) -> None:
+    """Writes the classifier `model` to the file `target` with what a server needs around it.
+
+    The file takes uint8 pixels and answers `probabilities`; the nodes that this takes are added, and the
+    heatmap. `golden` are encoded pictures by name. The certificate expects what ONNX Runtime answers by the
+    model as it came, to pictures that numpy preprocessed. `card` receives colour mode, layer explained and
+    certificate. `output` names the class scores where the model has several outputs.
+
+    Raises InvalidInput where `wanted` does not fit the network, and ModelError, with nothing written, where
+    that is no classifier of the card's input and classes, or does not answer in the file as it did before.
+    """
+    source = _own_copy(model)
+    image = find_input(source)
+    image.check_size(card.input.height, card.input.width)
+    wanted.check(image.channels)
+    card.input.color_mode = image.color_mode
+    validate_card(card)
+    network = Network(model, find_output(source, output))
+    plan = _plan(source, card, image, wanted, network)
+    graph = completed(source, card, plan)
+    _check_batch(graph, card)
+    graph = with_heatmap(graph, card, explained)
+    certify(card, golden, _reference(network, plan), reference_name=f"onnxruntime {onnxruntime.__version__}")
+    write_proven(graph, card, target)
+
+
+def _own_copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in standard form, its inputs only those that are fed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(standard_form(model))
+    weights = {tensor.name for tensor in copy.graph.initializer}
+    fed = [value for value in copy.graph.input if value.name not in weights]
+    del copy.graph.input[:]
+    copy.graph.input.extend(fed)
+    return copy
+
+
+def _plan(
+    source: onnx.ModelProto, card: ModelCard, image: PictureInput, wanted: Preprocessing, network: Network
+) -> Plan:
+    def ask(seed: int) -> NDArray[np.float32]:
+        pixels = golden_tensor(seed, card.input)
+        return network.run(preprocess(pixels, wanted, channels_first=image.channels_first))
+
+    answers = np.concatenate([ask(seed) for seed in SEEDS])
+    view = GraphView(source)
+    activation = missing_activation(view, network.output, answers)
+    columns, classes = answers.shape[1], len(card.class_names)
+    # One number speaks for two classes.
+    if classes != max(columns, 2):
+        raise ModelError(f"the network tells {max(columns, 2)} classes apart, but {classes} are named")
+    # Of log probabilities those are the logits, whose gradient the heatmap shall show.
+    softened = find_scores(view, network.output, "logit").tensor
+    output = softened if activation == "Softmax" else network.output
+    return Plan(image, wanted, output, activation, columns)
+
+
+def _check_batch(graph: onnx.ModelProto, card: ModelCard) -> None:
+    """Raises ModelError where a number of pictures is built into the network."""
+    pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(2)])
+    fixed = "the network answers one picture at a time only; export it with a dynamic batch"
+    try:
+        answers = runner(open_session(graph.SerializeToString()), card)(pixels)
+    except CertificateError as error:
+        raise ModelError(f"{fixed} ({error.message})") from error
+    if answers.shape != (len(pixels), len(card.class_names)):
+        raise ModelError(fixed)
+
+
+def _reference(network: Network, plan: Plan) -> Run:
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pictures = preprocess(pixels, plan.wanted, channels_first=plan.image.channels_first)
+        return postprocess(network.run(pictures), plan.activation)
+
+    return run

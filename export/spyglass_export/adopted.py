@@ -1,0 +1,108 @@
+"""What is known of a classifier that others made: its card before the export, class names and pictures."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from spyglass.v1.model_pb2 import (
+    RESIZE_RULE_CROP,
+    RESIZE_RULE_PAD,
+    RESIZE_RULE_STRETCH,
+    TASK_CLASSIFY,
+    InputSpec,
+    ModelCard,
+    Provenance,
+    ValueRange,
+)
+from spyglass_contract.errors import InvalidInput, ModelError
+from spyglass_export.draft import name_and_version
+
+MOST_PICTURES = 8
+# They become a part of the file, and are asked about whenever it is loaded.
+MOST_BYTES = 200_000
+
+_RESIZE_RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
+
+
+def draft_adopted(
+    file: Path,
+    target: Path,
+    *,
+    class_names: Sequence[str],
+    size: tuple[int, int],
+    resize: Literal["stretch", "crop", "pad"] = "crop",
+    crop_fraction: float = 1.0,
+    description: str = "",
+    licence: str = "",
+) -> ModelCard:
+    """The card of the classifier `file` that goes to the folder `target`, NAME/VERSION.
+
+    `size` is (height, width) of the network's input. The colour mode is left to whoever reads the graph.
+    Raises ModelError where the folder's name holds no version.
+    """
+    name, version = name_and_version(target)
+    spec = InputSpec(
+        tensor="image",
+        height=size[0],
+        width=size[1],
+        value_range=ValueRange(minimum=0, maximum=255),
+        resize=_RESIZE_RULES[resize],
+        crop_fraction=crop_fraction,
+        scaled_decode_margin=2,
+    )
+    provenance = Provenance(
+        architecture=file.stem,
+        licence=licence,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        source_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+    )
+    return ModelCard(
+        name=name,
+        version=version,
+        task=TASK_CLASSIFY,
+        description=description,
+        input=spec,
+        class_names=class_names,
+        provenance=provenance,
+    )
+
+
+def open_model(file: Path) -> onnx.ModelProto:
+    """The graph with its weights. Raises ModelError where the file is not ONNX."""
+    try:
+        return onnx.load(file)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{file} is not an ONNX model: {error}") from error
+
+
+def read_class_names(file: Path) -> list[str]:
+    """One name a line, in the order of the network's outputs; empty lines at the end are none.
+
+    Raises InvalidInput where the file is no text.
+    """
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is no text in UTF-8: {error}", field="classes") from error
+
+
+def read_golden(folder: Path) -> dict[str, bytes]:
+    """The pictures of a folder by file name. Raises InvalidInput where they are none, or too many."""
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is no folder of pictures", field="golden")
+    pictures = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    total = sum(map(len, pictures.values()))
+    if not 1 <= len(pictures) <= MOST_PICTURES or total > MOST_BYTES:
+        raise InvalidInput(
+            f"{folder} holds {len(pictures)} files of {total:,} bytes, where 1 to {MOST_PICTURES} pictures "
+            f"of {MOST_BYTES:,} bytes at most make the certificate",
+            field="golden",
+        )
+    return pictures

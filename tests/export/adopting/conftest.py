@@ -1,0 +1,125 @@
+"""Small classifiers as others would write them, and the command that adopts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from spyglass_cli.main import main
+from spyglass_contract.card import read_card
+from spyglass_contract.certificate import golden_tensor
+
+HEIGHT, WIDTH = 6, 8
+Array = np.ndarray[Any, Any]
+
+
+class Classifier:
+    """A convolution, global average pooling and a product; `filters` [features, channels, 1, 1]."""
+
+    def __init__(self, channels: int = 3, columns: int = 3, *, names: tuple[str, str] = ("x", "y")) -> None:
+        random = np.random.default_rng(5)
+        self.filters = random.normal(size=(4, channels, 1, 1)).astype(np.float32)
+        self.weight = random.normal(size=(4, columns)).astype(np.float32)
+        self.input, self.output = names
+
+    def features(self, pictures: Array) -> Array:
+        """float64 [batch, features, height, width] of pictures [batch, channels, height, width]."""
+        return np.maximum(np.einsum("kc,bchw->bkhw", self.filters[:, :, 0, 0].astype(float), pictures), 0)
+
+    def logits(self, pictures: Array) -> Array:
+        """float64 [batch, columns]."""
+        return self.features(pictures).mean((2, 3)) @ self.weight
+
+    def heatmaps(self, pictures: Array, class_index: int) -> Array:
+        """float64 [batch, height, width]: Grad-CAM, the gradient of a mean being its weight."""
+        raw = np.maximum(np.einsum("bkhw,k->bhw", self.features(pictures), self.weight[:, class_index]), 0)
+        return raw / np.maximum(raw.max((1, 2), keepdims=True), 1e-12)
+
+    def write(
+        self,
+        path: Path,
+        *,
+        ending: str = "",
+        channels_last: bool = False,
+        batch: int | str = "n",
+        reshape: tuple[int, int] = (-1, 4),
+        side: int | str = HEIGHT,
+    ) -> Path:
+        channels = self.filters.shape[1]
+        shape = [batch, side, WIDTH, channels] if channels_last else [batch, channels, side, WIDTH]
+        nodes, source = [], self.input
+        if channels_last:
+            nodes.append(helper.make_node("Transpose", [source], ["turned"], perm=[0, 3, 1, 2]))
+            source = "turned"
+        last = "logits" if ending else self.output
+        nodes += [
+            helper.make_node("Conv", [source, "filters"], ["convolved"]),
+            helper.make_node("Relu", ["convolved"], ["features"], name="last_relu"),
+            helper.make_node("GlobalAveragePool", ["features"], ["pooled"]),
+            helper.make_node("Reshape", ["pooled", "flat"], ["mean"]),
+            helper.make_node("MatMul", ["mean", "weight"], [last]),
+        ]
+        if ending:
+            nodes.append(helper.make_node(ending, [last], [self.output]))
+        weights = {"filters": self.filters, "weight": self.weight, "flat": np.array(reshape, np.int64)}
+        graph = helper.make_graph(
+            nodes,
+            "theirs",
+            [helper.make_tensor_value_info(self.input, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(self.output, TensorProto.FLOAT, [batch, self.weight.shape[1]])],
+            [numpy_helper.from_array(values, name) for name, values in weights.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        onnx.save(model, path)
+        return path
+
+
+@pytest.fixture(scope="session")
+def classifier() -> type[Classifier]:
+    return Classifier
+
+
+@pytest.fixture
+def attach(tmp_path: Path) -> Callable[..., int]:
+    """Runs the command on a file for the classes named: `attach(file, *flags)`; the exit code."""
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    Image.linear_gradient("L").convert("RGB").save(golden / "gradient.png")
+    Image.radial_gradient("L").resize((50, 40)).convert("RGB").save(golden / "spot.jpg")
+
+    def run(file: Path, *flags: object, classes: str = "cat\ndog\nbird\n") -> int:
+        names = tmp_path / "names.txt"
+        names.write_text(classes, encoding="utf-8")
+        given = ["--classes", names, "--golden", golden, "--size", f"{HEIGHT}x{WIDTH}"]
+        given += ["--out", tmp_path / "models/theirs/1", *flags]
+        return main(["attach-heatmap", str(file), *map(str, given)])
+
+    return run
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array, Array]]:
+    """(card, pixels, probabilities, heatmaps of class 1) of noise, by the file that was written."""
+
+    def ask() -> tuple[Any, Array, Array, Array]:
+        session = ort.InferenceSession(
+            tmp_path / "models/theirs/1/model.onnx", providers=["CPUExecutionProvider"]
+        )
+        card = read_card(session)
+        pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(100, 105)])
+        feeds = {"image": pixels, "class_index": np.array([1])}
+        return card, pixels, *session.run(["probabilities", "heatmap"], feeds)
+
+    return ask

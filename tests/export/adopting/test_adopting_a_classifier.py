@@ -1,0 +1,181 @@
+"""A classifier that was adopted answers for pixels what it answered for its own input, and is explained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from PIL import Image
+
+from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB
+from spyglass_server.domain import ModelSelector
+from spyglass_server.embedded import open_embedded
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET = ("--scale", "1/255", "--mean", *MEAN, "--std", *STD)
+Array = np.ndarray[Any, Any]
+
+
+def softmax(logits: Array) -> Array:
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
+
+
+def normalised(pixels: Array) -> Array:
+    return ((pixels / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
+
+
+def test_logits_of_normalised_channels_first_become_probabilities_of_pixels(
+    classifier: Any,
+    attach: Callable[..., int],
+    answer: Callable[[], Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    theirs = classifier()
+    file = theirs.write(tmp_path / "theirs.onnx")
+    assert attach(file, *IMAGENET, "--licence", "CC0-1.0", "--resize", "stretch") == 0
+    assert "2 golden pictures and 16 tensors answered as by" in capsys.readouterr().out
+    card, pixels, found, _ = answer()
+    np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
+    assert found.std(axis=0).min() > 1e-4
+    assert list(card.class_names) == ["cat", "dog", "bird"] and card.explained_layer == "features"
+    assert card.input.color_mode == COLOR_MODE_RGB and card.provenance.licence == "CC0-1.0"
+    assert card.certificate.reference.startswith("onnxruntime ") and card.certificate.max_abs_diff < 1e-6
+
+
+def test_it_is_served_with_heatmaps(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, chelsea: bytes
+) -> None:
+    assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET) == 0
+    with open_embedded(tmp_path / "models") as embedded:
+        answered = embedded.classify(chelsea, model=ModelSelector("theirs"))
+        explained = embedded.heatmap(chelsea, model=ModelSelector("theirs"), targets=[0, 1, 2])
+    assert sum(score.score for score in answered.classes) == pytest.approx(1, abs=1e-5)
+    maps = [np.frombuffer(each.heatmap.data, "<f4") for each in explained.explained]
+    assert [one.size for one in maps] == [6 * 8] * 3
+    assert any(one.max() == 1 for one in maps) and explained.layer == "features"
+
+
+def test_blue_comes_first_where_the_network_wants_it(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs, mean = classifier(), (103.9, 116.8, 123.7)
+    flags = ("--mean", *mean, "--std", "50", "--channel-order", "bgr")
+    assert attach(theirs.write(tmp_path / "theirs.onnx"), *flags) == 0
+    _, pixels, found, _ = answer()
+    pictures = ((pixels[..., ::-1] - np.array(mean)) / 50).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["", "Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("names", [("x", "y"), ("image", "probabilities")])
+def test_channels_last_and_any_ending_give_the_same_probabilities(
+    classifier: Any,
+    ending: str,
+    names: tuple[str, str],
+    attach: Callable[..., int],
+    answer: Callable[[], Any],
+    tmp_path: Path,
+) -> None:
+    theirs = classifier(names=names)
+    file = theirs.write(tmp_path / "theirs.onnx", ending=ending, channels_last=True)
+    assert attach(file, "--scale", "1/255") == 0
+    _, pixels, found, heatmaps = answer()
+    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("ending", ["", "Sigmoid"])
+def test_one_number_for_grey_pictures_becomes_two_probabilities(
+    classifier: Any, ending: str, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier(channels=1, columns=1)
+    file = theirs.write(tmp_path / "theirs.onnx", ending=ending)
+    assert attach(file, "--scale", "1/64", classes="sound\ndefective") == 0
+    card, pixels, found, _ = answer()
+    second = 1 / (1 + np.exp(-theirs.logits(pixels.transpose(0, 3, 1, 2) / 64)))
+    np.testing.assert_allclose(found, np.concatenate([1 - second, second], 1), atol=1e-5)
+    assert card.input.color_mode == COLOR_MODE_GREY
+
+
+def test_a_softmax_of_smaller_operators_is_not_taken_for_logits(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    model = onnx.load(theirs.write(tmp_path / "theirs.onnx", ending="Exp"))
+    model.graph.node[-1].output[0] = "exponentials"
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceSum", ["exponentials", "axis"], ["sum"]),
+            helper.make_node("Div", ["exponentials", "sum"], ["y"]),
+        ]
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axis"))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
+    _, pixels, found, _ = answer()
+    np.testing.assert_allclose(found, softmax(theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)), atol=1e-5)
+
+
+def test_a_batch_of_one_that_is_only_stated_becomes_any(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    assert attach(theirs.write(tmp_path / "theirs.onnx", batch=1), *IMAGENET) == 0
+    _, pixels, found, _ = answer()
+    np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
+
+
+def test_of_several_outputs_the_one_that_is_named_holds_the_scores(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    model = onnx.load(theirs.write(tmp_path / "theirs.onnx"))
+    model.graph.output.append(helper.make_tensor_value_info("mean", onnx.TensorProto.FLOAT, ["n", 4]))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx", *IMAGENET) == 1
+    assert attach(tmp_path / "theirs.onnx", *IMAGENET, "--scores", "y") == 0
+    _, pixels, found, _ = answer()
+    np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
+
+
+def test_the_choices_of_the_heatmap_are_kept(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path
+) -> None:
+    file = classifier().write(tmp_path / "theirs.onnx")
+    flags = ("--feature-map", "convolved", "--method", "layercam", "--probability-gradient")
+    assert attach(file, *IMAGENET, *flags) == 0
+    (heatmap,) = (
+        value
+        for value in onnx.load(tmp_path / "models/theirs/1/model.onnx").graph.output
+        if value.name == "heatmap"
+    )
+    assert heatmap.doc_string == "layercam of 'convolved', gradient of the probability 'probabilities'"
+
+
+def test_neither_tensorflow_nor_keras_is_imported(classifier: Any, tmp_path: Path) -> None:
+    file = classifier().write(tmp_path / "theirs.onnx")
+    (tmp_path / "names.txt").write_text("cat\ndog\nbird")
+    (tmp_path / "golden").mkdir()
+    Image.linear_gradient("L").save(tmp_path / "golden/gradient.png")
+    arguments = ["attach-heatmap", str(file), "--classes", "names.txt", "--golden", "golden", "--size", "6x8"]
+    check = (
+        "import sys; from spyglass_cli.main import main\n"
+        f"code = main({[*arguments, '--out', 'models/theirs/1']!r})\n"
+        "heavy = {'tensorflow', 'keras', 'tf2onnx', 'torch', 'spyglass_training'}.intersection(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else code)"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "models/theirs/1/model.onnx").exists()

@@ -1,0 +1,124 @@
+"""What the health service says, and to whom, without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
+
+from spyglass_contract.errors import NotFound
+from spyglass_server.health import NOT_SERVING, SERVING, Health
+
+Eventually = Callable[[Callable[[], bool]], None]
+UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
+ENDED = -1
+
+
+class Watch:
+    """A call that remembers what it was told, and may hang up."""
+
+    def __init__(self, health: Health, service: str) -> None:
+        self.told: list[int] = []
+        self._callbacks: list[Callable[[], object]] = []
+        # On the thread that gRPC calls it on, which is the one that does all the telling.
+        pool = health.Watch.experimental_thread_pool
+        pool.submit(health.Watch, HealthCheckRequest(service=service), self, self._hear).result(30)
+
+    def add_callback(self, callback: Callable[[], object]) -> bool:
+        self._callbacks.append(callback)
+        return True
+
+    def hang_up(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+    def _hear(self, reply: HealthCheckResponse | None) -> None:
+        self.told.append(ENDED if reply is None else reply.status)
+
+
+@pytest.fixture
+def health() -> Health:
+    made = Health()
+    made.set("colors", SERVING)
+    return made
+
+
+def status_of(health: Health, service: str) -> int:
+    return int(health.Check(HealthCheckRequest(service=service), None).status)
+
+
+def test_the_status_of_a_service_is_what_was_set_last(health: Health) -> None:
+    health.set("colors", NOT_SERVING)
+
+    assert status_of(health, "colors") == NOT_SERVING
+
+
+def test_a_service_that_there_is_not_is_not_found(health: Health) -> None:
+    with pytest.raises(NotFound, match="'other'"):
+        status_of(health, "other")
+
+
+def test_all_services_are_listed(health: Health) -> None:
+    health.set("", NOT_SERVING)
+
+    statuses = health.List(HealthListRequest(), None).statuses
+
+    assert {service: reply.status for service, reply in statuses.items()} == {
+        "colors": SERVING,
+        "": NOT_SERVING,
+    }
+
+
+def test_a_watcher_is_told_the_status_and_then_each_change(health: Health, eventually: Eventually) -> None:
+    watch, other = Watch(health, "colors"), Watch(health, "")
+
+    for status in (SERVING, NOT_SERVING, NOT_SERVING, SERVING):
+        health.set("colors", status)
+        eventually(lambda wanted=status: watch.told[-1] == wanted)
+
+    assert watch.told == [SERVING, NOT_SERVING, SERVING]
+    assert other.told == [UNKNOWN]
+
+
+def test_a_watcher_may_be_there_before_its_service(health: Health, eventually: Eventually) -> None:
+    watch = Watch(health, "late")
+
+    health.set("late", SERVING)
+
+    eventually(lambda: watch.told == [UNKNOWN, SERVING])
+
+
+def test_a_watcher_that_hung_up_is_told_nothing_more(health: Health, eventually: Eventually) -> None:
+    gone, there = Watch(health, "colors"), Watch(health, "colors")
+
+    gone.hang_up()
+    health.set("colors", NOT_SERVING)
+
+    eventually(lambda: there.told == [SERVING, NOT_SERVING])
+    assert gone.told == [SERVING]
+
+
+def test_the_end_is_told_and_ends_the_watches(health: Health) -> None:
+    watch = Watch(health, "colors")
+
+    health.end()
+    health.set("colors", SERVING)
+
+    assert watch.told == [SERVING, NOT_SERVING, ENDED]
+    assert status_of(health, "colors") == NOT_SERVING
+
+
+def test_who_comes_after_the_end_is_told_so_and_sent_away(health: Health) -> None:
+    health.end()
+
+    assert Watch(health, "colors").told == [NOT_SERVING, ENDED]
+
+
+def test_nobody_is_sent_away_twice(health: Health) -> None:
+    watch = Watch(health, "colors")
+
+    health.end()
+    health.end()
+
+    assert watch.told == [SERVING, NOT_SERVING, ENDED]
