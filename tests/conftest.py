@@ -117,6 +117,13 @@ def _webp_bomb(kind: bytes, header: bytes) -> bytes:
     return b"RIFF" + struct.pack("<L", 4 + len(chunk)) + b"WEBP" + chunk
 
 
+def _webp_of_81_megapixels() -> bytes:
+    """Few enough for Pillow, which takes 600 MB when it opens such a file."""
+    data = encode_image(Image.new("RGB", (16, 16)), "WEBP", lossless=True)
+    side = 9000 - 1
+    return data[:21] + struct.pack("<L", side | side << 14) + data[25:]
+
+
 def _jpeg_bomb() -> bytes:
     data = encode_image(Image.new("RGB", (16, 16)), "JPEG")
     size = data.index(b"\xff\xc0") + 5
@@ -134,6 +141,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "webp extended": lambda: _webp_bomb(b"VP8X", bytes(4) + b"\xff\x3f\0" * 2 + bytes(16)),
     "webp lossless": lambda: _webp_bomb(b"VP8L", b"\x2f" + struct.pack("<L", (1 << 28) - 1) + bytes(16)),
     "webp lossy": lambda: _webp_bomb(b"VP8 ", b"\0\0\0\x9d\x01\x2a\xff\x3f\xff\x3f" + bytes(16)),
+    "webp sound": _webp_of_81_megapixels,
     "jpeg": _jpeg_bomb,
 }
 

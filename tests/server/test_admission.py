@@ -111,9 +111,12 @@ def test_room_that_the_first_in_line_no_longer_wants_goes_to_the_next(eventually
                 eventually(waiting_in_line(admission, place))
             # Its caller goes in the very moment in which it is woken.
             first.cancelled = True
-        with pytest.raises(Cancelled):
-            futures[0].result(PATIENCE)
-        assert futures[1].result(PATIENCE) == "inside"
+        try:
+            with pytest.raises(Cancelled):
+                futures[0].result(PATIENCE)
+            assert futures[1].result(PATIENCE) == "inside"
+        finally:
+            second.cancel()
 
 
 def test_never_are_more_inside_than_there_is_room_for() -> None:
