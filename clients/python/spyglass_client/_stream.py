@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -17,6 +19,9 @@ from spyglass_contract.errors import SpyglassError, Unavailable
 
 # How long a call that has answered everything may take to end, in seconds.
 FAREWELL = 1.0
+
+# How long an interrupt may go unnoticed, in seconds.
+_SLICE = 0.5
 
 Result = TypeVar("Result")
 
@@ -63,10 +68,15 @@ def run(
 
 
 def _get(heard: SimpleQueue[Heard], seconds: float | None) -> Heard | None:
-    try:
-        return heard.get(timeout=seconds)
-    except Empty:
-        return None
+    """Waits in slices: a signal that one of gRPC's threads took is seen here between two of them."""
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        try:
+            return heard.get(timeout=max(min(left, _SLICE), 0))
+        except Empty:
+            if left <= _SLICE:
+                return None
 
 
 class Stream:
