@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from threading import Event
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from spyglass_contract.errors import SpyglassError
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 def serve(settings: ServerSettings) -> int:
     """Serves until SIGTERM or SIGINT; 0 after a clean end, 1 where the server could not start."""
     configure_logging(settings.log_format, settings.log_level)
-    stopping = _on_signals()
+    wait_for_signal = _on_signals()
     try:
         server = Server(settings)
     except SpyglassError as error:
@@ -31,22 +32,29 @@ def serve(settings: ServerSettings) -> int:
         _log.error("%s", error.message)
         server.stop(grace=0)
         return 1
-    stopping.wait()
+    wait_for_signal()
     _log.info("draining for up to %g s", settings.grace_seconds)
     server.stop()
     _log.info("stopped")
     return 0
 
 
-def _on_signals() -> Event:
-    """An event that the first SIGTERM or SIGINT sets; the second ends the process at once."""
-    stopping = Event()
+def _on_signals() -> Callable[[], object]:
+    """What waits for the first SIGTERM or SIGINT; from now on, the second ends the process at once.
+
+    Python runs a handler between two steps of the main thread: a signal that comes while that is on its way
+    to sleep, waiting for an event, would not be heard. The byte that Python puts into the pipe is.
+    """
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if stopping.is_set():
+        if received:
             os._exit(128 + number)
-        stopping.set()
+        received.append(number)
 
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    return stopping
+    return partial(os.read, reader, 1)

@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 # Threads beyond those that requests and streams can hold: health, reflection, models, and saying no.
 _SPARE_THREADS = 16
+# gRPC cancels the calls that have come in and are not handed over when it stops; for so long they are, and
+# are told that the server is draining, which their callers know to try again.
+_LAST_CALLS_SECONDS = 0.5
 # A picture up to this much over its limit is told so; gRPC itself cuts off what is longer.
 _MESSAGE_HEADROOM = 2
 
@@ -71,8 +74,10 @@ class Server:
 
     def stop(self, grace: float | None = None) -> None:
         """Takes no more requests, answers those inside for up to `grace` seconds (default: the setting)."""
+        seconds = self._settings.grace_seconds if grace is None else grace
         self._readiness.drain()
-        self._grpc.stop(self._settings.grace_seconds if grace is None else grace).wait()
+        time.sleep(min(_LAST_CALLS_SECONDS, seconds))
+        self._grpc.stop(seconds).wait()
         self._dataplane.close()
 
     def _resources(self) -> Resources:

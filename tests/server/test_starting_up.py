@@ -8,13 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import grpc
 import onnxruntime
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
@@ -69,6 +72,27 @@ def test_it_ends_on_sigint_too(spawn_server: Spawn, tiny_models: Path) -> None:
     server.process.send_signal(signal.SIGINT)
 
     assert server.wait_until_ended() == 0
+
+
+def test_a_second_signal_ends_it_at_once(spawn_server: Spawn, tiny_models: Path) -> None:
+    server, idle = spawn_server("--models", tiny_models), Event()
+    server.wait_until_serving()
+
+    def one_and_silence() -> Iterator[ClassifyRequest]:
+        yield ClassifyRequest()
+        idle.wait(60)
+
+    with grpc.insecure_channel(server.address) as channel:
+        stream = VisionStub(channel).ClassifyStream(one_and_silence(), timeout=60)
+        assert next(stream).HasField("error")
+        watch = HealthStub(channel).Watch(HealthCheckRequest(), timeout=60)
+        assert next(watch).status == HealthCheckResponse.SERVING
+        server.process.send_signal(signal.SIGTERM)
+        assert next(watch).status == HealthCheckResponse.NOT_SERVING
+        server.process.send_signal(signal.SIGTERM)
+
+        assert server.wait_until_ended() == 128 + signal.SIGTERM
+        idle.set()
 
 
 def test_its_log_is_for_machines_where_asked_for(

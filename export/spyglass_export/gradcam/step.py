@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from spyglass_export.gradcam.builder import GraphBuilder
-from spyglass_export.gradcam.cotangent import Cotangent
+from spyglass_export.gradcam.cotangent import Cotangent, multiply
 from spyglass_export.gradcam.errors import UnsupportedHead
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
@@ -46,6 +46,10 @@ class Step:
     def shape_of(self, index: int) -> Sized:
         """An input in its own type, for its dimensions."""
         return Sized(self.node.inputs[index], self.view.dims(self.node.inputs[index]))
+
+    def times(self, slope: str) -> Mapping[int, Cotangent]:
+        """What an operator of one number sends back: the gradient times its slope, of the output's shape."""
+        return {0: multiply(self.build, self.gradient, Sized(slope, self.gradient.of.dims))}
 
     def has_input(self, index: int) -> bool:
         """Whether the node has an optional input."""

@@ -128,6 +128,40 @@ def session_of() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
 
 
 @pytest.fixture
+def pooled() -> Callable[..., tuple[onnx.ModelProto, Array]]:
+    """A classifier of global average pooling and one product, whose weight [6, 4] comes with it.
+
+    It takes pictures [batch, 6, 5, 4] and knows four classes.
+    """
+
+    def draw(opset: int = 17, channels_last: bool = False) -> tuple[onnx.ModelProto, Array]:
+        head = Sketch((6, 5, 4), opset)
+        mean = head.node("GlobalAveragePool", "features")
+        if channels_last:
+            turned = head.node("Transpose", "features", perm=[0, 2, 3, 1])
+            mean = head.with_axes("ReduceMean", head.node("Tanh", turned), [1, 2], 18, keepdims=0)
+        weight = head.normal(6, 4)
+        logits = head.node("MatMul", head.node("Flatten", mean, axis=1), weight)
+        head.nodes.append(helper.make_node("Softmax", [logits], ["probabilities"], axis=1))
+        return head.model("probabilities"), numpy_helper.to_array(head.weights[-1])
+
+    return draw
+
+
+@pytest.fixture
+def pooled_heatmap() -> Callable[[Array, Array, Sequence[int]], Array]:
+    """Grad-CAM of such a classifier: the gradient of a mean is its weight over the number of places."""
+
+    def heatmap(features: Array, weight: Array, classes: Sequence[int]) -> Array:
+        places = features.shape[2] * features.shape[3]
+        raw = np.einsum("bkhw,kb->bhw", features, weight[:, classes]) / (places * features.shape[1])
+        positive: Array = np.maximum(raw, 0)
+        return positive / np.maximum(positive.max((1, 2), keepdims=True), 1e-12)
+
+    return heatmap
+
+
+@pytest.fixture
 def gradient_session() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
     """A sketched classifier whose last output is the gradient with respect to its features."""
     return lambda model: _session(_with_gradient(model, "features"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,11 @@ def _assert_agrees(
 
 
 @pytest.fixture(autouse=True)
-def first_weights() -> None:
+def first_weights() -> Iterator[None]:
     keras.utils.set_random_seed(0)
+    yield
+    keras.backend.clear_session()
+    gc.collect()
 
 
 @pytest.mark.slow

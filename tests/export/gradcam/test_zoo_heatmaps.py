@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,19 @@ CLASSIFIERS = [name for name, each in ARCHITECTURES.items() if each.task == TASK
 FINAL = "probabilities"
 
 
+@pytest.fixture(autouse=True)
+def first_weights() -> Iterator[None]:
+    keras.utils.set_random_seed(0)
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+
+
 @pytest.mark.parametrize("class_count", [2, 3])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
     name: str, class_count: int, session_of: Callable[..., Any], enlivened: Callable[[Any], Any]
 ) -> None:
-    keras.utils.set_random_seed(0)
     architecture = ARCHITECTURES[name]
     model = enlivened(architecture.build(architecture.input, class_count))
     names = [f"class {number}" for number in range(class_count)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from spyglass_export.gradcam.cotangent import Cotangent, keep_where, multiply, scale
+from spyglass_export.gradcam.cotangent import Cotangent, keep_where, scale
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.step import Step
@@ -91,27 +91,27 @@ def sigmoid(step: Step) -> Mapping[int, Cotangent]:
     """y(1 - y)."""
     y = step.output().name
     rest = step.build.add("Sub", step.build.floats(1), y)
-    return _times(step, step.build.add("Mul", y, rest))
+    return step.times(step.build.add("Mul", y, rest))
 
 
 @rule("Tanh")
 def tanh(step: Step) -> Mapping[int, Cotangent]:
     """1 - y²."""
     y = step.output().name
-    return _times(step, step.build.add("Sub", step.build.floats(1), step.build.add("Mul", y, y)))
+    return step.times(step.build.add("Sub", step.build.floats(1), step.build.add("Mul", y, y)))
 
 
 @rule("Softplus")
 def softplus(step: Step) -> Mapping[int, Cotangent]:
     """ln(1 + e^x): the sigmoid of x."""
-    return _times(step, step.build.add("Sigmoid", step.input(0).name))
+    return step.times(step.build.add("Sigmoid", step.input(0).name))
 
 
 @rule("Softsign")
 def softsign(step: Step) -> Mapping[int, Cotangent]:
     """x/(1 + |x|): (1 - |y|)²."""
     rest = step.build.add("Sub", step.build.floats(1), step.build.add("Abs", step.output().name))
-    return _times(step, step.build.add("Mul", rest, rest))
+    return step.times(step.build.add("Mul", rest, rest))
 
 
 @rule("Mish")
@@ -121,7 +121,7 @@ def mish(step: Step) -> Mapping[int, Cotangent]:
     t = build.add("Tanh", build.add("Softplus", x))
     bend = build.add("Sub", build.floats(1), build.add("Mul", t, t))
     bend = build.add("Mul", bend, build.add("Mul", x, build.add("Sigmoid", x)))
-    return _times(step, build.add("Add", t, bend))
+    return step.times(build.add("Add", t, bend))
 
 
 @rule("Gelu")
@@ -129,7 +129,7 @@ def gelu(step: Step) -> Mapping[int, Cotangent]:
     """x·Φ(x), exact or by the tanh approximation (Hendrycks and Gimpel 2016)."""
     approximate = step.node.attribute("approximate", "none") == "tanh"
     slope: Callable[[Step], str] = _tanh_gelu_slope if approximate else _exact_gelu_slope
-    return _times(step, slope(step))
+    return step.times(slope(step))
 
 
 def _exact_gelu_slope(step: Step) -> str:
@@ -164,8 +164,4 @@ def _above(step: Step, tensor: str, bound: float) -> Sized:
 def _either(step: Step, condition: Sized, slope_if: float, slope_else: str) -> Mapping[int, Cotangent]:
     """The gradient times one slope where a condition holds, and times another elsewhere."""
     slope = step.build.add("Where", condition.name, step.build.floats(slope_if), slope_else)
-    return _times(step, slope)
-
-
-def _times(step: Step, slope: str) -> Mapping[int, Cotangent]:
-    return {0: multiply(step.build, step.gradient, Sized(slope, step.output().dims))}
+    return step.times(slope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from spyglass_export.gradcam.cotangent import Cotangent, divide, multiply, negate
+from spyglass_export.gradcam.cotangent import Cotangent, divide, negate
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.step import Step
@@ -20,13 +20,13 @@ def negative(step: Step) -> Mapping[int, Cotangent]:
 @rule("Abs")
 def absolute(step: Step) -> Mapping[int, Cotangent]:
     """|x|: the sign of x, 0 at 0."""
-    return _times(step, step.build.add("Sign", step.input(0).name))
+    return step.times(step.build.add("Sign", step.input(0).name))
 
 
 @rule("Exp")
 def exponential(step: Step) -> Mapping[int, Cotangent]:
     """e^x is its own slope."""
-    return _times(step, step.output().name)
+    return step.times(step.output().name)
 
 
 @rule("Log")
@@ -46,7 +46,7 @@ def square_root(step: Step) -> Mapping[int, Cotangent]:
 def reciprocal(step: Step) -> Mapping[int, Cotangent]:
     """y = 1/x: -y²."""
     squared = step.build.add("Mul", step.output().name, step.output().name)
-    return _times(step, step.build.add("Neg", squared))
+    return step.times(step.build.add("Neg", squared))
 
 
 @rule("Erf")
@@ -54,8 +54,4 @@ def error_function(step: Step) -> Mapping[int, Cotangent]:
     """erf x: 2/√π · exp(-x²)."""
     build, x = step.build, step.input(0).name
     bell = build.add("Exp", build.add("Neg", build.add("Mul", x, x)))
-    return _times(step, build.add("Mul", bell, build.floats(2 / math.sqrt(math.pi))))
-
-
-def _times(step: Step, slope: str) -> Mapping[int, Cotangent]:
-    return {0: multiply(step.build, step.gradient, Sized(slope, step.output().dims))}
+    return step.times(build.add("Mul", bell, build.floats(2 / math.sqrt(math.pi))))
