@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from spyglass_contract.errors import InvalidInput, SpyglassError
 
@@ -15,6 +18,8 @@ USAGE = 2
 INTERRUPTED = 130
 NOBODY_READS = 141
 
+_AGAIN_SECONDS = 1.0
+
 
 def run(program: str, command: Callable[[], int]) -> int:
     """The exit code of `command`, which may raise what a person can act on."""
@@ -23,7 +28,8 @@ def run(program: str, command: Callable[[], int]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = command()
+        with _interruptible():
+            code = command()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -35,3 +41,23 @@ def run(program: str, command: Callable[[], int]) -> int:
     except (SpyglassError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return USAGE if isinstance(error, InvalidInput) else FAILED
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Inside, SIGINT raises KeyboardInterrupt until it gets through.
+
+    One that is raised where C code calls Python back is lost, and the command would go on.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -196,24 +196,26 @@ def test_a_caller_that_goes_drops_what_waits(
 def test_a_permit_is_held_for_as_long_as_the_picture_waits_for_a_decoder(
     dataplane: DataPlane, color_picture: Picture, eventually: Callable[..., None]
 ) -> None:
-    go_on, busy = Event(), Event()
+    call, go_on, both_busy = Call(), Event(), Barrier(3)
 
     def occupy() -> None:
-        busy.set()
+        both_busy.wait(PATIENCE)
         assert go_on.wait(PATIENCE)
 
     decoders = [dataplane._decoders.submit(occupy) for _ in range(2)]
-    assert busy.wait(PATIENCE)
-    call = Call()
+    both_busy.wait(PATIENCE)
 
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(dataplane.classify, color_picture("red"), model=ANY, call=call)
         eventually(lambda: dataplane.admission.inside == 1)
         call.cancel()
+        with pytest.raises(TimeoutError):
+            asked.result(timeout=0.1)
         assert dataplane.admission.inside == 1
         go_on.set()
         with pytest.raises(Cancelled):
             asked.result(PATIENCE)
 
-    assert all(decoder.done() for decoder in decoders)
+    for decoder in decoders:
+        decoder.result(PATIENCE)
     assert dataplane.admission.inside == 0
