@@ -182,7 +182,7 @@ class HeatmapResponse(_message.Message):
         """The further classes, in the order of the request."""
 
     @_builtins.property
-    def frame(self) -> Global___MapFrame: ...
+    def frame(self) -> _reply_pb2.MapFrame: ...
     def __init__(
         self,
         *,
@@ -195,7 +195,7 @@ class HeatmapResponse(_message.Message):
         timing: _reply_pb2.Timing | None = ...,
         error: _status_pb2.Status | None = ...,
         further: _abc.Iterable[Global___ExplainedClass] | None = ...,
-        frame: Global___MapFrame | None = ...,
+        frame: _reply_pb2.MapFrame | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heatmap", b"heatmap", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -228,46 +228,6 @@ class ExplainedClass(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainedClass: _TypeAlias = ExplainedClass  # noqa: Y015
-
-@_typing.final
-class MapFrame(_message.Message):
-    """Where the network looked: enough to lay a map over the picture."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PICTURE_WIDTH_FIELD_NUMBER: _builtins.int
-    PICTURE_HEIGHT_FIELD_NUMBER: _builtins.int
-    LEFT_FIELD_NUMBER: _builtins.int
-    TOP_FIELD_NUMBER: _builtins.int
-    RIGHT_FIELD_NUMBER: _builtins.int
-    BOTTOM_FIELD_NUMBER: _builtins.int
-    picture_width: _builtins.int
-    """Of the upright picture, in pixels."""
-    picture_height: _builtins.int
-    left: _builtins.float
-    """The box that a map AS_MODEL or AS_FEATURE_MAP covers evenly, in the picture's pixels. It leaves out
-    what was cropped, and reaches beyond a picture that was padded.
-    """
-    top: _builtins.float
-    right: _builtins.float
-    bottom: _builtins.float
-    def __init__(
-        self,
-        *,
-        picture_width: _builtins.int = ...,
-        picture_height: _builtins.int = ...,
-        left: _builtins.float = ...,
-        top: _builtins.float = ...,
-        right: _builtins.float = ...,
-        bottom: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "picture_height", b"picture_height", "picture_width", b"picture_width", "right", b"right", "top", b"top"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___MapFrame: _TypeAlias = MapFrame  # noqa: Y015
 
 @_typing.final
 class HeatmapData(_message.Message):

@@ -30,24 +30,28 @@ class _MaskFormat:
 class _MaskFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MASK_FORMAT_PNG_INDEXED: _MaskFormat.ValueType  # 0
-    """A palette PNG: the pixel value is the class index."""
+    """A palette PNG: the pixel value is the class index, or 255 where the network did not look."""
     MASK_FORMAT_RLE: _MaskFormat.ValueType  # 1
-    """COCO's run lengths, one mask a class."""
+    """COCO's run lengths, uncompressed: one mask a class."""
     MASK_FORMAT_RAW: _MaskFormat.ValueType  # 2
-    """uint8 [height, width], row-major: the class index."""
+    """uint8 [height, width], row-major: the class index, or 255 where the network did not look."""
     MASK_FORMAT_PNG_OVERLAY: _MaskFormat.ValueType  # 3
     """The picture with the classes drawn over it, for people."""
+    MASK_FORMAT_RLE_COMPRESSED: _MaskFormat.ValueType  # 4
+    """The same run lengths in COCO's compressed form."""
 
 class MaskFormat(_MaskFormat, metaclass=_MaskFormatEnumTypeWrapper): ...
 
 MASK_FORMAT_PNG_INDEXED: MaskFormat.ValueType  # 0
-"""A palette PNG: the pixel value is the class index."""
+"""A palette PNG: the pixel value is the class index, or 255 where the network did not look."""
 MASK_FORMAT_RLE: MaskFormat.ValueType  # 1
-"""COCO's run lengths, one mask a class."""
+"""COCO's run lengths, uncompressed: one mask a class."""
 MASK_FORMAT_RAW: MaskFormat.ValueType  # 2
-"""uint8 [height, width], row-major: the class index."""
+"""uint8 [height, width], row-major: the class index, or 255 where the network did not look."""
 MASK_FORMAT_PNG_OVERLAY: MaskFormat.ValueType  # 3
 """The picture with the classes drawn over it, for people."""
+MASK_FORMAT_RLE_COMPRESSED: MaskFormat.ValueType  # 4
+"""The same run lengths in COCO's compressed form."""
 Global___MaskFormat: _TypeAlias = MaskFormat  # noqa: Y015
 
 class _MaskSize:
@@ -78,13 +82,22 @@ class SegmentRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    REFINE_FIELD_NUMBER: _builtins.int
+    SOFT_CLASS_INDEX_FIELD_NUMBER: _builtins.int
+    SOFT_CLASS_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     format: Global___MaskFormat.ValueType
     size: Global___MaskSize.ValueType
+    soft_class_index: _builtins.int
+    soft_class_name: _builtins.str
     @_builtins.property
     def image(self) -> _image_pb2.Image: ...
     @_builtins.property
     def model(self) -> _model_pb2.ModelRef: ...
+    @_builtins.property
+    def refine(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refinement]:
+        """Applied in this order at the network's own size, before the mask is brought to the picture's."""
+
     def __init__(
         self,
         *,
@@ -93,14 +106,53 @@ class SegmentRequest(_message.Message):
         model: _model_pb2.ModelRef | None = ...,
         format: Global___MaskFormat.ValueType = ...,
         size: Global___MaskSize.ValueType = ...,
+        refine: _abc.Iterable[Global___Refinement] | None = ...,
+        soft_class_index: _builtins.int = ...,
+        soft_class_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model", "soft", b"soft", "soft_class_index", b"soft_class_index", "soft_class_name", b"soft_class_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "id", b"id", "image", b"image", "model", b"model", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "id", b"id", "image", b"image", "model", b"model", "refine", b"refine", "size", b"size", "soft", b"soft", "soft_class_index", b"soft_class_index", "soft_class_name", b"soft_class_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_soft: _TypeAlias = _typing.Literal["soft_class_index", "soft_class_name"]  # noqa: Y015
+    _WhichOneofArgType_soft: _TypeAlias = _typing.Literal["soft", b"soft"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_soft) -> _WhichOneofReturnType_soft | None: ...
 
 Global___SegmentRequest: _TypeAlias = SegmentRequest  # noqa: Y015
+
+@_typing.final
+class Refinement(_message.Message):
+    """What is known of a class beforehand, as that there is one thing of it and that it has no holes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_INDEX_FIELD_NUMBER: _builtins.int
+    CLASS_NAME_FIELD_NUMBER: _builtins.int
+    LARGEST_COMPONENT_FIELD_NUMBER: _builtins.int
+    FILL_HOLES_FIELD_NUMBER: _builtins.int
+    class_index: _builtins.int
+    class_name: _builtins.str
+    largest_component: _builtins.bool
+    """Only the largest connected region stays; the others go to the class that is next probable there."""
+    fill_holes: _builtins.bool
+    """What the class encloses becomes the class."""
+    def __init__(
+        self,
+        *,
+        class_index: _builtins.int = ...,
+        class_name: _builtins.str = ...,
+        largest_component: _builtins.bool = ...,
+        fill_holes: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "fill_holes", b"fill_holes", "largest_component", b"largest_component", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["class_index", "class_name"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___Refinement: _TypeAlias = Refinement  # noqa: Y015
 
 @_typing.final
 class SegmentResponse(_message.Message):
@@ -112,6 +164,8 @@ class SegmentResponse(_message.Message):
     SERVED_BY_FIELD_NUMBER: _builtins.int
     TIMING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    SOFT_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     @_builtins.property
     def mask(self) -> Global___Mask: ...
@@ -125,6 +179,12 @@ class SegmentResponse(_message.Message):
     def error(self) -> _status_pb2.Status:
         """Streams only: why this picture has no answer. The stream goes on."""
 
+    @_builtins.property
+    def soft(self) -> Global___SoftMap:
+        """Only where one was asked for."""
+
+    @_builtins.property
+    def frame(self) -> _reply_pb2.MapFrame: ...
     def __init__(
         self,
         *,
@@ -134,10 +194,12 @@ class SegmentResponse(_message.Message):
         served_by: _reply_pb2.ServedBy | None = ...,
         timing: _reply_pb2.Timing | None = ...,
         error: _status_pb2.Status | None = ...,
+        soft: Global___SoftMap | None = ...,
+        frame: _reply_pb2.MapFrame | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "mask", b"mask", "served_by", b"served_by", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "mask", b"mask", "served_by", b"served_by", "soft", b"soft", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "id", b"id", "mask", b"mask", "served_by", b"served_by", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "frame", b"frame", "id", b"id", "mask", b"mask", "served_by", b"served_by", "soft", b"soft", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -156,7 +218,7 @@ class Mask(_message.Message):
     width: _builtins.int
     format: Global___MaskFormat.ValueType
     data: _builtins.bytes
-    """The mask in every format but RLE."""
+    """The mask in every format but the run lengths."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunLengths]: ...
     def __init__(
@@ -184,7 +246,10 @@ class RunLengths(_message.Message):
 
     CLASS_INDEX_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    COMPRESSED_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
+    compressed: _builtins.bytes
+    """Instead of `counts` where the compressed form was asked for: ASCII, as pycocotools writes and reads it."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
@@ -192,14 +257,46 @@ class RunLengths(_message.Message):
         *,
         class_index: _builtins.int = ...,
         counts: _abc.Iterable[_builtins.int] | None = ...,
+        compressed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "counts", b"counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "compressed", b"compressed", "counts", b"counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunLengths: _TypeAlias = RunLengths  # noqa: Y015
+
+@_typing.final
+class SoftMap(_message.Message):
+    """The probability of one class over the mask's pixels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_INDEX_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    class_index: _builtins.int
+    height: _builtins.int
+    width: _builtins.int
+    data: _builtins.bytes
+    """An 8-bit grey PNG: 255 times the probability, and 0 where the network did not look."""
+    def __init__(
+        self,
+        *,
+        class_index: _builtins.int = ...,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "data", b"data", "height", b"height", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SoftMap: _TypeAlias = SoftMap  # noqa: Y015
 
 @_typing.final
 class SegmentClass(_message.Message):

@@ -8,8 +8,8 @@ from spyglass.v1.heatmap_pb2 import (
     HeatmapRequest,
     HeatmapResponse,
     HeatmapTarget,
-    MapFrame,
 )
+from spyglass.v1.reply_pb2 import MapFrame
 from spyglass_contract.errors import InvalidInput
 from spyglass_server import domain
 from spyglass_server.drawing import Drawing
