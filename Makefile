@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test fast lint format protos lock clean
+.PHONY: demo test fast torch lint format protos lock clean
 
 demo: $(VENV)/.server  ## a real photo, classified over gRPC by a real server
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -15,6 +15,11 @@ test: $(VENV)/.everything  ## the whole test suite
 
 fast: $(VENV)/.everything  ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
+
+torch: $(VENV)-torch/.made pyproject.toml  ## Grad-CAM against torch's own gradients, in an environment with torch
+	@echo "installing spyglass with torch into $(VENV)-torch"
+	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch-tests]'
+	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
 lint: $(VENV)/.everything  ## style, types, import rules, and whether the generated code is fresh
 	$(BIN)/ruff check .
@@ -38,11 +43,11 @@ lock:  ## constraints.txt: the newest versions that go together, by name and num
 	rm -rf .venv-lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(VENV)/.made:
-	@echo "making the environment $(VENV)"
-	$(PYTHON) -m venv $(VENV)
+%/.made:
+	@echo "making the environment $*"
+	$(PYTHON) -m venv $*
 	@touch $@
 
 $(VENV)/.server: $(VENV)/.made pyproject.toml constraints.txt

@@ -26,16 +26,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Makes the folder and says so. The exit code, 0; raises SpyglassError."""
     require_keras()
-    from spyglass_contract.errors import NotFound
     from spyglass_contract.run_folder import RunFolder
-    from spyglass_training.datasets.picture import pictures_in
+    from spyglass_training.golden import read_pictures
     from spyglass_training.pretrained import assemble, find_published
 
     published = find_published(arguments.architecture)
-    pictures = pictures_in(arguments.pictures)
-    if not pictures:
-        raise NotFound(f"there are no pictures in {arguments.pictures}", reason="DATA_NOT_FOUND")
-    record = assemble(published, pictures, RunFolder(arguments.out))
+    record = assemble(published, read_pictures(arguments.pictures), RunFolder(arguments.out))
     print(f"{record.architecture}: {record.parameters:,} parameters, {record.data.licence}")
     print(
         f"the run is in {arguments.out}; export it with: spyglass export {arguments.out} --out models/NAME/1"

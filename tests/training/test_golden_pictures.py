@@ -13,10 +13,10 @@ pytest.importorskip("tensorflow")
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.decode import decode
-from spyglass_contract.errors import InvalidInput
+from spyglass_contract.errors import ImageError, InvalidInput
 from spyglass_contract.geometry import jpeg_reduction, place
 from spyglass_contract.pixels import DEFAULT_LIMITS
-from spyglass_training.golden import MAX_TOTAL_BYTES, write_golden
+from spyglass_training.golden import MAX_TOTAL_BYTES, read_pictures, write_golden
 from spyglass_training.models import efficientnet_lite0, mnist_convnet
 
 pytestmark = pytest.mark.training
@@ -63,3 +63,9 @@ def test_pictures_that_do_not_compress_are_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1100, 1100, 3), np.uint8)
     with pytest.raises(InvalidInput, match="plainer"):
         write_golden([noise], efficientnet_lite0.INPUT, tmp_path / "golden")
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    with pytest.raises(ImageError, match=r"torn\.jpg"):
+        read_pictures(tmp_path)

@@ -16,6 +16,7 @@ from spyglass_contract.errors import ModelError, NotFound
 from spyglass_contract.pixels import prepare
 from spyglass_contract.run_folder import RunFolder
 from spyglass_training import imagenet
+from spyglass_training.golden import read_pictures
 from spyglass_training.lite0_weights import find_checkpoint, set_weights
 from spyglass_training.models import find_architecture
 from spyglass_training.pretrained import assemble, find_published
@@ -32,7 +33,7 @@ def lite0(class_count: int = 1000) -> keras.Model:
 def test_the_run_has_the_network_its_record_and_golden_pictures(
     tmp_path: Path, repository_root: Path
 ) -> None:
-    pictures = sorted((repository_root / "examples").glob("*.jpg"))
+    pictures = read_pictures(repository_root / "examples")
     folder = RunFolder(tmp_path / "run")
     assemble(find_published("efficientnet-lite0"), pictures, folder)
     record = folder.read_record()

@@ -12,8 +12,11 @@ import pytest
 pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
 
+import onnxruntime
+
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB
 from spyglass_cli import export, pretrained, train
+from spyglass_contract.card import read_card
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_contract.run_folder import RunFolder
 
@@ -89,6 +92,19 @@ def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
         check=True,
     )
     assert read.stdout.split() == ["digits", "2", "7", "16"]
+
+
+def test_a_model_is_certified_with_other_pictures_than_the_test_datas(
+    digits_file: Path, tmp_path: Path, repository_root: Path
+) -> None:
+    run, target = tmp_path / "run", tmp_path / "models/digits/1"
+    assert spyglass("train", "lenet5", "--data", digits_file, "--out", run, "--epochs", 1) == 0
+    assert spyglass("export", run, "--out", target, "--golden", repository_root / "examples") == 0
+    card = read_card(onnxruntime.InferenceSession(str(target / "model.onnx")))
+    carried = {picture.name: picture.encoded for picture in card.certificate.pictures}
+    own = RunFolder(run).read_golden()
+    assert carried.keys() == own.keys()
+    assert not any(carried[name] == own[name] for name in own)
 
 
 def test_published_weights_take_the_same_path(tmp_path: Path, repository_root: Path) -> None:

@@ -17,9 +17,10 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.decode import from_array
-from spyglass_contract.errors import InvalidInput
+from spyglass_contract.decode import decode, from_array
+from spyglass_contract.errors import ImageError, InvalidInput, NotFound
 from spyglass_contract.pixels import DEFAULT_LIMITS
+from spyglass_training.datasets.picture import pictures_in
 
 MAX_TOTAL_BYTES = 200_000
 
@@ -63,6 +64,24 @@ def write_golden(pictures: Sequence[NDArray[np.uint8]], spec: InputSpec, folder:
             f"the golden pictures have {total:,} bytes, more than {MAX_TOTAL_BYTES:,}; take plainer pictures",
             field="pictures",
         )
+
+
+def read_pictures(folder: Path) -> list[NDArray[np.uint8]]:
+    """The pictures in `folder`, uint8 [height, width, 3], upright, at full size.
+
+    Raises NotFound where there are none, and ImageError, with its name, where one cannot be read.
+    """
+    paths = pictures_in(folder) if folder.is_dir() else []
+    if not paths:
+        raise NotFound(f"there are no pictures in {folder}", reason="DATA_NOT_FOUND")
+    return [_read(path) for path in paths]
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        return np.asarray(decode(path.read_bytes(), DEFAULT_LIMITS)[0])
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
 
 
 def _resized(image: Image.Image, shorter_side: float) -> Image.Image:

@@ -12,9 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.decode import decode
 from spyglass_contract.errors import NotFound
-from spyglass_contract.pixels import DEFAULT_LIMITS
 from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
 from spyglass_training import imagenet, lite0_weights
 from spyglass_training.golden import write_golden
@@ -58,18 +56,18 @@ def find_published(name: str) -> Published:
     return PUBLISHED[name]
 
 
-def assemble(published: Published, pictures: Sequence[Path], folder: RunFolder) -> RunRecord:
-    """Fills a run folder with the network in its published weights; `pictures` become its golden pictures.
+def assemble(published: Published, pictures: Sequence[NDArray[np.uint8]], folder: RunFolder) -> RunRecord:
+    """Fills a run folder with the network in its published weights; of `pictures` golden ones are made.
 
-    Raises NotFound where the weights are not installed, ModelError where they do not fit, InvalidInput where
-    the folder is not empty, and ImageError where a picture is none.
+    `pictures` are as `write_golden` takes them. Raises NotFound where the weights are not installed,
+    ModelError where they do not fit, and InvalidInput where the folder is not empty.
     """
     started = time.monotonic()
     checkpoint = published.find_checkpoint()
     architecture = find_architecture(published.architecture)
     model = _network(published, architecture, checkpoint)
     folder.create()
-    write_golden([_pixels(path) for path in pictures], architecture.input, folder.golden)
+    write_golden(pictures, architecture.input, folder.golden)
     model.save(folder.model)
     record = RunRecord(
         architecture=architecture.name,
@@ -93,9 +91,3 @@ def _network(published: Published, architecture: Architecture, checkpoint: Path)
     model = architecture.build(architecture.input, len(published.class_names()))
     published.set_weights(model, read_checkpoint(checkpoint))
     return model
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    """uint8 [height, width, 3], upright, at full size."""
-    image, _ = decode(path.read_bytes(), DEFAULT_LIMITS)
-    return np.asarray(image)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageEnhance, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
+from spyglass_training.datasets.color_jitter import jittered
 from spyglass_training.datasets.pets import BACKGROUND, CONTOUR, FOREGROUND
 
 # An object belongs to the foreground where it is more than half opaque.
 _OPAQUE = 128
 # The part of an object's width and height that may lie beyond the picture's edge.
 _BEYOND = 0.15
-# How far brightness, contrast and saturation go up and down.
-_JITTER = 0.25
+# The least part of a background's shorter side that is shown.
+_LEAST_SHOWN = 0.4
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,18 @@ class SceneOptions:
 
     # Width and height of the picture, in pixels.
     size: int = 256
-    max_objects: int = 3
+    max_objects: int = 2
     # Of an object's longer side, in parts of the picture's.
-    min_scale: float = 0.3
-    max_scale: float = 0.85
+    min_scale: float = 0.4
+    max_scale: float = 0.95
+    # Degrees that an object is turned by at most, either way.
+    rotation: float = 20.0
     # Pixels on either side of an object's edge that the trimap has as contour.
-    contour: int = 3
+    contour: int = 2
     # Pixels over which an object's edge fades at most.
     softness: float = 1.5
+    # Pixels by which the background is out of focus at most; half of them are in focus.
+    blur: float = 2.0
 
 
 def compose(
@@ -42,7 +47,9 @@ def compose(
     random: np.random.Generator,
 ) -> tuple[Image.Image, Image.Image]:
     """An RGB picture and its trimap (mode L): RGBA cut-outs, the later over the earlier, on an RGB one."""
-    scene = _jittered(_mirrored(_cropped(background, options, random), random), random)
+    scene = jittered(
+        _mirrored(_focused(_cropped(background, options, random), options, random), random), random
+    )
     owners = Image.new("L", scene.size)
     for number, cutout in enumerate(cutouts, start=1):
         placed = _placed(_softened(_scaled(cutout, options, random), options, random), options, random)
@@ -69,22 +76,33 @@ def trimap(owners: NDArray[np.uint8], contour: int) -> NDArray[np.uint8]:
 
 def _cropped(image: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
     """A random square of the picture, in the size of the scene."""
-    side = min(image.size) * random.uniform(0.6, 1.0)
+    side = min(image.size) * random.uniform(_LEAST_SHOWN, 1.0)
     left, top = random.uniform(0, image.width - side), random.uniform(0, image.height - side)
     box = (left, top, min(left + side, image.width), min(top + side, image.height))
     return image.resize((options.size, options.size), Image.Resampling.BILINEAR, box=box)
 
 
+def _focused(image: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
+    """As a camera shows what is behind the thing that it looks at: in focus or not."""
+    radius = max(random.uniform(-options.blur, options.blur), 0.0)
+    return image.filter(ImageFilter.GaussianBlur(radius))
+
+
 def _scaled(cutout: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
-    """What is not transparent of a cut-out, in a random size, mirrored or not, in somewhat other colours."""
-    visible = cutout.crop(cutout.getchannel("A").getbbox())
+    """What can be seen of a cut-out: turned, in a random size, mirrored or not, in somewhat other colours."""
+    angle = random.uniform(-options.rotation, options.rotation)
+    visible = _visible(_visible(cutout).rotate(angle, Image.Resampling.BICUBIC, expand=True))
     side = options.size * random.uniform(options.min_scale, options.max_scale)
     ratio = side / max(visible.size)
     size = (max(1, round(visible.width * ratio)), max(1, round(visible.height * ratio)))
     resized = _mirrored(visible.resize(size, Image.Resampling.BICUBIC), random)
-    colored = _jittered(resized.convert("RGB"), random)
+    colored = jittered(resized.convert("RGB"), random)
     colored.putalpha(resized.getchannel("A"))
     return colored
+
+
+def _visible(cutout: Image.Image) -> Image.Image:
+    return cutout.crop(cutout.getchannel("A").getbbox())
 
 
 def _softened(cutout: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
@@ -112,9 +130,3 @@ def _placed(cutout: Image.Image, options: SceneOptions, random: np.random.Genera
 
 def _mirrored(image: Image.Image, random: np.random.Generator) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image
-
-
-def _jittered(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhance(image).enhance(random.uniform(1 - _JITTER, 1 + _JITTER))
-    return image
