@@ -19,7 +19,8 @@ def hue(image: Image.Image) -> int:
 def test_hues_turn_either_way_but_not_to_their_opposite() -> None:
     turns = [(hue(jittered(Image.new("RGB", (4, 4), "red"), seeded(seed))) + 128) % 256 for seed in range(60)]
     assert min(turns) < 112 and max(turns) > 144
-    assert all(96 <= turn <= 160 for turn in turns)
+    # Clipped channels turn them a little further.
+    assert all(80 <= turn <= 176 for turn in turns)
 
 
 def test_what_is_grey_stays_grey() -> None:
