@@ -31,7 +31,9 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """What the architecture lets one choose; each has some of these."""
     group = parser.add_argument_group("network, where it has the choice")
     group.add_argument(
-        "--augment", action=argparse.BooleanOptionalAction, help="mirror, turn and zoom pictures in training"
+        "--augment",
+        metavar="none|photograph|part",
+        help="photograph: mirror, turn and zoom pictures in training; part: mirror both ways, change the light",
     )
     group.add_argument("--dropout", type=_share, metavar="X", help="share of the features left out")
     group.add_argument("--weights", metavar="none|imagenet|FILE", help="to start from")

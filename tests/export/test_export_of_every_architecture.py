@@ -67,7 +67,7 @@ def test_it_is_trained_and_exported_with_a_certificate(
 ) -> None:
     smaller = architecture.with_input((SIDE, SIDE))
     if "augment" in smaller.choices:
-        smaller = smaller.with_choices(augment=True)
+        smaller = smaller.with_choices(augment="photograph")
     run = RunFolder(tmp_path / "run")
     train(smaller, cut_outs(smaller), OPTIONS, run)
     card = export_run(run, tmp_path / "models/cut-outs/1")

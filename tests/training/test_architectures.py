@@ -131,20 +131,31 @@ def test_each_map_has_the_size_and_channels_of_the_published_table(
 AUGMENTED = {name: each for name, each in ARCHITECTURES.items() if "augment" in each.choices}
 
 
+# Of the values that enter the augmentation; elsewhere they are from 0 to 1.
+RANGES = {"xception": (-1.0, 1.0), "efficientnet-v2-b0": (0.0, 255.0)}
+
+
+@pytest.mark.parametrize("kind", ["photograph", "part"])
 @pytest.mark.parametrize("architecture", AUGMENTED.values(), ids=AUGMENTED)
-def test_augmentation_acts_in_training_only(architecture: Architecture) -> None:
+def test_augmentation_acts_in_training_only_and_keeps_the_range(
+    architecture: Architecture, kind: str
+) -> None:
     keras.utils.set_random_seed(0)
     spec = resized(architecture.input, 80, 80, architecture.input.color_mode)
-    model = architecture.build(spec, 2, augment=True)
+    model = architecture.build(spec, 2, augment=kind)
     pixels = golden_tensor(0, spec)
-    changed = keras.Model(model.input, model.get_layer("augment_zoom").output)
-    assert not np.array_equal(changed(pixels, training=True), changed(pixels, training=True))
+    augmentation = [layer for layer in model.layers if layer.name.startswith("augment_")]
+    changed = keras.Model(model.input, augmentation[-1].output)
+    one, other = (np.asarray(changed(pixels, training=True)) for _ in range(2))
+    least, greatest = RANGES.get(architecture.name, (0.0, 1.0))
+    assert np.abs(one - other).mean() > 0.01 * (greatest - least)
+    assert least - 1e-5 <= one.min() and one.max() <= greatest + 1e-5
     np.testing.assert_array_equal(model(pixels, training=False), model(pixels, training=False))
 
 
 def test_choices_reach_the_builder_and_unknown_ones_are_refused() -> None:
     architecture = find_architecture("mini-xception")
-    assert architecture.choices == {"augment": False, "dropout": 0.5, "batch_norm_momentum": 0.99}
+    assert architecture.choices == {"augment": "none", "dropout": 0.5, "batch_norm_momentum": 0.99}
     model = architecture.build(architecture.input, 2, dropout=0.25, batch_norm_momentum=0.9)
     assert model.get_layer("dropout").rate == 0.25
     assert model.get_layer("block3_bn2").momentum == 0.9
@@ -177,3 +188,9 @@ def test_an_input_that_the_poolings_use_up_is_refused() -> None:
 def test_an_unknown_architecture_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(NotFound, match="mnist-convnet"):
         find_architecture("mnist")
+
+
+def test_an_augmentation_that_there_is_none_of_is_refused() -> None:
+    architecture = find_architecture("small-resnet")
+    with pytest.raises(InvalidInput, match="none, photograph, part"):
+        architecture.build(architecture.input, 2, augment="posters")

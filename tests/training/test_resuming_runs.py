@@ -42,7 +42,7 @@ def few_digits(digits_file: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def architecture() -> Architecture:
     """With what has a state beside its weights: random numbers, an optimiser, a warm-up."""
-    return find_architecture("small-resnet").with_input((16, 16), "grey").with_choices(augment=True)
+    return find_architecture("small-resnet").with_input((16, 16), "grey").with_choices(augment="photograph")
 
 
 def run(data: Path, folder: Path, options: TrainingOptions = OPTIONS, **more: Any) -> RunRecord:
@@ -59,8 +59,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def start_and_kill(data: Path, folder: Path, epochs: int) -> None:
     """Starts the command, and kills it in the epoch after `epochs` whole ones."""
-    words = f"train small-resnet --data {data} --out {folder} --size 16 --color grey --augment --epochs 4"
-    words += " --batch-size 16 --optimizer rmsprop --seed 3 --warmup-epochs 0.5"
+    words = f"train small-resnet --data {data} --out {folder} --size 16 --color grey --epochs 4"
+    words += " --augment photograph --batch-size 16 --optimizer rmsprop --seed 3 --warmup-epochs 0.5"
     command = [sys.executable, "-m", "spyglass_cli", *words.split()]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
 

@@ -124,21 +124,21 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_network_takes_the_choices_and_the_input_that_are_asked_for(
     digits_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = "--size 20x16 --color rgb --augment --epochs 1 --schedule linear --patience 1"
+    words = "--size 20x16 --color rgb --augment part --epochs 1 --schedule linear --patience 1"
     words += " --class-weights balanced"
     run = tmp_path / "run"
     assert spyglass("train", "small-resnet", "--data", digits_file, "--out", run, *words.split()) == 0
     record = RunFolder(run).read_record()
     assert (record.input.height, record.input.width) == (20, 16)
     assert record.input.color_mode == COLOR_MODE_RGB
-    chosen = {"augment": True, "schedule": "linear", "class_weights": "balanced", "patience": 1}
+    chosen = {"augment": "part", "schedule": "linear", "class_weights": "balanced", "patience": 1}
     assert chosen.items() <= record.options.items()
     assert "balanced" in (run / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_choice_that_the_network_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="lenet5 has no choice of augment"):
-        spyglass("train", "lenet5", "--data", "mnist.npz", "--out", tmp_path / "run", "--augment")
+        spyglass("train", "lenet5", "--data", "mnist.npz", "--out", tmp_path / "run", "--augment", "part")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.augmentation import NONE, augmented
 from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import image_input, photograph
 
@@ -18,12 +18,10 @@ INPUT = photograph(180)
 FILTERS = (32, 64, 128, 256, 256)
 
 
-def build(spec: InputSpec, class_count: int, *, augment: bool = False, dropout: float = 0.5) -> keras.Model:
+def build(spec: InputSpec, class_count: int, *, augment: str = NONE, dropout: float = 0.5) -> keras.Model:
     """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
     image = image_input(spec)
-    x = layers.Rescaling(1 / 255, name="rescaling")(image)
-    if augment:
-        x = augmented(x)
+    x = augmented(layers.Rescaling(1 / 255, name="rescaling")(image), augment)
     for number, filters in enumerate(FILTERS, start=1):
         x = layers.Conv2D(filters, 3, activation="relu", name=f"conv{number}")(x)
         if number < len(FILTERS):

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.augmentation import NONE, augmented
 from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import image_input, photograph
 
@@ -22,7 +22,7 @@ def build(
     spec: InputSpec,
     class_count: int,
     *,
-    augment: bool = False,
+    augment: str = NONE,
     dropout: float = 0.5,
     batch_norm_momentum: float = 0.99,
 ) -> keras.Model:
@@ -32,9 +32,7 @@ def build(
     where an epoch has fewer, 0.9 lets the validation follow the training.
     """
     image = image_input(spec)
-    x = layers.Rescaling(1 / 255, name="rescaling")(image)
-    if augment:
-        x = augmented(x)
+    x = augmented(layers.Rescaling(1 / 255, name="rescaling")(image), augment)
     # What follows first are normalisation and depthwise filters, which need channels that say something.
     x = layers.Conv2D(32, 5, use_bias=False, name="stem")(x)
     for number, filters in enumerate(FILTERS, start=1):

@@ -15,7 +15,7 @@ from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ModelError, NotFound
-from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.augmentation import NONE, augmented
 from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import as_rgb, image_input, photograph
 
@@ -29,7 +29,7 @@ def build_xception(
     *,
     weights: str = "none",
     freeze: bool = False,
-    augment: bool = False,
+    augment: str = NONE,
     dropout: float = 0.0,
 ) -> keras.Model:
     """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1].
@@ -40,7 +40,7 @@ def build_xception(
     """
     image = image_input(spec)
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(as_rgb(image))
-    x = augmented(x) if augment else x
+    x = augmented(x, augment, (-1.0, 1.0))
     base = _base(keras.applications.Xception, x, weights)
     base.trainable = not freeze
     x = layers.Dropout(dropout, name="dropout")(base.output)
@@ -53,13 +53,12 @@ def build_efficientnet_v2_b0(
     *,
     weights: str = "none",
     freeze: bool = False,
-    augment: bool = False,
+    augment: str = NONE,
     dropout: float = 0.2,
 ) -> keras.Model:
     """As `build_xception`. The network has its preprocessing in itself."""
     image = image_input(spec)
-    x = as_rgb(image)
-    x = augmented(x) if augment else x
+    x = augmented(as_rgb(image), augment, (0.0, 255.0))
     base = _base(keras.applications.EfficientNetV2B0, x, weights)
     base.trainable = not freeze
     x = layers.Dropout(dropout, name="dropout")(base.output)

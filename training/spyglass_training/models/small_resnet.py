@@ -10,19 +10,17 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.augmentation import NONE, augmented
 from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import image_input, photograph
 
 INPUT = photograph(32)
 
 
-def build(spec: InputSpec, class_count: int, *, augment: bool = False) -> keras.Model:
+def build(spec: InputSpec, class_count: int, *, augment: str = NONE) -> keras.Model:
     """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
     image = image_input(spec)
-    x = layers.Rescaling(1 / 255, name="rescaling")(image)
-    if augment:
-        x = augmented(x)
+    x = augmented(layers.Rescaling(1 / 255, name="rescaling")(image), augment)
     x = _residual_block(x, 32, pooling=True, name="block1")
     x = _residual_block(x, 64, pooling=True, name="block2")
     x = _residual_block(x, 128, pooling=False, name="block3")

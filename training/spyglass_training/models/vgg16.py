@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.augmentation import NONE, PHOTOGRAPH, augmented
 from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import as_rgb, image_input, photograph
 from spyglass_training.vgg16_weights import set_weights
@@ -48,23 +48,27 @@ def build_features(
     anything else names a file like the package's. Raises NotFound where there is none, ModelError where it
     is another kind of file.
     """
-    return _build(spec, class_count, weights, dropout, augment=False, name="vgg16_features")
+    return _build(spec, class_count, weights, dropout, augment=NONE, name="vgg16_features")
 
 
 def build_finetune(
-    spec: InputSpec, class_count: int, *, weights: str = "none", dropout: float = 0.5, augment: bool = True
+    spec: InputSpec,
+    class_count: int,
+    *,
+    weights: str = "none",
+    dropout: float = 0.5,
+    augment: str = PHOTOGRAPH,
 ) -> keras.Model:
     """As `build_features`, with augmentation: for training end to end."""
     return _build(spec, class_count, weights, dropout, augment=augment, name="vgg16_finetune")
 
 
 def _build(
-    spec: InputSpec, class_count: int, weights: str, dropout: float, *, augment: bool, name: str
+    spec: InputSpec, class_count: int, weights: str, dropout: float, *, augment: str, name: str
 ) -> keras.Model:
     image = image_input(spec)
     x = layers.Rescaling(1 / 255, name="rescaling")(as_rgb(image))
-    if augment:
-        x = augmented(x)
+    x = augmented(x, augment)
     scale, offset = (
         [1 / each for each in _DEVIATION],
         [-m / d for m, d in zip(_MEAN, _DEVIATION, strict=True)],
