@@ -34,6 +34,8 @@ from spyglass_contract.card import card_from_metadata, write_card
 from spyglass_contract.certificate import golden_tensor, pixels_sha256
 from spyglass_contract.pixels import prepare
 
+pytest_plugins = ["tiny_segmentation"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}

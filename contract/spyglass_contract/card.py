@@ -11,11 +11,13 @@ from google.protobuf import json_format
 from spyglass.v1.model_pb2 import (
     COLOR_MODE_UNSPECIFIED,
     RESIZE_RULE_UNSPECIFIED,
+    TASK_SEGMENT,
     TASK_UNSPECIFIED,
     InputSpec,
     ModelCard,
 )
 from spyglass_contract.errors import CardError
+from spyglass_contract.masks import UNSEEN
 
 if TYPE_CHECKING:
     import onnx
@@ -30,6 +32,16 @@ PROBABILITIES = "probabilities"
 # (negative: the predicted one; empty: no heatmap, no cost), and an output float32 [maps, height, width].
 CLASS_INDEX = "class_index"
 HEATMAP = "heatmap"
+
+# How a heatmap can come about. All but Score-CAM are computed by the graph.
+SCORE_CAM = "scorecam"
+HEATMAP_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", SCORE_CAM)
+
+# What a file for Score-CAM has in place of `heatmap`, for each picture unless `class_index` is empty: the
+# feature map, float32 [batch, channels, height, width], and the class scores, float32 [batch, classes]:
+# logits, or probabilities where the network has no logits.
+FEATURE_MAP = "heatmap_features"
+SCORES = "heatmap_scores"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -82,6 +94,8 @@ def validate_card(card: ModelCard) -> None:
         raise CardError("the card names no task")
     if len(card.class_names) < 2:
         raise CardError("the card names fewer than two classes")
+    if card.task == TASK_SEGMENT and len(card.class_names) > UNSEEN:
+        raise CardError(f"the card names {len(card.class_names)} classes; a mask holds {UNSEEN}")
     validate_input(card.input)
 
 

@@ -13,6 +13,9 @@ from PIL import Image
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.geometry import Box, Placement, input_box, place
 
+UNSEEN = 255
+"""The value of a mask where the network did not look; so it has no class of this index."""
+
 
 def mask_to_input(mask: NDArray[np.uint8], spec: InputSpec, *, outside: int) -> NDArray[np.uint8]:
     """The mask of an upright picture, uint8 [height, width], as uint8 [spec.height, spec.width].
@@ -24,7 +27,7 @@ def mask_to_input(mask: NDArray[np.uint8], spec: InputSpec, *, outside: int) -> 
     across, down = spec.width / (right - left), spec.height / (bottom - top)
     # The same box the other way round: where the whole picture lies in the plane of the input.
     box = (-left * across, -top * down, (width - left) * across, (height - top) * down)
-    return _spread(mask, box, spec.width, spec.height, outside)
+    return mask_over_box(mask, box, spec.width, spec.height, outside=outside)
 
 
 def mask_to_picture(
@@ -40,11 +43,16 @@ def mask_to_picture(
 
     `placement` is the picture's own. Where the picture shows more than the input the mask is `outside`.
     """
-    return _spread(mask, input_box(placement, spec), width, height, outside)
+    return mask_over_box(mask, input_box(placement, spec), width, height, outside=outside)
 
 
-def _spread(mask: NDArray[np.uint8], box: Box, width: int, height: int, outside: int) -> NDArray[np.uint8]:
-    """The mask where it covers `box` of a plane of `width` × `height` pixels, and `outside` elsewhere."""
+def mask_over_box(
+    mask: NDArray[np.uint8], box: Box, width: int, height: int, *, outside: int
+) -> NDArray[np.uint8]:
+    """The mask where it covers `box` of a plane of `width` × `height` pixels, and `outside` elsewhere.
+
+    The result is uint8 [height, width].
+    """
     left, top, right, bottom = box
     across, down = mask.shape[1] / (right - left), mask.shape[0] / (bottom - top)
     spread = Image.fromarray(mask).transform(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT
 from spyglass_contract.errors import FailedPrecondition, InternalError, InvalidInput
 from spyglass_contract.header import Limits
 from spyglass_server.admission import Admission
@@ -23,14 +23,19 @@ from spyglass_server.domain import (
     ExplainedClass,
     Explanation,
     ModelSelector,
+    Refinement,
+    Segmentation,
     Target,
     Timing,
 )
 from spyglass_server.drawing import Canvas, Drawing, check_room
-from spyglass_server.explain import PREDICTED, Explain, Explained
+from spyglass_server.explain import PREDICTED, Explained
+from spyglass_server.explaining import infer_explained
+from spyglass_server.mask_styles import MaskStyle, check_mask_room
 from spyglass_server.model import Model
 from spyglass_server.repository import Repository
 from spyglass_server.scheduler import Answer
+from spyglass_server.segmenting import Segmenting
 from spyglass_server.targets import class_indices
 
 _log = logging.getLogger(__name__)
@@ -38,6 +43,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_TOP_K = 5
 
 _NUMBERS = Drawing()
+_INDEXED = MaskStyle()
 
 
 class DataPlane:
@@ -85,6 +91,7 @@ class DataPlane:
     ) -> Explanation:
         """Where in the picture the model saw each of the `targets`, by one forward pass, and `classify`.
 
+        Of a model whose card says Score-CAM it takes a forward pass for each channel of the feature map.
         Raises what `classify` raises, FailedPrecondition for a model without a heatmap, InvalidInput for
         a class it does not have, and LimitExceeded for more or larger maps than one reply may hold.
         """
@@ -94,19 +101,56 @@ class DataPlane:
             _check_explains(chosen)
             count, asked = _count(top_k, chosen), class_indices(targets, chosen.class_names)
             accept = partial(check_room, drawing=drawing, maps=len(asked))
-            run = Explain(chosen.network, asked)
-            answer, decoded = self._decoders.infer(picture, chosen, call, run, accept)
+            answer, decoded = infer_explained(self._decoders, picture, chosen, call, asked, accept)
             _check_finite(chosen, answer.output.probabilities, answer.output.maps)
             started = time.monotonic()
             classes = best_classes(answer.output.probabilities, chosen.class_names, count)
             canvas = Canvas(picture, decoded.prepared, chosen.card.input, self._decoders.limits)
-            draw = partial(_draw, answer.output, run.classes, chosen, canvas, drawing)
+            draw = partial(_draw, answer.output, asked, chosen, canvas, drawing)
             explained = self._decoders.run(call, draw)
             timing = _timing(decoded, answer, started)
         return Explanation(
             explained=explained,
             classes=classes,
             layer=chosen.card.explained_layer,
+            width=canvas.width,
+            height=canvas.height,
+            box=canvas.box,
+            served_by=chosen.served_by,
+            timing=timing,
+        )
+
+    def segment(
+        self,
+        picture: Picture,
+        *,
+        model: ModelSelector,
+        style: MaskStyle = _INDEXED,
+        refine: Sequence[Refinement] = (),
+        soft: int | str | None = None,
+        call: Call | None = None,
+    ) -> Segmentation:
+        """Which class each pixel of the upright picture is of, and the probability of the class `soft`.
+
+        Raises what `classify` raises, InvalidInput for a class that the model does not have, and
+        LimitExceeded for a mask that is larger, or more refinements, than one request may have.
+        """
+        call = call or Call()
+        with self.admission.permit(call):
+            chosen = self.repository.resolve(model, TASK_SEGMENT)
+            segmenting = Segmenting.of(chosen.class_names, style, refine, soft)
+            accept = partial(check_mask_room, style=style, soft=soft is not None)
+            answer, decoded = self._decoders.infer(picture, chosen, call, chosen.network.run, accept)
+            _check_finite(chosen, answer.output)
+            started = time.monotonic()
+            canvas = Canvas(picture, decoded.prepared, chosen.card.input, self._decoders.limits)
+            draw = partial(segmenting.draw, answer.output, canvas)
+            mask, classes, soft_map = self._decoders.run(call, draw)
+            timing = _timing(decoded, answer, started)
+        return Segmentation(
+            mask=mask,
+            classes=classes,
+            soft=soft_map,
             width=canvas.width,
             height=canvas.height,
             box=canvas.box,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spyglass.v1.heatmap_pb2 import HeatmapFormat
+from spyglass.v1.segment_pb2 import MaskFormat
 from spyglass_contract.errors import InvalidInput
 from spyglass_contract.geometry import Box
 
@@ -104,6 +108,83 @@ class Explanation:
     classes: tuple[ClassScore, ...]
     # The feature map that the heatmaps were computed from.
     layer: str
+    # Of the upright picture, in pixels.
+    width: int
+    height: int
+    # The part of the picture's plane that the network saw, in the picture's pixels.
+    box: Box
+    served_by: ServedBy
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What is known of a class beforehand: that there is one thing of it, or that it has no holes."""
+
+    # By its index or its name.
+    target: int | str
+    largest_component: bool = False
+    fill_holes: bool = False
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """COCO's run lengths of one class, in one of their two forms; the other is empty."""
+
+    class_index: int
+    # uint32 [runs], of zeros and ones in turn.
+    counts: NDArray[np.uint32]
+    # ASCII.
+    compressed: bytes
+
+
+@dataclass(frozen=True)
+class DrawnMask:
+    """A mask in the form that was asked for."""
+
+    height: int
+    width: int
+    format: MaskFormat.ValueType
+    # A PNG, or uint8 [height, width]; empty where there are runs.
+    data: bytes
+    # One for each class, in their order; empty where there are data.
+    runs: tuple[RunLengths, ...]
+
+
+@dataclass(frozen=True)
+class SoftMap:
+    """The probability of one class over the pixels of a mask."""
+
+    class_index: int
+    height: int
+    width: int
+    # A grey PNG: 255 times the probability, 0 where the network did not look.
+    data: bytes
+
+
+@dataclass(frozen=True)
+class SegmentedClass:
+    """One class and what there is of it in a mask."""
+
+    index: int
+    name: str
+    pixels: int
+    # Of the mask's pixels, in [0, 1].
+    fraction: float
+    # The mean probability of the class over its own pixels, 0 where it has none.
+    mean_score: float
+    # As drawn, `#rrggbb`.
+    color: str
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The mask, and every class of the model in the order of their indices."""
+
+    mask: DrawnMask
+    classes: tuple[SegmentedClass, ...]
+    # Only where one was asked for.
+    soft: SoftMap | None
     # Of the upright picture, in pixels.
     width: int
     height: int

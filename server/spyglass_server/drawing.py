@@ -93,10 +93,10 @@ class Canvas:
         if drawing.format == HEATMAP_FORMAT_FLOAT32:
             data = sized.astype("<f4", copy=False).tobytes()
         elif drawing.format == HEATMAP_FORMAT_PNG_GRAY:
-            data = _png(Image.fromarray(grey_levels(sized)))
+            data = png_bytes(Image.fromarray(grey_levels(sized)))
         else:
-            background = self._upright if drawing.size == MAP_SIZE_AS_IMAGE else self._seen
-            data = _png(draw_overlay(background, sized))
+            background = self.upright if drawing.size == MAP_SIZE_AS_IMAGE else self.seen
+            data = png_bytes(draw_overlay(background, sized))
         return DrawnMap(height, width, drawing.format, data, all_zero=not values.any())
 
     def _sized(self, values: NDArray[np.float32], size: MapSize.ValueType) -> NDArray[np.float32]:
@@ -108,19 +108,20 @@ class Canvas:
         return values
 
     @cached_property
-    def _upright(self) -> Image.Image:
+    def upright(self) -> Image.Image:
         """The picture at full size, in RGB, whatever the model takes."""
         if isinstance(self._picture, np.ndarray):
             return from_array(self._picture, self._limits)
         return decode(self._picture, self._limits)[0]
 
     @cached_property
-    def _seen(self) -> Image.Image:
+    def seen(self) -> Image.Image:
         """The network's input."""
         return from_array(self._input, self._limits)
 
 
-def _png(image: Image.Image) -> bytes:
+def png_bytes(image: Image.Image) -> bytes:
+    """A PNG of a picture or a map, made fast."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=_PNG_EFFORT)
     return buffer.getvalue()

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, Task
 from spyglass_contract.header import Limits
 from spyglass_server.admission import Admission
 from spyglass_server.bundled import bundled_models
@@ -16,9 +17,16 @@ from spyglass_server.call import Call
 from spyglass_server.cpus import usable_cpus
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.decoders import Picture
-from spyglass_server.domain import Classification, Explanation, ModelSelector, Target
+from spyglass_server.domain import (
+    Classification,
+    Explanation,
+    ModelSelector,
+    Refinement,
+    Segmentation,
+    Target,
+)
 from spyglass_server.model import Model, Resources
-from spyglass_server.repository import DEFAULT_MODELS, Repository, model_files
+from spyglass_server.repository import DEFAULT_MODELS, DEFAULT_OF_TASK, Repository, model_files
 
 
 class Embedded:
@@ -44,7 +52,7 @@ class Embedded:
     ) -> Classification:
         """As `DataPlane.classify`; `timeout` in seconds, None: none. Safe to call from many threads."""
         selector = model or ModelSelector()
-        self._load(selector)
+        self._load(selector, TASK_CLASSIFY)
         return self._dataplane.classify(picture, model=selector, top_k=top_k, call=_call(timeout))
 
     def heatmap(
@@ -58,31 +66,46 @@ class Embedded:
     ) -> Explanation:
         """As `DataPlane.heatmap`, the maps float32 and of the feature map's size; `timeout` in seconds."""
         selector = model or ModelSelector()
-        self._load(selector)
+        self._load(selector, TASK_CLASSIFY)
         return self._dataplane.heatmap(
             picture, model=selector, targets=targets, top_k=top_k, call=_call(timeout)
         )
+
+    def segment(
+        self,
+        picture: Picture,
+        *,
+        model: ModelSelector | None = None,
+        refine: Sequence[Refinement] = (),
+        soft: int | str | None = None,
+        timeout: float | None = None,
+    ) -> Segmentation:
+        """As `DataPlane.segment`, the mask an indexed PNG of the picture's size; `timeout` in seconds."""
+        selector = model or ModelSelector()
+        self._load(selector, TASK_SEGMENT)
+        return self._dataplane.segment(picture, model=selector, refine=refine, soft=soft, call=_call(timeout))
 
     def close(self) -> None:
         """Stops every model."""
         self._dataplane.close()
 
-    def _load(self, selector: ModelSelector) -> None:
+    def _load(self, selector: ModelSelector, task: Task.ValueType) -> None:
         """Loads the model named, or the ones that a server would choose its default from."""
         with self._loading:
-            for path in self._wanted(selector):
+            for path in self._wanted(selector, task):
                 if path not in self._loaded:
                     self._repository.load(path, self._open_model)
                     self._loaded.add(path)
 
-    def _wanted(self, selector: ModelSelector) -> list[Path]:
+    def _wanted(self, selector: ModelSelector, task: Task.ValueType) -> list[Path]:
         named = [path for path in self._files if path.parent.parent.name == selector.name]
         if selector.version is not None:
             return [path for path in named if int(path.parent.name) == selector.version]
         if selector.name:
             return named[-1:]
         newest = {path.parent.parent.name: path for path in self._files}
-        return [newest[name] for name in DEFAULT_MODELS if name in newest] or list(newest.values())
+        default = newest.get(DEFAULT_OF_TASK[task])
+        return [default] if default else list(newest.values())
 
 
 def _call(timeout: float | None) -> Call:

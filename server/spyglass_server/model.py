@@ -38,6 +38,8 @@ class Resources:
     threads_per_worker: int = 1
     # Pictures that run together at most; 0: what suits the device.
     max_batch: int = 0
+    # Channels that Score-CAM tries, those of most energy; 0: all.
+    score_cam_channels: int = 0
 
 
 class Network(Protocol):
@@ -53,6 +55,11 @@ class Network(Protocol):
         self, pixels: NDArray[np.uint8], classes: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Session.explain`; asked only of a network whose card names the layer explained."""
+
+    def features(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """As `Session.features`; asked only of a network whose card says Score-CAM."""
 
 
 class Model:

@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 _TASKS = {TASK_CLASSIFY: "classify", TASK_SEGMENT: "segment"}
 
 # What a request without a model's name means, where nobody says otherwise: the first one of its task.
-DEFAULT_MODELS = ("imagenet",)
+DEFAULT_OF_TASK = {TASK_CLASSIFY: "imagenet", TASK_SEGMENT: "foreground"}
+DEFAULT_MODELS = tuple(DEFAULT_OF_TASK.values())
 
 Versions = Literal["latest", "all"]
 

@@ -83,7 +83,11 @@ class Server:
     def _resources(self) -> Resources:
         settings = self._settings
         return Resources(
-            settings.device, settings.effective_workers, settings.threads_per_worker, settings.max_batch
+            device=settings.device,
+            workers=settings.effective_workers,
+            threads_per_worker=settings.threads_per_worker,
+            max_batch=settings.max_batch,
+            score_cam_channels=settings.score_cam_channels,
         )
 
     def _build_dataplane(self) -> DataPlane:

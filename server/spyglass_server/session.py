@@ -10,8 +10,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import CLASS_INDEX, HEATMAP, PROBABILITIES, read_card
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
+from spyglass_contract.card import (
+    CLASS_INDEX,
+    FEATURE_MAP,
+    HEATMAP,
+    PROBABILITIES,
+    SCORE_CAM,
+    SCORES,
+    read_card,
+)
 from spyglass_contract.errors import CardError, ModelError
 from spyglass_contract.pixels import channels
 
@@ -64,11 +72,22 @@ class Session:
         """The probabilities, and the heatmaps float32 [maps, height, width] in [0, 1], of one forward pass.
 
         One class, a negative number: the predicted one, holds for every picture of the batch; of a batch of
-        one any number of classes is explained. Only for a file whose card names the layer explained.
+        one any number of classes is explained. Only for a file whose graph computes heatmaps.
         """
         feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.asarray(classes, np.int64)}
         probabilities, heatmaps = self._session.run([PROBABILITIES, HEATMAP], feed)
         return probabilities, heatmaps
+
+    def features(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities, class scores [batch, classes], and the feature map [batch, channels, height, width].
+
+        Only for a file whose card says Score-CAM.
+        """
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, -1, np.int64)}
+        probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
+        return probabilities, scores, features
 
     def _check_graph(self) -> None:
         """Raises CardError where the graph is not what its card says."""
@@ -85,11 +104,16 @@ class Session:
         outputs = {entry.name for entry in self._session.get_outputs()}
         if PROBABILITIES not in outputs:
             raise CardError(f"the graph has no output {PROBABILITIES!r}")
+        shape = next(entry.shape for entry in self._session.get_outputs() if entry.name == PROBABILITIES)
+        if self.card.task == TASK_SEGMENT and len(shape) != 4:
+            raise CardError(f"the card says segment; {shape} is not ['batch', 'height', 'width', 'classes']")
         optional = {entry.name for entry in self._session.get_overridable_initializers()}
-        explains = HEATMAP in outputs and CLASS_INDEX in optional
+        needed = {FEATURE_MAP, SCORES} if self.card.heatmap_method == SCORE_CAM else {HEATMAP}
+        explains = needed <= outputs and CLASS_INDEX in optional
         if explains != bool(self.card.explained_layer):
             raise CardError(
-                f"the graph has {'a' if explains else 'no'} heatmap, and the card names the explained layer "
+                f"the graph has {'a' if explains else 'no'} heatmap by the method "
+                f"{self.card.heatmap_method or 'gradcam'!r}, and the card names the explained layer "
                 f"{self.card.explained_layer!r}"
             )
 

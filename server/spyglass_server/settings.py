@@ -53,6 +53,12 @@ class ServerSettings(BaseSettings):
     max_batch: int = Field(
         0, ge=0, le=1024, description="Pictures that run together at most; 0: 1 on a CPU, 16 on a GPU."
     )
+    score_cam_channels: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        description="Channels that Score-CAM tries, a forward pass for each; 0: all of them.",
+    )
     max_in_flight: int = Field(
         0, ge=0, le=4096, description="Requests inside at a time; 0: 8 for each processor, at least 64."
     )

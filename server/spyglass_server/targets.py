@@ -27,24 +27,23 @@ def class_indices(targets: Sequence[Target], names: Sequence[str]) -> tuple[int,
             reason="TOO_MANY_CLASSES",
             field="further",
         )
-    return tuple(_class_index(target, names) for target in targets)
+    return tuple(PREDICTED if target is None else class_index(target, names) for target in targets)
 
 
-def _class_index(target: Target, names: Sequence[str]) -> int:
-    if target is None:
-        return PREDICTED
+def class_index(target: int | str, names: Sequence[str], prefix: str = "") -> int:
+    """The index of one class. Raises InvalidInput; `prefix` is what its field begins with in the request."""
     if isinstance(target, str):
-        return _named(target, names)
+        return _named(target, names, f"{prefix}class_name")
     if not 0 <= target < len(names):
         raise InvalidInput(
             f"there is no class {target}; the model has {len(names)}, from 0",
             reason="CLASS_UNKNOWN",
-            field="class_index",
+            field=f"{prefix}class_index",
         )
     return target
 
 
-def _named(name: str, names: Sequence[str]) -> int:
+def _named(name: str, names: Sequence[str], field: str) -> int:
     indices = [index for index, known in enumerate(names) if known == name]
     if len(indices) == 1:
         return indices[0]
@@ -52,11 +51,11 @@ def _named(name: str, names: Sequence[str]) -> int:
         raise InvalidInput(
             f"{len(indices)} classes are named {name!r}; say which by its index: {_listed(indices)}",
             reason="CLASS_AMBIGUOUS",
-            field="class_name",
+            field=field,
         )
     similar = get_close_matches(name, names, 1)
     hint = f"; did you mean {similar[0]!r}?" if similar else ""
-    raise InvalidInput(f"there is no class {name!r}{hint}", reason="CLASS_UNKNOWN", field="class_name")
+    raise InvalidInput(f"there is no class {name!r}{hint}", reason="CLASS_UNKNOWN", field=field)
 
 
 def _listed(indices: Sequence[int]) -> str:

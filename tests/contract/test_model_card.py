@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.card import METADATA_KEY, card_from_metadata, card_to_json, validate_card, write_card
 from spyglass_contract.errors import CardError
 
@@ -146,6 +146,17 @@ def test_a_card_with_one_class_is_refused(make_card: MakeCard) -> None:
     del card.class_names[1:]
 
     with pytest.raises(CardError, match="two classes"):
+        validate_card(card)
+
+
+def test_a_segmentation_model_has_as_many_classes_as_a_mask_holds_at_most(make_card: MakeCard) -> None:
+    card = make_card()
+    card.task = TASK_SEGMENT
+    card.class_names[:] = [f"class {number}" for number in range(255)]
+    validate_card(card)
+    card.class_names.append("one more")
+
+    with pytest.raises(CardError, match="a mask holds 255"):
         validate_card(card)
 
 

@@ -98,6 +98,14 @@ def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
         one.server.stop(grace=0)
 
 
+@pytest.fixture
+def segmenting(segmenting_server: str) -> Iterator[VisionStub]:
+    """A stub that talks to the server of the segmentation models."""
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(segmenting_server, unlimited) as channel:
+        yield VisionStub(channel)
+
+
 @dataclass
 class Refusal:
     """How a call failed, as its caller sees it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,7 @@ import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
-from spyglass.v1.model_pb2 import (
-    TASK_SEGMENT,
-    GetModelRequest,
-    ModelCard,
-    ModelRef,
-)
-from spyglass.v1.segment_pb2 import SegmentRequest
+from spyglass.v1.model_pb2 import GetModelRequest, ModelRef
 from spyglass_server.model import Model
 
 Code = grpc.StatusCode
@@ -152,34 +147,21 @@ def test_a_model_that_is_not_served_is_not_found(
 def test_a_model_for_another_task_is_a_failed_precondition(
     run_server: Callable[..., Any],
     refused: Refused,
-    make_card: Callable[..., ModelCard],
-    make_model: Callable[..., Path],
+    segmenting_models: Path,
     tmp_path: Path,
     color_picture: Picture,
 ) -> None:
-    card = make_card("mask")
-    card.task = TASK_SEGMENT
-    make_model(card)
-    server = run_server(models=tmp_path / "models")
+    shutil.copytree(segmenting_models / "pad", tmp_path / "pad")
+    server = run_server(models=tmp_path)
     picture = Image(encoded=color_picture("red"))
 
     named = refused(
-        lambda: server.vision.Classify(ClassifyRequest(image=picture, model=ModelRef(name="mask")))
+        lambda: server.vision.Classify(ClassifyRequest(image=picture, model=ModelRef(name="pad")))
     )
     unnamed = refused(lambda: server.vision.Classify(ClassifyRequest(image=picture)))
 
     assert (named.code, named.reason) == (Code.FAILED_PRECONDITION, "MODEL_TASK_MISMATCH")
     assert (unnamed.code, unnamed.reason) == (Code.NOT_FOUND, "NO_DEFAULT_MODEL")
-
-
-def test_what_a_later_server_will_do_is_unimplemented(server: Any, refused: Refused) -> None:
-    calls = [
-        lambda: server.vision.Segment(SegmentRequest()),
-        lambda: list(server.vision.SegmentStream(iter([SegmentRequest()]))),
-    ]
-
-    for call in calls:
-        assert refused(call).code is Code.UNIMPLEMENTED
 
 
 def test_a_method_that_there_is_not_is_unimplemented(server: Any) -> None:

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CardError, ModelError
 from spyglass_server.session import DeviceError, Session
 
@@ -98,6 +98,16 @@ def test_a_graph_that_is_not_what_its_card_says_is_refused(
     setattr(card.input, field, value)
 
     with pytest.raises(CardError, match=message):
+        Session(make_model(card))
+
+
+def test_a_classifier_that_says_it_segments_is_refused(
+    make_card: Callable[..., ModelCard], make_model: MakeModel
+) -> None:
+    card = make_card()
+    card.task = TASK_SEGMENT
+
+    with pytest.raises(CardError, match="the card says segment"):
         Session(make_model(card))
 
 

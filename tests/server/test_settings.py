@@ -31,7 +31,7 @@ def test_without_anything_the_defaults_hold() -> None:
 
     assert (settings.port, settings.device, settings.versions) == (50051, "auto", "latest")
     assert settings.models == bundled_models()
-    assert settings.default_model == ["imagenet"]
+    assert settings.default_model == ["imagenet", "foreground"]
 
 
 def test_every_setting_has_a_sentence() -> None:

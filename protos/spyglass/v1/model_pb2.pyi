@@ -274,6 +274,7 @@ class ModelCard(_message.Message):
     EXPLAINED_LAYER_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
+    HEATMAP_METHOD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.int
     task: Global___Task.ValueType
@@ -281,6 +282,11 @@ class ModelCard(_message.Message):
     """One or two sentences for people."""
     explained_layer: _builtins.str
     """The layer whose feature map a heatmap explains; empty where the file holds no heatmap."""
+    heatmap_method: _builtins.str
+    """How heatmaps come about: gradcam, gradcam++, layercam or eigencam, computed by the graph, or scorecam,
+    for which the graph gives its feature map and scores and the server does the rest. Empty: gradcam, in
+    files that were made before there was a choice.
+    """
     @_builtins.property
     def input(self) -> Global___InputSpec: ...
     @_builtins.property
@@ -303,10 +309,11 @@ class ModelCard(_message.Message):
         explained_layer: _builtins.str = ...,
         provenance: Global___Provenance | None = ...,
         certificate: Global___Certificate | None = ...,
+        heatmap_method: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "input", b"input", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "input", b"input", "name", b"name", "provenance", b"provenance", "task", b"task", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "task", b"task", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,11 +9,15 @@ from spyglass.v1.heatmap_pb2 import (
     HeatmapResponse,
     HeatmapTarget,
 )
-from spyglass.v1.reply_pb2 import MapFrame
 from spyglass_contract.errors import InvalidInput
 from spyglass_server import domain
 from spyglass_server.drawing import Drawing
-from spyglass_server.servicers.messages import score_message, served_by_message, timing_message
+from spyglass_server.servicers.messages import (
+    frame_message,
+    score_message,
+    served_by_message,
+    timing_message,
+)
 
 
 def targets_of(request: HeatmapRequest) -> list[domain.Target]:
@@ -29,7 +33,6 @@ def drawing_of(request: HeatmapRequest) -> Drawing:
 def heatmap_response(request: HeatmapRequest, result: domain.Explanation) -> HeatmapResponse:
     """The reply to `request`."""
     first, *further = (_explained_message(explained) for explained in result.explained)
-    left, top, right, bottom = result.box
     return HeatmapResponse(
         id=request.id,
         heatmap=first.heatmap,
@@ -37,14 +40,7 @@ def heatmap_response(request: HeatmapRequest, result: domain.Explanation) -> Hea
         further=further,
         classes=[score_message(entry) for entry in result.classes],
         layer=result.layer,
-        frame=MapFrame(
-            picture_width=result.width,
-            picture_height=result.height,
-            left=left,
-            top=top,
-            right=right,
-            bottom=bottom,
-        ),
+        frame=frame_message(result.box, result.width, result.height),
         served_by=served_by_message(result.served_by),
         timing=timing_message(result.timing),
     )

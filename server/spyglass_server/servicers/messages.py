@@ -7,8 +7,9 @@ import numpy as np
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import ModelCard, ModelRef, ServedModel
-from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
+from spyglass.v1.reply_pb2 import ClassScore, MapFrame, ServedBy, Timing
 from spyglass_contract.errors import ImageError
+from spyglass_contract.geometry import Box
 from spyglass_server import domain
 from spyglass_server.decoders import Picture
 from spyglass_server.domain import Classification, ModelSelector
@@ -54,6 +55,14 @@ def classify_response(request: ClassifyRequest, result: Classification) -> Class
 
 def score_message(score: domain.ClassScore) -> ClassScore:
     return ClassScore(index=score.index, name=score.name, score=score.score)
+
+
+def frame_message(box: Box, width: int, height: int) -> MapFrame:
+    """Where in a picture of `width` × `height` pixels the network looked."""
+    left, top, right, bottom = box
+    return MapFrame(
+        picture_width=width, picture_height=height, left=left, top=top, right=right, bottom=bottom
+    )
 
 
 def served_by_message(served_by: domain.ServedBy) -> ServedBy:

@@ -18,7 +18,6 @@ from spyglass.v1.model_pb2 import (
 )
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass.v1.vision_pb2_grpc import VisionServicer
-from spyglass_contract.errors import Unimplemented
 from spyglass_server.call import Call
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.model import Model
@@ -33,15 +32,21 @@ from spyglass_server.servicers.messages import (
     selector_of,
     served_model,
 )
+from spyglass_server.servicers.segment_messages import (
+    mask_style_of,
+    refinements_of,
+    segment_response,
+    soft_of,
+)
 from spyglass_server.servicers.streams import answer_stream
 from spyglass_server.statuses import to_status
 
-Request = TypeVar("Request", ClassifyRequest, HeatmapRequest)
-Reply = TypeVar("Reply", ClassifyResponse, HeatmapResponse)
+Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
+Reply = TypeVar("Reply", ClassifyResponse, SegmentResponse, HeatmapResponse)
 
 
 class Vision(VisionServicer):
-    """Converts messages and asks the data plane; what it cannot do yet answers UNIMPLEMENTED."""
+    """Converts messages and asks the data plane."""
 
     def __init__(self, dataplane: DataPlane, readiness: Readiness, *, window: int) -> None:
         """`window` bounds the pictures that each streaming call has in work."""
@@ -59,12 +64,13 @@ class Vision(VisionServicer):
         return self._stream(request_iterator, context, self._classify, ClassifyResponse)
 
     def Segment(self, request: SegmentRequest, context: grpc.ServicerContext) -> SegmentResponse:
-        raise Unimplemented("this server does not segment")
+        self._readiness.check()
+        return self._segment(request, call_of(context))
 
     def SegmentStream(
         self, request_iterator: Iterator[SegmentRequest], context: grpc.ServicerContext
     ) -> Iterator[SegmentResponse]:
-        raise Unimplemented("this server does not segment")
+        return self._stream(request_iterator, context, self._segment, SegmentResponse)
 
     def Heatmap(self, request: HeatmapRequest, context: grpc.ServicerContext) -> HeatmapResponse:
         self._readiness.check()
@@ -90,6 +96,17 @@ class Vision(VisionServicer):
             picture_of(request.image), model=selector_of(request.model), top_k=request.top_k, call=call
         )
         return classify_response(request, result)
+
+    def _segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
+        result = self._dataplane.segment(
+            picture_of(request.image),
+            model=selector_of(request.model),
+            style=mask_style_of(request),
+            refine=refinements_of(request),
+            soft=soft_of(request),
+            call=call,
+        )
+        return segment_response(request, result)
 
     def _heatmap(self, request: HeatmapRequest, call: Call) -> HeatmapResponse:
         result = self._dataplane.heatmap(

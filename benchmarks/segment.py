@@ -1,0 +1,133 @@
+"""Where the time of a mask goes: decoding, inference, upsampling, and coding it in each format.
+
+Prints, for photos of 0.2, 2 and 12 megapixels, the median processor time of each step in milliseconds, and
+for the formats the bytes of the message, also as a share of the mask's pixels. Masks are of the picture's
+size. The steps are those of the server, one after the other on one thread.
+
+    python benchmarks/segment.py [--model NAME/VERSION/model.onnx] [--picture FILE] [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spyglass.v1.segment_pb2 import Mask, MaskFormat
+from spyglass_contract.geometry import Box, input_box
+from spyglass_contract.header import Limits
+from spyglass_contract.pixels import Prepared, prepare
+from spyglass_contract.soft_maps import encode_soft_map, soft_map_of_picture
+from spyglass_contract.upsampling import mask_of_picture
+from spyglass_server.bundled import bundled_models
+from spyglass_server.drawing import Canvas
+from spyglass_server.mask_encoding import encoded
+from spyglass_server.mask_styles import MaskStyle
+from spyglass_server.servicers.segment_messages import mask_message
+from spyglass_server.session import Session
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples/coffee.jpg"
+FOREGROUND = Path("foreground/1/model.onnx")
+
+SIZES = ((500, 375), (1632, 1224), (4032, 3024))
+
+Result = TypeVar("Result")
+
+
+class Step(NamedTuple):
+    """What one step takes, in milliseconds of processor time, and what it gives."""
+
+    milliseconds: float
+    # Of what travels, in bytes; 0: nothing does.
+    size: int = 0
+
+
+def main() -> None:
+    """Prints a table for each size of picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, default=bundled_models() / FOREGROUND)
+    parser.add_argument("--picture", type=Path, default=EXAMPLE)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    session = Session(options.model, device="cpu")
+    spec = session.card.input
+    print(f"{session.card.name}, input {spec.width}×{spec.height}, {len(session.card.class_names)} classes")
+    for width, height in SIZES:
+        data = photo(options.picture, width, height)
+        print(f"\n{width}×{height}, a JPEG of {len(data):,} bytes")
+        print(f"{'step':26}{'CPU ms':>9}{'bytes':>13}{'of RAW':>9}")
+        for name, step in steps(session, data, options.rounds).items():
+            share = f"{step.size:13,}{step.size / (width * height):9.2%}" if step.size else ""
+            print(f"{name:26}{step.milliseconds:9.2f}{share}")
+
+
+def photo(path: Path, width: int, height: int) -> bytes:
+    """A JPEG of the picture at another size, with a little of the grain that a sensor has."""
+    with Image.open(path) as image:
+        resized = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
+    grain = np.random.default_rng(0).normal(0, 4, resized.shape)
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(resized + grain, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def steps(session: Session, data: bytes, rounds: int) -> dict[str, Step]:
+    """Each step from a file to a mask, in the order in which they are taken."""
+    spec = session.card.input
+    taken: dict[str, Step] = {}
+    taken["decode"], prepared = timed(lambda: prepare(data, spec), rounds)
+    taken["inference"], output = timed(lambda: session.run(prepared.pixels[np.newaxis])[0], rounds)
+    size, box = (prepared.width, prepared.height), input_box(prepared.placement, spec)
+    taken["upsample"], found = timed(lambda: mask_of_picture(output, box, *size), rounds)
+    taken |= encodings(found.mask, session, data, prepared, rounds)
+    soft = partial(soft_map, output[:, :, 1], box, size)
+    taken["soft map of class 1"], png = timed(soft, rounds)
+    taken["soft map of class 1"] = taken["soft map of class 1"]._replace(size=len(png))
+    return taken
+
+
+def encodings(
+    mask: NDArray[np.uint8], session: Session, data: bytes, prepared: Prepared, rounds: int
+) -> dict[str, Step]:
+    """The mask coded in each format, as it travels; below an overlay the picture is decoded at full size."""
+
+    def code(style: MaskStyle) -> Mask:
+        canvas = Canvas(data, prepared, session.card.input, Limits())
+        return mask_message(encoded(mask, style, canvas, session.card.class_names))
+
+    taken: dict[str, Step] = {}
+    for mask_format in MaskFormat.values():
+        step, message = timed(partial(code, MaskStyle(mask_format)), rounds)
+        taken[MaskFormat.Name(mask_format)] = step._replace(size=message.ByteSize())
+    return taken
+
+
+def soft_map(values: NDArray[np.float32], box: Box, size: tuple[int, int]) -> bytes:
+    """The probability of one class, as it travels."""
+    return encode_soft_map(soft_map_of_picture(values, box, *size))
+
+
+def timed(call: Callable[[], Result], rounds: int) -> tuple[Step, Result]:
+    """The median of so many rounds, after one to warm up, and what the call gives."""
+    result = call()
+    spent = []
+    for _ in range(rounds):
+        started = time.process_time()
+        result = call()
+        spent.append(time.process_time() - started)
+    return Step(statistics.median(spent) * 1000), result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The legend of a drawn mask: which colour is which class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from spyglass_contract.class_colors import BLACK, WHITE, Color
+
+# The size of the letters, as a share of the picture's longer side, and in pixels at least.
+_LETTERS = 1 / 45
+_SMALLEST_LETTERS = 10
+
+_OPACITY = 0.85
+
+Entry = tuple[str, Color]
+"""A class by its name, and its colour."""
+
+
+def add_legend(picture: Image.Image, entries: Sequence[Entry]) -> None:
+    """Draws the legend into the lower left corner of an RGB picture, from the first entry on.
+
+    What does not fit is left out: of many entries the last ones, and all where the names are too wide.
+    """
+    letters = max(_SMALLEST_LETTERS, round(max(picture.size) * _LETTERS))
+    row, margin = round(letters * 1.5), letters // 2
+    fitting = entries[: max(0, picture.height - 3 * margin) // row]
+    if not fitting:
+        return
+    font = ImageFont.load_default(letters)
+    widest = max(font.getlength(name) for name, _ in fitting)
+    # Of the swatch, the name, and the space before, between and after them.
+    width, height = round(widest) + letters + 3 * margin, len(fitting) * row + margin
+    if width + 2 * margin > picture.width:
+        return
+    left, top = margin, picture.height - margin - height
+    covered = picture.crop((left, top, left + width, top + height))
+    panel = Image.blend(covered, Image.new("RGB", covered.size, WHITE), _OPACITY)
+    draw = ImageDraw.Draw(panel)
+    for number, (name, color) in enumerate(fitting):
+        middle = margin // 2 + number * row + row // 2
+        swatch = (margin, middle - letters // 2, margin + letters, middle + letters // 2)
+        draw.rectangle(swatch, fill=color)
+        draw.text((2 * margin + letters, middle), name, BLACK, font, anchor="lm")
+    picture.paste(panel, (left, top))

@@ -1,0 +1,77 @@
+"""The output of a segmentation network made into what a request asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass.v1.segment_pb2 import MASK_SIZE_AS_IMAGE
+from spyglass_contract.class_colors import class_colors, hex_color
+from spyglass_contract.heatmaps import grey_levels
+from spyglass_contract.soft_maps import encode_soft_map, soft_map_of_picture
+from spyglass_contract.upsampling import ClassMask, mask_of_network, mask_of_picture
+from spyglass_server.domain import DrawnMask, Refinement, SegmentedClass, SoftMap
+from spyglass_server.drawing import Canvas
+from spyglass_server.mask_encoding import encoded
+from spyglass_server.mask_styles import MaskStyle
+from spyglass_server.refinements import KnownClass, cells_of_picture, known_classes, refined
+from spyglass_server.targets import class_index
+
+Segmented = tuple[DrawnMask, tuple[SegmentedClass, ...], SoftMap | None]
+"""A mask, the classes in it, and the soft map where one is wanted."""
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """What is wanted of one picture by a model with classes of these names."""
+
+    class_names: tuple[str, ...]
+    style: MaskStyle
+    known: tuple[KnownClass, ...]
+    # The class of the soft map; None: there is none.
+    soft: int | None
+
+    @classmethod
+    def of(
+        cls,
+        class_names: tuple[str, ...],
+        style: MaskStyle,
+        refine: Sequence[Refinement],
+        soft: int | str | None,
+    ) -> Segmenting:
+        """Raises InvalidInput for a class that there is not, and LimitExceeded for too many refinements."""
+        soft_index = None if soft is None else class_index(soft, class_names, "soft_")
+        return cls(class_names, style, known_classes(refine, class_names), soft_index)
+
+    def draw(self, probabilities: NDArray[np.float32], canvas: Canvas) -> Segmented:
+        """What is wanted of float32 [rows, columns, classes] in [0, 1], for the picture of `canvas`."""
+        rows, columns, _ = probabilities.shape
+        cells = cells_of_picture(canvas.box, canvas.width, canvas.height, rows, columns)
+        given = refined(probabilities, self.known, cells)
+        found = self._mask(given, canvas)
+        soft = None if self.soft is None else self._soft_map(given[:, :, self.soft], self.soft, canvas)
+        return encoded(found.mask, self.style, canvas, self.class_names), self._classes(found), soft
+
+    def _mask(self, probabilities: NDArray[np.float32], canvas: Canvas) -> ClassMask:
+        if self.style.size == MASK_SIZE_AS_IMAGE:
+            return mask_of_picture(probabilities, canvas.box, canvas.width, canvas.height)
+        return mask_of_network(probabilities)
+
+    def _classes(self, found: ClassMask) -> tuple[SegmentedClass, ...]:
+        total, colors = found.mask.size, class_colors(self.class_names)
+        rows = zip(self.class_names, found.pixels.tolist(), found.mean_scores.tolist(), colors, strict=True)
+        return tuple(
+            SegmentedClass(index, name, pixels, pixels / total, score, hex_color(color))
+            for index, (name, pixels, score, color) in enumerate(rows)
+        )
+
+    def _soft_map(self, values: NDArray[np.float32], index: int, canvas: Canvas) -> SoftMap:
+        if self.style.size == MASK_SIZE_AS_IMAGE:
+            levels = soft_map_of_picture(values, canvas.box, canvas.width, canvas.height)
+        else:
+            levels = grey_levels(values)
+        height, width = levels.shape
+        return SoftMap(index, height, width, encode_soft_map(levels))

@@ -1,0 +1,236 @@
+"""Masks of pictures, against interpolating every probability at every pixel."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, RESIZE_RULE_PAD, RESIZE_RULE_STRETCH, InputSpec
+from spyglass_contract.geometry import Box, input_box, place
+from spyglass_contract.heatmaps import grey_levels, map_to_picture
+from spyglass_contract.masks import UNSEEN
+from spyglass_contract.soft_maps import soft_map_of_picture
+from spyglass_contract.upsampling import ClassMask, mask_of_network, mask_of_picture
+
+RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
+
+# The plain way has more digits: what is closer than this may be decided either way.
+CLOSE = 2e-6
+
+
+class Case(NamedTuple):
+    probabilities: NDArray[np.float32]
+    box: Box
+    width: int
+    height: int
+
+
+def probabilities_of(
+    rows: int, columns: int, classes: int, seed: int, sharpness: float
+) -> NDArray[np.float32]:
+    """Like a network's: regions of one class, the sharper the surer."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, sharpness, (rows, columns, classes))
+    for _ in range(2):
+        logits = (logits + np.roll(logits, 1, 0) + np.roll(logits, 1, 1)) / 1.5
+    exponentials = np.exp(logits - logits.max(axis=2, keepdims=True))
+    return (exponentials / exponentials.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    rows, columns = draw(st.integers(1, 17)), draw(st.integers(1, 17))
+    classes = draw(st.integers(2, 6))
+    sharpness = draw(st.sampled_from([0.1, 1.0, 5.0, 30.0]))
+    probabilities = probabilities_of(rows, columns, classes, draw(st.integers(0, 999)), sharpness)
+    width, height = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    rule = draw(st.sampled_from(sorted(RULES)))
+    fraction = draw(st.sampled_from([0.0, 0.875, 0.5]))
+    spec = InputSpec(height=24, width=32, resize=RULES[rule], crop_fraction=fraction)
+    return Case(probabilities, input_box(place(width, height, spec), spec), width, height)
+
+
+def plainly(case: Case) -> NDArray[np.float64]:
+    """Every class at every pixel, float64 [height, width, classes]; all 0 where the network did not look."""
+    left, top, right, bottom = case.box
+    rows, columns, _ = case.probabilities.shape
+    (above, below, down), (first, second, across) = (
+        corners(rows, top, bottom, case.height),
+        corners(columns, left, right, case.width),
+    )
+    weight = across[:, np.newaxis]
+    level = case.probabilities[:, first] * (1 - weight) + case.probabilities[:, second] * weight
+    weight = down[:, np.newaxis, np.newaxis]
+    return (level[above] * (1 - weight) + level[below] * weight) * seen(case)[:, :, np.newaxis]
+
+
+def corners(
+    cells: int, begin: float, end: float, pixels: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """For each pixel the cells before and after it, and how far it is from the one to the other."""
+    place = np.clip((np.arange(pixels) + 0.5 - begin) * cells / (end - begin) - 0.5, 0, cells - 1)
+    before = np.floor(place).astype(np.intp)
+    return before, np.minimum(before + 1, cells - 1), place - before
+
+
+def seen(case: Case) -> NDArray[np.bool_]:
+    """bool [height, width]: where the network looked."""
+    left, top, right, bottom = case.box
+    x, y = np.arange(case.width) + 0.5, np.arange(case.height)[:, np.newaxis] + 0.5
+    return (left <= x) & (x < right) & (top <= y) & (y < bottom)
+
+
+def undecided(full: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """bool [height, width]: where the two most probable classes are as good as equal."""
+    best = np.sort(full, axis=2)
+    return best[:, :, -1] - best[:, :, -2] < CLOSE
+
+
+@settings(deadline=None)
+@given(cases())
+def test_the_mask_is_the_argmax_of_what_is_interpolated(case: Case) -> None:
+    found = mask_of_picture(*case).mask
+    full = plainly(case)
+    assert found.dtype == np.uint8
+    assert found.shape == (case.height, case.width)
+    wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
+    np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_pixels_and_mean_scores_are_those_of_the_mask_itself(case: Case) -> None:
+    found = mask_of_picture(*case)
+    full = plainly(case)
+    for index in range(full.shape[2]):
+        own = found.mask == index
+        assert found.pixels[index] == own.sum()
+        wanted = full[own, index].mean() if own.any() else 0.0
+        assert found.mean_scores[index] == pytest.approx(wanted, abs=1e-5)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_a_soft_map_is_what_is_interpolated_in_256_levels(case: Case) -> None:
+    values = np.ascontiguousarray(case.probabilities[:, :, 0])
+    found = soft_map_of_picture(values, case.box, case.width, case.height)
+    wanted = grey_levels(plainly(case)[:, :, 0].astype(np.float32))
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert (found[~seen(case)] == 0).all()
+
+
+@pytest.mark.parametrize("size", [(301, 203), (203, 301), (64, 48), (31, 23), (5, 90)])
+@pytest.mark.parametrize("rule", RULES)
+def test_pictures_larger_and_smaller_than_the_networks_output_are_served_alike(
+    rule: str, size: tuple[int, int]
+) -> None:
+    spec = InputSpec(height=48, width=64, resize=RULES[rule])
+    case = Case(probabilities_of(48, 64, 4, 3, 8.0), input_box(place(*size, spec), spec), *size)
+    full = plainly(case)
+    wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
+    found = mask_of_picture(*case).mask
+    np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_heatmaps_and_masks_are_interpolated_alike(rule: str) -> None:
+    spec = InputSpec(height=48, width=64, resize=RULES[rule])
+    values = probabilities_of(12, 16, 2, 3, 8.0)[:, :, 0].copy()
+    box = input_box(place(101, 90, spec), spec)
+    as_heatmap = grey_levels(map_to_picture(values, box, 101, 90)).astype(int)
+    assert np.abs(soft_map_of_picture(values, box, 101, 90) - as_heatmap).max() <= 1
+
+
+def test_a_class_that_is_nowhere_the_first_at_a_cell_is_found_between_them() -> None:
+    cells = np.array([[[0.55, 0.45, 0.0], [0.0, 0.45, 0.55]]], np.float32)
+    values = mask_of_picture(cells, (0, 0, 60, 1), 60, 1).mask[0]
+    assert set(values.tolist()) == {0, 1, 2}
+    assert (np.diff(values.astype(int)) >= 0).all()
+
+
+def test_of_equally_probable_classes_the_first_is_taken() -> None:
+    equal = np.full((3, 4, 5), 0.2, np.float32)
+    equal[:, :, 0] = 0.1
+    assert (mask_of_picture(equal, (0, 0, 9, 7), 9, 7).mask == 1).all()
+    assert (mask_of_network(equal).mask == 1).all()
+
+
+def test_more_classes_than_half_a_byte_holds_keep_their_indices() -> None:
+    case = Case(probabilities_of(6, 9, 255, 1, 6.0), (0, 0, 50, 40), 50, 40)
+    full = plainly(case)
+    found = mask_of_picture(*case).mask
+    wanted = full.argmax(axis=2)
+    np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
+
+
+def test_the_networks_own_size_needs_no_interpolation() -> None:
+    probabilities = probabilities_of(7, 9, 3, 5, 2.0)
+    own = mask_of_network(probabilities)
+    same = mask_of_picture(probabilities, (0, 0, 9, 7), 9, 7)
+    np.testing.assert_array_equal(own.mask, probabilities.argmax(axis=2))
+    np.testing.assert_array_equal(own.mask, same.mask)
+    np.testing.assert_array_equal(own.pixels, same.pixels)
+    np.testing.assert_allclose(own.mean_scores, same.mean_scores, atol=1e-6)
+
+
+@pytest.fixture
+def traced() -> Callable[[Callable[[], object]], int]:
+    """The most memory, in bytes, that a call takes at a time."""
+
+    def measure(call: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            call()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return measure
+
+
+def allowed(case: Case) -> int:
+    """What the docstring of `mask_of_picture` allows, in bytes."""
+    rows, columns, _ = case.probabilities.shape
+    mask = case.width * case.height
+    return mask + 2 * case.probabilities.nbytes + 100 * (rows * columns + case.width) + 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("shape", "width", "height", "sharpness"),
+    [
+        pytest.param((128, 128, 3), 4000, 3000, 6.0, id="12 megapixels"),
+        pytest.param((128, 128, 3), 4000, 3000, 0.1, id="12 megapixels, borders everywhere"),
+        pytest.param((1, 2, 8), 2000, 6000, 6.0, id="one row of cells"),
+        pytest.param((64, 64, 40), 3000, 4000, 6.0, id="40 classes"),
+        pytest.param((64, 64, 4), 1_000_000, 2, 0.1, id="two rows of pixels"),
+        pytest.param((1024, 1024, 4), 300, 200, 0.1, id="smaller than the output"),
+    ],
+)
+def test_memory_is_bounded_whatever_the_picture(
+    shape: tuple[int, int, int],
+    width: int,
+    height: int,
+    sharpness: float,
+    traced: Callable[[Callable[[], object]], int],
+) -> None:
+    case = Case(probabilities_of(*shape, 0, sharpness), (0, 0, width, height), width, height)
+    results: list[ClassMask] = []
+    assert traced(lambda: results.append(mask_of_picture(*case))) < allowed(case)
+    assert results[0].pixels.sum() == width * height
+
+
+@pytest.mark.parametrize("cells", [2, 128])
+def test_a_soft_map_of_twelve_megapixels_is_made_strip_by_strip(
+    cells: int, traced: Callable[[Callable[[], object]], int]
+) -> None:
+    values = probabilities_of(cells, cells, 3, 0, 6.0)[:, :, 0]
+    spent = traced(lambda: soft_map_of_picture(values, (0, 0, 4000, 3000), 4000, 3000))
+    assert spent < 4000 * 3000 + 8 * 1024 * 1024 + 60 * 4000

@@ -1,0 +1,154 @@
+"""Masks lie on the upright picture, whatever its size and the resize rule: squares at known places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ModelRef
+from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, SegmentRequest, SegmentResponse
+from spyglass.v1.vision_pb2_grpc import VisionStub
+from spyglass_contract.mask_png import decode_mask
+
+RED, BLUE, UNSEEN = 1, 3, 255
+
+# Of the network's input.
+COLUMNS, ROWS = 32, 24
+
+Square = Callable[[tuple[int, int], tuple[int, int, int, int]], PillowImage.Image]
+Encode = Callable[..., bytes]
+
+
+def raw(reply: SegmentResponse) -> NDArray[np.uint8]:
+    return np.frombuffer(reply.mask.data, np.uint8).reshape(reply.mask.height, reply.mask.width)
+
+
+def square_mask(size: tuple[int, int], box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    width, height = size
+    mask = np.full((height, width), BLUE, np.uint8)
+    left, top, right, bottom = box
+    mask[top:bottom, left:right] = RED
+    return mask
+
+
+def near_border(size: tuple[int, int], box: tuple[int, int, int, int], reach: float) -> NDArray[np.bool_]:
+    """bool [height, width]: the pixels whose centres are within `reach` of the square's border."""
+    (width, height), (left, top, right, bottom) = size, box
+    x, y = np.arange(width) + 0.5, np.arange(height)[:, np.newaxis] + 0.5
+    outside = np.maximum(np.maximum(left - x, x - right), np.maximum(top - y, y - bottom))
+    return np.abs(outside) <= reach
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_mask_is_that_of_the_upright_picture(
+    segmenting: VisionStub, square_picture: Square, encode: Encode, orientation: int
+) -> None:
+    upright = square_picture((61, 43), (5, 7, 25, 17))
+    back = {
+        1: None,
+        2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
+        3: PillowImage.Transpose.ROTATE_180,
+        4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
+        5: PillowImage.Transpose.TRANSPOSE,
+        6: PillowImage.Transpose.ROTATE_90,
+        7: PillowImage.Transpose.TRANSVERSE,
+        8: PillowImage.Transpose.ROTATE_270,
+    }[orientation]
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    stored = upright if back is None else upright.transpose(back)
+    request = SegmentRequest(image=Image(encoded=encode(stored, exif=exif)), format=MASK_FORMAT_RAW)
+    found = raw(segmenting.Segment(request))
+    request.image.encoded = encode(upright)
+    np.testing.assert_array_equal(found, raw(segmenting.Segment(request)))
+
+
+@pytest.mark.parametrize("model", ["stretch", "pad", "crop", "coarse"])
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        pytest.param((97, 71), (31, 23, 64, 50), id="landscape"),
+        pytest.param((71, 97), (20, 31, 51, 64), id="portrait"),
+        pytest.param((333, 251), (100, 90, 201, 160), id="large"),
+        pytest.param((29, 21), (9, 7, 20, 15), id="smaller than the input"),
+        pytest.param((63, 63), (20, 20, 43, 43), id="square"),
+    ],
+)
+def test_the_resize_rule_is_undone_to_half_a_cell(
+    segmenting: VisionStub,
+    square_picture: Square,
+    encode: Encode,
+    model: str,
+    size: tuple[int, int],
+    box: tuple[int, int, int, int],
+) -> None:
+    image = Image(encoded=encode(square_picture(size, box)))
+    reply = segmenting.Segment(
+        SegmentRequest(image=image, model=ModelRef(name=model), format=MASK_FORMAT_RAW)
+    )
+    found, frame = raw(reply), reply.frame
+    cell = 2 if model == "coarse" else 1
+    across = (frame.right - frame.left) / COLUMNS * cell
+    down = (frame.bottom - frame.top) / ROWS * cell
+    left, top, right, bottom = box
+    # Corners are rounded, by interpolating, over up to a cell.
+    upright_edges = near_border(size, (left, -9999, right, 9999), across)
+    level_edges = near_border(size, (-9999, top, 9999, bottom), down)
+    tolerated = (
+        near_border(size, (left, -9999, right, 9999), across / 2)
+        | near_border(size, (-9999, top, 9999, bottom), down / 2)
+        | (upright_edges & level_edges)
+    )
+    wanted = square_mask(size, box)
+    if model == "crop":
+        wanted[outside_of(frame, size)] = UNSEEN
+    else:
+        assert UNSEEN not in found
+    np.testing.assert_array_equal(np.where(tolerated, wanted, found), wanted)
+    assert tolerated.mean() < 0.5
+
+
+def outside_of(frame: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """bool [height, width]: the pixels whose centres lie outside of what the network saw, or on its end."""
+    width, height = size
+    x, y = np.arange(width) + 0.5, np.arange(height)[:, np.newaxis] + 0.5
+    return (x < frame.left) | (x >= frame.right) | (y < frame.top) | (y >= frame.bottom)
+
+
+@pytest.mark.parametrize("model", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+def test_where_edges_lie_between_cells_the_mask_is_right_to_the_pixel(
+    segmenting: VisionStub, encode: Encode, model: str, factor: int
+) -> None:
+    size = (COLUMNS * factor, ROWS * factor)
+    for axis, edge in ((1, 11 * factor), (0, 7 * factor)):
+        pixels = np.zeros((size[1], size[0], 3), np.uint8)
+        pixels[:, :, 2] = 255
+        halves = pixels if axis == 0 else pixels.swapaxes(0, 1)
+        halves[:edge] = (255, 0, 0)
+        request = SegmentRequest(
+            image=Image(encoded=encode(PillowImage.fromarray(pixels))),
+            model=ModelRef(name=model),
+            format=MASK_FORMAT_RAW,
+        )
+        wanted = np.where(pixels[:, :, 0] > 0, RED, BLUE)
+        np.testing.assert_array_equal(raw(segmenting.Segment(request)), wanted)
+
+
+def test_what_was_cropped_is_unseen_and_counts_for_no_class(
+    segmenting: VisionStub, square_picture: Square, encode: Encode
+) -> None:
+    image = Image(encoded=encode(square_picture((101, 48), (40, 10, 60, 30))))
+    reply = segmenting.Segment(SegmentRequest(image=image, model=ModelRef(name="crop")))
+    mask = decode_mask(reply.mask.data)
+    assert (mask[:, :18] == UNSEEN).all()
+    assert (mask[:, -18:] == UNSEEN).all()
+    assert (mask[:, 19:-19] != UNSEEN).all()
+    assert sum(entry.pixels for entry in reply.classes) == (mask != UNSEEN).sum()
+    assert sum(entry.fraction for entry in reply.classes) == pytest.approx((mask != UNSEEN).mean())

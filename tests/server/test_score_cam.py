@@ -1,0 +1,321 @@
+"""Score-CAM through the data plane, against one that is written here from the paper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+pytest.importorskip("onnx")
+
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest
+from spyglass.v1.image_pb2 import Image as ImageInput
+from spyglass.v1.model_pb2 import GoldenPicture, GoldenTensor, ModelCard
+from spyglass_contract.card import read_card, write_card
+from spyglass_contract.certificate import golden_tensor
+from spyglass_contract.errors import Cancelled, CardError, DeadlineExceeded
+from spyglass_contract.header import Limits
+from spyglass_contract.pixels import prepare
+from spyglass_contract.score_cam import telling_channels, weighted_map
+from spyglass_export.gradcam import attach_gradcam
+from spyglass_server.admission import Admission
+from spyglass_server.call import Call
+from spyglass_server.dataplane import DataPlane
+from spyglass_server.domain import Explanation, ModelSelector
+from spyglass_server.explain import PREDICTED
+from spyglass_server.model import Model, Resources
+from spyglass_server.repository import Repository
+from spyglass_server.session import Session
+
+PATIENCE = 30
+CHANNELS, PLACES = 6, 4
+Array = NDArray[Any]
+
+
+def _network() -> onnx.ModelProto:
+    """uint8 [batch, 8, 8, 3] by a convolution of stride 2 to 6 channels, one of them flat, and 3 classes."""
+    random = np.random.default_rng(11)
+    filters = random.normal(size=(CHANNELS, 3, 3, 3)) / 300
+    filters[4] = 0
+    weights = {
+        "filters": filters.astype("f"),
+        "bias": np.full(CHANNELS, 0.3, "f"),
+        "weight": random.normal(size=(CHANNELS, 3)).astype("f"),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["first", "filters", "bias"], ["maps"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["maps"], ["features"]),
+        helper.make_node("GlobalAveragePool", ["features"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 8, 8, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def _answers(model: onnx.ModelProto, pixels: Array, *names: str) -> list[Array]:
+    """Tensors of the plain network, whichever they are."""
+    inside = onnx.ModelProto()
+    inside.CopyFrom(model)
+    del inside.graph.output[:]
+    inside.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
+    session = onnxruntime.InferenceSession(inside.SerializeToString(), providers=["CPUExecutionProvider"])
+    answers: list[Array] = session.run(None, {"image": pixels})
+    return answers
+
+
+def _paper(model: onnx.ModelProto, pixels: Array, class_index: int) -> Array:
+    """Algorithm 1 of Wang et al. 2020, one mask after the other, on a black baseline."""
+    (features,) = _answers(model, pixels[np.newaxis], "features")
+    baseline = _answers(model, np.zeros_like(pixels)[np.newaxis], "logits")[0][0, class_index]
+    increases, kept = [], []
+    for plane in features[0]:
+        large = np.asarray(Image.fromarray(plane).resize((8, 8), Image.Resampling.BILINEAR), float)
+        if large.max() == large.min():
+            continue
+        mask = (large - large.min()) / (large.max() - large.min())
+        picture = np.clip(np.round(pixels * mask[..., None]), 0, 255).astype(np.uint8)
+        increases.append(float(_answers(model, picture[np.newaxis], "logits")[0][0, class_index]) - baseline)
+        kept.append(plane)
+    weights = np.exp(increases) / np.exp(increases).sum()
+    raw = np.maximum(sum(w * plane for w, plane in zip(weights, kept, strict=True)), 0)
+    return np.asarray(raw / raw.max())
+
+
+@pytest.fixture(scope="module")
+def plain() -> onnx.ModelProto:
+    return _network()
+
+
+@pytest.fixture
+def file(plain: onnx.ModelProto, make_card: Callable[..., ModelCard], tmp_path: Path) -> Path:
+    """The network for Score-CAM, with a certificate of its own answers."""
+    card = make_card("masked")
+    certificate = card.certificate
+    tensors = [
+        GoldenTensor(
+            seed=0, expected=_answers(plain, golden_tensor(0, card.input), "probabilities")[0].ravel()
+        )
+    ]
+    golden = certificate.pictures[0]
+    pixels = prepare(golden.encoded, card.input).pixels[np.newaxis]
+    pictures = [
+        GoldenPicture(
+            name=golden.name,
+            encoded=golden.encoded,
+            pixels_sha256=golden.pixels_sha256,
+            expected=_answers(plain, pixels, "probabilities")[0].ravel(),
+        )
+    ]
+    del certificate.tensors[:], certificate.pictures[:]
+    certificate.tensors.extend(tensors)
+    certificate.pictures.extend(pictures)
+    card.explained_layer, card.heatmap_method = "features", "scorecam"
+    model = attach_gradcam(plain, method="scorecam")
+    write_card(model, card)
+    onnx.checker.check_model(model, full_check=True)
+    path = tmp_path / "model.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def pixels() -> NDArray[np.uint8]:
+    return np.random.default_rng(2).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+class WatchedNetwork:
+    """A session that counts its runs and, before run number `stop_at`, waits for its gate."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.card, self.provider = session.card, session.provider
+        self.batches: list[int] = []
+        self.stop_at = -1
+        self.stopped, self.gate = Event(), Event()
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.session.run(pixels)
+
+    def features(self, pixels: NDArray[np.uint8]) -> Any:
+        self.batches.append(len(pixels))
+        if len(self.batches) == self.stop_at:
+            self.stopped.set()
+            assert self.gate.wait(PATIENCE)
+        return self.session.features(pixels)
+
+
+@pytest.fixture
+def network(file: Path) -> WatchedNetwork:
+    return WatchedNetwork(Session(file, device="cpu"))
+
+
+@pytest.fixture
+def open_dataplane(network: WatchedNetwork) -> Iterator[Callable[..., DataPlane]]:
+    """A data plane of the watched network: `open_dataplane(**resources)`."""
+    opened = []
+
+    def open_one(**resources: int) -> DataPlane:
+        repository = Repository()
+        repository.load(
+            Path("masked/1/model.onnx"), lambda path: Model(network, "ab" * 32, Resources(**resources))
+        )
+        opened.append(DataPlane(repository, Admission(4), decoders=2, limits=Limits()))
+        return opened[-1]
+
+    yield open_one
+    network.gate.set()
+    for dataplane in opened:
+        dataplane.close()
+
+
+def _maps(found: Explanation) -> list[Array]:
+    return [
+        np.frombuffer(each.heatmap.data, "<f4").reshape(each.heatmap.height, each.heatmap.width)
+        for each in found.explained
+    ]
+
+
+@pytest.mark.parametrize("resources", [{}, {"max_batch": 4}, {"workers": 2}], ids=str)
+def test_each_class_is_explained_as_in_the_paper(
+    open_dataplane: Callable[..., DataPlane],
+    plain: onnx.ModelProto,
+    pixels: NDArray[np.uint8],
+    resources: dict[str, int],
+) -> None:
+    found = open_dataplane(**resources).heatmap(pixels, model=ModelSelector(), targets=(0, 1, 2, None))
+    maps, predicted = _maps(found), found.classes[0].index
+    for class_index in range(3):
+        np.testing.assert_allclose(maps[class_index], _paper(plain, pixels, class_index), atol=1e-5)
+    np.testing.assert_array_equal(maps[3], maps[predicted])
+    assert not np.allclose(maps[0], maps[1], atol=1e-3)
+    (expected,) = _answers(plain, pixels[np.newaxis], "probabilities")
+    assert found.classes[0].score == pytest.approx(float(expected.max()), abs=1e-6)
+
+
+def test_all_classes_share_one_pass_for_each_channel_that_is_not_flat(
+    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+) -> None:
+    open_dataplane().heatmap(pixels, model=ModelSelector(), targets=(0, 1, 2))
+    assert network.batches == [1] * (1 + CHANNELS - 1)
+
+
+def test_masked_pictures_run_in_batches_that_the_model_takes(
+    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+) -> None:
+    dataplane = open_dataplane(max_batch=2)
+    network.stop_at = 2
+    network.gate.set()
+    dataplane.heatmap(pixels, model=ModelSelector())
+    assert sum(network.batches) == CHANNELS
+    assert max(network.batches) <= 2
+
+
+def test_a_limit_takes_the_channels_of_most_energy(
+    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+) -> None:
+    open_dataplane(score_cam_channels=2).heatmap(pixels, model=ModelSelector())
+    assert len(network.batches) == 3
+    planes = np.array([[[0, 1]], [[3, 3]], [[2, 0]], [[-5, 0]]], np.float32)
+    assert telling_channels(planes, 0).tolist() == [0, 2, 3]
+    assert telling_channels(planes, 2).tolist() == [2, 3]
+
+
+def test_a_server_takes_as_many_channels_as_it_is_set_to(
+    run_server: Callable[..., Any],
+    file: Path,
+    plain: onnx.ModelProto,
+    pixels: NDArray[np.uint8],
+    encode: Callable[..., bytes],
+) -> None:
+    models = file.parent / "models"
+    (models / "masked/1").mkdir(parents=True)
+    file.rename(models / "masked/1/model.onnx")
+    vision = run_server(models=models, score_cam_channels=1).vision
+    picture = ImageInput(encoded=encode(Image.fromarray(pixels)))
+    reply = vision.Heatmap(HeatmapRequest(image=picture, size=MAP_SIZE_AS_FEATURE_MAP), timeout=PATIENCE)
+    (features,) = _answers(plain, pixels[np.newaxis], "features")[0]
+    strongest = max(features, key=lambda plane: float((plane**2).sum()) * (plane.min() < plane.max()))
+    found = np.frombuffer(reply.heatmap.data, "<f4").reshape(PLACES, PLACES)
+    np.testing.assert_allclose(found, strongest / strongest.max(), atol=1e-6)
+
+
+def test_a_picture_that_nothing_tells_apart_has_a_map_of_zeros(
+    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork
+) -> None:
+    assert not weighted_map(np.zeros((0, 4, 4), np.float32), np.zeros(0, np.float32)).any()
+    assert not weighted_map(np.full((1, 2, 2), -1, np.float32), np.ones(1, np.float32)).any()
+
+
+def test_a_call_that_is_given_up_stops_between_the_passes(
+    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+) -> None:
+    dataplane = open_dataplane()
+    call = Call()
+    network.stop_at = 3
+    asking = dataplane._decoders.submit(lambda: dataplane.heatmap(pixels, model=ModelSelector(), call=call))
+    assert network.stopped.wait(PATIENCE)
+    call.cancel()
+    # The pass that a worker has in hand is run to its end.
+    network.gate.set()
+    with pytest.raises(Cancelled):
+        asking.result(PATIENCE)
+    assert dataplane.admission.inside == 0
+    dataplane.classify(pixels, model=ModelSelector())
+    assert len(network.batches) == 3
+
+
+def test_a_deadline_holds_for_all_passes_together(
+    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+) -> None:
+    dataplane = open_dataplane()
+    network.stop_at = 3
+    with pytest.raises(DeadlineExceeded):
+        dataplane.heatmap(pixels, model=ModelSelector(), call=Call(time.monotonic() + 0.5))
+    assert dataplane.admission.inside == 0
+    network.gate.set()
+    dataplane.classify(pixels, model=ModelSelector())
+    assert len(network.batches) <= 3
+
+
+def test_classifying_leaves_the_feature_map_in_the_network(file: Path, pixels: NDArray[np.uint8]) -> None:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    feeds = {"image": np.stack([pixels, pixels]), "class_index": np.empty(0, np.int64)}
+    probabilities, features, scores = session.run(None, feeds)
+    assert (len(probabilities), features.size, scores.size) == (2, 0, 0)
+    probabilities, features, scores = session.run(None, {**feeds, "class_index": np.array([PREDICTED])})
+    assert features.shape == (2, CHANNELS, PLACES, PLACES)
+    np.testing.assert_allclose(
+        probabilities, np.exp(scores) / np.exp(scores).sum(1, keepdims=True), atol=1e-6
+    )
+
+
+def test_a_card_that_names_another_method_than_the_graph_has_is_refused(file: Path) -> None:
+    model = onnx.load(str(file))
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    card = read_card(session)
+    card.heatmap_method = "gradcam"
+    write_card(model, card)
+    onnx.save(model, str(file))
+    with pytest.raises(CardError, match="no heatmap by the method 'gradcam'"):
+        Session(file, device="cpu")

@@ -1,0 +1,131 @@
+"""What the Segment call refuses, and what it says then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.heatmap_pb2 import HeatmapRequest
+from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.model_pb2 import ModelRef
+from spyglass.v1.segment_pb2 import (
+    MASK_FORMAT_PNG_OVERLAY,
+    MASK_FORMAT_RAW,
+    MASK_FORMAT_RLE_COMPRESSED,
+    MASK_SIZE_AS_MODEL,
+    Refinement,
+    SegmentRequest,
+)
+from spyglass.v1.vision_pb2_grpc import VisionStub
+
+RED = 1
+
+Refused = Callable[[Callable[[], object]], Any]
+
+
+@pytest.fixture
+def picture(color_picture: Callable[..., bytes]) -> Image:
+    return Image(encoded=color_picture("red"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason", "field"),
+    [
+        ({"format": 9}, "INVALID_ARGUMENT", "INVALID_INPUT", "format"),
+        ({"size": 9}, "INVALID_ARGUMENT", "INVALID_INPUT", "size"),
+        ({"soft_class_index": 4}, "INVALID_ARGUMENT", "CLASS_UNKNOWN", "soft_class_index"),
+        ({"soft_class_name": "rde"}, "INVALID_ARGUMENT", "CLASS_UNKNOWN", "soft_class_name"),
+        ({"soft_class_name": ""}, "INVALID_ARGUMENT", "CLASS_UNKNOWN", "soft_class_name"),
+        ({"refine": [Refinement(fill_holes=True)]}, "INVALID_ARGUMENT", "CLASS_MISSING", "refine"),
+        ({"refine": [Refinement(class_index=4)]}, "INVALID_ARGUMENT", "CLASS_UNKNOWN", "refine.class_index"),
+        ({"refine": [Refinement(class_name="x")]}, "INVALID_ARGUMENT", "CLASS_UNKNOWN", "refine.class_name"),
+        ({"refine": [Refinement(class_index=0)] * 33}, "OUT_OF_RANGE", "TOO_MANY_REFINEMENTS", "refine"),
+        ({"model": ModelRef(name="none")}, "NOT_FOUND", "MODEL_NOT_FOUND", "model.name"),
+        ({"model": ModelRef(name="colors")}, "FAILED_PRECONDITION", "MODEL_TASK_MISMATCH", "model.name"),
+        (
+            {"model": ModelRef(name="twins"), "soft_class_name": "red"},
+            "INVALID_ARGUMENT",
+            "CLASS_AMBIGUOUS",
+            "soft_class_name",
+        ),
+        ({"image": Image()}, "INVALID_ARGUMENT", "IMAGE_MISSING", "image"),
+        ({"image": Image(encoded=b"no picture")}, "INVALID_ARGUMENT", "IMAGE_NOT_A_PICTURE", "image"),
+        (
+            {"image": Image(raw=RawImage(height=4, width=4, channels=3, data=b"few"))},
+            "INVALID_ARGUMENT",
+            "IMAGE_SHAPE",
+            "image.raw",
+        ),
+    ],
+)
+def test_what_cannot_be_segmented_is_refused(
+    segmenting: VisionStub,
+    refused: Refused,
+    picture: Image,
+    fields: dict[str, Any],
+    code: str,
+    reason: str,
+    field: str,
+) -> None:
+    request = SegmentRequest(**{"image": picture, **fields})
+    found = refused(lambda: segmenting.Segment(request))
+    assert (found.code.name, found.reason, found.fields) == (code, reason, [field])
+
+
+def test_bombs_are_refused(segmenting: VisionStub, refused: Refused, bomb: bytes) -> None:
+    request = SegmentRequest(image=Image(encoded=bomb))
+    assert refused(lambda: segmenting.Segment(request)).code.name == "OUT_OF_RANGE"
+
+
+def test_a_segmentation_model_neither_classifies_nor_explains(
+    segmenting: VisionStub, refused: Refused, picture: Image
+) -> None:
+    model = ModelRef(name="pad")
+    for call in (
+        lambda: segmenting.Classify(ClassifyRequest(image=picture, model=model)),
+        lambda: segmenting.Heatmap(HeatmapRequest(image=picture, model=model)),
+    ):
+        found = refused(call)
+        assert (found.code.name, found.reason) == ("FAILED_PRECONDITION", "MODEL_TASK_MISMATCH")
+
+
+def test_a_picture_without_a_model_for_it_is_told_so(
+    explaining_server: str, refused: Refused, picture: Image
+) -> None:
+    with grpc.insecure_channel(explaining_server) as channel:
+        found = refused(lambda: VisionStub(channel).Segment(SegmentRequest(image=picture)))
+    assert (found.code.name, found.reason) == ("NOT_FOUND", "NO_DEFAULT_MODEL")
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "fits"),
+    [
+        ({"format": MASK_FORMAT_PNG_OVERLAY}, (2560, 2400), False),
+        ({"format": MASK_FORMAT_RAW}, (4097, 4096), False),
+        ({"format": MASK_FORMAT_RAW, "soft_class_index": RED}, (4096, 2049), False),
+        ({"soft_class_index": RED}, (4097, 4096), False),
+        ({"format": MASK_FORMAT_RAW, "size": MASK_SIZE_AS_MODEL}, (4097, 4096), True),
+        ({"format": MASK_FORMAT_RLE_COMPRESSED}, (4097, 4096), True),
+        ({}, (4097, 4096), True),
+    ],
+)
+def test_only_what_is_large_on_the_wire_has_a_limit(
+    segmenting: VisionStub,
+    refused: Refused,
+    color_picture: Callable[..., bytes],
+    fields: dict[str, Any],
+    size: Any,
+    fits: bool,
+) -> None:
+    request = SegmentRequest(image=Image(encoded=color_picture("red", size)), **fields)
+    if fits:
+        reply = segmenting.Segment(request)
+        assert (reply.frame.picture_width, reply.frame.picture_height) == size
+        assert reply.ByteSize() < 100_000
+    else:
+        found = refused(lambda: segmenting.Segment(request))
+        assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MASK_TOO_LARGE", ["size"])
