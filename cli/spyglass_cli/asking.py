@@ -11,17 +11,18 @@ from functools import partial
 from spyglass_cli import process
 from spyglass_cli.connection import SERVER_VARIABLE, add_connection_options, open_client, positive
 from spyglass_cli.formats import FORMATS, make_writer
-from spyglass_cli.heatmap_files import HeatmapFiles
 from spyglass_cli.outcomes import Outcomes
+from spyglass_cli.picture_files import PictureFiles
 from spyglass_cli.progress import with_progress
 from spyglass_cli.question import Question
+from spyglass_cli.rows import Rows
 from spyglass_cli.sources import Source
 from spyglass_client import Failure
 from spyglass_contract.errors import InvalidInput
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the PATHs, `--format`, `--top-k`, `--model` and the options of the connection."""
+    """Adds the PATHs, `--format`, `--model` and the options of the connection."""
     parser.add_argument(
         "paths",
         nargs="+",
@@ -35,15 +36,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a table for people; or a JSON array, JSON lines or CSV (default: %(default)s)",
     )
     parser.add_argument(
-        "--top-k", type=positive, metavar="N", help="how many classes to name (default: 5, or all if fewer)"
-    )
-    parser.add_argument(
         "--model",
         default="",
         metavar="NAME[:VERSION|@LABEL]",
         help="the model to ask (default: the server's)",
     )
     add_connection_options(parser)
+
+
+def add_top_k(parser: argparse.ArgumentParser) -> None:
+    """Adds `--top-k`."""
+    parser.add_argument(
+        "--top-k", type=positive, metavar="N", help="how many classes to name (default: 5, or all if fewer)"
+    )
+
+
+def class_argument(text: str) -> int | str:
+    """A class by its index, or by its name."""
+    return int(text) if text.isdecimal() else text
 
 
 def check_options(arguments: argparse.Namespace) -> None:
@@ -58,13 +68,14 @@ def report(
     arguments: argparse.Namespace,
     sources: Sequence[Source],
     question: Question,
-    files: HeatmapFiles | None = None,
+    rows: Rows,
+    files: PictureFiles | None = None,
 ) -> int:
-    """Asks, writes heatmaps into `files` where there are any, and shows what came of each picture.
+    """Asks, writes what is drawn into `files`, and shows what came of each picture, in `rows` or as JSON.
 
     The exit code: 0, or 1 where any picture failed. Raises SpyglassError.
     """
-    writer = make_writer(arguments.format, sys.stdout, sys.stderr)
+    writer = make_writer(arguments.format, rows, sys.stdout, sys.stderr)
     failed = False
     in_the_way = writer.at_once and sys.stdout.isatty()
     outcomes = _ask(arguments, sources, question)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from spyglass_cli.extras import require
+from spyglass_contract.card import HEATMAP_METHODS
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"answered as by {arguments.file}, to {certificate.max_abs_diff:.1e} "
         f"(allowed: {certificate.tolerance:.0e})"
     )
-    print(f"heatmaps explain {card.explained_layer}")
+    print(f"heatmaps explain {card.explained_layer} ({card.heatmap_method})")
     return 0
 
 
@@ -112,9 +113,9 @@ def _add_heatmap(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--method",
-        choices=("gradcam", "gradcam++", "layercam", "eigencam"),
-        default="gradcam",
-        help="default: %(default)s",
+        choices=HEATMAP_METHODS,
+        default=HEATMAP_METHODS[0],
+        help="scorecam takes a forward pass for each channel (default: %(default)s)",
     )
     group.add_argument(
         "--probability-gradient", action="store_true", help="of the probability, not of the logit"

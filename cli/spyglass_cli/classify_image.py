@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from spyglass_cli import process
-from spyglass_cli.asking import add_options, check_options, report
+from spyglass_cli.asking import add_options, add_top_k, check_options, report
+from spyglass_cli.class_rows import ClassRows
 from spyglass_cli.heatmap_files import HeatmapFiles
-from spyglass_cli.question import Question
+from spyglass_cli.question import ClassQuestion
 from spyglass_cli.sources import find_sources
 
 PROGRAM = "classify-image"
@@ -34,6 +35,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="also write where the model saw the class, as PICTURE.heatmap.jpg in a folder or as one file",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('spyglass')}")
+    add_top_k(parser)
     add_options(parser)
     return parser.parse_args(arguments)
 
@@ -43,5 +45,5 @@ def _classify(arguments: argparse.Namespace) -> int:
     sources = find_sources(arguments.paths)
     files = HeatmapFiles.at(arguments.heatmap, len(sources)) if arguments.heatmap else None
     targets = (None,) if files else ()
-    question = Question(arguments.model, arguments.top_k, arguments.timeout, targets)
-    return report(arguments, sources, question, files)
+    question = ClassQuestion(arguments.model, arguments.top_k, arguments.timeout, targets)
+    return report(arguments, sources, question, ClassRows(), files)

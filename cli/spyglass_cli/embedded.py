@@ -6,26 +6,14 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spyglass_cli.embedded_answers import read_classification, read_heatmap, read_segmentation
 from spyglass_cli.extras import require
-from spyglass_cli.outcomes import Outcome, Outcomes
-from spyglass_cli.question import Question
+from spyglass_cli.outcomes import Answer, Outcome, Outcomes
+from spyglass_cli.question import Question, SegmentQuestion
 from spyglass_cli.sources import Source
-from spyglass_client import (
-    Answer,
-    AnsweringModel,
-    Classification,
-    ClassScore,
-    Failure,
-    Heatmap,
-    SpyglassError,
-    Timing,
-)
+from spyglass_client import Classification, Failure, Refinement, Segmentation, SpyglassError
 from spyglass_contract.model_names import model_ref
 
 if TYPE_CHECKING:
@@ -68,41 +56,35 @@ def _answer(embedded: Embedded, source: Source, selector: domain.ModelSelector, 
     if source.error:
         return Failure(source.error)
     try:
-        picture = source.read()
-        if question.targets:
-            return _heatmap(embedded, picture, selector, question)
-        answer = embedded.classify(
-            picture, model=selector, top_k=question.top_k or 0, timeout=question.timeout
-        )
+        return _ask(embedded, source.read(), selector, question)
     except SpyglassError as error:
         return Failure(error)
-    return Classification(*_common(answer))
 
 
-def _heatmap(
+def _ask(
     embedded: Embedded, picture: bytes, selector: domain.ModelSelector, question: Question
-) -> Heatmap:
-    answer = embedded.heatmap(
-        picture,
-        model=selector,
-        targets=question.targets,
-        top_k=question.top_k or 0,
-        timeout=question.timeout,
-    )
-    first, *further = (
-        Heatmap(
-            *_common(answer),
-            target=_score(explained.target),
-            feature_map=_values(explained.heatmap),
-            layer=answer.layer,
-            width=answer.width,
-            height=answer.height,
-            box=answer.box,
-            picture=picture,
+) -> Classification | Segmentation:
+    if isinstance(question, SegmentQuestion):
+        refine = [_refinement(entry) for entry in question.refine]
+        mask = embedded.segment(
+            picture, model=selector, refine=refine, soft=question.soft, timeout=question.timeout
         )
-        for explained in answer.explained
+        return read_segmentation(mask, picture)
+    top_k, targets = question.top_k or 0, question.targets
+    if targets:
+        explanation = embedded.heatmap(
+            picture, model=selector, targets=targets, top_k=top_k, timeout=question.timeout
+        )
+        return read_heatmap(explanation, picture)
+    return read_classification(
+        embedded.classify(picture, model=selector, top_k=top_k, timeout=question.timeout)
     )
-    return replace(first, further=tuple(further))
+
+
+def _refinement(refinement: Refinement) -> domain.Refinement:
+    from spyglass_server import domain
+
+    return domain.Refinement(refinement.target, refinement.largest_component, refinement.fill_holes)
 
 
 def _selector(model: str) -> domain.ModelSelector:
@@ -110,23 +92,3 @@ def _selector(model: str) -> domain.ModelSelector:
 
     ref = model_ref(model)
     return ModelSelector(ref.name, ref.version or None, ref.label)
-
-
-def _common(
-    answer: domain.Classification | domain.Explanation,
-) -> tuple[tuple[ClassScore, ...], AnsweringModel, Timing]:
-    """What every answer has, as it comes back over the wire."""
-    served_by, timing = answer.served_by, answer.timing
-    return (
-        tuple(_score(entry) for entry in answer.classes),
-        AnsweringModel(served_by.model, served_by.version, served_by.sha256, served_by.provider),
-        Timing(timing.decode_ms, timing.queue_ms, timing.inference_ms, timing.encode_ms, timing.batch_size),
-    )
-
-
-def _score(score: domain.ClassScore) -> ClassScore:
-    return ClassScore(score.index, score.name, score.score)
-
-
-def _values(drawn: domain.DrawnMap) -> NDArray[np.float32]:
-    return np.frombuffer(drawn.data, "<f4").reshape(drawn.height, drawn.width)

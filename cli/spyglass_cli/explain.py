@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spyglass_cli.asking import add_options, check_options, report
+from spyglass_cli.asking import add_options, add_top_k, check_options, class_argument, report
+from spyglass_cli.class_rows import ClassRows
+from spyglass_cli.explanation_check import add_check_options, check_unused, run_check
 from spyglass_cli.heatmap_files import HeatmapFiles
-from spyglass_cli.question import Question
+from spyglass_cli.question import ClassQuestion
 from spyglass_cli.sources import find_sources
 
 
@@ -21,27 +23,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="The exit code is 1 if any picture has no answer, 2 for a command that makes no sense.",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where the heatmaps go (default: beside the pictures)"
+        "--out", type=Path, metavar="DIR", help="where heatmaps or report go (default: beside the pictures)"
     )
     parser.add_argument(
         "--class",
         dest="targets",
         action="append",
-        type=_target,
+        type=class_argument,
         metavar="NAME|INDEX",
         help="the class to explain (default: the predicted one); each further one gets its own",
     )
+    add_top_k(parser)
     add_options(parser)
+    add_check_options(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit code: 0, or 1 where any picture failed; raises SpyglassError."""
     check_options(arguments)
+    if arguments.check:
+        return run_check(arguments)
+    check_unused(arguments)
     targets = tuple(arguments.targets or (None,))
-    question = Question(arguments.model, arguments.top_k, arguments.timeout, targets)
-    return report(arguments, find_sources(arguments.paths), question, HeatmapFiles(folder=arguments.out))
-
-
-def _target(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
+    question = ClassQuestion(arguments.model, arguments.top_k, arguments.timeout, targets)
+    files = HeatmapFiles(folder=arguments.out)
+    return report(arguments, find_sources(arguments.paths), question, ClassRows(), files)

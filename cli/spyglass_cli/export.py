@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spyglass_cli.keras_extra import require_keras
+from spyglass_contract.card import HEATMAP_METHODS
+
+if TYPE_CHECKING:
+    from spyglass_contract.run_folder import RunFolder
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,6 +27,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--out", type=Path, required=True, metavar="MODELS/NAME/VERSION", help="where model.onnx goes"
     )
     parser.add_argument("--no-heatmap", action="store_true", help="leave the heatmap out of a classifier")
+    parser.add_argument(
+        "--method",
+        choices=HEATMAP_METHODS,
+        default=HEATMAP_METHODS[0],
+        help="how heatmaps come about; scorecam takes a forward pass for each channel (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--golden",
+        type=Path,
+        metavar="DIR",
+        help="pictures for the certificate, which the file carries; default: some of the test data",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite a version that is there")
     parser.set_defaults(func=run)
 
@@ -28,12 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Exports and says how exact it is. The exit code, 0; raises SpyglassError."""
     require_keras()
     from spyglass_contract.run_folder import RunFolder
+    from spyglass_export.explain import Explained
     from spyglass_export.export import export_run
     from spyglass_export.write import FILE_NAME
 
-    card = export_run(
-        RunFolder(arguments.run), arguments.out, heatmap=not arguments.no_heatmap, force=arguments.force
-    )
+    explained = None if arguments.no_heatmap else Explained(method=arguments.method)
+    folder = RunFolder(arguments.run)
+    golden = _golden(arguments.golden, folder) if arguments.golden else None
+    card = export_run(folder, arguments.out, explained=explained, golden=golden, force=arguments.force)
     certificate = card.certificate
     print(
         f"{arguments.out / FILE_NAME}: {len(certificate.pictures)} golden pictures and "
@@ -41,5 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
         f"to {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )
     if card.explained_layer:
-        print(f"heatmaps explain {card.explained_layer}")
+        print(f"heatmaps explain {card.explained_layer} ({card.heatmap_method})")
     return 0
+
+
+def _golden(pictures: Path, folder: RunFolder) -> Mapping[str, bytes]:
+    """Golden files made of other pictures, as the run has them of its own."""
+    from spyglass_contract.run_folder import RunFolder
+    from spyglass_training.golden import read_pictures, write_golden
+
+    with tempfile.TemporaryDirectory() as temporary:
+        made = RunFolder(Path(temporary))
+        write_golden(read_pictures(pictures), folder.read_record().input, made.golden)
+        return made.read_golden()

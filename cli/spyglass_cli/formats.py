@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from typing import TextIO
 
 from spyglass_cli.outcomes import Outcome
-from spyglass_client import Classification, Failure
+from spyglass_cli.rows import Rows
+from spyglass_client import Failure
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -55,46 +56,34 @@ class JsonArray(Writer):
 
 
 class Csv(Writer):
-    """One row for each class of each picture, and one for each failure.
+    """Some rows for each picture, and one for each failure."""
 
-    A class that has a heatmap and is not among the most probable has a row without a rank.
-    """
-
-    COLUMNS = ("path", "model", "version", "rank", "index", "class", "score", "error", "heatmap")
-
-    def __init__(self, output: TextIO) -> None:
+    def __init__(self, rows: Rows, output: TextIO) -> None:
+        self._rows = rows
         self._output = output
-        self._csv = csv.writer(output, lineterminator="\n")
-        self._csv.writerow(self.COLUMNS)
+        self._csv = csv.DictWriter(output, rows.columns, restval="", lineterminator="\n")
+        self._csv.writeheader()
 
     def add(self, outcome: Outcome) -> None:
         answer = outcome.answer
         if isinstance(answer, Failure):
-            error = f"{answer.error.reason}: {answer.error.message}"
-            self._csv.writerow((outcome.path, "", "", "", "", "", "", error, ""))
+            self._csv.writerow(
+                {"path": outcome.path, "error": f"{answer.error.reason}: {answer.error.message}"}
+            )
         else:
-            self._add_classes(outcome, answer)
+            model = {"path": outcome.path, "model": answer.model.name, "version": answer.model.version}
+            self._csv.writerows({**model, **row} for row in self._rows.fields(outcome))
         self._output.flush()
 
-    def _add_classes(self, outcome: Outcome, answer: Classification) -> None:
-        heatmaps = {heatmap.target: path for heatmap, path in outcome.written()}
-        unranked = [target for target in heatmaps if target not in answer.classes]
-        ranked = [*enumerate(answer.classes, 1), *(("", target) for target in unranked)]
-        for rank, entry in ranked:
-            model, score, heatmap = answer.model, f"{entry.score:.6f}", heatmaps.get(entry, "")
-            self._csv.writerow(
-                (outcome.path, model.name, model.version, rank, entry.index, entry.name, score, "", heatmap)
-            )
 
-
-def make_writer(name: str, output: TextIO, errors: TextIO) -> Writer:
+def make_writer(name: str, rows: Rows, output: TextIO, errors: TextIO) -> Writer:
     """The writer of `FORMATS`. Failures are part of what is written; of a table they go to `errors`."""
     if name == "json":
         return JsonArray(output)
     if name == "jsonl":
         return JsonLines(output)
     if name == "csv":
-        return Csv(output)
+        return Csv(rows, output)
     from spyglass_cli.table import Table
 
-    return Table(output, errors)
+    return Table(rows, output, errors)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
-from spyglass_cli.outcomes import Outcome, Outcomes
-from spyglass_cli.sources import HEATMAP_MARK, STANDARD_INPUT
+from spyglass_cli.outcomes import Outcome
+from spyglass_cli.picture_files import JPEG_QUALITY, PictureFiles
+from spyglass_cli.sources import HEATMAP_MARK
 from spyglass_client import Heatmap
 from spyglass_contract.errors import InvalidInput
 
 # What a name must end in to be that of a picture and not of a folder.
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_JPEG_QUALITY = 90
 
 
-class HeatmapFiles:
-    """Writes the overlay of each heatmap, and never two of them to one file."""
+class HeatmapFiles(PictureFiles):
+    """Writes the overlay of each heatmap as PICTURE.heatmap.jpg, or as one file."""
 
     def __init__(self, folder: Path | None = None, file: Path | None = None) -> None:
         """Into `folder`, or as `file` where only one is written; neither: beside each picture."""
-        self._folder = folder
+        super().__init__(folder)
         self._file = file
-        self._taken: set[Path] = set()
 
     @classmethod
     def at(cls, where: Path, pictures: int) -> HeatmapFiles:
@@ -42,32 +39,20 @@ class HeatmapFiles:
             )
         return cls(file=where)
 
-    def save_all(self, outcomes: Outcomes) -> Outcomes:
-        """The same outcomes, each after its heatmaps were written. Raises OSError where they cannot be."""
-        with closing(outcomes):
-            for outcome in outcomes:
-                yield self._save(outcome)
-
-    def _save(self, outcome: Outcome) -> Outcome:
+    def _write(self, outcome: Outcome) -> list[Path]:
         if not isinstance(outcome.answer, Heatmap):
-            return outcome
+            return []
         explained = outcome.answer.explained
         paths = []
         for heatmap in explained:
             suffix = f"-{heatmap.target.index}" if len(explained) > 1 else ""
-            path = self._file or self._free(outcome.path, f"{HEATMAP_MARK}{suffix}.jpg")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            heatmap.overlay().save(path, quality=_JPEG_QUALITY)
-            paths.append(str(path))
-        return replace(outcome, heatmaps=tuple(paths))
+            path = self._place(outcome.path, f"{HEATMAP_MARK}{suffix}.jpg")
+            heatmap.overlay().save(path, quality=JPEG_QUALITY)
+            paths.append(path)
+        return paths
 
-    def _free(self, picture: str, suffix: str) -> Path:
-        """Pictures of one name may come from several folders: the second is numbered."""
-        source = Path("standard-input" if picture == STANDARD_INPUT else picture)
-        folder = self._folder or source.parent
-        path, number = folder / f"{source.stem}{suffix}", 1
-        while path in self._taken:
-            number += 1
-            path = folder / f"{source.stem}-{number}{suffix}"
-        self._taken.add(path)
-        return path
+    def _place(self, picture: str, suffix: str) -> Path:
+        if self._file is None:
+            return self._free(picture, suffix)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        return self._file

@@ -19,6 +19,7 @@ COMMANDS = (
     "health",
     "models",
     "explain",
+    "segment",
     "train",
     "pretrained",
     "export",

@@ -6,7 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from spyglass_client import Answer, Heatmap
+from spyglass_client import Classification, Failure, Heatmap, Segmentation
+
+Answer = Classification | Segmentation | Failure
+"""A Heatmap is a Classification, too."""
 
 
 @dataclass(frozen=True)
@@ -15,19 +18,23 @@ class Outcome:
 
     path: str
     answer: Answer
-    # Where the heatmaps were written, one for each class explained.
-    heatmaps: tuple[str, ...] = ()
+    # Where its pictures were written: one for each class explained, or the one of a mask.
+    files: tuple[str, ...] = ()
 
-    def written(self) -> list[tuple[Heatmap, str]]:
+    def heatmaps(self) -> list[tuple[Heatmap, str]]:
         """Each heatmap that was written, and where."""
         explained = self.answer.explained if isinstance(self.answer, Heatmap) else ()
-        return list(zip(explained, self.heatmaps, strict=False))
+        return list(zip(explained, self.files, strict=False))
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"path", "model", "classes", "timing_ms"}` or `{"path", "error"}`; `heatmaps` with their paths."""
+        """`{"path", "model", "classes", "timing_ms"}` or `{"path", "error"}`.
+
+        A heatmap has its `path` among the `heatmaps`, a mask in `mask`.
+        """
         fields = {"path": self.path, **self.answer.to_dict()}
-        for heatmap, path in zip(fields.get("heatmaps", ()), self.heatmaps, strict=False):
-            heatmap["path"] = path
+        places = [fields["mask"]] if "mask" in fields else fields.get("heatmaps", ())
+        for place, path in zip(places, self.files, strict=False):
+            place["path"] = path
         return fields
 
 

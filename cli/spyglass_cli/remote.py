@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 
-from spyglass_cli.outcomes import Outcome, Outcomes
-from spyglass_cli.question import Question
+from spyglass_cli.outcomes import Answer, Outcome, Outcomes
+from spyglass_cli.question import Question, SegmentQuestion
 from spyglass_cli.sources import Source
-from spyglass_client import Answer, Client, Failure, SpyglassError
+from spyglass_client import Client, Failure, SpyglassError
 
 
 def ask_server(open_client: Callable[[], Client], sources: Sequence[Source], question: Question) -> Outcomes:
@@ -23,6 +23,14 @@ def ask_server(open_client: Callable[[], Client], sources: Sequence[Source], que
 
 
 def _answers(client: Client, pictures: Iterator[str | bytes], question: Question) -> Iterator[Answer]:
+    if isinstance(question, SegmentQuestion):
+        return client.segment_many(
+            pictures,
+            model=question.model,
+            refine=question.refine,
+            soft=question.soft,
+            timeout=question.timeout,
+        )
     if not question.targets:
         return client.classify_many(
             pictures, model=question.model, top_k=question.top_k, timeout=question.timeout

@@ -16,9 +16,10 @@ STANDARD_INPUT = "-"
 # What is taken from a folder; a file that is named is taken whatever it is called.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-# What the names of heatmaps that were written beside pictures have before their suffix.
-HEATMAP_MARK = ".heatmap"
-_HEATMAP = re.compile(rf"{re.escape(HEATMAP_MARK)}(-\d+)?\.\w+$")
+# What the names of pictures that were written beside others have before their suffix.
+HEATMAP_MARK, MASK_MARK, CUTOUT_MARK = ".heatmap", ".mask", ".cutout"
+_MARKS = "|".join(map(re.escape, (HEATMAP_MARK, MASK_MARK, CUTOUT_MARK)))
+_WRITTEN = re.compile(rf"({_MARKS})(-\d+)?\.\w+$")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Source:
 def find_sources(paths: Iterable[str]) -> list[Source]:
     """Files as they are, folders and globs as the pictures in them, by name; `-` is standard input.
 
-    Of a folder the heatmaps that were written beside its pictures are left out.
+    Of a folder the heatmaps and masks that were written beside its pictures are left out.
     What names nothing stays in the list with its error, so that no PATH is passed over in silence.
     """
     return [source for path in paths for source in _find(path)]
@@ -68,7 +69,7 @@ def _in_folder(folder: str) -> Iterator[Source]:
         # Sorted in place: this is the order in which `walk` goes on.
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not _HEATMAP.search(name):
+            if name.lower().endswith(SUFFIXES) and not _WRITTEN.search(name):
                 yield Source(os.path.join(parent, name))
     yield from unreadable
 

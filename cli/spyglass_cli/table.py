@@ -11,7 +11,8 @@ from rich.text import Text
 
 from spyglass_cli.formats import Writer
 from spyglass_cli.outcomes import Outcome
-from spyglass_client import Classification, Failure
+from spyglass_cli.rows import Rows
+from spyglass_client import Failure
 
 # Of what is not a terminal, in characters: no name is cut short for want of room.
 _WIDTH = 160
@@ -22,7 +23,8 @@ class Table(Writer):
 
     at_once = False
 
-    def __init__(self, output: TextIO, errors: TextIO) -> None:
+    def __init__(self, rows: Rows, output: TextIO, errors: TextIO) -> None:
+        self._rows = rows
         self._output = output
         self._errors = errors
         self._failures: list[str] = []
@@ -31,34 +33,36 @@ class Table(Writer):
         self._table = rich.table.Table(box=box.SIMPLE_HEAD, caption_justify="left")
         self._table.add_column("picture", overflow="fold")
         self._table.add_column("class", overflow="fold")
-        self._table.add_column("score", justify="right", no_wrap=True)
+        for heading in rows.numbers:
+            self._table.add_column(heading, justify="right", no_wrap=True)
 
     def add(self, outcome: Outcome) -> None:
         if isinstance(outcome.answer, Failure):
             self._failures.append(f"{outcome.path}: {outcome.answer.error.message}")
         else:
-            self._add_classes(outcome.path, outcome.answer)
-            self._written += [f"{path}: {heatmap.target.name}" for heatmap, path in outcome.written()]
+            model = outcome.answer.model
+            self._models[f"{model.name}:{model.version} on {model.provider}"] = None
+            self._add_rows(outcome)
+            self._written += self._rows.written(outcome)
 
     def close(self) -> None:
         if self._table.row_count:
             width = None if self._output.isatty() else _WIDTH
             self._table.caption = Text("by " + ", ".join(self._models))
             Console(file=self._output, width=width).print(self._table)
-        for heatmap in self._written:
-            print(heatmap, file=self._output)
+        for line in self._written:
+            print(line, file=self._output)
         for failure in self._failures:
             print(failure, file=self._errors)
 
-    def _add_classes(self, path: str, answer: Classification) -> None:
-        self._models[f"{answer.model.name}:{answer.model.version} on {answer.model.provider}"] = None
-        last = len(answer.classes) - 1
-        for position, entry in enumerate(answer.classes):
+    def _add_rows(self, outcome: Outcome) -> None:
+        rows = self._rows.cells(outcome)
+        for position, (name, *numbers) in enumerate(rows):
             self._table.add_row(
                 # Text, and not a string, in which rich would look for markup.
-                Text(path if position == 0 else ""),
-                Text(entry.name),
-                f"{entry.score:.1%}",
+                Text(outcome.path if position == 0 else ""),
+                Text(name),
+                *numbers,
                 style="bold" if position == 0 else "",
-                end_section=position == last,
+                end_section=position == len(rows) - 1,
             )

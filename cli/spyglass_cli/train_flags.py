@@ -33,7 +33,7 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--augment",
         metavar="none|photograph|part",
-        help="photograph: mirror, turn and zoom pictures in training; part: mirror both ways, change the light",
+        help="photograph: mirror, turn and zoom in training; part: mirror both ways and change the light",
     )
     group.add_argument("--dropout", type=_share, metavar="X", help="share of the features left out")
     group.add_argument("--weights", metavar="none|imagenet|FILE", help="to start from")

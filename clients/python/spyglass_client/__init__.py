@@ -23,6 +23,7 @@ from spyglass_client._results import (
     Failure,
     Timing,
 )
+from spyglass_client._segmentations import Refinement, Segmentation, SegmentedClass
 from spyglass_contract.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -64,7 +65,10 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "Picture",
+    "Refinement",
     "Retry",
+    "Segmentation",
+    "SegmentedClass",
     "ServedModel",
     "SpyglassError",
     "Timeout",

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from spyglass_client import _calls
-from spyglass_client._calls import Target
 from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._models import ModelDetails, ServedModel
@@ -23,7 +22,8 @@ from spyglass_client._options import (
 )
 from spyglass_client._pictures import Picture
 from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Answer, Classification, Failure
+from spyglass_client._results import Answer, Classification, Failure, Target
+from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
 from spyglass_contract.errors import SpyglassError
 
 if TYPE_CHECKING:
@@ -112,6 +112,37 @@ class AsyncClient:
     ) -> AsyncIterator[Heatmap | Failure]:
         """As `Client.heatmap_many`; `pictures` may be asynchronous, too."""
         question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
+        return self._ask_many(question, pictures, window, progress, timeout)
+
+    async def segment(
+        self,
+        picture: Picture,
+        *,
+        model: str = "",
+        size: MaskSize = "image",
+        refine: Sequence[Refinement] = (),
+        soft: Target | None = None,
+        id: str = "",
+        timeout: float | None = None,
+    ) -> Segmentation:
+        """As `Client.segment`; a file is read in a thread."""
+        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
+        return await self._ask(question, picture, timeout)
+
+    def segment_many(
+        self,
+        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        *,
+        model: str = "",
+        size: MaskSize = "image",
+        refine: Sequence[Refinement] = (),
+        soft: Target | None = None,
+        window: int = DEFAULT_WINDOW,
+        progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Segmentation | Failure]:
+        """As `Client.segment_many`; `pictures` may be asynchronous, too."""
+        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
         return self._ask_many(question, pictures, window, progress, timeout)
 
     async def models(self) -> tuple[ServedModel, ...]:

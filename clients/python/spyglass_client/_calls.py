@@ -12,20 +12,21 @@ from google.protobuf.message import Message
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest, HeatmapResponse, HeatmapTarget
 from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest
+from spyglass.v1.segment_pb2 import MASK_FORMAT_PNG_INDEXED, SegmentRequest, SegmentResponse
+from spyglass.v1.segment_pb2 import Refinement as RefinementMessage
 from spyglass_client._heatmaps import Heatmap, read_heatmap
+from spyglass_client._mask_replies import MASK_SIZES, read_segmentation
 from spyglass_client._models import ModelDetails, ServedModel, read_details, read_models
 from spyglass_client._pictures import Picture, image_message
-from spyglass_client._results import Classification, read_classification
+from spyglass_client._results import Classification, Target, read_classification
+from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
 from spyglass_contract.errors import InvalidInput, SpyglassError
 from spyglass_contract.model_names import model_ref
 
 Result = TypeVar("Result", covariant=True)
 
-Request = ClassifyRequest | HeatmapRequest
-Reply = ClassifyResponse | HeatmapResponse
-
-Target = int | str
-"""A class by its index or its name."""
+Request = ClassifyRequest | HeatmapRequest | SegmentRequest
+Reply = ClassifyResponse | HeatmapResponse | SegmentResponse
 
 _UINT32_MAX = 2**32 - 1
 
@@ -91,6 +92,30 @@ def explanation(
     return Question("Heatmap", request, read_heatmap)
 
 
+def segmentation(
+    *,
+    model: str,
+    size: MaskSize,
+    refine: Sequence[Refinement],
+    soft: Target | None,
+    request_id: str = "",
+) -> Question[Segmentation]:
+    """Raises InvalidInput for a `model`, `size` or class that cannot be."""
+    if size not in MASK_SIZES:
+        raise InvalidInput(f"size is {size!r}, not 'image' or 'model'", reason="SIZE_INVALID", field="size")
+    request = partial(
+        SegmentRequest,
+        id=request_id,
+        model=model_ref(model),
+        # Whatever else one may want is made here, from a few kilobytes.
+        format=MASK_FORMAT_PNG_INDEXED,
+        size=MASK_SIZES[size],
+        refine=[_refinement(entry) for entry in refine],
+        **{f"soft_{name}": value for name, value in _target(soft).items()},
+    )
+    return Question("Segment", request, read_segmentation)
+
+
 def models_call() -> Call[tuple[ServedModel, ...]]:
     return Call("ListModels", ListModelsRequest(), read_models)
 
@@ -104,6 +129,14 @@ def _count(top_k: int | None) -> int:
     if top_k is not None and not 1 <= top_k <= _UINT32_MAX:
         raise InvalidInput(f"top_k is {top_k}, not 1 or more", reason="TOP_K_INVALID", field="top_k")
     return top_k or 0
+
+
+def _refinement(refinement: Refinement) -> RefinementMessage:
+    return RefinementMessage(
+        largest_component=refinement.largest_component,
+        fill_holes=refinement.fill_holes,
+        **_target(refinement.target),
+    )
 
 
 def _target(target: Target | None) -> dict[str, Any]:

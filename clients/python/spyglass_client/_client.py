@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
-from spyglass_client._calls import Target
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import (
@@ -21,7 +20,8 @@ from spyglass_client._options import (
 )
 from spyglass_client._pictures import Picture
 from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Answer, Classification, Failure
+from spyglass_client._results import Answer, Classification, Failure, Target
+from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
 
 if TYPE_CHECKING:
     import grpc
@@ -136,6 +136,46 @@ class Client:
     ) -> Iterator[Heatmap | Failure]:
         """As `classify_many`, with a heatmap of each picture. A heatmap holds its picture, to draw over."""
         question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
+        return self._ask_many(question, pictures, window, progress, timeout)
+
+    def segment(
+        self,
+        picture: Picture,
+        *,
+        model: str = "",
+        size: MaskSize = "image",
+        refine: Sequence[Refinement] = (),
+        soft: Target | None = None,
+        id: str = "",
+        timeout: float | None = None,
+    ) -> Segmentation:
+        """Which class each pixel of one picture belongs to.
+
+        The mask is of the upright picture's size, or with `size` "model" of that of the network's output.
+        `refine` says what is known of classes beforehand, and is applied in its order. `soft` is a class, by
+        index or name, whose probabilities are wanted, too. Raises FailedPrecondition for a model that only
+        classifies.
+        """
+        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
+        return self._transport.ask(question.about(picture), self._timeout.override(timeout))
+
+    def segment_many(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        model: str = "",
+        size: MaskSize = "image",
+        refine: Sequence[Refinement] = (),
+        soft: Target | None = None,
+        window: int = DEFAULT_WINDOW,
+        progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Segmentation | Failure]:
+        """The masks of any number of pictures, in their order, over one streaming call.
+
+        Arguments as in `segment` and `classify_many`.
+        """
+        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
         return self._ask_many(question, pictures, window, progress, timeout)
 
     def models(self) -> tuple[ServedModel, ...]:

@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass.v1.heatmap_pb2 import HeatmapData, HeatmapRequest, HeatmapResponse
-from spyglass_client._pictures import sent_picture
+from spyglass_client._pictures import sent_picture, upright_picture
 from spyglass_client._results import Classification, ClassScore, read_classification, read_score
-from spyglass_contract.decode import decode, from_array
 from spyglass_contract.geometry import Box
-from spyglass_contract.header import Limits
 from spyglass_contract.heatmaps import draw_overlay, map_to_picture
-
-# The picture is the caller's own, and the server has taken it.
-_ANY_SIZE = Limits(max_bytes=2**31, max_pixels=2**31)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +54,7 @@ class Heatmap(Classification):
     def overlay(self) -> Image.Image:
         """The upright picture, in RGB, with the map over it in the jet colours at 40 %."""
         values = map_to_picture(self.feature_map, self.box, self.width, self.height)
-        return draw_overlay(_upright(self.picture), values)
+        return draw_overlay(upright_picture(self.picture), values)
 
     @property
     def explained(self) -> tuple[Heatmap, ...]:
@@ -97,9 +92,3 @@ def read_heatmap(request: HeatmapRequest, reply: HeatmapResponse) -> Heatmap:
 
 def _read_map(heatmap: HeatmapData) -> NDArray[np.float32]:
     return np.frombuffer(heatmap.data, "<f4").reshape(heatmap.height, heatmap.width)
-
-
-def _upright(picture: bytes | NDArray[np.uint8]) -> Image.Image:
-    if isinstance(picture, bytes):
-        return decode(picture, _ANY_SIZE)[0]
-    return from_array(picture, _ANY_SIZE)

@@ -17,12 +17,16 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from spyglass.v1.image_pb2 import Image, RawImage
-from spyglass_contract.decode import to_mode
+from spyglass_contract.decode import decode, from_array, to_mode
 from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.header import Limits
 
 Picture = str | PathLike[str] | bytes | bytearray | memoryview | PillowImage.Image | NDArray[np.uint8]
 """The path of a file, a whole file, a Pillow image, or uint8 [height, width] or [height, width, channels]
 with channels 1 (grey), 3 (RGB) or 4 (RGBA)."""
+
+# For a picture that is the caller's own and that the server has taken, and for what came of it.
+ANY_SIZE = Limits(max_bytes=2**31, max_pixels=2**31)
 
 # What fits into a protobuf message, with room for what travels along.
 _LARGEST = 2**31 - 2**20
@@ -53,6 +57,13 @@ def sent_picture(image: Image) -> bytes | NDArray[np.uint8]:
         return image.encoded
     raw = image.raw
     return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
+
+
+def upright_picture(picture: bytes | NDArray[np.uint8]) -> PillowImage.Image:
+    """What was sent, as the server sees it: upright, in RGB. Raises ImageError."""
+    if isinstance(picture, bytes):
+        return decode(picture, ANY_SIZE)[0]
+    return from_array(picture, ANY_SIZE)
 
 
 def read_picture(path: str | PathLike[str]) -> bytes:

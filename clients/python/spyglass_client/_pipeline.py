@@ -160,7 +160,14 @@ class Pipeline(Generic[Result]):
                 if reply.HasField("error"):
                     self._put_off(entry, error_from_status(reply.error), now)
                 else:
-                    entry.answer = self._read(entry.request, reply)
+                    entry.answer = self._read_or_fail(entry.request, reply)
+
+    def _read_or_fail(self, request: Request, reply: Reply) -> Result | Failure:
+        """A reply that cannot be is a failure of its picture alone."""
+        try:
+            return self._read(request, reply)
+        except SpyglassError as error:
+            return Failure(error, request.id)
 
     def _put_off(self, entry: _Entry[Result], error: SpyglassError, now: float) -> None:
         """Asks again later, where that is of use and there is time for it."""

@@ -11,6 +11,9 @@ from spyglass.v1.heatmap_pb2 import HeatmapResponse
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.status_codes import status_code
 
+Target = int | str
+"""A class by its index or its name."""
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -36,6 +39,10 @@ class AnsweringModel:
     # The ONNX Runtime execution provider, such as CPUExecutionProvider.
     provider: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its name and version, which are all that most readers want of it."""
+        return {"name": self.name, "version": self.version}
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -47,6 +54,15 @@ class Timing:
     encode_ms: float
     # How many pictures ran through the network together with this one.
     batch_size: int
+
+    def to_dict(self) -> dict[str, float]:
+        """The four times as JSON has them, to three decimals."""
+        return {
+            "decode": round(self.decode_ms, 3),
+            "queue": round(self.queue_ms, 3),
+            "inference": round(self.inference_ms, 3),
+            "encode": round(self.encode_ms, 3),
+        }
 
 
 @dataclass(frozen=True)
@@ -67,16 +83,10 @@ class Classification:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON has it: scores to six decimals, times in milliseconds to three."""
-        timing = self.timing
         return {
-            "model": {"name": self.model.name, "version": self.model.version},
+            "model": self.model.to_dict(),
             "classes": [entry.to_dict() for entry in self.classes],
-            "timing_ms": {
-                "decode": round(timing.decode_ms, 3),
-                "queue": round(timing.queue_ms, 3),
-                "inference": round(timing.inference_ms, 3),
-                "encode": round(timing.encode_ms, 3),
-            },
+            "timing_ms": self.timing.to_dict(),
         }
 
 
@@ -110,8 +120,8 @@ def read_classification(reply: ClassifyResponse | HeatmapResponse) -> Classifica
     """The classes in a reply that holds no error."""
     return Classification(
         classes=tuple(read_score(entry) for entry in reply.classes),
-        model=_read_model(reply.served_by),
-        timing=_read_timing(reply.timing),
+        model=read_model(reply.served_by),
+        timing=read_timing(reply.timing),
         id=reply.id,
     )
 
@@ -120,9 +130,9 @@ def read_score(score: reply_pb2.ClassScore) -> ClassScore:
     return ClassScore(score.index, score.name, score.score)
 
 
-def _read_model(served_by: reply_pb2.ServedBy) -> AnsweringModel:
+def read_model(served_by: reply_pb2.ServedBy) -> AnsweringModel:
     return AnsweringModel(served_by.model, served_by.version, served_by.sha256, served_by.provider)
 
 
-def _read_timing(timing: reply_pb2.Timing) -> Timing:
+def read_timing(timing: reply_pb2.Timing) -> Timing:
     return Timing(timing.decode_ms, timing.queue_ms, timing.inference_ms, timing.encode_ms, timing.batch_size)

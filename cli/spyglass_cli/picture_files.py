@@ -1,0 +1,54 @@
+"""The pictures that commands write beside those that they are asked about."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from spyglass_cli.outcomes import Outcome, Outcomes
+from spyglass_cli.sources import STANDARD_INPUT
+from spyglass_client import Failure, SpyglassError
+
+JPEG_QUALITY = 90
+
+
+class PictureFiles(ABC):
+    """Writes what is drawn of each answer, and never two drawings to one file."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Into `folder`; None: beside each picture."""
+        self._folder = folder
+        self._taken: set[Path] = set()
+
+    @abstractmethod
+    def _write(self, outcome: Outcome) -> list[Path]:
+        """Writes what there is to draw of an outcome, and says where. Raises OSError and SpyglassError."""
+
+    def save_all(self, outcomes: Outcomes) -> Outcomes:
+        """The same outcomes, each after its files were written. Raises OSError where they cannot be.
+
+        An answer that cannot be drawn is a failure.
+        """
+        with closing(outcomes):
+            for outcome in outcomes:
+                yield self._save(outcome)
+
+    def _save(self, outcome: Outcome) -> Outcome:
+        try:
+            return replace(outcome, files=tuple(str(path) for path in self._write(outcome)))
+        except SpyglassError as error:
+            return replace(outcome, answer=Failure(error))
+
+    def _free(self, picture: str, suffix: str) -> Path:
+        """Pictures of one name may come from several folders: the second is numbered."""
+        source = Path("standard-input" if picture == STANDARD_INPUT else picture)
+        folder = self._folder or source.parent
+        path, number = folder / f"{source.stem}{suffix}", 1
+        while path in self._taken:
+            number += 1
+            path = folder / f"{source.stem}-{number}{suffix}"
+        self._taken.add(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
