@@ -67,6 +67,7 @@ def test_the_models_are_inside_the_installed_package(bare: Path) -> None:
     [
         (["classify-image", "examples/chelsea.jpg"], "spyglass[server]"),
         (["spyglass", "serve"], "spyglass[server]"),
+        (["spyglass", "explain", "--check", "examples", "--out", "report"], "spyglass[checking]"),
         (["spyglass", "train", "mnist-convnet", "--data", "mnist.npz", "--out", "run"], "spyglass[training]"),
     ],
 )

@@ -6,8 +6,8 @@ from typing import Literal
 
 import onnx
 
-from spyglass_contract.card import CLASS_INDEX, HEATMAP
-from spyglass_export.gradcam.branch import attach_branch
+from spyglass_contract.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, HEATMAP_METHODS, SCORE_CAM, SCORES
+from spyglass_export.gradcam.branch import BranchOutput, attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.explanation import Explanation
@@ -15,12 +15,13 @@ from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
 from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
 from spyglass_export.gradcam.scores import GradientOf, Scores, find_scores
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.gradcam.weights import as_float32
 
-MethodName = Literal["gradcam", "gradcam++", "layercam", "eigencam"]
+MethodName = Literal["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
 
 
 def attach_gradcam(
@@ -49,23 +50,28 @@ def attach_gradcam(
     `gradient_of="probability"` differentiates the model's own output instead. `gradcam++` and `layercam`
     come from the same gradient; `eigencam` needs none and so works with any operators.
 
+    `scorecam` needs no gradient either, but many forward passes, which no graph can do: the copy has the
+    outputs `heatmap_features` and `heatmap_scores` instead, see `spyglass_contract.card`, and the server
+    makes the heatmap of them.
+
     Raises HeatmapError: ScoresError, FeatureMapError or UnsupportedHead, which names the node in the way.
     """
-    if method not in METHODS:
-        raise HeatmapError(f"there is no method '{method}'; it is one of {', '.join(METHODS)}")
+    if method not in HEATMAP_METHODS:
+        raise HeatmapError(f"there is no method '{method}'; it is one of {', '.join(HEATMAP_METHODS)}")
     source = standard_form(model)
     view = GraphView(source)
     _refuse_second_heatmap(view)
     found_scores = find_scores(view, scores, gradient_of)
     found_map = find_feature_map(view, found_scores.tensor, feature_map)
     branch = GraphBuilder(view.opset, _names(source.graph))
-    result = _scaled(branch, METHODS[method](_explanation(view, branch, found_scores, found_map)))
-    dims = view.dims(found_map.tensor)
+    given = _explanation(view, branch, found_scores, found_map)
+    if method == SCORE_CAM:
+        outputs = [feature_map_output(given), scores_output(given)]
+    else:
+        outputs = [_heatmap_output(given, method, gradient_of)]
     attached = onnx.ModelProto()
     attached.CopyFrom(source)
-    places = tuple(dims[axis] for axis in found_map.layout.spatial)
-    description = f"{method} of '{found_map.tensor}', gradient of the {gradient_of} '{found_scores.tensor}'"
-    attach_branch(attached.graph, branch, result, places, description)
+    attach_branch(attached.graph, branch, outputs)
     return attached
 
 
@@ -83,8 +89,9 @@ def explained_tensor(
 
 
 def _refuse_second_heatmap(view: GraphView) -> None:
-    for name in (HEATMAP, CLASS_INDEX):
-        if name in _names(view.model.graph):
+    names = _names(view.model.graph)
+    for name in (HEATMAP, CLASS_INDEX, FEATURE_MAP, SCORES):
+        if name in names:
             raise HeatmapError(f"the model has a tensor '{name}' already; is a heatmap attached to it?")
 
 
@@ -100,6 +107,15 @@ def _explanation(
 ) -> Explanation:
     activations = Sized(as_float32(view, branch, feature_map.tensor), view.dims(feature_map.tensor))
     return Explanation(view, branch, scores, feature_map, activations)
+
+
+def _heatmap_output(given: Explanation, method: str, gradient_of: GradientOf) -> BranchOutput:
+    result = _scaled(given.build, METHODS[method](given))
+    description = (
+        f"{method} of '{given.feature_map.tensor}', gradient of the {gradient_of} '{given.scores.tensor}'"
+    )
+    axes = ("maps", "map_height", "map_width")
+    return BranchOutput(HEATMAP, result, axes, (None, *given.places), description)
 
 
 def _scaled(build: GraphBuilder, raw: str) -> str:

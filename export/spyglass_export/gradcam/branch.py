@@ -7,37 +7,69 @@ alone pays for nothing else. `class_index` has a default, the predicted class, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import onnx
 from onnx import TensorProto, helper
 
-from spyglass_contract.card import CLASS_INDEX, HEATMAP
+from spyglass_contract.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.tensor_types import Dims
 
 
-def attach_branch(
-    graph: onnx.GraphProto, branch: GraphBuilder, result: str, places: Dims, description: str
-) -> None:
-    """Adds the input `class_index`, the output `heatmap` [rows, *places], and the branch between them.
+@dataclass(frozen=True)
+class BranchOutput:
+    """An output float32 of the model, `name`, that the branch computes as its tensor `result`.
 
-    `branch` holds the nodes that compute `result`; they may read any tensor of `graph`.
+    `sizes` are None where the graph does not say, and along the first axis, which has no rows where nothing
+    is asked; `axes` are what such sizes are called.
+    """
+
+    name: str
+    result: str
+    axes: tuple[str, ...]
+    sizes: Dims
+    description: str
+
+    def value(self, name: str) -> onnx.ValueInfoProto:
+        """The type of this output under a name, which it has in each branch."""
+        shape = [size or axis for axis, size in zip(self.axes, self.sizes, strict=True)]
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape, self.description)
+
+
+def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequence[BranchOutput]) -> None:
+    """Adds the input `class_index`, the `outputs`, and the branch between them.
+
+    `branch` holds the nodes that compute them; those may read any tensor of `graph`.
     """
     outside = GraphBuilder(branch.opset, branch.taken)
     asked = outside.add("Cast", outside.add("Size", CLASS_INDEX), to=TensorProto.BOOL)
-    computed = helper.make_graph(branch.nodes, "asked", [], [_map(result, places)], branch.initializers)
-    empty = outside.fresh("none")
-    nothing = helper.make_graph([_no_rows(empty, places)], "not_asked", [], [_map(empty, places)])
+    values = [output.value(output.result) for output in outputs]
+    computed = helper.make_graph(branch.nodes, "asked", [], values, branch.initializers)
     choice = helper.make_node(
-        "If", [asked], [HEATMAP], name=outside.fresh("If"), then_branch=computed, else_branch=nothing
+        "If",
+        [asked],
+        [output.name for output in outputs],
+        name=outside.fresh("If"),
+        then_branch=computed,
+        else_branch=_nothing(outside, outputs),
     )
     graph.node.extend([*outside.nodes, choice])
     graph.input.append(_class_index())
     graph.initializer.append(helper.make_tensor(CLASS_INDEX, TensorProto.INT64, [1], [-1]))
-    graph.output.append(_map(HEATMAP, places, description))
+    graph.output.extend(output.value(output.name) for output in outputs)
 
 
-def _no_rows(name: str, places: Dims) -> onnx.NodeProto:
-    shape = [0, *(1 if size is None else size for size in places)]
+def _nothing(outside: GraphBuilder, outputs: Sequence[BranchOutput]) -> onnx.GraphProto:
+    names = [outside.fresh("none") for _ in outputs]
+    nodes = [_no_rows(name, output.sizes[1:]) for name, output in zip(names, outputs, strict=True)]
+    values = [output.value(name) for name, output in zip(names, outputs, strict=True)]
+    return helper.make_graph(nodes, "not_asked", [], values)
+
+
+def _no_rows(name: str, sizes: Dims) -> onnx.NodeProto:
+    shape = [0, *(1 if size is None else size for size in sizes)]
     zeros = helper.make_tensor(name, TensorProto.FLOAT, shape, [])
     return helper.make_node("Constant", [], [name], name=name, value=zeros)
 
@@ -50,8 +82,3 @@ def _class_index() -> onnx.ValueInfoProto:
         "The class to explain in each picture, negative: the predicted one. One number holds for all "
         "pictures, any number may be asked of a single picture; none: no heatmap.",
     )
-
-
-def _map(name: str, places: Dims, description: str = "") -> onnx.ValueInfoProto:
-    names = [size or axis for axis, size in zip(("map_height", "map_width"), places, strict=True)]
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["maps", *names], description)

@@ -12,6 +12,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import reduce, squeeze
 from spyglass_export.gradcam.scores import Scores
 from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
+from spyglass_export.gradcam.tensor_types import Dims
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Explanation:
     def channels(self) -> Size:
         """How many channels A has."""
         return size_of(self.build, self.activations, self.feature_map.layout.channel)
+
+    @property
+    def places(self) -> Dims:
+        """Height and width of A, None where the graph does not say."""
+        return tuple(self.activations.dims[axis] for axis in self.feature_map.layout.spatial)
 
     def as_map(self, places: str) -> str:
         """A tensor of height·width numbers for each row as [rows, height, width]."""

@@ -179,3 +179,21 @@ def test_neither_tensorflow_nor_keras_is_imported(classifier: Any, tmp_path: Pat
     )
     assert finished.returncode == 0, finished.stderr
     assert (tmp_path / "models/theirs/1/model.onnx").exists()
+
+
+def test_by_score_cam_it_is_explained_without_a_gradient(
+    classifier: Any,
+    attach: Callable[..., int],
+    tmp_path: Path,
+    chelsea: bytes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET, "--method", "scorecam") == 0
+    assert "heatmaps explain features (scorecam)" in capsys.readouterr().out
+    with open_embedded(tmp_path / "models") as embedded:
+        answered = embedded.classify(chelsea, model=ModelSelector("theirs"))
+        explained = embedded.heatmap(chelsea, model=ModelSelector("theirs"), targets=[0, 1, 2])
+    assert explained.classes == answered.classes and explained.layer == "features"
+    maps = [np.frombuffer(each.heatmap.data, "<f4") for each in explained.explained]
+    assert all(values.size == 48 and values.max() == 1 for values in maps)
+    assert not np.allclose(maps[0], maps[1], atol=0.01)

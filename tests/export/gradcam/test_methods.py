@@ -150,3 +150,37 @@ def test_the_gradient_of_the_probability_is_the_softmax_s(
     slope = answers[:, 1:2] * (weight[:, 1] - answers @ weight.T)
     raw = np.einsum("bkhw,bk->bhw", image, slope / (6 * 7 * 5))
     np.testing.assert_allclose(found, _scaled(raw), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_for_scorecam_the_graph_gives_feature_map_and_logits(
+    channels_last: bool, sketch: Callable[..., Any], session_of: Callable[..., Any]
+) -> None:
+    head = sketch(DIMS)
+    name = "features"
+    if channels_last:
+        name = head.node("Relu", head.node("Transpose", "features", perm=[0, 2, 3, 1]))
+    pooled = head.with_axes("ReduceMean", name, [1, 2] if channels_last else [2, 3], 18, keepdims=0)
+    weight = head.random.normal(size=(5, 3)).astype("f")
+    output = head.node("Softmax", head.node("MatMul", pooled, head.weight(weight)), axis=1)
+    session = session_of(attach_gradcam(head.model(output), feature_map=name, method="scorecam"))
+    image = np.random.default_rng(0).uniform(size=(2, *DIMS)).astype("f")
+    features, scores = session.run(["heatmap_features", "heatmap_scores"], {"image": image})
+    np.testing.assert_allclose(features, image, atol=1e-6)
+    np.testing.assert_allclose(scores, image.mean((2, 3)) @ weight, atol=1e-5)
+
+
+@pytest.mark.parametrize("logit_of", [0, 1])
+def test_for_scorecam_a_single_logit_speaks_for_two_classes(
+    logit_of: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
+) -> None:
+    head = sketch(DIMS)
+    mean = head.node("Flatten", head.node("GlobalAveragePool", "features"))
+    logit = head.node("MatMul", mean, head.normal(5, 1))
+    probability = head.node("Sigmoid", logit)
+    rest = head.node("Sub", head.weight(1.0), probability)
+    both = (rest, probability) if logit_of == 1 else (probability, rest)
+    session = session_of(attach_gradcam(head.model(head.node("Concat", *both, axis=1)), method="scorecam"))
+    image = np.random.default_rng(0).normal(size=(2, *DIMS)).astype("f")
+    answers, _, scores = session.run(None, {"image": image})
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), answers, atol=1e-6)

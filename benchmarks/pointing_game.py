@@ -1,0 +1,102 @@
+"""Does the heatmap lie on the object? A cut-out is pasted on backgrounds, so that its place is known.
+
+Prints, for each size of the object, how much of the heatmap's mass lies in its box, what an even map would
+have there, and how often the hottest pixel does.
+
+    python benchmarks/pointing_game.py --cutout elephant.png --backgrounds photographs/ \
+        --class "African elephant" --class "Indian elephant" [--model imagenet | --file model.onnx]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from spyglass_contract.heatmaps import map_to_size
+from spyglass_export.checking.network import ExplainedNetwork
+from spyglass_export.checking.pointing_game import Composed, compose, hits, mass_inside
+from spyglass_server.bundled import bundled_models
+from spyglass_server.repository import model_files
+
+SHARES = (0.5, 0.6, 0.7, 0.8)
+WANTED = 0.7
+
+
+@dataclass(frozen=True)
+class Played:
+    """One picture: the part of the mass in the box, and of the picture; hit; named as the most probable."""
+
+    mass: float
+    box: float
+    hit: bool
+    named: bool
+
+
+def main() -> None:
+    """Prints a table with a row for each size."""
+    arguments = _parse()
+    network = ExplainedNetwork(arguments.file or _bundled(arguments.model))
+    names = list(network.card.class_names)
+    classes = [names.index(name) for name in arguments.classes]
+    cutout = Image.open(arguments.cutout)
+    files = sorted(arguments.backgrounds.glob("*.jpg"))
+    print("| object's side | pictures | named | hits | mass in the box | of an even map | 70 % or more |")
+    print("|---|---|---|---|---|---|---|")
+    for share in arguments.shares:
+        random = np.random.default_rng(arguments.seed)
+        chosen = random.choice(len(files), arguments.pictures, replace=len(files) < arguments.pictures)
+        composed = (
+            compose(cutout, Image.open(files[index]), network.card.input.height, share, random)
+            for index in chosen
+        )
+        _print(share, [_play(network, each, classes) for each in composed])
+
+
+def _play(network: ExplainedNetwork, composed: Composed, classes: Sequence[int]) -> Played:
+    """Explains the most probable of the classes."""
+    probabilities = network.probabilities(composed.pixels[np.newaxis])[0]
+    best = max(classes, key=lambda index: float(probabilities[index]))
+    side = len(composed.pixels)
+    heat = map_to_size(network.heatmap(composed.pixels, best), side, side)
+    named = int(probabilities.argmax()) in classes
+    return Played(mass_inside(heat, composed.box), composed.box_share, hits(heat, composed.box), named)
+
+
+def _print(share: float, played: Sequence[Played]) -> None:
+    named, hit = (sum(getattr(each, name) for each in played) for name in ("named", "hit"))
+    mass, box = (float(np.mean([getattr(each, name) for each in played])) for name in ("mass", "box"))
+    enough = sum(each.mass >= WANTED for each in played)
+    print(f"| {share:.0%} | {len(played)} | {named} | {hit} | {mass:.1%} | {box:.1%} | {enough} |")
+
+
+def _bundled(name: str) -> Path:
+    (file,) = (file for file in model_files(bundled_models()) if file.parent.parent.name == name)
+    return file
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Plays the pointing game with a heatmap.")
+    parser.add_argument("--cutout", type=Path, required=True, help="an object as a PNG with alpha")
+    parser.add_argument("--backgrounds", type=Path, required=True, help="a folder of JPEG files")
+    parser.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        required=True,
+        help="what the object is; of several the most probable is explained",
+    )
+    parser.add_argument("--model", default="imagenet", help="a bundled model")
+    parser.add_argument("--file", type=Path, help="a model file instead")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the picture's side")
+    parser.add_argument("--pictures", type=int, default=20, help="for each size")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The check of a model file on pictures: what is measured, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from spyglass_contract.heatmaps import map_to_size
+from spyglass_export.checking.curves import Answer, Curves, curves, mean_curves
+from spyglass_export.checking.network import ExplainedNetwork
+from spyglass_export.checking.randomisation import randomised
+from spyglass_export.checking.rivals import by_chance, centre
+from spyglass_export.checking.similarity import rank_correlation, structural_similarity
+
+HEATMAP, CHANCE, CENTRE = "heatmap", "chance", "centre"
+RIVALS = (CHANCE, CENTRE)
+
+# Of noise, whose curves are averaged: a single one may be lucky.
+_DRAWS = 4
+
+Maps = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture as the network takes it, under the name it is reported by."""
+
+    name: str
+    # uint8 [height, width, channels].
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class CheckedPicture:
+    """One picture's heatmap of the predicted class, and the curves by it and by its rivals."""
+
+    subject: Subject
+    class_index: int
+    probability: float
+    # float32, of the feature map's size, in [0, 1].
+    heatmap: NDArray[np.float32]
+    # By the name of the map that they follow.
+    curves: dict[str, Curves]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How alike each picture's heatmap still is once the last layers are randomised.
+
+    None where that is not defined: one of the maps is the same everywhere, or not finite.
+    """
+
+    layers: int
+    lowest: str
+    rank_correlations: list[float | None]
+    structural_similarities: list[float | None]
+    maps: Maps
+
+
+def check_curves(
+    network: ExplainedNetwork, subjects: Sequence[Subject], steps: int, seed: int
+) -> Iterator[CheckedPicture]:
+    """Deletion and insertion of each picture, in `steps` steps; chance depends on `seed` and on its place."""
+    for number, subject in enumerate(subjects):
+        yield _check_picture(network, subject, steps, np.random.default_rng([seed, number]))
+
+
+def check_randomised(model: onnx.ModelProto, checked: Sequence[CheckedPicture], seed: int) -> Iterator[Stage]:
+    """The heatmaps of the same classes by the same graph, as its layers are randomised from the last on."""
+    for changed in randomised(model, seed):
+        network = ExplainedNetwork(changed.file)
+        maps = [network.heatmap(each.subject.pixels, each.class_index) for each in checked]
+        pairs = list(zip(checked, maps, strict=True))
+        yield Stage(
+            changed.layers,
+            changed.lowest,
+            [rank_correlation(each.heatmap, found) for each, found in pairs],
+            [_similarity(each, found) for each, found in pairs],
+            maps,
+        )
+
+
+def _check_picture(
+    network: ExplainedNetwork, subject: Subject, steps: int, random: np.random.Generator
+) -> CheckedPicture:
+    probabilities = network.probabilities(subject.pixels[np.newaxis])[0]
+    predicted = int(probabilities.argmax())
+    heatmap = network.heatmap(subject.pixels, predicted)
+    rows, columns = heatmap.shape
+    maps: dict[str, Maps] = {
+        HEATMAP: [heatmap],
+        CHANCE: [by_chance(rows, columns, random) for _ in range(_DRAWS)],
+        CENTRE: [centre(rows, columns)],
+    }
+    answer: Answer = partial(_probability, network, predicted)
+    found = {
+        name: mean_curves([curves(subject.pixels, values, answer, steps, random) for values in several])
+        for name, several in maps.items()
+    }
+    return CheckedPicture(subject, predicted, float(probabilities[predicted]), heatmap, found)
+
+
+def _probability(
+    network: ExplainedNetwork, class_index: int, pixels: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    return network.probabilities(pixels)[:, class_index]
+
+
+def _similarity(checked: CheckedPicture, found: NDArray[np.float32]) -> float | None:
+    """Of the maps as they are drawn: of the size of the network's input."""
+    height, width, _ = checked.subject.pixels.shape
+    return structural_similarity(*(map_to_size(each, width, height) for each in (checked.heatmap, found)))

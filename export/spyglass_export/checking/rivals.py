@@ -1,0 +1,30 @@
+"""Maps that know nothing of the picture: a heatmap that does no better explains nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Of each side: most of the weight lies in the middle half.
+_SIGMA = 1 / 4
+
+
+def by_chance(rows: int, columns: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """Noise in [0, 1), float32 [rows, columns].
+
+    Of the feature map's size, so that it is as smooth as a heatmap: pixels strewn one by one destroy a
+    picture faster than any patch, and would win for that alone.
+    """
+    return random.random((rows, columns), dtype=np.float32)
+
+
+def centre(rows: int, columns: int) -> NDArray[np.float32]:
+    """A Gaussian in the middle, float32 [rows, columns]: photographers put there what they mean."""
+    down, across = _bell(rows), _bell(columns)
+    return np.outer(down, across).astype(np.float32)
+
+
+def _bell(size: int) -> NDArray[np.float64]:
+    places = (np.arange(size) + 0.5) / size - 0.5
+    bell: NDArray[np.float64] = np.exp(-np.square(places / _SIGMA) / 2)
+    return bell

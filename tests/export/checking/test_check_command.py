@@ -1,0 +1,170 @@
+"""`spyglass explain --check`: its report, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from spyglass_cli import main as spyglass
+from spyglass_cli.extras import MissingExtra, require
+
+Draw = Callable[[int, int], NDArray[np.uint8]]
+
+
+class Ended(NamedTuple):
+    code: int
+    output: str
+    errors: str
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Runs the command in this process."""
+    monkeypatch.delenv("SPYGLASS_SERVER", raising=False)
+
+    def run(*arguments: object) -> Ended:
+        code = spyglass.main(["explain", "--check", *map(str, arguments)])
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, textured: Draw) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, top in (("a", 2), ("b", 18)):
+        Image.fromarray(textured(top, 3)[:, :, 0]).save(folder / f"{name}.png")
+    return folder
+
+
+def _numbers(folder: Path) -> Any:
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_the_report_has_every_number_and_its_plots(
+    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "why/report"
+    ended = check(pictures, "--file", texture_file, "--out", out, "--steps", 8, "--seed", 5)
+    assert (ended.code, ended.errors) == (0, "")
+    assert "deletion better than chance in 2 of 2" in ended.output
+    found = _numbers(out)
+    assert (found["steps"], found["seed"], found["skipped"]) == (8, 5, [])
+    assert found["model"]["method"] == "gradcam" and len(found["model"]["sha256"]) == 64
+    assert [each["class_name"] for each in found["pictures"]] == ["texture", "texture"]
+    for each in found["pictures"]:
+        assert {len(curves["deletion"]) for curves in each["curves"].values()} == {9}
+    means = [each["curves"]["heatmap"]["insertion_auc"] for each in found["pictures"]]
+    assert found["mean_auc"]["insertion"]["heatmap"] == pytest.approx(np.mean(means))
+    assert [stage["layers"] for stage in found["randomisation"]] == [1, 2]
+    report = (out / "report.md").read_text()
+    for name in ("curves.png", "randomisation.png", "maps.png"):
+        assert f"({name})" in report
+        with Image.open(out / name) as plot:
+            assert min(plot.size) > 60
+    assert "beaten in 2 of 2" in report and str(pictures / "a.png") in report
+
+
+def test_the_same_seed_gives_the_same_report(
+    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+) -> None:
+    for number, seed in enumerate((7, 7, 8)):
+        check(pictures, "--file", texture_file, "--out", tmp_path / f"{number}", "--steps", 4, "--seed", seed)
+    first, second, other = (_numbers(tmp_path / f"{number}") for number in range(3))
+    assert first == second
+    assert first["pictures"] != other["pictures"]
+
+
+def test_a_broken_picture_is_named_and_left_out(
+    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+) -> None:
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff this is no JPEG")
+    out = tmp_path / "report"
+    ended = check(pictures, "--file", texture_file, "--out", out, "--steps", 4)
+    assert ended.code == 1
+    assert "broken.jpg" in ended.errors
+    found = _numbers(out)
+    assert len(found["pictures"]) == 2
+    assert [Path(each["path"]).name for each in found["skipped"]] == ["broken.jpg"]
+    assert "broken.jpg" in (out / "report.md").read_text()
+
+
+def test_without_a_picture_that_can_be_read_there_is_no_report(
+    check: Callable[..., Ended], texture_file: Path, tmp_path: Path
+) -> None:
+    ended = check(tmp_path / "none.jpg", "--file", texture_file, "--out", tmp_path / "report")
+    assert ended.code == 1 and "none.jpg" in ended.errors
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--server", "localhost:1", "--out", "r"], "leave out --server"),
+        ([], "--out"),
+        (["--out", "r", "--class", "texture"], "--class"),
+        (["--out", "r", "--top-k", "3"], "--top-k"),
+        (["--out", "r", "--file", "m.onnx", "--model", "imagenet"], "not both"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(
+    check: Callable[..., Ended], flags: list[str], words: str
+) -> None:
+    ended = check("picture.png", *flags)
+    assert ended.code == 2
+    assert words in ended.errors
+
+
+@pytest.mark.parametrize("flags", [["--steps", "4"], ["--seed", "0"], ["--file", "m.onnx"]], ids=str)
+def test_options_of_the_check_are_refused_without_it(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert spyglass.main(["explain", "picture.png", *flags]) == 2
+    assert f"{flags[0]} is for --check" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_bundled_and_a_file_that_is_none_are_errors(
+    check: Callable[..., Ended], pictures: Path, tmp_path: Path
+) -> None:
+    assert "no model 'nothing'" in check(pictures, "--model", "nothing", "--out", tmp_path / "r").errors
+    (tmp_path / "text.onnx").write_text("no model")
+    ended = check(pictures, "--file", tmp_path / "text.onnx", "--out", tmp_path / "r")
+    assert ended.code == 1 and "ONNX Runtime" in ended.errors
+
+
+def test_a_model_without_a_heatmap_is_refused(
+    check: Callable[..., Ended], explaining_models: Path, pictures: Path, tmp_path: Path
+) -> None:
+    plain = explaining_models / "plain/1/model.onnx"
+    ended = check(pictures, "--file", plain, "--out", tmp_path / "r")
+    assert ended.code == 1 and "no heatmap to check" in ended.errors
+
+
+def test_who_lacks_the_extra_is_told_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(MissingExtra):
+        require("checking", "no_such_plotting_library")
+    assert "pip install 'spyglass[checking]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_bundled_model_is_checked_on_the_examples(
+    check: Callable[..., Ended], repository_root: Path, tmp_path: Path
+) -> None:
+    examples = [repository_root / "examples" / name for name in ("chelsea.jpg", "coffee.jpg")]
+    ended = check(*examples, "--out", tmp_path / "report", "--steps", 12)
+    assert ended.code == 0
+    found = _numbers(tmp_path / "report")
+    assert [each["class_name"] for each in found["pictures"]] == ["tiger cat", "espresso"]
+    coffee = found["pictures"][1]["curves"]
+    for rival in ("chance", "centre"):
+        assert coffee["heatmap"]["insertion_auc"] > coffee[rival]["insertion_auc"]
+    assert found["randomisation"][-1]["layers"] == 50
+    assert all(abs(stage["mean_rank_correlation"] or 0) < 0.9 for stage in found["randomisation"])
