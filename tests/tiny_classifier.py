@@ -1,0 +1,134 @@
+"""A classifier small enough to write in a test: a real ONNX file with card and certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from plain_pictures import COLORS, encode_image
+from spyglass.v1.model_pb2 import (
+    COLOR_MODE_RGB,
+    RESIZE_RULE_STRETCH,
+    TASK_CLASSIFY,
+    Certificate,
+    GoldenPicture,
+    GoldenTensor,
+    InputSpec,
+    ModelCard,
+    Provenance,
+    ValueRange,
+)
+from spyglass_contract.card import write_card
+from spyglass_contract.certificate import golden_tensor, pixels_sha256
+from spyglass_contract.pixels import prepare
+
+SIZE = 8
+
+
+def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
+    """A classifier of the mean colour: red, green or blue; input 8 × 8 RGB."""
+    spec = InputSpec(
+        tensor="image",
+        height=SIZE,
+        width=SIZE,
+        color_mode=COLOR_MODE_RGB,
+        resize=RESIZE_RULE_STRETCH,
+        value_range=ValueRange(minimum=0, maximum=255),
+        scaled_decode_margin=2,
+    )
+    card = ModelCard(
+        name=name,
+        version=version,
+        task=TASK_CLASSIFY,
+        description="Tells red, green and blue apart.",
+        input=spec,
+        class_names=list(COLORS),
+        provenance=Provenance(architecture="mean", training_data="none", licence="Apache-2.0"),
+    )
+    card.certificate.CopyFrom(tiny_certificate(spec))
+    return card
+
+
+def tiny_answer(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the tiny network answers: softmax of a twentieth of the mean colour, in numpy."""
+    logits = pixels.astype(np.float64).mean(axis=(1, 2)) / 20
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def tiny_certificate(spec: InputSpec) -> Certificate:
+    pictures = []
+    for color in COLORS:
+        encoded = encode_image(Image.new("RGB", (20, 12), COLORS[color]))
+        pixels = prepare(encoded, spec).pixels
+        pictures.append(
+            GoldenPicture(
+                name=f"{color}.png",
+                encoded=encoded,
+                pixels_sha256=pixels_sha256(pixels),
+                expected=tiny_answer(pixels[np.newaxis])[0],
+            )
+        )
+    tensors = [
+        GoldenTensor(seed=seed, expected=tiny_answer(golden_tensor(seed, spec))[0]) for seed in range(2)
+    ]
+    return Certificate(reference="numpy", tolerance=1e-5, pictures=pictures, tensors=tensors)
+
+
+def write_tiny_model(root: Path, card: ModelCard) -> Path:
+    """Writes the tiny network with `card` to NAME/VERSION/model.onnx below `root`."""
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["floats"], to=types.FLOAT),
+            helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[1, 2], keepdims=0),
+            helper.make_node("Div", ["mean", "twenty"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", types.UINT8, ["batch", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 3])],
+        [helper.make_tensor("twenty", types.FLOAT, [], [20.0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    write_card(model, card)
+    path = root / card.name / str(card.version) / "model.onnx"
+    path.parent.mkdir(parents=True)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def answer_colors() -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """The tiny network in numpy: uint8 [batch, 8, 8, 3] to float32 [batch, 3]."""
+    return tiny_answer
+
+
+@pytest.fixture
+def make_card() -> Callable[..., ModelCard]:
+    """The card of the tiny network: `make_card(name="colors", version=1)`."""
+    return tiny_card
+
+
+@pytest.fixture
+def make_model(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny model file below `tmp_path / "models"`: `make_model(card)`, or the colour card."""
+
+    def make(card: ModelCard | None = None) -> Path:
+        return write_tiny_model(tmp_path / "models", card or tiny_card())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model `colors`, version 1."""
+    root = tmp_path_factory.mktemp("models")
+    write_tiny_model(root, tiny_card())
+    return root
