@@ -43,6 +43,13 @@ def test_a_model_is_shown_for_programs(server: str, capsys: pytest.CaptureFixtur
     assert shown["served"]["name"] == "colors"
 
 
+def test_of_a_model_with_heatmaps_the_layer_and_the_method_are_shown(
+    explaining_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "show", "colors", "--server", explaining_server]) == 0
+    assert "floats (gradcam)" in capsys.readouterr().out
+
+
 def test_a_model_that_is_not_served_is_an_error_in_one_line(
     server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
