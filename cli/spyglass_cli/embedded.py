@@ -30,6 +30,8 @@ def ask_here(sources: Sequence[Source], question: Question) -> Outcomes:
     Raises MissingExtra, InvalidInput where the question itself cannot be asked, and ModelError.
     """
     require("server", "onnxruntime")
+    if isinstance(question, SegmentQuestion) and question.refine:
+        require("server", "scipy")
     print("no server given: using the bundled models in this process", file=sys.stderr)
     from spyglass_server.cpus import usable_cpus
     from spyglass_server.embedded import open_embedded

@@ -69,6 +69,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     network = ExplainedNetwork(content)
     subjects, skipped = _read_all(find_sources(arguments.paths), network.card.input)
     if subjects:
+        # Before the work, so that it is not lost where the report cannot be written.
+        arguments.out.mkdir(parents=True, exist_ok=True)
         checked = _check(arguments, content, network, subjects, skipped)
         print(f"{write_report(checked, arguments.out)}: {_verdict(checked)}")
     return process.FAILED if skipped else 0

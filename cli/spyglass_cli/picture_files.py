@@ -46,9 +46,9 @@ class PictureFiles(ABC):
         source = Path("standard-input" if picture == STANDARD_INPUT else picture)
         folder = self._folder or source.parent
         path, number = folder / f"{source.stem}{suffix}", 1
-        while path in self._taken:
+        while path.resolve() in self._taken:
             number += 1
             path = folder / f"{source.stem}-{number}{suffix}"
-        self._taken.add(path)
+        self._taken.add(path.resolve())
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

@@ -73,6 +73,9 @@ _MAX_JPEG_SCANS = 64
 _MAX_JPEG_SEGMENTS = 2048
 # Pillow makes an object of each strip of a TIFF: 8 MB with one byte a strip would take 9 s and 600 MB.
 _MAX_TIFF_LIST = 65_536
+# The most that libjpeg reads and writes. To resize and to interpolate takes memory for each row and column, a
+# hundred bytes and more: a line of 64 megapixels, a PNG of 62 kB, would take 5 GB.
+_MAX_SIDE = 65_500
 # The only decoder here that is written in Python: 0.1 s a megapixel, whatever little is in the file.
 _SLOW_CODEC = "bmp_rle"
 _MAX_SLOW_PIXELS = 4 * 1024 * 1024
@@ -90,7 +93,7 @@ def open_header(data: bytes, limits: Limits) -> Image.Image:
     """Opens a file as far as its header; nothing is decoded and no memory for pixels is taken.
 
     Raises ImageError where it is no picture or of a format that is not read, and LimitExceeded where it has
-    more bytes or pixels than `limits` allow.
+    more bytes or pixels than `limits` allow, or a side of more than 65,500 pixels.
     """
     if not data:
         raise ImageError("the picture has no bytes", reason="IMAGE_EMPTY", field="image")
@@ -138,6 +141,12 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise LimitExceeded(
             f"the picture is {width}x{height}, more than the {limits.max_pixels:,} pixels allowed",
+            reason="IMAGE_TOO_MANY_PIXELS",
+            field="image",
+        )
+    if max(width, height) > _MAX_SIDE:
+        raise LimitExceeded(
+            f"the picture is {width}x{height}, more than {_MAX_SIDE:,} pixels on a side",
             reason="IMAGE_TOO_MANY_PIXELS",
             field="image",
         )

@@ -25,8 +25,11 @@ def add_legend(picture: Image.Image, entries: Sequence[Entry]) -> None:
     """
     letters = max(_SMALLEST_LETTERS, round(max(picture.size) * _LETTERS))
     row, margin = round(letters * 1.5), letters // 2
-    fitting = entries[: max(0, picture.height - 3 * margin) // row]
-    if not fitting:
+    shown = entries[: max(0, picture.height - 3 * margin) // row]
+    # A name has one line, whatever is in it.
+    fitting = [(" ".join(name.split()), color) for name, color in shown]
+    # Where the swatch alone is too wide the letters may be larger than a font can be.
+    if not fitting or letters + 5 * margin > picture.width:
         return
     font = ImageFont.load_default(letters)
     widest = max(font.getlength(name) for name, _ in fitting)

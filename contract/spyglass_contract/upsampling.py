@@ -81,7 +81,7 @@ class _Upsampling:
         for strip in self._down.strips(len(self._across.lower)):
             rows = self._down.rows(strip)
             mask[strip] = self._best[rows.cells][:, self._across.lower][rows.above]
-            mixed = self._mixed[rows.cells[rows.above]]
+            mixed = self._mixed[rows.cells[: rows.above[-1] + 1]]
             columns = np.flatnonzero(np.any(mixed, axis=0)[self._across.lower])
             if len(columns):
                 self._draw_borders(mask[strip], rows, columns, mixed)
@@ -89,13 +89,16 @@ class _Upsampling:
     def _draw_borders(
         self, mask: NDArray[np.uint8], rows: Rows, columns: NDArray[np.intp], mixed: NDArray[np.bool_]
     ) -> None:
-        """Draws those pixels of some columns that lie between `mixed` cells, and adds them to the sums."""
+        """Draws those pixels of some columns that lie between `mixed` cells, and adds them to the sums.
+
+        `mixed` has the rows of cells that `rows.above` counts.
+        """
         labels, scores = self._most_probable(rows, columns)
         if len(mixed) == 1:
             # Between the same two rows of cells these are all of them.
             mask[:, columns] = labels
         else:
-            which = mixed[:, self._across.lower[columns]]
+            which = mixed[:, self._across.lower[columns]][rows.above]
             labels, scores = labels[which], scores[which]
             drawn, places = np.nonzero(which)
             mask[drawn, columns[places]] = labels

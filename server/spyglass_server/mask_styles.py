@@ -17,7 +17,8 @@ from spyglass_contract.pixels import Prepared
 
 # Of what one reply may hold uncompressed, or as good as: a mask of 16 megapixels as it is, or an overlay of
 # five. What is drawn and not yet sent is held in memory for every request inside, a gigabyte for the 64 of a
-# small server. Indexed masks and run lengths take a hundredth of their pixels and have no such limit.
+# small server. Indexed masks and run lengths take a hundredth of their pixels, a third where noise is nothing
+# but borders, and have no such limit.
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 _PIXEL_BYTES = {MASK_FORMAT_RAW: 1, MASK_FORMAT_PNG_OVERLAY: 3}
@@ -46,8 +47,9 @@ def check_mask_room(prepared: Prepared, style: MaskStyle, *, soft: bool) -> None
     total = for_each_pixel * prepared.width * prepared.height
     if total > MAX_REPLY_BYTES:
         raise LimitExceeded(
-            f"the mask would have {total:,} bytes, more than {MAX_REPLY_BYTES:,}; ask for PNG_INDEXED or RLE "
-            "and draw it where it is shown, as the client library does, or for AS_MODEL",
+            f"mask and soft map would have {total:,} bytes, more than {MAX_REPLY_BYTES:,}; ask for AS_MODEL "
+            "or, without a soft map, for PNG_INDEXED or RLE, and draw it where it is shown, as the client "
+            "library does",
             reason="MASK_TOO_LARGE",
             field="size",
         )

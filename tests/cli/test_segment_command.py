@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,14 @@ def test_pictures_of_one_name_do_not_overwrite_each_others_masks(segment: Segmen
     assert sorted(path.name for path in Path("masks").iterdir()) == ["red-2.mask.jpg", "red.mask.jpg"]
 
 
+def test_pictures_of_one_folder_by_two_names_do_not_overwrite_each_others_masks(
+    segment: Segment, square: Image.Image, folder: Path
+) -> None:
+    square.save("square.bmp")
+    segment("square.png", str(Path("square.bmp").absolute()))
+    assert sorted(path.name for path in Path().glob("*.mask.*")) == ["square-2.mask.jpg", "square.mask.jpg"]
+
+
 @pytest.mark.parametrize("options", [(), ("--soft",), ("--largest",)])
 def test_a_class_that_there_is_not_fails_with_a_hint(
     segment: Segment, square: Image.Image, options: tuple[str, ...]
@@ -219,6 +228,16 @@ def test_without_a_server_the_bundled_models_answer_the_same(
     assert (code, errors) == (0, "no server given: using the bundled models in this process\n")
     assert mine["classes"] == served["classes"]
     assert Path("here/spots.mask.png").read_bytes() == Path("there/spots.mask.png").read_bytes()
+
+
+def test_who_lacks_what_refinements_need_is_told_so(
+    by_itself: Segment, square: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    code, _, errors = by_itself("square.png", "--class", "red", "--largest")
+    assert code == 2
+    assert "pip install 'spyglass[server]'" in errors
+    assert by_itself("square.png", "--class", "red")[0] == 0
 
 
 def test_without_a_server_a_soft_cutout_is_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from spyglass.v1.heatmap_pb2 import HEATMAP_FORMAT_PNG_OVERLAY, HeatmapData, Hea
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_client import Classification, FailedPrecondition, Failure, Heatmap, InvalidInput
+from spyglass_contract.errors import InternalError
 from spyglass_contract.heatmaps import draw_overlay
 
 Connect = Callable[..., Any]
@@ -50,6 +52,12 @@ def test_a_heatmap_names_what_it_explains(client: Any, picture: bytes) -> None:
     assert not heat.all_zero
     assert heat.id == "why"
     assert heat.error is None
+
+
+def test_a_heatmap_of_another_picture_is_not_drawn(client: Any, picture: bytes) -> None:
+    heat = dataclasses.replace(client.heatmap(picture), width=100_000, height=100_000)
+    with pytest.raises(InternalError, match="another picture"):
+        heat.overlay()
 
 
 def test_a_heatmap_is_also_a_classification(client: Any, picture: bytes) -> None:

@@ -332,6 +332,14 @@ def no_color(reply: SegmentResponse) -> None:
     reply.classes[0].color = "black"
 
 
+def everywhere(reply: SegmentResponse) -> None:
+    reply.frame.right = float("inf")
+
+
+def more_classes_than_a_mask_has(reply: SegmentResponse) -> None:
+    reply.classes.extend(SegmentClass(index=index, color="#000000") for index in range(4, 256))
+
+
 def soft_map_of_no_class(reply: SegmentResponse) -> None:
     reply.soft.class_index = 4
 
@@ -348,7 +356,9 @@ def soft_map_of_another_size(reply: SegmentResponse) -> None:
         another_size_than_stated,
         another_size_than_the_picture,
         nowhere,
+        everywhere,
         classes_out_of_order,
+        more_classes_than_a_mask_has,
         no_color,
         soft_map_of_no_class,
         soft_map_of_another_size,
@@ -384,6 +394,16 @@ def test_a_mask_of_another_picture_is_not_drawn_over_this_one(ask: Any) -> None:
     reply.frame.picture_height = 10
     answer = ask(reply)
     for draw in (answer.overlay, lambda: answer.cutout(1)):
+        with pytest.raises(InternalError) as caught:
+            draw()
+        assert caught.value.reason == "REPLY_INVALID"
+
+
+def test_no_memory_is_taken_for_a_picture_that_was_not_sent(ask: Any) -> None:
+    reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
+    reply.frame.picture_width = reply.frame.picture_height = 2**32 - 1
+    answer = ask(reply, size="model")
+    for draw in (answer.overlay, lambda: answer.cutout("background"), lambda: answer.cutout("dog")):
         with pytest.raises(InternalError) as caught:
             draw()
         assert caught.value.reason == "REPLY_INVALID"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spyglass_contract.decode import decode
+from spyglass_contract.decode import decode, from_array
 from spyglass_contract.errors import ImageError, LimitExceeded
 from spyglass_contract.header import Limits, open_header
 
@@ -193,3 +193,16 @@ def test_a_run_length_bmp_is_read_up_to_a_few_megapixels() -> None:
     with pytest.raises(LimitExceeded) as raised:
         decode(run_length_bmp(4000, 4000), Limits())
     assert raised.value.reason == "IMAGE_TOO_MANY_PIXELS"
+
+
+@pytest.mark.parametrize("size", [(65_501, 1), (1, 65_501)])
+def test_a_picture_has_no_side_longer_than_a_jpeg_can_be(encode: Encode, size: tuple[int, int]) -> None:
+    longest = (min(size[0], 65_500), min(size[1], 65_500))
+    assert decode(encode(Image.new("L", longest), "PNG"), Limits())[0].size == longest
+    for read in (
+        lambda: decode(encode(Image.new("L", size), "PNG"), Limits()),
+        lambda: from_array(np.zeros(size[::-1], np.uint8), Limits()),
+    ):
+        with pytest.raises(LimitExceeded) as raised:
+            read()
+        assert (raised.value.reason, raised.value.field) == ("IMAGE_TOO_MANY_PIXELS", "image")

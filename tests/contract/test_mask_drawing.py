@@ -123,6 +123,13 @@ def test_without_a_class_there_is_no_legend() -> None:
     assert (drawn(np.zeros((300, 400), np.uint8)) == GREY).all()
 
 
+def test_a_name_of_several_lines_has_one_in_the_legend() -> None:
+    values = np.zeros((300, 400), np.uint8)
+    values[:50], values[50:150] = 1, 2
+    broken = drawn(values, ("background", "cat\nor\tlynx", "dog"))
+    np.testing.assert_array_equal(broken, drawn(values, ("background", "cat or lynx", "dog")))
+
+
 def test_of_too_many_classes_the_largest_are_in_the_legend() -> None:
     names = tuple(f"class {number}" for number in range(60))
     values = np.repeat(np.arange(60, dtype=np.uint8), 5)[:, np.newaxis].repeat(200, axis=1)
@@ -136,6 +143,12 @@ def test_of_too_many_classes_the_largest_are_in_the_legend() -> None:
 def test_a_tiny_picture_has_no_legend(size: tuple[int, int]) -> None:
     found = drawn(np.ones(size, np.uint8))
     assert np.abs(found - (np.array(GREY) + COLORS[1]) / 2).max() <= 1
+
+
+def test_a_line_whose_letters_no_font_has_is_drawn_without_a_legend() -> None:
+    line = Image.new("RGB", (1, 3_000_000), GREY)
+    overlay = draw_mask(line, np.ones((3_000_000, 1), np.uint8), NAMES, COLORS)
+    assert len(overlay.getcolors() or ()) == 1
 
 
 def test_a_grey_picture_is_drawn_over_in_colours() -> None:

@@ -211,6 +211,7 @@ def allowed(case: Case) -> int:
         pytest.param((1, 2, 8), 2000, 6000, 6.0, id="one row of cells"),
         pytest.param((64, 64, 40), 3000, 4000, 6.0, id="40 classes"),
         pytest.param((64, 64, 4), 1_000_000, 2, 0.1, id="two rows of pixels"),
+        pytest.param((16, 2048, 2), 1, 60_000, 0.1, id="one column of pixels"),
         pytest.param((1024, 1024, 4), 300, 200, 0.1, id="smaller than the output"),
     ],
 )

@@ -129,3 +129,4 @@ def test_only_what_is_large_on_the_wire_has_a_limit(
     else:
         found = refused(lambda: segmenting.Segment(request))
         assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MASK_TOO_LARGE", ["size"])
+        assert "mask and soft map would have" in found.message

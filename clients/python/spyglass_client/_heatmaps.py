@@ -52,9 +52,13 @@ class Heatmap(Classification):
         return map_to_picture(self.feature_map, self.box, self.width, self.height)
 
     def overlay(self) -> Image.Image:
-        """The upright picture, in RGB, with the map over it in the jet colours at 40 %."""
-        values = map_to_picture(self.feature_map, self.box, self.width, self.height)
-        return draw_overlay(upright_picture(self.picture), values)
+        """The upright picture, in RGB, with the map over it in the jet colours at 40 %.
+
+        Raises InternalError where the reply is about another picture.
+        """
+        # First of all, before anything of the size that the server states is made.
+        picture = upright_picture(self.picture, self.width, self.height)
+        return draw_overlay(picture, map_to_picture(self.feature_map, self.box, self.width, self.height))
 
     @property
     def explained(self) -> tuple[Heatmap, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from math import inf
 
 from spyglass.v1 import segment_pb2
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_client._pictures import ANY_SIZE, sent_picture
 from spyglass_client._results import read_model, read_timing
 from spyglass_client._segmentations import MaskSize, Segmentation, SegmentedClass
+from spyglass_contract.class_colors import MAX_CLASSES
 from spyglass_contract.errors import InternalError, SpyglassError
 from spyglass_contract.geometry import Box
 from spyglass_contract.header import open_header
@@ -24,7 +26,7 @@ _COLOR = re.compile(r"#[0-9a-f]{6}")
 def read_segmentation(request: SegmentRequest, reply: SegmentResponse) -> Segmentation:
     """The answer in a reply without an error. Raises InternalError where it can be none of that picture."""
     mask, frame, size = reply.mask, reply.frame, _NAMES[request.size]
-    classes = tuple(_read_class(index, entry) for index, entry in enumerate(reply.classes))
+    classes = _read_classes(reply)
     _check_png(mask.data, mask.width, mask.height)
     if size == "image" and (mask.width, mask.height) != (frame.picture_width, frame.picture_height):
         raise _invalid("the mask is not of the picture's size")
@@ -44,6 +46,12 @@ def read_segmentation(request: SegmentRequest, reply: SegmentResponse) -> Segmen
         box=_read_box(reply),
         picture=sent_picture(request.image),
     )
+
+
+def _read_classes(reply: SegmentResponse) -> tuple[SegmentedClass, ...]:
+    if len(reply.classes) > MAX_CLASSES:
+        raise _invalid(f"a mask has no {len(reply.classes)} classes")
+    return tuple(_read_class(index, entry) for index, entry in enumerate(reply.classes))
 
 
 def _read_class(position: int, entry: segment_pb2.SegmentClass) -> SegmentedClass:
@@ -69,7 +77,7 @@ def _read_soft(
 
 def _read_box(reply: SegmentResponse) -> Box:
     frame = reply.frame
-    if not (frame.left < frame.right and frame.top < frame.bottom):
+    if not (-inf < frame.left < frame.right < inf and -inf < frame.top < frame.bottom < inf):
         raise _invalid("the mask lies on no part of the picture")
     return frame.left, frame.top, frame.right, frame.bottom
 

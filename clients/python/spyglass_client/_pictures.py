@@ -18,7 +18,7 @@ from PIL import ImageOps
 
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass_contract.decode import decode, from_array, to_mode
-from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.errors import ImageError, InternalError, LimitExceeded
 from spyglass_contract.header import Limits
 
 Picture = str | PathLike[str] | bytes | bytearray | memoryview | PillowImage.Image | NDArray[np.uint8]
@@ -59,11 +59,15 @@ def sent_picture(image: Image) -> bytes | NDArray[np.uint8]:
     return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
 
 
-def upright_picture(picture: bytes | NDArray[np.uint8]) -> PillowImage.Image:
-    """What was sent, as the server sees it: upright, in RGB. Raises ImageError."""
-    if isinstance(picture, bytes):
-        return decode(picture, ANY_SIZE)[0]
-    return from_array(picture, ANY_SIZE)
+def upright_picture(picture: bytes | NDArray[np.uint8], width: int, height: int) -> PillowImage.Image:
+    """What was sent, as the server sees it: upright, in RGB, of the size that it states.
+
+    Raises InternalError where the picture has another size: the reply is about another one.
+    """
+    upright = decode(picture, ANY_SIZE)[0] if isinstance(picture, bytes) else from_array(picture, ANY_SIZE)
+    if upright.size != (width, height):
+        raise InternalError("the server's reply is about another picture", reason="REPLY_INVALID")
+    return upright
 
 
 def read_picture(path: str | PathLike[str]) -> bytes:

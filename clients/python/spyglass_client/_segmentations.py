@@ -130,11 +130,12 @@ class Segmentation:
 
         Raises InternalError where what came cannot be drawn over the picture.
         """
-        values = self.array
+        # First of all, before anything of the size that the server states is made.
+        picture, values = self._upright(), self.array
         if self.size == "model":
             values = mask_over_box(values, self.box, self.width, self.height, outside=UNSEEN)
         colors = [_levels(entry.color) for entry in self.classes]
-        return draw_mask(self._upright(), values, self.class_names, colors)
+        return draw_mask(picture, values, self.class_names, colors)
 
     def cutout(self, target: Target) -> Image.Image:
         """The upright picture, in RGBA, with nothing in it but one class.
@@ -142,8 +143,9 @@ class Segmentation:
         Where a soft map of that class was asked for it is the opacity; else each pixel is there or is not.
         Raises InvalidInput for a class that there is not, and InternalError as `overlay` does.
         """
-        opacity = Image.fromarray(self._opacity(self._class(target)))
+        entry = self._class(target)
         whole = self._upright()
+        opacity = Image.fromarray(self._opacity(entry))
         whole.putalpha(opacity)
         cutout = Image.new("RGBA", whole.size)
         cutout.paste(whole, mask=opacity.point([0] + [255] * 255))
@@ -169,11 +171,8 @@ class Segmentation:
         }
 
     def _upright(self) -> Image.Image:
-        """The picture, in RGB. Raises InternalError where the reply is about one of another size."""
-        picture = upright_picture(self.picture)
-        if picture.size != (self.width, self.height):
-            raise InternalError("the server's reply is about another picture", reason="REPLY_INVALID")
-        return picture
+        """The picture, in RGB. Raises InternalError where the reply is about another one."""
+        return upright_picture(self.picture, self.width, self.height)
 
     def _class(self, target: Target) -> SegmentedClass:
         """Raises InvalidInput for no class, or several."""

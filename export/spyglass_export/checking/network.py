@@ -20,7 +20,7 @@ from spyglass_contract.errors import ModelError
 from spyglass_contract.score_cam import masked, telling_channels, weighted_map
 from spyglass_export.prove import open_session
 
-# Pictures that run together: memory is bounded, however many steps a curve has.
+# Pictures that run together: the network's memory is bounded, however many steps a curve has.
 _BATCH = 16
 
 

@@ -34,7 +34,9 @@ def write_report(checked: Checked, folder: Path) -> Path:
     draw_maps(checked, folder / "maps.png")
     (folder / "report.json").write_text(json.dumps(checked.to_dict(), indent=2) + "\n", encoding="utf-8")
     report = folder / "report.md"
-    report.write_text("\n\n".join(_sections(checked)) + "\n", encoding="utf-8")
+    # Names of files may hold bytes that are no text.
+    text = "\n\n".join(_sections(checked)) + "\n"
+    report.write_text(text, encoding="utf-8", errors="backslashreplace")
     return report
 
 

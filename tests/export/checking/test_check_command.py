@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,6 +96,24 @@ def test_a_broken_picture_is_named_and_left_out(
     assert len(found["pictures"]) == 2
     assert [Path(each["path"]).name for each in found["skipped"]] == ["broken.jpg"]
     assert "broken.jpg" in (out / "report.md").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_an_error_before_the_work(
+    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    ended = check(pictures, "--file", texture_file, "--out", tmp_path / "file")
+    assert (ended.code, ended.output) == (1, "")
+    assert "File exists" in ended.errors
+
+
+def test_a_picture_whose_name_is_no_text_is_in_the_report(
+    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+) -> None:
+    (pictures / "a.png").rename(pictures / os.fsdecode(b"\xff.png"))
+    out = tmp_path / "report"
+    assert check(pictures, "--file", texture_file, "--out", out, "--steps", 2).code == 0
+    assert r"\udcff.png" in (out / "report.md").read_text()
 
 
 def test_without_a_picture_that_can_be_read_there_is_no_report(
