@@ -28,25 +28,25 @@ ARCHITECTURES = {
             "lenet5",
             lenet5.build,
             lenet5.INPUT,
-            "LeNet-5, the first convnet in wide use, for 32×32 grey pictures.",
+            "LeNet-5, the first convnet in wide use.",
         ),
         Architecture(
             "simple-cnn",
             simple_cnn.build,
             simple_cnn.INPUT,
-            "The least that is a convnet: one convolution, for 28×28 grey pictures.",
+            "The least that is a convnet: one convolution.",
         ),
         Architecture(
             "mnist-convnet",
             mnist_convnet.build,
             mnist_convnet.INPUT,
-            "A small convnet for 28×28 grey pictures, white on black.",
+            "A small convnet for digits, white on black.",
         ),
         Architecture(
             "mnist-convnet-functional",
             mnist_convnet_functional.build,
             mnist_convnet_functional.INPUT,
-            "A small convnet for 28×28 grey pictures, without a hidden Dense layer.",
+            "A small convnet for digits, without a hidden Dense layer.",
         ),
         Architecture(
             "mnist-convnet-no-pooling",
@@ -58,58 +58,58 @@ ARCHITECTURES = {
             "cats-dogs-convnet",
             cats_dogs_convnet.build,
             cats_dogs_convnet.INPUT,
-            "A plain convnet for 180×180 colour photographs, trained from scratch.",
+            "A plain convnet for small photographs.",
         ),
         Architecture(
             "vgg16-features",
             vgg16.build_features,
             vgg16.INPUT,
-            "A Dense head on the frozen convolutions of VGG16, for 180×180 colour photographs.",
+            "A Dense head on the frozen convolutions of VGG16.",
             cached_layer=vgg16.FEATURES,
         ),
         Architecture(
             "vgg16-finetune",
             vgg16.build_finetune,
             vgg16.INPUT,
-            "VGG16 with a Dense head, its last block fine-tuned, for 180×180 colour photographs.",
+            "VGG16 with a Dense head, its last block fine-tuned.",
             fine_tuned_layers=vgg16.LAST_BLOCK,
         ),
         Architecture(
             "small-resnet",
             small_resnet.build,
             small_resnet.INPUT,
-            "Three residual blocks, for 32×32 colour pictures.",
+            "Three residual blocks.",
         ),
         Architecture(
             "mini-xception",
             mini_xception.build,
             mini_xception.INPUT,
-            "A small Xception for 180×180 colour photographs.",
+            "A small Xception.",
         ),
         Architecture(
             "pet-segmentation",
             pet_segmentation.build,
             pet_segmentation.INPUT,
-            "A class for each pixel of 200×200 colour photographs.",
+            "A class for each pixel, by strided and transposed convolutions.",
             task=TASK_SEGMENT,
         ),
         Architecture(
             "xception",
             published_base.build_xception,
             published_base.XCEPTION_INPUT,
-            "Xception, for 299×299 colour photographs.",
+            "Xception: separable convolutions and residuals.",
         ),
         Architecture(
             "efficientnet-v2-b0",
             published_base.build_efficientnet_v2_b0,
             published_base.EFFICIENTNET_V2_B0_INPUT,
-            "EfficientNetV2-B0, for 224×224 colour photographs.",
+            "EfficientNetV2-B0: fused and plain inverted bottlenecks.",
         ),
         Architecture(
             "efficientnet-lite0",
             efficientnet_lite0.build,
             efficientnet_lite0.INPUT,
-            "EfficientNet-Lite0, a fast convnet for 224×224 colour photographs.",
+            "EfficientNet-Lite0: inverted bottlenecks, made for small devices.",
         ),
     )
 }
@@ -118,7 +118,7 @@ ARCHITECTURES = {
 def find_architecture(name: str) -> Architecture:
     """The architecture of that name. Raises NotFound, which tells the names there are."""
     if name not in ARCHITECTURES:
-        known = "\n".join(f"  {known.name}: {known.summary}" for known in ARCHITECTURES.values())
+        known = "\n".join(f"  {each.name}: {each.summary}" for each in ARCHITECTURES.values())
         raise NotFound(
             f"no architecture is named {name!r}; there are\n{known}", reason="ARCHITECTURE_NOT_FOUND"
         )
