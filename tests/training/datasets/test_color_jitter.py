@@ -20,7 +20,7 @@ def test_hues_turn_either_way_but_not_to_their_opposite() -> None:
     turns = [(hue(jittered(Image.new("RGB", (4, 4), "red"), seeded(seed))) + 128) % 256 for seed in range(60)]
     assert min(turns) < 112 and max(turns) > 144
     # Clipped channels turn them a little further.
-    assert all(80 <= turn <= 176 for turn in turns)
+    assert all(60 <= turn <= 196 for turn in turns)
 
 
 def test_what_is_grey_stays_grey() -> None:

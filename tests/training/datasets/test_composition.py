@@ -98,7 +98,7 @@ def test_a_seed_makes_the_same_pictures_and_another_seed_others(
 def test_the_mask_lies_where_the_object_is_seen() -> None:
     white, options = Image.new("RGB", (80, 60), "white"), SceneOptions(size=64, contour=2, softness=0)
     for seed in range(20):
-        scene, mask = compose(white, [draw_cutout((0, 0, 0))], options, np.random.default_rng(seed))
+        scene, mask = compose([white], [draw_cutout((0, 0, 0))], options, np.random.default_rng(seed))
         # Without the rim: of an object that leaves the picture there the edge may lie outside.
         pixels, values = (np.asarray(image)[2:-2, 2:-2] for image in (scene.convert("L"), mask))
         assert pixels[values == 1].max(initial=0) < 60 < 150 < pixels[values == 2].min()
@@ -129,3 +129,13 @@ def test_material_that_will_not_do_is_named(material: tuple[Path, Path], tmp_pat
         compose_folder(cutouts, backgrounds, tmp_path / "out", OPTIONS)
     with pytest.raises(InvalidInput, match="not empty"):
         compose_folder(cutouts, backgrounds, backgrounds, OPTIONS)
+
+
+def test_of_two_backgrounds_one_passes_into_the_other() -> None:
+    plain = [Image.new("RGB", (80, 60), color) for color in ("black", "white")]
+    for seed in range(20):
+        scene, mask = compose(plain, [], SceneOptions(size=64), np.random.default_rng(seed))
+        levels = np.asarray(scene.convert("L"))
+        assert levels.min() < 60 and levels.max() > 120
+        assert len(np.unique(levels)) > 3
+        assert np.unique(np.asarray(mask)).tolist() == [pets.BACKGROUND]

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 # How far brightness, contrast and saturation go up and down.
 _JITTER = 0.35
 # How far hues are turned either way, in parts of the whole circle.
-_HUE = 0.12
+_HUE = 0.2
 
 
 def jittered(image: Image.Image, random: np.random.Generator) -> Image.Image:

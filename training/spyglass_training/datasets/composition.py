@@ -134,11 +134,12 @@ def _write_part(
 def _scene(
     material: Material, options: SceneOptions, random: np.random.Generator
 ) -> tuple[Image.Image, Image.Image]:
-    background = material.backgrounds[int(random.integers(len(material.backgrounds)))]
+    scenery = random.integers(len(material.backgrounds), size=random.integers(1, 2, endpoint=True)).tolist()
+    backgrounds = [_read_background(material.backgrounds[index]) for index in scenery]
     count = int(random.integers(1, options.max_objects, endpoint=True))
     indices = random.integers(len(material.cutouts), size=count).tolist()
     chosen = [material.cutouts[index] for index in indices]
-    return compose(_read_background(background), [read_cutout(path) for path in chosen], options, random)
+    return compose(backgrounds, [read_cutout(path) for path in chosen], options, random)
 
 
 def read_cutout(path: Path) -> Image.Image:

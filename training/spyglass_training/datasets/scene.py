@@ -41,15 +41,16 @@ class SceneOptions:
 
 
 def compose(
-    background: Image.Image,
+    backgrounds: Sequence[Image.Image],
     cutouts: Sequence[Image.Image],
     options: SceneOptions,
     random: np.random.Generator,
 ) -> tuple[Image.Image, Image.Image]:
-    """An RGB picture and its trimap (mode L): RGBA cut-outs, the later over the earlier, on an RGB one."""
-    scene = jittered(
-        _mirrored(_focused(_cropped(background, options, random), options, random), random), random
-    )
+    """An RGB picture and its trimap (mode L): RGBA cut-outs, the later over the earlier, on RGB backgrounds.
+
+    There are one or two backgrounds; of two, one passes into the other.
+    """
+    scene = _blended([_scenery(background, options, random) for background in backgrounds], random)
     owners = Image.new("L", scene.size)
     for number, cutout in enumerate(cutouts, start=1):
         placed = _placed(_softened(_scaled(cutout, options, random), options, random), options, random)
@@ -72,6 +73,28 @@ def trimap(owners: NDArray[np.uint8], contour: int) -> NDArray[np.uint8]:
         )
         values[np.asarray(least) != np.asarray(greatest)] = CONTOUR
     return values
+
+
+def _scenery(background: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
+    """A part of a background in the size of the scene, mirrored or not, in focus or not, in other colours."""
+    return jittered(
+        _mirrored(_focused(_cropped(background, options, random), options, random), random), random
+    )
+
+
+def _blended(sceneries: Sequence[Image.Image], random: np.random.Generator) -> Image.Image:
+    """One scenery, or the passage from one to another: along a line through the middle half of the scene.
+
+    Few backgrounds make many: a network cannot know them all by heart.
+    """
+    if len(sceneries) == 1:
+        return sceneries[0]
+    width, height = sceneries[0].size
+    columns, rows = np.meshgrid(np.linspace(-0.5, 0.5, width), np.linspace(-0.5, 0.5, height))
+    angle, shift = random.uniform(0, 2 * np.pi), random.uniform(-0.25, 0.25)
+    distance = columns * np.cos(angle) + rows * np.sin(angle) - shift
+    shares = np.clip(0.5 + distance / random.uniform(0.05, 0.5), 0, 1)
+    return Image.composite(sceneries[0], sceneries[1], Image.fromarray(np.uint8(255 * shares)))
 
 
 def _cropped(image: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
