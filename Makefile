@@ -7,7 +7,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: demo test fast torch lint format protos lock clean
 
-demo: $(VENV)/.server  ## a real photo, classified over gRPC by a real server
+demo: $(VENV)/.server  ## real photos, classified, explained and segmented over gRPC by a real server
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
 
 test: $(VENV)/.everything  ## the whole test suite

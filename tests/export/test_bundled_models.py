@@ -38,7 +38,9 @@ def load(repository_root: Path) -> Callable[[str], Loaded]:
     return load_model
 
 
-@pytest.mark.parametrize(("name", "classes"), [("imagenet", 1000), ("mnist-convnet", 10)])
+@pytest.mark.parametrize(
+    ("name", "classes"), [("imagenet", 1000), ("mnist-convnet", 10), ("defects", 2), ("foreground", 3)]
+)
 def test_a_bundled_model_answers_as_its_certificate_says(
     name: str, classes: int, load: Callable[[str], Loaded]
 ) -> None:

@@ -18,7 +18,9 @@ def names(reply: Any) -> list[str]:
     return [score.name for score in reply.classes]
 
 
-@pytest.mark.parametrize("name", ["", "spyglass.v1.Vision", "imagenet", "mnist-convnet"])
+@pytest.mark.parametrize(
+    "name", ["", "spyglass.v1.Vision", "imagenet", "mnist-convnet", "defects", "foreground"]
+)
 def test_the_server_and_its_models_are_healthy(service: Any, name: str) -> None:
     assert service.health.Check(HealthCheckRequest(service=name)).status == HealthCheckResponse.SERVING
 
@@ -26,10 +28,10 @@ def test_the_server_and_its_models_are_healthy(service: Any, name: str) -> None:
 def test_the_models_are_listed(service: Any) -> None:
     models = {model.name: model for model in service.vision.ListModels(ListModelsRequest()).models}
 
-    assert {"imagenet", "mnist-convnet"} <= set(models)
-    assert models["imagenet"].is_default
-    assert not models["mnist-convnet"].is_default
-    assert (models["imagenet"].class_count, models["mnist-convnet"].class_count) == (1000, 10)
+    counts = {"imagenet": 1000, "mnist-convnet": 10, "defects": 2, "foreground": 3}
+    assert {name: model.class_count for name, model in models.items()} == counts
+    # One for each task.
+    assert {name for name, model in models.items() if model.is_default} == {"imagenet", "foreground"}
 
 
 def test_the_cat_is_a_cat(service: Any, chelsea: bytes) -> None:

@@ -1,0 +1,122 @@
+"""The bundled segmentation model, through a real server."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL.ExifTags import Base
+
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.segment_pb2 import (
+    MASK_FORMAT_PNG_INDEXED,
+    MASK_FORMAT_RAW,
+    MASK_FORMAT_RLE,
+    MaskFormat,
+    SegmentRequest,
+    SegmentResponse,
+)
+from spyglass_client import Client, Segmentation
+from spyglass_contract.mask_png import decode_mask
+from spyglass_contract.mask_runs import decode_runs
+
+# What EXIF calls a picture that a quarter turn clockwise stands upright.
+TURNED = 6
+
+
+@pytest.fixture(scope="module")
+def client(service: Any) -> Iterator[Client]:
+    with Client(service.process.address) as client:
+        yield client
+
+
+def segment(
+    service: Any, picture: bytes, mask_format: MaskFormat.ValueType = MASK_FORMAT_PNG_INDEXED
+) -> SegmentResponse:
+    request = SegmentRequest(image=Image(encoded=picture), format=mask_format)
+    reply: SegmentResponse = service.vision.Segment(request, timeout=60)
+    return reply
+
+
+def mask_of(reply: SegmentResponse) -> NDArray[np.uint8]:
+    mask = reply.mask
+    if mask.format == MASK_FORMAT_PNG_INDEXED:
+        return decode_mask(mask.data)
+    if mask.format == MASK_FORMAT_RAW:
+        return np.frombuffer(mask.data, np.uint8).reshape(mask.height, mask.width)
+    values = np.full((mask.height, mask.width), 255, np.uint8)
+    for runs in mask.runs:
+        values[decode_runs(runs.counts, mask.height, mask.width)] = runs.class_index
+    return values
+
+
+def test_the_default_model_tells_a_thing_from_what_is_behind_it(service: Any, coffee: bytes) -> None:
+    reply = segment(service, coffee)
+    width, height = PillowImage.open(io.BytesIO(coffee)).size
+    assert reply.served_by.model == "foreground"
+    assert mask_of(reply).shape == (height, width)
+    fractions = {entry.name: entry.fraction for entry in reply.classes}
+    assert set(fractions) == {"foreground", "background", "contour"}
+    assert sum(fractions.values()) == pytest.approx(1)
+    assert 0.05 < fractions["foreground"] < 0.6 and fractions["background"] > 0.3
+
+
+def test_every_format_of_a_mask_says_the_same(service: Any, coffee: bytes) -> None:
+    formats = (MASK_FORMAT_PNG_INDEXED, MASK_FORMAT_RAW, MASK_FORMAT_RLE)
+    indexed, raw, runs = (mask_of(segment(service, coffee, each)) for each in formats)
+    np.testing.assert_array_equal(indexed, raw)
+    np.testing.assert_array_equal(indexed, runs)
+
+
+def test_a_mask_lies_on_the_upright_picture(
+    service: Any, coffee: bytes, encode: Callable[..., bytes]
+) -> None:
+    upright = PillowImage.open(io.BytesIO(coffee)).convert("RGB")
+    exif = PillowImage.Exif()
+    exif[Base.Orientation] = TURNED
+    lying = encode(upright.transpose(PillowImage.Transpose.ROTATE_90), "PNG", exif=exif)
+    np.testing.assert_array_equal(
+        mask_of(segment(service, lying)), mask_of(segment(service, encode(upright, "PNG")))
+    )
+
+
+def test_concurrent_callers_get_the_masks_they_would_get_alone(
+    client: Client, chelsea: bytes, coffee: bytes
+) -> None:
+    pictures = [chelsea, coffee]
+    alone = [client.segment(picture).array for picture in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda number: client.segment(pictures[number % 2]).array, range(40)))
+    for number, mask in enumerate(together):
+        np.testing.assert_array_equal(mask, alone[number % 2])
+
+
+def test_a_stream_of_masks_keeps_its_order_and_survives_what_is_no_picture(
+    client: Client, chelsea: bytes, coffee: bytes
+) -> None:
+    answers = list(client.segment_many([chelsea, b"not a picture", coffee]))
+    assert [isinstance(answer, Segmentation) for answer in answers] == [True, False, True]
+    assert answers[1].error is not None and answers[1].error.reason == "IMAGE_NOT_A_PICTURE"
+    np.testing.assert_array_equal(answers[2].array, client.segment(coffee).array)
+
+
+@pytest.mark.slow
+def test_masks_of_twelve_megapixels_leave_memory_as_it_was(
+    start_service: Callable[..., Any], coffee: bytes, encode: Callable[..., bytes]
+) -> None:
+    large = encode(PillowImage.open(io.BytesIO(coffee)).convert("RGB").resize((4000, 3000)), "JPEG")
+    service = start_service()
+    for _ in range(3):
+        segment(service, large)
+    before = service.resident_megabytes
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: segment(service, large), range(24)))
+    assert {(reply.mask.width, reply.mask.height) for reply in replies} == {(4000, 3000)}
+    # A float32 picture of the probabilities would take 144 MB, for each of them.
+    assert service.resident_megabytes - before < 120
