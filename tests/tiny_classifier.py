@@ -23,9 +23,9 @@ from spyglass.v1.model_pb2 import (
     Provenance,
     ValueRange,
 )
-from spyglass_contract.card import write_card
 from spyglass_contract.certificate import golden_tensor, pixels_sha256
 from spyglass_contract.pixels import prepare
+from tiny_files import write_model
 
 SIZE = 8
 
@@ -96,12 +96,7 @@ def write_tiny_model(root: Path, card: ModelCard) -> Path:
         [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 3])],
         [helper.make_tensor("twenty", types.FLOAT, [], [20.0])],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    write_card(model, card)
-    path = root / card.name / str(card.version) / "model.onnx"
-    path.parent.mkdir(parents=True)
-    onnx.save(model, str(path))
-    return path
+    return write_model(root, card, graph)
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,9 @@ from spyglass.v1.model_pb2 import (
     ResizeRule,
     ValueRange,
 )
-from spyglass_contract.card import write_card
 from spyglass_contract.certificate import golden_tensor, kept, pixels_sha256
 from spyglass_contract.pixels import prepare
+from tiny_files import write_model
 
 WIDTH, HEIGHT = 32, 24
 
@@ -108,12 +108,7 @@ def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1) -> Path
         [helper.make_tensor_value_info("probabilities", types.FLOAT, shape)],
         [onnx.numpy_helper.from_array(WEIGHTS, "weights"), onnx.numpy_helper.from_array(BIAS, "bias")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    write_card(model, card)
-    path = root / card.name / str(card.version) / "model.onnx"
-    path.parent.mkdir(parents=True)
-    onnx.save(model, str(path))
-    return path
+    return write_model(root, card, graph)
 
 
 @pytest.fixture(scope="session")
