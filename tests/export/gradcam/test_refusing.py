@@ -97,9 +97,9 @@ def test_an_older_opset_is_refused_with_the_way_to_a_newer_one(sketch: Callable[
 
 def test_a_method_that_is_not_there_is_answered_with_those_there_are(sketch: Callable[..., Any]) -> None:
     with pytest.raises(
-        HeatmapError, match=r"'scorecam'; it is one of gradcam, gradcam\+\+, layercam, eigencam"
+        HeatmapError, match=r"'smoothgrad'; it is one of gradcam, gradcam\+\+, layercam, eigencam, scorecam"
     ):
-        attach_gradcam(sketch(DIMS).classify("features"), method="scorecam")
+        attach_gradcam(sketch(DIMS).classify("features"), method="smoothgrad")
 
 
 def test_a_second_heatmap_is_refused(sketch: Callable[..., Any]) -> None:
