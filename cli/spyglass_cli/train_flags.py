@@ -54,6 +54,7 @@ def add_fitting_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--warmup-epochs", type=float, metavar="X", help="in which it rises from zero")
     group.add_argument("--fine-tune-epochs", type=int, metavar="N", help="of the second phase; 0: none")
     group.add_argument("--fine-tune-learning-rate", type=float, metavar="X", help="in the second phase")
+    group.add_argument("--fine-tune-schedule", choices=SCHEDULES, help="how it falls there")
     group.add_argument("--class-weights", choices=CLASS_WEIGHTS, help="balanced: rare classes count more")
     group.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic; the export is float32")
     group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same weights on a CPU")

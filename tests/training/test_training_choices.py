@@ -187,6 +187,20 @@ def test_a_second_phase_fine_tunes_the_frozen_layers_slowly(run: Run, folder: Ru
     assert 0 < moved.max() < 0.05
 
 
+def test_the_second_phase_has_a_schedule_of_its_own(run: Run, folder: RunFolder) -> None:
+    architecture = dataclasses.replace(COLORS, builder=build_frozen, fine_tuned_layers=("base",))
+    run(
+        architecture,
+        epochs=1,
+        schedule="constant",
+        fine_tune_epochs=4,
+        fine_tune_learning_rate=1e-3,
+        fine_tune_schedule="linear",
+    )
+    rates = [epoch["learning_rate"] for epoch in epochs_of(folder)]
+    assert rates == pytest.approx([0.05, 7.5e-4, 5e-4, 2.5e-4, 0], abs=1e-8)
+
+
 class Interruption(keras.callbacks.Callback):
     """Raises at the beginning of an epoch, counted from 0."""
 

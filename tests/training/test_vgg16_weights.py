@@ -19,8 +19,9 @@ import keras
 from spyglass_contract.errors import ModelError, NotFound
 from spyglass_training.models import find_architecture
 from spyglass_training.models.image_input import photograph
+from spyglass_training.models.pet_segmentation import DOWN
 from spyglass_training.models.vgg16 import BLOCKS, LAST_BLOCK
-from spyglass_training.vgg16_weights import find_checkpoint, read_checkpoint
+from spyglass_training.vgg16_weights import find_checkpoint, read_checkpoint, start_from_first_blocks
 
 pytestmark = pytest.mark.training
 
@@ -83,6 +84,34 @@ def test_the_base_is_frozen_until_its_last_block_is_let_loose() -> None:
     assert architecture.fine_tuned_layers == LAST_BLOCK
     base = [layer.name for layer in model.layers if layer.name.startswith("block")]
     assert tuple(base[-4:]) == LAST_BLOCK
+
+
+@pytest.mark.parametrize("color", ["rgb", "grey"])
+def test_the_way_down_of_the_segmentation_network_starts_as_vgg16_does(checkpoint: Path, color: str) -> None:
+    architecture = find_architecture("pet-segmentation").with_input((32, 32), color)
+    model = architecture.build(architecture.input, 3)
+    start_from_first_blocks([model.get_layer(name) for name in DOWN], model.input_shape[-1], checkpoint)
+    vgg16 = find_architecture("vgg16-features").with_input((32, 32), color)
+    theirs = vgg16.build(vgg16.input, 2, weights=str(checkpoint))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:]), np.uint8)
+    answers = [
+        np.asarray(keras.Model(each.input, each.get_layer(layer).output)(pixels, training=False))
+        for each, layer in ((model, "down1_stride"), (theirs, "block1_conv1"))
+    ]
+    # Every second position of theirs; at the far border one pads with black, the other with the mean colour.
+    np.testing.assert_allclose(answers[0][:, :-1, :-1], answers[1][:, 1:-1:2, 1:-1:2], atol=1e-5)
+    assert answers[0].max() > 0.1
+    others = [f"block{block}_conv{number}" for block in (1, 2, 3) for number in (1, 2)][1:]
+    for ours, its in zip(DOWN[1:], others, strict=True):
+        for taken, given in zip(model.get_layer(ours).weights, theirs.get_layer(its).weights, strict=True):
+            np.testing.assert_array_equal(taken, given)
+
+
+def test_convolutions_of_other_widths_do_not_start_as_vgg16(checkpoint: Path) -> None:
+    layer = keras.layers.Conv2D(8, 3, name="narrow")
+    layer.build((None, 8, 8, 3))
+    with pytest.raises(ModelError, match="does not fit layer narrow"):
+        start_from_first_blocks([layer], 3, checkpoint)
 
 
 class Harmful:

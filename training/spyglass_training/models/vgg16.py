@@ -16,7 +16,7 @@ from spyglass.v1.model_pb2 import InputSpec
 from spyglass_training.models.augmentation import NONE, PHOTOGRAPH, augmented
 from spyglass_training.models.classifier_head import classifier_head
 from spyglass_training.models.image_input import as_rgb, image_input, photograph
-from spyglass_training.vgg16_weights import set_weights
+from spyglass_training.vgg16_weights import DEVIATION, MEAN, set_weights
 
 INPUT = photograph(180)
 
@@ -33,10 +33,6 @@ BLOCKS = (Block(2, 64), Block(2, 128), Block(3, 256), Block(3, 512), Block(3, 51
 # Where the base ends; what the book unfreezes when the head has learned.
 FEATURES = "block5_pool"
 LAST_BLOCK = ("block5_conv1", "block5_conv2", "block5_conv3", FEATURES)
-
-# Of ImageNet's pictures, in 0 to 1, red, green and blue; torchvision's, whose weights these are.
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def build_features(
@@ -70,8 +66,8 @@ def _build(
     x = layers.Rescaling(1 / 255, name="rescaling")(as_rgb(image))
     x = augmented(x, augment)
     scale, offset = (
-        [1 / each for each in _DEVIATION],
-        [-m / d for m, d in zip(_MEAN, _DEVIATION, strict=True)],
+        [1 / each for each in DEVIATION],
+        [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)],
     )
     x = base(layers.Rescaling(scale, offset=offset, name="standardised")(x))
     x = layers.Flatten(name="flatten")(x)
