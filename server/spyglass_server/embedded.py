@@ -100,7 +100,8 @@ class Embedded:
     def _wanted(self, selector: ModelSelector, task: Task.ValueType) -> list[Path]:
         named = [path for path in self._files if path.parent.parent.name == selector.name]
         if selector.version is not None:
-            return [path for path in named if int(path.parent.name) == selector.version]
+            # Where the version is not there, what is there is told by the repository.
+            return [path for path in named if int(path.parent.name) == selector.version] or named
         if selector.name:
             return named[-1:]
         newest = {path.parent.parent.name: path for path in self._files}

@@ -4,8 +4,8 @@ They become those that hold given what is known: where a class cannot be, its sh
 proportion, and where nothing else can be, its probability is 1. So the mask, its scores and the soft map all
 follow from the same numbers, and borders stay as smooth as they were.
 
-A region is connected by its corners too, and then what encloses a hole does so by its corners: the two go
-together (Kong and Rosenfeld, Digital topology: introduction and survey, 1989).
+A region is connected by the edges of its cells: where two cells touch at a corner alone, interpolation parts
+them. What encloses a hole may touch at its corners.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,12 @@ from spyglass_server.targets import class_index
 # Each takes its time on the whole output of the network.
 MAX_REFINEMENTS = 32
 
-_WITH_CORNERS = np.ones((3, 3), np.bool_)
+_Cell = TypeVar("_Cell", bound=np.generic)
+
 # Of a cell: what a box overlaps by less is the rounding of its edges.
 _SLIVER = 1e-6
+# What comes close to a share counts as the share itself: there rounding would decide.
+_LESS = 0.99
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,44 @@ def _keep_largest(probabilities: NDArray[np.float32], index: int) -> None:
     from scipy import ndimage
 
     own = probabilities.argmax(axis=2) == index
-    regions, _ = ndimage.label(own, _WITH_CORNERS)
-    sizes = np.bincount(regions.ravel())
+    regions, count = ndimage.label(own)
+    if not count:
+        return
     # Number 0 is what is not of the class.
-    largest = 1 + sizes[1:].argmax() if len(sizes) > 1 else 0
-    _rule_out(probabilities, own & (regions != largest), index)
+    largest = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
+    _rule_out(probabilities, own & ~largest, index)
+    _hold_down(probabilities, largest, index)
+
+
+def _hold_down(probabilities: NDArray[np.float32], region: NDArray[np.bool_], index: int) -> None:
+    """Keeps the class from coming first between cells of which it is the second in all, away from `region`.
+
+    Between four cells some class has, of what their best classes have in all, a share of one in as many as
+    are different; where the class has less than that of each cell's best, it cannot come before it.
+    """
+    best = probabilities.argmax(axis=2)
+    around = np.stack(_corners(best))
+    contested = (around != around[0]).any(axis=0) & ~np.any(_corners(region), axis=0)
+    cells = _touched(contested) & ~region
+    held = probabilities[cells]
+    others = held.copy()
+    others[:, index] = 0
+    ways = min(len(around), probabilities.shape[2] - 1)
+    held[:, index] = np.minimum(held[:, index], _LESS * others.max(axis=1) / ways)
+    probabilities[cells] = held / held.sum(axis=1, keepdims=True)
+
+
+def _corners(cells: NDArray[_Cell]) -> list[NDArray[_Cell]]:
+    """Of the squares between the cells, each by its first cell: the four cells that it lies between."""
+    padded = np.pad(cells, ((0, 1), (0, 1)), "edge")
+    return [padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]]
+
+
+def _touched(squares: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The cells at the corners of such squares."""
+    padded = np.pad(squares, ((1, 0), (1, 0)))
+    touched: NDArray[np.bool_] = padded[1:, 1:] | padded[1:, :-1] | padded[:-1, 1:] | padded[:-1, :-1]
+    return touched
 
 
 def _rule_out(probabilities: NDArray[np.float32], where: NDArray[np.bool_], index: int) -> None:

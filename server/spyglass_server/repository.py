@@ -16,6 +16,7 @@ from spyglass_server.model import Model
 _log = logging.getLogger(__name__)
 
 _TASKS = {TASK_CLASSIFY: "classify", TASK_SEGMENT: "segment"}
+_KINDS = {TASK_CLASSIFY: "a classifier", TASK_SEGMENT: "a segmentation model"}
 
 # What a request without a model's name means, where nobody says otherwise: the first one of its task.
 DEFAULT_OF_TASK = {TASK_CLASSIFY: "imagenet", TASK_SEGMENT: "foreground"}
@@ -88,7 +89,7 @@ class Repository:
             )
         if model.card.task != task:
             raise FailedPrecondition(
-                f"{model.card.name} does not {_TASKS[task]}, it {_TASKS[model.card.task]}s",
+                f"{model.card.name} does not {_TASKS[task]}: it is {_KINDS[model.card.task]}",
                 field="model.name",
             )
         return model

@@ -63,7 +63,7 @@ def test_without_a_version_the_highest_is_meant(
         picture = color_picture("blue")
         assert embedded.classify(picture).served_by.version == 10
         assert embedded.classify(picture, model=ModelSelector("colors", version=2)).served_by.version == 2
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match="colors has no version 3; served: 2, 9, 10"):
             embedded.classify(picture, model=ModelSelector("colors", version=3))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from spyglass.v1.model_pb2 import RESIZE_RULE_PAD, InputSpec
 from spyglass_contract.errors import InvalidInput, LimitExceeded
 from spyglass_contract.geometry import input_box, place
+from spyglass_contract.upsampling import mask_of_picture
 from spyglass_server.domain import Refinement
 from spyglass_server.refinements import KnownClass, cells_of_picture, known_classes, refined
 
@@ -34,9 +36,33 @@ def test_only_the_largest_region_stays_and_the_rest_goes_to_the_next_class() -> 
     assert given[0, 4].tolist() == pytest.approx([0.25, 0, 0.75])
 
 
-def test_a_region_holds_together_by_its_corners() -> None:
-    picture = ("#....", ".#...", "..#.#")
-    assert classes_of(refined(probabilities_of(*picture), LARGEST, EVERYWHERE)) == ["#....", ".#...", "..#.o"]
+def test_a_region_holds_together_by_edges_and_not_by_corners() -> None:
+    picture = ("##...", "##...", "..###")
+    assert classes_of(refined(probabilities_of(*picture), LARGEST, EVERYWHERE)) == ["##...", "##...", "..ooo"]
+
+
+def smooth_probabilities(seed: int) -> NDArray[np.float32]:
+    """Blobs of 2 to 5 classes, float32 [24, 24, classes], some of them hardly more probable than the next."""
+    random = np.random.default_rng(seed)
+    noise = random.normal(size=(24, 24, random.integers(2, 6)))
+    logits = ndimage.gaussian_filter(noise, (*[random.uniform(0.7, 2.5)] * 2, 0))
+    raised = np.exp(logits / logits.std() * random.uniform(0.5, 3))
+    return (raised / raised.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("side", [240, 101])
+def test_the_largest_region_is_one_in_the_enlarged_mask_too(side: int) -> None:
+    regions = []
+    for seed in range(60):
+        given = refined(smooth_probabilities(seed), LARGEST, EVERYWHERE)
+        mask = mask_of_picture(given, (0, 0, side, side), side, side).mask
+        regions.append(ndimage.label(mask == 1, np.ones((3, 3)))[1])
+    assert regions == [1] * 60
+
+
+def test_away_from_the_region_the_class_is_still_as_probable_as_it_can_be() -> None:
+    given = refined(probabilities_of("##...", "##...", "....."), LARGEST, EVERYWHERE)
+    np.testing.assert_allclose(given[:, 3:, 1], 0.2)
 
 
 def test_what_a_class_encloses_becomes_that_class_for_certain() -> None:
