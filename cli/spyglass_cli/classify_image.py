@@ -12,7 +12,7 @@ from spyglass_cli.asking import add_options, add_top_k, check_options, report
 from spyglass_cli.class_rows import ClassRows
 from spyglass_cli.heatmap_files import HeatmapFiles
 from spyglass_cli.question import ClassQuestion
-from spyglass_cli.sources import find_sources
+from spyglass_cli.sources import Source, find_sources
 
 PROGRAM = "classify-image"
 
@@ -43,7 +43,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _classify(arguments: argparse.Namespace) -> int:
     check_options(arguments)
     sources = find_sources(arguments.paths)
-    files = HeatmapFiles.at(arguments.heatmap, len(sources)) if arguments.heatmap else None
+    files = _heatmap_files(arguments.heatmap, sources) if arguments.heatmap else None
     targets = (None,) if files else ()
     question = ClassQuestion(arguments.model, arguments.top_k, arguments.timeout, targets)
     return report(arguments, sources, question, ClassRows(), files)
+
+
+def _heatmap_files(where: Path, sources: Sequence[Source]) -> HeatmapFiles:
+    return HeatmapFiles.at(where, [source.path for source in sources])

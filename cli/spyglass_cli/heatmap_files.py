@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from spyglass_cli.outcomes import Outcome
 from spyglass_cli.picture_files import JPEG_QUALITY, PictureFiles
-from spyglass_cli.sources import HEATMAP_MARK
+from spyglass_cli.sources import HEATMAP_MARK, STANDARD_INPUT
 from spyglass_client import Heatmap
 from spyglass_contract.errors import InvalidInput
 
@@ -23,20 +27,24 @@ class HeatmapFiles(PictureFiles):
         self._file = file
 
     @classmethod
-    def at(cls, where: Path, pictures: int) -> HeatmapFiles:
+    def at(cls, where: Path, pictures: Sequence[str]) -> HeatmapFiles:
         """In the folder `where`, or as the file where its name is that of a picture.
 
-        Raises InvalidInput for one file and several pictures, and for a file that is no picture.
+        `pictures` are the paths that are asked about. Raises InvalidInput for one file and several pictures,
+        for a picture of a kind that is not written, and for a file that is one of the pictures itself.
         """
-        if where.is_dir() or (where.suffix.lower() not in _PICTURE_SUFFIXES and not where.exists()):
+        suffix = where.suffix.lower()
+        if where.is_dir() or not (where.exists() or suffix in Image.registered_extensions()):
             return cls(folder=where)
-        if where.suffix.lower() not in _PICTURE_SUFFIXES:
+        if suffix not in _PICTURE_SUFFIXES:
             kinds = ", ".join(_PICTURE_SUFFIXES)
             raise InvalidInput(f"{where} is no folder, and its name does not end in one of {kinds}")
-        if pictures > 1:
+        if len(pictures) > 1:
             raise InvalidInput(
-                f"{pictures} heatmaps do not go into one file; instead of {where} name a folder"
+                f"{len(pictures)} heatmaps do not go into one file; instead of {where} name a folder"
             )
+        if any(_same_file(where, picture) for picture in pictures):
+            raise InvalidInput(f"{where} is the picture itself, which its heatmap would overwrite")
         return cls(file=where)
 
     def _write(self, outcome: Outcome) -> list[Path]:
@@ -56,3 +64,9 @@ class HeatmapFiles(PictureFiles):
             return self._free(picture, suffix)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         return self._file
+
+
+def _same_file(where: Path, picture: str) -> bool:
+    """Whether both are one file, however they are spelt and linked."""
+    both = picture != STANDARD_INPUT and where.exists() and os.path.exists(picture)
+    return both and os.path.samefile(where, picture)

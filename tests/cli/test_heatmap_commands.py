@@ -113,6 +113,36 @@ def test_classify_image_writes_one_heatmap_as_a_file_of_any_kind(
         assert written.format == "PNG"
 
 
+@pytest.mark.parametrize("spelling", ["gradient.png", "./pictures/../gradient.png", "link.png", "hard.png"])
+def test_a_picture_is_not_overwritten_by_its_own_heatmap(
+    classify: Classify, gradient: Path, explaining_server: str, spelling: str
+) -> None:
+    Path("link.png").symlink_to("gradient.png")
+    Path("hard.png").hardlink_to("gradient.png")
+    before, files = gradient.read_bytes(), sorted(gradient.parent.rglob("*"))
+    done = classify("gradient.png", "--heatmap", spelling, "--server", explaining_server)
+    assert (done.code, done.output) == (2, "")
+    assert "is the picture itself" in done.errors
+    assert gradient.read_bytes() == before and sorted(gradient.parent.rglob("*")) == files
+
+
+def test_a_picture_that_is_named_by_its_link_is_not_overwritten_either(
+    classify: Classify, gradient: Path, explaining_server: str
+) -> None:
+    Path("link.png").symlink_to("gradient.png")
+    before = gradient.read_bytes()
+    done = classify("link.png", "--heatmap", str(gradient), "--server", explaining_server)
+    assert done.code == 2 and gradient.read_bytes() == before
+
+
+def test_a_kind_of_picture_that_is_not_written_makes_no_folder_of_that_name(
+    classify: Classify, gradient: Path, explaining_server: str
+) -> None:
+    done = classify("gradient.png", "--heatmap", "new/why.gif", "--server", explaining_server)
+    assert done.code == 2 and "does not end in one of .jpg" in done.errors
+    assert not Path("new").exists()
+
+
 def test_classify_image_writes_heatmaps_into_a_folder(
     classify: Classify, folder: Path, explaining_server: str
 ) -> None:
