@@ -22,7 +22,10 @@ class Node:
     attributes: Mapping[str, Any]
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute: int, float, str, list, numpy-free; `default` where it is not set."""
+        """The value of an attribute: int, float, str, list, numpy-free; `default` where it is not set.
+
+        A string that is no UTF-8, such as an engine that a vendor packed into a node, stays bytes.
+        """
         return self.attributes.get(name, default)
 
     def input(self, index: int) -> str:
@@ -54,4 +57,11 @@ def _read(index: int, proto: onnx.NodeProto) -> Node:
 
 def _value(attribute: onnx.AttributeProto) -> Any:
     value = helper.get_attribute_value(attribute)
-    return value.decode() if isinstance(value, bytes) else value
+    return _text(value) if isinstance(value, bytes) else value
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value

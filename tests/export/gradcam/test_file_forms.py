@@ -83,6 +83,17 @@ def test_functions_of_the_file_are_looked_into(
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
+def test_a_node_may_hold_bytes_that_are_no_text(pooled: Callable[..., Any]) -> None:
+    """As the compiled network in the node of an accelerator has it, here beside the scores."""
+    model, _ = pooled()
+    packed = helper.make_node("EPContext", ["image"], ["compiled"], domain="com.microsoft")
+    packed.attribute.append(helper.make_attribute("ep_cache_context", b"\xff\xfe\x00engine"))
+    model.graph.node.append(packed)
+    attached = attach_gradcam(model)
+    (kept,) = [node for node in attached.graph.node if node.op_type == "EPContext"]
+    assert kept.attribute[0].s == b"\xff\xfe\x00engine"
+
+
 def test_where_height_and_width_are_free_so_are_the_map_s(
     sketch: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
