@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from spyglass_export.gradcam.cotangent import Cotangent, dense, multiply
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.registry import rule
-from spyglass_export.gradcam.sizes import Sized, reshape
+from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
 from spyglass_export.gradcam.step import Step
 
 
@@ -28,7 +28,7 @@ def layer_normalization(step: Step) -> Mapping[int, Cotangent]:
     rank = step.input(0).rank
     axes = list(range(step.node.attribute("axis", -1) % rank, rank))
     scaled = step.build.add("Mul", dense(step.build, step.gradient).name, step.input(1).name)
-    return {0: _through_standardisation(step, scaled, axes)}
+    return {0: Cotangent(_through_standardisation(step, scaled, step.input(0).name, axes), step.input(0))}
 
 
 @rule("InstanceNormalization")
@@ -37,7 +37,25 @@ def instance_normalization(step: Step) -> Mapping[int, Cotangent]:
     axes = list(range(2, step.input(0).rank))
     scale = _per_channel(step, step.input(1).name)
     scaled = step.build.add("Mul", dense(step.build, step.gradient).name, scale.name)
-    return {0: _through_standardisation(step, scaled, axes)}
+    return {0: Cotangent(_through_standardisation(step, scaled, step.input(0).name, axes), step.input(0))}
+
+
+@rule("GroupNormalization")
+def group_normalization(step: Step) -> Mapping[int, Cotangent]:
+    """Through the scale, then through the standardisation over each group of channels and all places.
+
+    From opset 21 on each channel has a scale of its own, before that each group has one.
+    """
+    build, source, by_channel = step.build, step.input(0), step.build.opset >= 21
+    groups = step.node.attribute("num_groups")
+    gradient = dense(build, step.gradient).name
+    if by_channel:
+        gradient = build.add("Mul", gradient, _per_channel(step, step.input(1).name).name)
+    gradient, grouped = (reshape(build, name, [0, groups, -1]) for name in (gradient, source.name))
+    if not by_channel:
+        gradient = build.add("Mul", gradient, reshape(build, step.input(1).name, [1, -1, 1]))
+    sent = _through_standardisation(step, gradient, grouped, [2])
+    return {0: Cotangent(reshape(build, sent, rows_like(build, source)), source)}
 
 
 def _per_channel(step: Step, numbers: str) -> Sized:
@@ -49,10 +67,10 @@ def _per_channel(step: Step, numbers: str) -> Sized:
     return Sized(reshape(step.build, numbers, [1, -1, *[1] * (rank - 2)]), dims)
 
 
-def _through_standardisation(step: Step, gradient: str, axes: Sequence[int]) -> Cotangent:
+def _through_standardisation(step: Step, gradient: str, x: str, axes: Sequence[int]) -> str:
     """x̂ = (x - mean)/σ with σ = √(variance + ε): (g - mean(g) - x̂·mean(g·x̂))/σ."""
-    build, x = step.build, step.input(0)
-    centred = build.add("Sub", x.name, reduce(build, "ReduceMean", x.name, axes))
+    build = step.build
+    centred = build.add("Sub", x, reduce(build, "ReduceMean", x, axes))
     variance = reduce(build, "ReduceMean", build.add("Mul", centred, centred), axes)
     epsilon = build.floats(step.node.attribute("epsilon", 1e-5))
     deviation = build.add("Sqrt", build.add("Add", variance, epsilon))
@@ -60,4 +78,4 @@ def _through_standardisation(step: Step, gradient: str, axes: Sequence[int]) -> 
     along = reduce(build, "ReduceMean", build.add("Mul", gradient, standard), axes)
     rest = build.add("Sub", gradient, reduce(build, "ReduceMean", gradient, axes))
     rest = build.add("Sub", rest, build.add("Mul", standard, along))
-    return Cotangent(build.add("Div", rest, deviation), x)
+    return build.add("Div", rest, deviation)
