@@ -119,7 +119,14 @@ def _heatmap_output(given: Explanation, method: str, gradient_of: GradientOf) ->
 
 
 def _scaled(build: GraphBuilder, raw: str) -> str:
-    """What speaks for the class, in [0, 1]; all zeros where nothing does."""
-    positive = build.add("Relu", raw)
+    """What speaks for the class, in [0, 1]; all zeros where nothing does.
+
+    Nothing does, either, in a map with a number that is none or infinite: what it says of other places
+    comes from the same weights.
+    """
+    # 0 times a number is 0, times an infinite one or none it is none.
+    nothing = reduce(build, "ReduceSum", build.add("Mul", raw, build.floats(0)), [1, 2])
+    finite = build.add("Equal", nothing, build.floats(0))
+    positive = build.add("Relu", build.add("Where", finite, raw, build.floats(0)))
     largest = reduce(build, "ReduceMax", positive, [1, 2])
     return build.add("Div", positive, build.add("Max", largest, build.floats(1e-12)))

@@ -68,9 +68,15 @@ def divide_operands(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Pow")
 def power(step: Step) -> Mapping[int, Cotangent]:
-    """x^n: g·n·x^(n-1)."""
+    """x^n: g·n·x^(n-1), and 0 where x is 0 and n below 1, as for a square root."""
     build, base, exponent = step.build, step.input(0), step.input(1)
     lowered = build.add("Pow", base.name, build.add("Sub", exponent.name, build.floats(1)))
+    infinite = build.add(
+        "And",
+        build.add("Equal", base.name, build.floats(0)),
+        build.add("Less", exponent.name, build.floats(1)),
+    )
+    lowered = build.add("Where", infinite, build.floats(0), lowered)
     slope = Sized(build.add("Mul", exponent.name, lowered), step.output().dims)
     return {0: sum_to(build, multiply(build, step.gradient, slope), base)}
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from spyglass_export.gradcam.cotangent import Cotangent, divide, negate
+import numpy as np
+
+from spyglass_export.gradcam.cotangent import Cotangent, divide, keep_where, negate
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.step import Step
+
+_SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
 @rule("Neg")
@@ -31,15 +35,21 @@ def exponential(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Log")
 def logarithm(step: Step) -> Mapping[int, Cotangent]:
-    """ln x: 1/x."""
-    return {0: divide(step.build, step.gradient, step.input(0))}
+    """ln x: 1/x, where x is at least the smallest normal float32.
+
+    Below that 1/x is infinite. A softmax before multiplies by x again, and infinity times 0 is no number.
+    """
+    floored = step.build.add("Max", step.input(0).name, step.build.floats(_SMALLEST_NORMAL))
+    return {0: divide(step.build, step.gradient, Sized(floored, step.input(0).dims))}
 
 
 @rule("Sqrt")
 def square_root(step: Step) -> Mapping[int, Cotangent]:
-    """y = √x: 1/(2y)."""
-    doubled = step.build.add("Mul", step.output().name, step.build.floats(2))
-    return {0: divide(step.build, step.gradient, Sized(doubled, step.output().dims))}
+    """y = √x: 1/(2y), and 0 where y is, as a norm has it at its tip."""
+    build, y = step.build, step.output()
+    slope = divide(build, step.gradient, Sized(build.add("Mul", y.name, build.floats(2)), y.dims))
+    positive = Sized(build.add("Greater", y.name, build.floats(0)), y.dims)
+    return {0: keep_where(build, positive, slope)}
 
 
 @rule("Reciprocal")

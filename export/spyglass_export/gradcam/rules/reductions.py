@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onnx import TensorProto
 
-from spyglass_export.gradcam.cotangent import Cotangent, divide, multiply, scale
+from spyglass_export.gradcam.cotangent import Cotangent, divide, keep_where, multiply, scale
 from spyglass_export.gradcam.opset_forms import reduce, unsqueeze
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.sizes import Sized, count
@@ -41,11 +41,11 @@ def extreme(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("ReduceL2")
 def norm(step: Step) -> Mapping[int, Cotangent]:
-    """y = √Σx²: x/y."""
-    share = divide(
-        step.build, _spread(step, step.gradient), Sized(_kept(step, step.output().name), _kept_dims(step))
-    )
-    return {0: multiply(step.build, share, step.input(0))}
+    """y = √Σx²: x/y, and 0 where y is, which is the subgradient that torch takes."""
+    build, length = step.build, Sized(_kept(step, step.output().name), _kept_dims(step))
+    share = divide(build, _spread(step, step.gradient), length)
+    positive = Sized(build.add("Greater", length.name, build.floats(0)), length.dims)
+    return {0: multiply(build, keep_where(build, positive, share), step.input(0))}
 
 
 @rule("ReduceSumSquare")
