@@ -139,7 +139,7 @@ class DataPlane:
         with self.admission.permit(call):
             chosen = self.repository.resolve(model, TASK_SEGMENT)
             segmenting = Segmenting.of(chosen.class_names, style, refine, soft)
-            accept = partial(check_mask_room, style=style, soft=soft is not None)
+            accept = partial(check_mask_room, style=style)
             answer, decoded = self._decoders.infer(picture, chosen, call, chosen.network.run, accept)
             _check_finite(chosen, answer.output)
             started = time.monotonic()

@@ -14,15 +14,15 @@ from spyglass.v1.segment_pb2 import (
 )
 from spyglass_contract.errors import InvalidInput, LimitExceeded
 from spyglass_contract.pixels import Prepared
+from spyglass_server.domain import DrawnMask, SoftMap
 
-# Of what one reply may hold uncompressed, or as good as: a mask of 16 megapixels as it is, or an overlay of
-# five. What is drawn and not yet sent is held in memory for every request inside, a gigabyte for the 64 of a
-# small server. Indexed masks and run lengths take a hundredth of their pixels, a third where noise is nothing
-# but borders, and have no such limit.
+# Of mask and soft map of one reply, as they travel: a mask of 16 megapixels as it is, or an overlay of 12. They
+# are held in memory until they are sent, for every request inside: a gigabyte for the 64 of a small server.
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 
-_PIXEL_BYTES = {MASK_FORMAT_RAW: 1, MASK_FORMAT_PNG_OVERLAY: 3}
-_SOFT_PIXEL_BYTES = 1
+# About, to be known before anything is drawn: an overlay, which is packed, takes 20 bytes a pixel while it is
+# made. Indexed masks, soft maps and run lengths take a hundredth of their pixels.
+_PIXEL_BYTES = {MASK_FORMAT_RAW: 1.0, MASK_FORMAT_PNG_OVERLAY: 1.3}
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,23 @@ class MaskStyle:
             raise InvalidInput(f"there is no mask size {self.size}", field="size")
 
 
-def check_mask_room(prepared: Prepared, style: MaskStyle, *, soft: bool) -> None:
-    """Raises LimitExceeded where a mask, with a soft map or without, would be too much for one reply."""
-    if style.size != MASK_SIZE_AS_IMAGE:
-        return
-    for_each_pixel = _PIXEL_BYTES.get(style.format, 0) + (_SOFT_PIXEL_BYTES if soft else 0)
-    total = for_each_pixel * prepared.width * prepared.height
+def check_mask_room(prepared: Prepared, style: MaskStyle) -> None:
+    """Raises LimitExceeded where a mask would by far be too much for one reply."""
+    if style.size == MASK_SIZE_AS_IMAGE:
+        for_each_pixel = _PIXEL_BYTES.get(style.format, 0)
+        _check_bytes(round(for_each_pixel * prepared.width * prepared.height))
+
+
+def check_reply_room(mask: DrawnMask, soft: SoftMap | None) -> None:
+    """Raises LimitExceeded where a mask, and a soft map if there is one, are too much for one reply."""
+    _check_bytes(len(mask.data) + (len(soft.data) if soft else 0))
+
+
+def _check_bytes(total: int) -> None:
     if total > MAX_REPLY_BYTES:
         raise LimitExceeded(
-            f"mask and soft map would have {total:,} bytes, more than {MAX_REPLY_BYTES:,}; ask for AS_MODEL "
-            "or, without a soft map, for PNG_INDEXED or RLE, and draw it where it is shown, as the client "
-            "library does",
+            f"the mask takes {total:,} bytes, more than {MAX_REPLY_BYTES:,}; ask for AS_MODEL, or for "
+            "PNG_INDEXED or RLE, and draw it where it is shown, as the client library does",
             reason="MASK_TOO_LARGE",
             field="size",
         )

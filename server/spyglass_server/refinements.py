@@ -10,7 +10,6 @@ them. What encloses a hole may touch at its corners.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import LimitExceeded
-from spyglass_contract.geometry import Box
 from spyglass_server.domain import Refinement
 from spyglass_server.targets import class_index
 
@@ -28,8 +26,6 @@ MAX_REFINEMENTS = 32
 
 _Cell = TypeVar("_Cell", bound=np.generic)
 
-# Of a cell: what a box overlaps by less is the rounding of its edges.
-_SLIVER = 1e-6
 # What comes close to a share counts as the share itself: there rounding would decide.
 _LESS = 0.99
 
@@ -60,37 +56,17 @@ def known_classes(refine: Sequence[Refinement], names: Sequence[str]) -> tuple[K
     )
 
 
-def refined(
-    probabilities: NDArray[np.float32], known: Sequence[KnownClass], picture: tuple[slice, slice]
-) -> NDArray[np.float32]:
-    """float32 [rows, columns, classes] given what is `known`, in its order.
-
-    `picture` are the rows and columns that show the picture, see `cells_of_picture`: what lies beside it is
-    no part of any region.
-    """
+def refined(probabilities: NDArray[np.float32], known: Sequence[KnownClass]) -> NDArray[np.float32]:
+    """float32 [rows, columns, classes] given what is `known`, in its order."""
     if not known:
         return probabilities
     result = probabilities.copy()
-    inside = result[picture]
     for entry in known:
         if entry.largest_component:
-            _keep_largest(inside, entry.index)
+            _keep_largest(result, entry.index)
         if entry.fill_holes:
-            _fill_holes(inside, entry.index)
+            _fill_holes(result, entry.index)
     return result
-
-
-def cells_of_picture(box: Box, width: int, height: int, rows: int, columns: int) -> tuple[slice, slice]:
-    """The rows and the columns of cells, which cover `box` evenly, that show some of the picture."""
-    left, top, right, bottom = box
-    return _cells(rows, top, bottom, height), _cells(columns, left, right, width)
-
-
-def _cells(cells: int, begin: float, end: float, pixels: int) -> slice:
-    pace = cells / (end - begin)
-    first = math.floor(-begin * pace + _SLIVER)
-    stop = math.ceil((pixels - begin) * pace - _SLIVER)
-    return slice(max(first, 0), min(stop, cells))
 
 
 def _keep_largest(probabilities: NDArray[np.float32], index: int) -> None:

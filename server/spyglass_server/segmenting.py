@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from spyglass.v1.segment_pb2 import MASK_SIZE_AS_IMAGE
 from spyglass_contract.class_colors import class_colors, hex_color
 from spyglass_contract.heatmaps import grey_levels
+from spyglass_contract.masks import UNSEEN
 from spyglass_contract.soft_maps import encode_soft_map, soft_map_of_picture
 from spyglass_contract.upsampling import ClassMask, mask_of_network, mask_of_picture
 from spyglass_server.domain import DrawnMask, Refinement, SegmentedClass, SoftMap
 from spyglass_server.drawing import Canvas
 from spyglass_server.mask_encoding import encoded
-from spyglass_server.mask_styles import MaskStyle
-from spyglass_server.refinements import KnownClass, cells_of_picture, known_classes, refined
+from spyglass_server.mask_styles import MaskStyle, check_reply_room
+from spyglass_server.refinements import KnownClass, known_classes, refined
+from spyglass_server.seen_cells import SeenCells
 from spyglass_server.targets import class_index
 
 Segmented = tuple[DrawnMask, tuple[SegmentedClass, ...], SoftMap | None]
@@ -47,18 +49,24 @@ class Segmenting:
         return cls(class_names, style, known_classes(refine, class_names), soft_index)
 
     def draw(self, probabilities: NDArray[np.float32], canvas: Canvas) -> Segmented:
-        """What is wanted of float32 [rows, columns, classes] in [0, 1], for the picture of `canvas`."""
-        rows, columns, _ = probabilities.shape
-        cells = cells_of_picture(canvas.box, canvas.width, canvas.height, rows, columns)
-        given = refined(probabilities, self.known, cells)
-        found = self._mask(given, canvas)
-        soft = None if self.soft is None else self._soft_map(given[:, :, self.soft], self.soft, canvas)
-        return encoded(found.mask, self.style, canvas, self.class_names), self._classes(found), soft
+        """What is wanted of float32 [rows, columns, classes] in [0, 1], for the picture of `canvas`.
 
-    def _mask(self, probabilities: NDArray[np.float32], canvas: Canvas) -> ClassMask:
+        What the network says of padding is left out: nothing of it reaches into the picture. Raises
+        LimitExceeded where a mask is too much for one reply.
+        """
+        seen = SeenCells.of(canvas.box, canvas.width, canvas.height, probabilities.shape[:2])
+        given = refined(seen.taken_from(probabilities), self.known)
+        found = self._mask(given, canvas, seen)
+        soft = None if self.soft is None else self._soft_map(given[:, :, self.soft], self.soft, canvas, seen)
+        mask = encoded(found.mask, self.style, canvas, self.class_names)
+        check_reply_room(mask, soft)
+        return mask, self._classes(found), soft
+
+    def _mask(self, probabilities: NDArray[np.float32], canvas: Canvas, seen: SeenCells) -> ClassMask:
         if self.style.size == MASK_SIZE_AS_IMAGE:
-            return mask_of_picture(probabilities, canvas.box, canvas.width, canvas.height)
-        return mask_of_network(probabilities)
+            return mask_of_picture(probabilities, seen.box, canvas.width, canvas.height)
+        found = mask_of_network(probabilities)
+        return replace(found, mask=seen.spread(found.mask, UNSEEN))
 
     def _classes(self, found: ClassMask) -> tuple[SegmentedClass, ...]:
         total, colors = found.mask.size, class_colors(self.class_names)
@@ -68,10 +76,10 @@ class Segmenting:
             for index, (name, pixels, score, color) in enumerate(rows)
         )
 
-    def _soft_map(self, values: NDArray[np.float32], index: int, canvas: Canvas) -> SoftMap:
+    def _soft_map(self, values: NDArray[np.float32], index: int, canvas: Canvas, seen: SeenCells) -> SoftMap:
         if self.style.size == MASK_SIZE_AS_IMAGE:
-            levels = soft_map_of_picture(values, canvas.box, canvas.width, canvas.height)
+            levels = soft_map_of_picture(values, seen.box, canvas.width, canvas.height)
         else:
-            levels = grey_levels(values)
+            levels = seen.spread(grey_levels(values), 0)
         height, width = levels.shape
         return SoftMap(index, height, width, encode_soft_map(levels))

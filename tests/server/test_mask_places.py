@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image as PillowImage
 
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ModelRef
-from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, SegmentRequest, SegmentResponse
+from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, MASK_SIZE_AS_MODEL, SegmentRequest, SegmentResponse
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_contract.mask_png import decode_mask
 
@@ -46,10 +47,17 @@ def near_border(size: tuple[int, int], box: tuple[int, int, int, int], reach: fl
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("model", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("size", [(61, 43), (35, 83)], ids=["landscape", "portrait"])
 def test_the_mask_is_that_of_the_upright_picture(
-    segmenting: VisionStub, square_picture: Square, encode: Encode, orientation: int
+    segmenting: VisionStub,
+    square_picture: Square,
+    encode: Encode,
+    orientation: int,
+    model: str,
+    size: tuple[int, int],
 ) -> None:
-    upright = square_picture((61, 43), (5, 7, 25, 17))
+    upright = square_picture(size, (5, 7, 25, 30))
     back = {
         1: None,
         2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
@@ -63,8 +71,11 @@ def test_the_mask_is_that_of_the_upright_picture(
     exif = PillowImage.Exif()
     exif[0x0112] = orientation
     stored = upright if back is None else upright.transpose(back)
-    request = SegmentRequest(image=Image(encoded=encode(stored, exif=exif)), format=MASK_FORMAT_RAW)
+    request = SegmentRequest(
+        image=Image(encoded=encode(stored, exif=exif)), model=ModelRef(name=model), format=MASK_FORMAT_RAW
+    )
     found = raw(segmenting.Segment(request))
+    assert (found == RED).any()
     request.image.encoded = encode(upright)
     np.testing.assert_array_equal(found, raw(segmenting.Segment(request)))
 
@@ -121,24 +132,79 @@ def outside_of(frame: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
     return (x < frame.left) | (x >= frame.right) | (y < frame.top) | (y >= frame.bottom)
 
 
-@pytest.mark.parametrize("model", ["stretch", "pad", "crop"])
-@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+# Where cells are whole pixels: a cell's side, and the box that the input's 32 × 24 cells cover.
+WHOLE_CELLS = [
+    *[
+        pytest.param(model, (COLUMNS * side, ROWS * side), side, (0, 0), id=f"{model}, {side} pixels a cell")
+        for model in ("stretch", "pad", "crop")
+        for side in (1, 2, 3, 5, 7)
+    ],
+    pytest.param("pad", (160, 60), 5, (0, -30), id="padded above and below"),
+    pytest.param("pad", (60, 120), 5, (-50, 0), id="padded left and right"),
+    pytest.param("pad", (84, 168), 7, (-70, 0), id="padded left and right, 7 pixels a cell"),
+    pytest.param("crop", (320, 120), 5, (80, 0), id="cropped left and right"),
+    pytest.param("crop", (96, 150), 3, (0, 39), id="cropped above and below"),
+    pytest.param("crop", (224, 252), 7, (0, 42), id="cropped above and below, 7 pixels a cell"),
+]
+
+
+@pytest.mark.parametrize(("model", "size", "side", "corner"), WHOLE_CELLS)
+@pytest.mark.parametrize("upright_edge", [True, False], ids=["left of it", "above it"])
 def test_where_edges_lie_between_cells_the_mask_is_right_to_the_pixel(
-    segmenting: VisionStub, encode: Encode, model: str, factor: int
+    segmenting: VisionStub,
+    encode: Encode,
+    model: str,
+    size: tuple[int, int],
+    side: int,
+    corner: tuple[int, int],
+    upright_edge: bool,
 ) -> None:
-    size = (COLUMNS * factor, ROWS * factor)
-    for axis, edge in ((1, 11 * factor), (0, 7 * factor)):
-        pixels = np.zeros((size[1], size[0], 3), np.uint8)
-        pixels[:, :, 2] = 255
-        halves = pixels if axis == 0 else pixels.swapaxes(0, 1)
-        halves[:edge] = (255, 0, 0)
-        request = SegmentRequest(
-            image=Image(encoded=encode(PillowImage.fromarray(pixels))),
-            model=ModelRef(name=model),
+    width, height = size
+    edge = corner[not upright_edge] + (14 if upright_edge else 10) * side
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, :, 2] = 255
+    (pixels[:, :edge] if upright_edge else pixels[:edge])[:] = (255, 0, 0)
+    wanted = np.where(pixels[:, :, 0] > 0, RED, BLUE)
+    assert {RED, BLUE} == set(wanted.flat)
+    left, top = corner
+    unseen = np.ones((height, width), np.bool_)
+    unseen[max(top, 0) : top + ROWS * side, max(left, 0) : left + COLUMNS * side] = False
+    wanted[unseen] = UNSEEN
+    request = SegmentRequest(
+        image=Image(encoded=encode(PillowImage.fromarray(pixels))),
+        model=ModelRef(name=model),
+        format=MASK_FORMAT_RAW,
+    )
+    np.testing.assert_array_equal(raw(segmenting.Segment(request)), wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        pytest.param((160, 60), slice(6, 18), slice(None), id="above and below"),
+        pytest.param((60, 120), slice(None), slice(10, 22), id="left and right"),
+    ],
+)
+def test_cells_that_show_padding_are_unseen_in_a_mask_of_the_networks_size(
+    segmenting: VisionStub, encode: Encode, size: tuple[int, int], rows: slice, columns: slice
+) -> None:
+    reply = segmenting.Segment(
+        SegmentRequest(
+            image=Image(encoded=encode(PillowImage.new("RGB", size, (255, 0, 0)))),
+            model=ModelRef(name="pad"),
             format=MASK_FORMAT_RAW,
+            size=MASK_SIZE_AS_MODEL,
+            soft_class_index=RED,
         )
-        wanted = np.where(pixels[:, :, 0] > 0, RED, BLUE)
-        np.testing.assert_array_equal(raw(segmenting.Segment(request)), wanted)
+    )
+    wanted = np.full((ROWS, COLUMNS), UNSEEN)
+    wanted[rows, columns] = RED
+    np.testing.assert_array_equal(raw(reply), wanted)
+    assert [entry.pixels for entry in reply.classes] == [0, (wanted == RED).sum(), 0, 0]
+    assert reply.classes[RED].fraction == pytest.approx((wanted == RED).mean())
+    assert 0.9 < reply.classes[RED].mean_score <= 1
+    soft = np.asarray(PillowImage.open(io.BytesIO(reply.soft.data)))
+    np.testing.assert_array_equal(soft > 0, wanted == RED)
 
 
 def test_what_was_cropped_is_unseen_and_counts_for_no_class(

@@ -7,14 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spyglass.v1.model_pb2 import RESIZE_RULE_PAD, InputSpec
 from spyglass_contract.errors import InvalidInput, LimitExceeded
-from spyglass_contract.geometry import input_box, place
 from spyglass_contract.upsampling import mask_of_picture
 from spyglass_server.domain import Refinement
-from spyglass_server.refinements import KnownClass, cells_of_picture, known_classes, refined
+from spyglass_server.refinements import KnownClass, known_classes, refined
 
-EVERYWHERE = (slice(None), slice(None))
 LARGEST = (KnownClass(1, largest_component=True, fill_holes=False),)
 FILLED = (KnownClass(1, largest_component=False, fill_holes=True),)
 
@@ -30,7 +27,7 @@ def classes_of(probabilities: NDArray[np.float32]) -> list[str]:
 
 
 def test_only_the_largest_region_stays_and_the_rest_goes_to_the_next_class() -> None:
-    given = refined(probabilities_of("##..#", "##..#", "....."), LARGEST, EVERYWHERE)
+    given = refined(probabilities_of("##..#", "##..#", "....."), LARGEST)
     assert classes_of(given) == ["##..o", "##..o", "....."]
     # Of what is left when class 1 cannot be: 0.15 of 0.05 + 0.15.
     assert given[0, 4].tolist() == pytest.approx([0.25, 0, 0.75])
@@ -38,7 +35,7 @@ def test_only_the_largest_region_stays_and_the_rest_goes_to_the_next_class() -> 
 
 def test_a_region_holds_together_by_edges_and_not_by_corners() -> None:
     picture = ("##...", "##...", "..###")
-    assert classes_of(refined(probabilities_of(*picture), LARGEST, EVERYWHERE)) == ["##...", "##...", "..ooo"]
+    assert classes_of(refined(probabilities_of(*picture), LARGEST)) == ["##...", "##...", "..ooo"]
 
 
 def smooth_probabilities(seed: int) -> NDArray[np.float32]:
@@ -54,37 +51,37 @@ def smooth_probabilities(seed: int) -> NDArray[np.float32]:
 def test_the_largest_region_is_one_in_the_enlarged_mask_too(side: int) -> None:
     regions = []
     for seed in range(60):
-        given = refined(smooth_probabilities(seed), LARGEST, EVERYWHERE)
+        given = refined(smooth_probabilities(seed), LARGEST)
         mask = mask_of_picture(given, (0, 0, side, side), side, side).mask
         regions.append(ndimage.label(mask == 1, np.ones((3, 3)))[1])
     assert regions == [1] * 60
 
 
 def test_away_from_the_region_the_class_is_still_as_probable_as_it_can_be() -> None:
-    given = refined(probabilities_of("##...", "##...", "....."), LARGEST, EVERYWHERE)
+    given = refined(probabilities_of("##...", "##...", "....."), LARGEST)
     np.testing.assert_allclose(given[:, 3:, 1], 0.2)
 
 
 def test_what_a_class_encloses_becomes_that_class_for_certain() -> None:
-    given = refined(probabilities_of(".###.", ".#o#.", ".###o"), FILLED, EVERYWHERE)
+    given = refined(probabilities_of(".###.", ".#o#.", ".###o"), FILLED)
     assert classes_of(given) == [".###.", ".###.", ".###o"]
     assert given[1, 2].tolist() == [0, 1, 0]
 
 
 def test_a_ring_of_corners_encloses_and_one_with_an_opening_does_not() -> None:
-    assert classes_of(refined(probabilities_of(".#.", "#.#", ".#."), FILLED, EVERYWHERE)) == [
+    assert classes_of(refined(probabilities_of(".#.", "#.#", ".#."), FILLED)) == [
         ".#.",
         "###",
         ".#.",
     ]
     open_ring = ("###", "#.#", "#.#")
-    assert classes_of(refined(probabilities_of(*open_ring), FILLED, EVERYWHERE)) == list(open_ring)
+    assert classes_of(refined(probabilities_of(*open_ring), FILLED)) == list(open_ring)
 
 
 @pytest.mark.parametrize("known", [LARGEST, FILLED])
 def test_a_class_that_there_is_nothing_of_is_no_trouble(known: tuple[KnownClass, ...]) -> None:
     probabilities = probabilities_of("..o", "o..")
-    np.testing.assert_array_equal(refined(probabilities, known, EVERYWHERE), probabilities)
+    np.testing.assert_array_equal(refined(probabilities, known), probabilities)
 
 
 @pytest.mark.parametrize("certain", [0, 1, 2])
@@ -93,7 +90,7 @@ def test_where_nothing_else_has_any_probability_another_class_takes_over(certain
     probabilities[0, :, certain] = 1
     probabilities[0, 2] = np.roll((1, 0, 0), certain + 1)
     known = (KnownClass(certain, largest_component=True, fill_holes=False),)
-    given = refined(probabilities, known, EVERYWHERE)
+    given = refined(probabilities, known)
     assert (given.argmax(axis=2)[0, :2] == certain).all()
     assert given[0, 3, certain] == 0
     np.testing.assert_array_equal(given.sum(axis=2), 1)
@@ -104,33 +101,10 @@ def test_probabilities_stay_probabilities_and_the_networks_own_are_left_alone() 
     probabilities = generator.dirichlet([0.3] * 4, (20, 30)).astype(np.float32)
     before = probabilities.copy()
     known = [KnownClass(index, True, True) for index in range(4)]
-    given = refined(probabilities, known, EVERYWHERE)
+    given = refined(probabilities, known)
     np.testing.assert_array_equal(probabilities, before)
     np.testing.assert_allclose(given.sum(axis=2), 1, atol=1e-6)
     assert given.min() >= 0
-
-
-def test_what_lies_beside_the_picture_is_no_part_of_a_region() -> None:
-    picture = ("#####", "....#", "##..o", "#####")
-    given = refined(probabilities_of(*picture), LARGEST, (slice(1, 3), slice(None)))
-    assert classes_of(given) == ["#####", "....o", "##..o", "#####"]
-
-
-@pytest.mark.parametrize(
-    ("size", "rows", "columns"),
-    [
-        ((64, 48), (3, 21), (0, 24)),
-        ((48, 64), (0, 24), (3, 21)),
-        ((64, 47), (3, 21), (0, 24)),
-        ((9, 9), (0, 24), (0, 24)),
-    ],
-)
-def test_the_cells_of_the_picture_are_those_that_show_some_of_it(
-    size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
-) -> None:
-    spec = InputSpec(height=24, width=24, resize=RESIZE_RULE_PAD)
-    box = input_box(place(*size, spec), spec)
-    assert cells_of_picture(box, *size, 24, 24) == (slice(*rows), slice(*columns))
 
 
 def test_classes_are_named_or_numbered() -> None:

@@ -152,7 +152,9 @@ def test_of_several_models_none_is_the_default_unless_named_so(repository: Repos
 def test_a_model_for_another_task_is_refused(repository: Repository, load: Load) -> None:
     load("mask", task=TASK_SEGMENT)
 
-    with pytest.raises(FailedPrecondition, match="mask does not classify: it is a segmentation model") as raised:
+    with pytest.raises(
+        FailedPrecondition, match="mask does not classify: it is a segmentation model"
+    ) as raised:
         repository.resolve(ModelSelector("mask"), TASK_CLASSIFY)
 
     assert raised.value.reason == "MODEL_TASK_MISMATCH"

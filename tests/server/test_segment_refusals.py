@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
@@ -104,10 +105,10 @@ def test_a_picture_without_a_model_for_it_is_told_so(
 @pytest.mark.parametrize(
     ("fields", "size", "fits"),
     [
-        ({"format": MASK_FORMAT_PNG_OVERLAY}, (2560, 2400), False),
+        ({"format": MASK_FORMAT_PNG_OVERLAY}, (4096, 3276), False),
+        ({"format": MASK_FORMAT_PNG_OVERLAY}, (4096, 3072), True),
         ({"format": MASK_FORMAT_RAW}, (4097, 4096), False),
-        ({"format": MASK_FORMAT_RAW, "soft_class_index": RED}, (4096, 2049), False),
-        ({"soft_class_index": RED}, (4097, 4096), False),
+        ({"soft_class_index": RED}, (4097, 4096), True),
         ({"format": MASK_FORMAT_RAW, "size": MASK_SIZE_AS_MODEL}, (4097, 4096), True),
         ({"format": MASK_FORMAT_RLE_COMPRESSED}, (4097, 4096), True),
         ({}, (4097, 4096), True),
@@ -125,8 +126,18 @@ def test_only_what_is_large_on_the_wire_has_a_limit(
     if fits:
         reply = segmenting.Segment(request)
         assert (reply.frame.picture_width, reply.frame.picture_height) == size
-        assert reply.ByteSize() < 100_000
+        assert reply.ByteSize() < 200_000
     else:
         found = refused(lambda: segmenting.Segment(request))
         assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MASK_TOO_LARGE", ["size"])
-        assert "mask and soft map would have" in found.message
+        assert "ask for AS_MODEL, or for PNG_INDEXED or RLE" in found.message
+
+
+def test_an_overlay_that_does_not_pack_is_looked_at_when_it_is_drawn(
+    segmenting: VisionStub, refused: Refused
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2900, 2900, 3), np.uint8)
+    raw = RawImage(height=2900, width=2900, channels=3, data=noise.tobytes())
+    request = SegmentRequest(image=Image(raw=raw), format=MASK_FORMAT_PNG_OVERLAY)
+    found = refused(lambda: segmenting.Segment(request))
+    assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MASK_TOO_LARGE", ["size"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,20 @@ class Service:
     def resident_megabytes(self) -> float:
         return float(psutil.Process(self.process.process.pid).memory_info().rss) / 2**20
 
+    @property
+    def peak_megabytes(self) -> float:
+        """The most that was resident since `forget_peak`."""
+        status = (self._proc / "status").read_text()
+        return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)[1]) / 2**10
+
+    def forget_peak(self) -> None:
+        """Linux's way to set a process's peak back to what is resident now: see proc(5)."""
+        (self._proc / "clear_refs").write_text("5")
+
+    @property
+    def _proc(self) -> Path:
+        return Path("/proc", str(self.process.process.pid))
+
 
 @pytest.fixture(scope="session")
 def start_service(
@@ -65,7 +80,7 @@ def start_service(
     def start(*flags: object) -> Service:
         process = spawn_server("--models", repository_root / "models", *flags)
         process.wait_until_serving()
-        channels.append(grpc.insecure_channel(process.address))
+        channels.append(grpc.insecure_channel(process.address, [("grpc.max_receive_message_length", -1)]))
         return Service(process, channels[-1])
 
     yield start

@@ -63,14 +63,14 @@ class _MaskSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskSize.Val
     MASK_SIZE_AS_IMAGE: _MaskSize.ValueType  # 0
     """The upright picture's own size."""
     MASK_SIZE_AS_MODEL: _MaskSize.ValueType  # 1
-    """The size of the network's output."""
+    """The size of the network's output; 255 where it saw padding alone."""
 
 class MaskSize(_MaskSize, metaclass=_MaskSizeEnumTypeWrapper): ...
 
 MASK_SIZE_AS_IMAGE: MaskSize.ValueType  # 0
 """The upright picture's own size."""
 MASK_SIZE_AS_MODEL: MaskSize.ValueType  # 1
-"""The size of the network's output."""
+"""The size of the network's output; 255 where it saw padding alone."""
 Global___MaskSize: _TypeAlias = MaskSize  # noqa: Y015
 
 @_typing.final
@@ -133,7 +133,9 @@ class Refinement(_message.Message):
     class_index: _builtins.int
     class_name: _builtins.str
     largest_component: _builtins.bool
-    """Only the largest connected region stays; the others go to the class that is next probable there."""
+    """Only the largest region stays; the others go to the class that is next probable there. What touches at
+    a corner of the network's cells alone is not connected.
+    """
     fill_holes: _builtins.bool
     """What the class encloses becomes the class."""
     def __init__(
@@ -207,6 +209,8 @@ Global___SegmentResponse: _TypeAlias = SegmentResponse  # noqa: Y015
 
 @_typing.final
 class Mask(_message.Message):
+    """Mask and soft map of one reply have at most 16,777,216 bytes; beyond: OUT_OF_RANGE, MASK_TOO_LARGE."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEIGHT_FIELD_NUMBER: _builtins.int

@@ -1,0 +1,62 @@
+"""Which cells of a network's output show the picture, and where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spyglass.v1.model_pb2 import (
+    RESIZE_RULE_CROP,
+    RESIZE_RULE_PAD,
+    RESIZE_RULE_STRETCH,
+    InputSpec,
+    ResizeRule,
+)
+from spyglass_contract.geometry import Box, input_box, place
+from spyglass_server.seen_cells import SeenCells
+
+
+def box_of(size: tuple[int, int], rule: ResizeRule.ValueType) -> Box:
+    spec = InputSpec(height=24, width=24, resize=rule)
+    return input_box(place(*size, spec), spec)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        ((64, 48), (3, 21), (0, 24)),
+        ((48, 64), (0, 24), (3, 21)),
+        ((64, 47), (3, 21), (0, 24)),
+        ((9, 9), (0, 24), (0, 24)),
+    ],
+)
+def test_the_cells_of_a_padded_picture_are_those_that_show_some_of_it(
+    size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    seen = SeenCells.of(box_of(size, RESIZE_RULE_PAD), *size, (24, 24))
+    assert (seen.rows, seen.columns) == (slice(*rows), slice(*columns))
+    # The picture fills them but for what rounds it to whole pixels of the input.
+    assert seen.box == pytest.approx((0, 0, *size), abs=2)
+
+
+@pytest.mark.parametrize("rule", [RESIZE_RULE_STRETCH, RESIZE_RULE_CROP])
+def test_where_nothing_is_padded_all_cells_show_the_picture(rule: ResizeRule.ValueType) -> None:
+    box = box_of((61, 43), rule)
+    seen = SeenCells.of(box, 61, 43, (12, 8))
+    assert (seen.rows, seen.columns) == (slice(0, 12), slice(0, 8))
+    assert seen.box == pytest.approx(box)
+
+
+def test_a_cell_that_shows_a_part_of_the_picture_is_one_of_them() -> None:
+    seen = SeenCells.of((-5.0, 0.0, 15.0, 10.0), 10, 10, (2, 5))
+    assert (seen.rows, seen.columns) == (slice(0, 2), slice(1, 4))
+    assert seen.box == (-1, 0, 11, 10)
+
+
+def test_what_is_taken_from_an_output_can_be_put_back() -> None:
+    output = np.arange(10, dtype=np.uint8).reshape(2, 5)
+    seen = SeenCells.of((-5.0, 0.0, 15.0, 10.0), 10, 10, (2, 5))
+    assert seen.taken_from(output).tolist() == [[1, 2, 3], [6, 7, 8]]
+    whole = seen.spread(seen.taken_from(output), 255)
+    assert whole.tolist() == [[255, 1, 2, 3, 255], [255, 6, 7, 8, 255]]
+    assert whole.dtype == np.uint8
