@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spyglass_export.gradcam.errors import FeatureMapError
@@ -46,18 +47,31 @@ def find_feature_map(view: GraphView, scores: str, name: str | None) -> FeatureM
     """The feature map called `name`, a tensor or a node, or the last one before the scores.
 
     That is the first tensor, walking back from the scores, with height and width above 1 that is not
-    the output of a pooling, dropout, identity or layout operator. Raises FeatureMapError.
+    the output of a pooling, dropout, identity or layout operator. Raises FeatureMapError, also where a
+    tensor comes first that may be one and may be a table of another kind, such as attention is.
     """
     if name is not None:
         return _named(view, scores, name)
-    fed = _dependent_on_input(view)
+    unclear: str | None = None
+    for tensor in _candidates(view, scores):
+        layout = find_layout(view, tensor)
+        if layout is None:
+            unclear = unclear or tensor
+        elif _has_extent(view, tensor, layout):
+            if unclear is not None:
+                raise _unclear(view, unclear, instead=tensor)
+            return FeatureMap(tensor, layout)
+    if unclear is not None:
+        raise _unclear(view, unclear)
+    raise FeatureMapError(f"nothing that '{scores}' is computed from has a height and a width above 1")
+
+
+def _candidates(view: GraphView, scores: str) -> Iterator[str]:
+    """What may be the feature map by its shape and the operator that made it, the latest first."""
     for node in view.ancestors(scores):
         tensor = node.outputs[0]
-        if tensor in fed and _may_be_spatial(view, tensor) and not _repeats(view, node):
-            layout = _layout(view, tensor)
-            if _has_extent(view, tensor, layout):
-                return FeatureMap(tensor, layout)
-    raise FeatureMapError(f"nothing that '{scores}' is computed from has a height and a width above 1")
+        if view.is_fed(tensor) and _may_be_spatial(view, tensor) and not _repeats(view, node):
+            yield tensor
 
 
 def _named(view: GraphView, scores: str, name: str) -> FeatureMap:
@@ -110,18 +124,15 @@ def _has_extent(view: GraphView, tensor: str, layout: Layout) -> bool:
 def _layout(view: GraphView, tensor: str) -> Layout:
     layout = find_layout(view, tensor)
     if layout is None:
-        raise FeatureMapError(
-            f"nothing around '{tensor}' tells which of its axes {view.dims(tensor)} are height and width; "
-            "name an earlier tensor, such as the output of the last convolution, with feature_map=…"
-        )
+        raise _unclear(view, tensor)
     return layout
 
 
-def _dependent_on_input(view: GraphView) -> set[str]:
-    """The tensors that change with what the model is fed."""
-    weights = {tensor.name for tensor in view.model.graph.initializer}
-    found = {value.name for value in view.model.graph.input} - weights
-    for node in view.nodes:
-        if found.intersection(node.inputs):
-            found.update(node.outputs)
-    return found
+def _unclear(
+    view: GraphView, tensor: str, instead: str = "the output of the last convolution"
+) -> FeatureMapError:
+    earlier = f"'{instead}'" if instead in view.producers else instead
+    return FeatureMapError(
+        f"nothing around '{tensor}' tells which of its axes {view.dims(tensor)} are height and width; "
+        f"name an earlier tensor, such as {earlier}, with feature_map=…"
+    )

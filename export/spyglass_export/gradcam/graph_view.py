@@ -37,6 +37,7 @@ class GraphView:
                 self.consumers[name].append(node)
         self._types = infer_types(model)
         self._constants = Constants(model, self._dims_or_none)
+        self._fed = self._depending_on_input()
 
     def settle(self, nodes: Iterable[Node]) -> None:
         """Makes sure that the dims of what these nodes compute are known, by running the model where need be.
@@ -76,6 +77,10 @@ class GraphView:
         """The value of a tensor that depends on no input, None where it does or is a large weight."""
         return self._constants.value(name)
 
+    def is_fed(self, name: str) -> bool:
+        """Whether a tensor changes with what the model is fed; a weight does not."""
+        return name in self._fed
+
     def ancestors(self, tensor: str) -> list[Node]:
         """Every node that `tensor` is computed from, the latest first."""
         found: dict[int, Node] = {}
@@ -86,6 +91,14 @@ class GraphView:
                 found[node.index] = node
                 waiting.extend(node.inputs)
         return [found[index] for index in sorted(found, reverse=True)]
+
+    def _depending_on_input(self) -> set[str]:
+        weights = {tensor.name for tensor in self.model.graph.initializer}
+        found = {value.name for value in self.model.graph.input} - weights
+        for node in self.nodes:
+            if found.intersection(node.inputs):
+                found.update(node.outputs)
+        return found
 
     def _dims_or_none(self, name: str) -> Dims | None:
         found = self._types.get(name)

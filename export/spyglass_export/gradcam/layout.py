@@ -3,6 +3,10 @@
 ONNX's convolutions and poolings have channels first. Other operators do not care, and converters move
 Transposes about between them, so the layout of a tensor is that of the nearest tensor where it shows,
 carried along the elementwise operators and Transposes between.
+
+Transformers have tensors of rank 4 too: [batch, heads, tokens, numbers], or tokens by tokens. Nothing there
+is a height or a width, so a tensor that a product of two activations made, or a Reshape that parts the
+numbers of each token, has no layout, nor has one that carries the axes of such a tensor on.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.tokens import carries_tokens, is_of_tokens
 
 _CHANNELS_FIRST = frozenset(
     {
@@ -30,7 +35,6 @@ _CHANNELS_FIRST = frozenset(
         "SpaceToDepth",
     }
 )
-_CHANNELS_LAST = frozenset({"LayerNormalization", "MatMul"})
 _REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceSum"})
 
 
@@ -50,11 +54,13 @@ _Order = tuple[int, ...]
 
 
 def find_layout(view: GraphView, tensor: str) -> Layout | None:
-    """The layout of a tensor of rank 4, None where nothing around it tells."""
+    """The layout of a tensor of rank 4, None where nothing around it tells or its axes are no places."""
     waiting: deque[tuple[str, _Order]] = deque([(tensor, (0, 1, 2, 3))])
     seen = {tensor}
     while waiting:
         name, order = waiting.popleft()
+        if is_of_tokens(view, name):
+            return None
         if (layout := _evidence(view, name)) is not None:
             return _as_asked(layout, order)
         for neighbour, moved in _neighbours(view, name, order):
@@ -76,11 +82,22 @@ def _evidence(view: GraphView, name: str) -> Layout | None:
     for node in around:
         if node.op_type in _CHANNELS_FIRST:
             return CHANNELS_FIRST
-        if node.op_type in _CHANNELS_LAST:
+        if _works_on_last_axis(view, node):
             return CHANNELS_LAST
         if node.op_type in _REDUCTIONS and (layout := _of_reduction(view, node)) is not None:
             return layout
     return None
+
+
+def _works_on_last_axis(view: GraphView, node: Node) -> bool:
+    """Whether a node mixes or normalises the numbers of each place by weights."""
+    if not node.input(1) or view.is_fed(node.input(1)):
+        return False
+    if node.op_type == "MatMul":
+        by_weights = view.rank(node.input(1)) == 2
+    else:
+        by_weights = node.op_type == "LayerNormalization" and node.attribute("axis", -1) in (-1, 3)
+    return by_weights and not carries_tokens(view, node.inputs[0])
 
 
 def _of_reduction(view: GraphView, node: Node) -> Layout | None:
@@ -112,5 +129,5 @@ def _across(
         perm = list(node.attribute("perm", [3, 2, 1, 0]))
         moves = perm if source == node.inputs[0] else [perm.index(axis) for axis in range(4)]
         yield target, tuple(order[axis] for axis in moves)
-    elif node.op_type not in ("MatMul", "Reshape", "Expand"):
+    elif node.op_type not in ("Einsum", "Expand", "MatMul", "Reshape"):
         yield target, order
