@@ -10,6 +10,7 @@ from pathlib import Path
 from spyglass_cli.outcomes import Outcome, Outcomes
 from spyglass_cli.sources import STANDARD_INPUT
 from spyglass_client import Failure, SpyglassError
+from spyglass_contract.errors import FailedPrecondition, InvalidInput
 
 JPEG_QUALITY = 90
 
@@ -18,7 +19,9 @@ class PictureFiles(ABC):
     """Writes what is drawn of each answer, and never two drawings to one file."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Into `folder`; None: beside each picture."""
+        """Into `folder`; None: beside each picture. Raises InvalidInput for a folder that is none."""
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise InvalidInput(f"{folder} is no folder to write pictures into", field="out")
         self._folder = folder
         self._taken: set[Path] = set()
 
@@ -27,9 +30,9 @@ class PictureFiles(ABC):
         """Writes what there is to draw of an outcome, and says where. Raises OSError and SpyglassError."""
 
     def save_all(self, outcomes: Outcomes) -> Outcomes:
-        """The same outcomes, each after its files were written. Raises OSError where they cannot be.
+        """The same outcomes, each after its files were written.
 
-        An answer that cannot be drawn is a failure.
+        An answer that cannot be drawn or written is a failure; the others go on.
         """
         with closing(outcomes):
             for outcome in outcomes:
@@ -40,6 +43,8 @@ class PictureFiles(ABC):
             return replace(outcome, files=tuple(str(path) for path in self._write(outcome)))
         except SpyglassError as error:
             return replace(outcome, answer=Failure(error))
+        except OSError as error:
+            return replace(outcome, answer=Failure(_not_written(error)))
 
     def _free(self, picture: str, suffix: str) -> Path:
         """Pictures of one name may come from several folders: the second is numbered."""
@@ -52,3 +57,8 @@ class PictureFiles(ABC):
         self._taken.add(path.resolve())
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _not_written(error: OSError) -> SpyglassError:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return FailedPrecondition(f"what came of it cannot be written to {what}", reason="FILE_NOT_WRITTEN")

@@ -72,9 +72,12 @@ def _add_class_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_class_options(arguments: argparse.Namespace) -> None:
-    """Raises InvalidInput for options about one class where none is named, and a soft edge of no cutout."""
-    if arguments.target is None and (arguments.largest or arguments.fill_holes):
+    """Raises InvalidInput for options about one class where none is named, and a class without them."""
+    about_class = arguments.largest or arguments.fill_holes
+    if arguments.target is None and about_class:
         raise InvalidInput("--largest and --fill-holes are about one class: name it with --class")
+    if arguments.target is not None and arguments.kind != "cutout" and not about_class:
+        raise InvalidInput("--class is for --kind cutout, --largest and --fill-holes")
     if arguments.soft and arguments.kind != "cutout":
         raise InvalidInput("--soft is for --kind cutout")
 

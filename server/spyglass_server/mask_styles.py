@@ -16,8 +16,8 @@ from spyglass_contract.errors import InvalidInput, LimitExceeded
 from spyglass_contract.pixels import Prepared
 from spyglass_server.domain import DrawnMask, SoftMap
 
-# Of mask and soft map of one reply, as they travel: a mask of 16 megapixels as it is, or an overlay of 12. They
-# are held in memory until they are sent, for every request inside: a gigabyte for the 64 of a small server.
+# Of mask and soft map of one reply, as they travel: a mask of 16 megapixels as it is, an overlay of 12. Until
+# they are sent they are held in memory, for every request inside: a gigabyte for the 64 of a small server.
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 # About, to be known before anything is drawn: an overlay, which is packed, takes 20 bytes a pixel while it is

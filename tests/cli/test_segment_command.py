@@ -119,7 +119,8 @@ def test_a_soft_cutout_is_as_opaque_as_the_class_is_probable(segment: Segment, s
 
 def test_what_is_known_of_a_class_is_applied(segment: Segment, spots: None) -> None:
     def red_pixels(*options: str) -> int:
-        _, output, _ = segment("spots.png", "--class", "red", "--format", "json", *options)
+        about = ("--class", "red") if options else ()
+        _, output, _ = segment("spots.png", "--format", "json", *about, *options)
         (answer,) = json.loads(output)
         (red,) = (entry for entry in answer["classes"] if entry["name"] == "red")
         return int(red["pixels"])
@@ -196,6 +197,19 @@ def test_pictures_of_one_folder_by_two_names_do_not_overwrite_each_others_masks(
     assert sorted(path.name for path in Path().glob("*.mask.*")) == ["square-2.mask.jpg", "square.mask.jpg"]
 
 
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+def test_a_file_that_cannot_be_written_fails_and_the_others_are_answered(
+    segment: Segment, folder: Path, format: str
+) -> None:
+    Path("masks/blue.mask.jpg").mkdir(parents=True)
+    code, output, _ = segment("pictures", "--out", "masks", "--format", format)
+    answers = json.loads(output) if format == "json" else [json.loads(line) for line in output.splitlines()]
+    errors = {Path(answer["path"]).name: answer.get("error", {}).get("reason") for answer in answers}
+    assert code == 1
+    assert errors == {"red.png": None, "blue.png": "FILE_NOT_WRITTEN", "broken.jpg": "IMAGE_CORRUPT"}
+    assert Path("masks/red.mask.jpg").is_file()
+
+
 @pytest.mark.parametrize("options", [(), ("--soft",), ("--largest",)])
 def test_a_class_that_there_is_not_fails_with_a_hint(
     segment: Segment, square: Image.Image, options: tuple[str, ...]
@@ -208,7 +222,16 @@ def test_a_class_that_there_is_not_fails_with_a_hint(
 
 @pytest.mark.parametrize(
     "options",
-    [("--kind", "cutout"), ("--largest",), ("--fill-holes",), ("--class", "red", "--soft"), ("--top-k", "3")],
+    [
+        ("--kind", "cutout"),
+        ("--largest",),
+        ("--fill-holes",),
+        ("--class", "red", "--soft"),
+        ("--class", "red"),
+        ("--kind", "mask", "--class", "red"),
+        ("--top-k", "3"),
+        ("--out", "square.png"),
+    ],
 )
 def test_options_that_make_no_sense_are_usage_errors(
     segment: Segment, square: Image.Image, options: tuple[str, ...]
@@ -237,7 +260,7 @@ def test_who_lacks_what_refinements_need_is_told_so(
     code, _, errors = by_itself("square.png", "--class", "red", "--largest")
     assert code == 2
     assert "pip install 'spyglass[server]'" in errors
-    assert by_itself("square.png", "--class", "red")[0] == 0
+    assert by_itself("square.png", "--kind", "cutout", "--class", "red")[0] == 0
 
 
 def test_without_a_server_a_soft_cutout_is_the_same(

@@ -409,7 +409,20 @@ def test_no_memory_is_taken_for_a_picture_that_was_not_sent(ask: Any) -> None:
         assert caught.value.reason == "REPLY_INVALID"
 
 
-@pytest.mark.parametrize("arguments", [{"size": "huge"}, {"soft": -1}, {"refine": [Refinement(-1)]}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"size": "huge"},
+        {"size": ["image"]},
+        {"soft": -1},
+        {"soft": True},
+        {"soft": 1.5},
+        {"refine": [Refinement(-1)]},
+        {"refine": ["cat"]},
+        {"refine": Refinement("cat")},
+    ],
+    ids=str,
+)
 def test_what_cannot_be_asked_is_refused_before_it_is_sent(
     connect: Connect, arguments: dict[str, Any]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -100,8 +101,8 @@ def segmentation(
     soft: Target | None,
     request_id: str = "",
 ) -> Question[Segmentation]:
-    """Raises InvalidInput for a `model`, `size` or class that cannot be."""
-    if size not in MASK_SIZES:
+    """Raises InvalidInput for a `model`, `size`, refinement or class that cannot be."""
+    if not isinstance(size, str) or size not in MASK_SIZES:
         raise InvalidInput(f"size is {size!r}, not 'image' or 'model'", reason="SIZE_INVALID", field="size")
     request = partial(
         SegmentRequest,
@@ -110,7 +111,7 @@ def segmentation(
         # Whatever else one may want is made here, from a few kilobytes.
         format=MASK_FORMAT_PNG_INDEXED,
         size=MASK_SIZES[size],
-        refine=[_refinement(entry) for entry in refine],
+        refine=_refinements(refine),
         **{f"soft_{name}": value for name, value in _target(soft).items()},
     )
     return Question("Segment", request, read_segmentation)
@@ -131,12 +132,15 @@ def _count(top_k: int | None) -> int:
     return top_k or 0
 
 
-def _refinement(refinement: Refinement) -> RefinementMessage:
-    return RefinementMessage(
-        largest_component=refinement.largest_component,
-        fill_holes=refinement.fill_holes,
-        **_target(refinement.target),
-    )
+def _refinements(refine: Sequence[Refinement]) -> list[RefinementMessage]:
+    if not isinstance(refine, Sequence) or not all(isinstance(entry, Refinement) for entry in refine):
+        raise InvalidInput(f"refine is {refine!r}, not a list of Refinement", field="refine")
+    return [
+        RefinementMessage(
+            largest_component=entry.largest_component, fill_holes=entry.fill_holes, **_target(entry.target)
+        )
+        for entry in refine
+    ]
 
 
 def _target(target: Target | None) -> dict[str, Any]:
@@ -145,6 +149,13 @@ def _target(target: Target | None) -> dict[str, Any]:
         return {}
     if isinstance(target, str):
         return {"class_name": target}
+    # numpy's integers count as integers, and True is none.
+    if isinstance(target, bool) or not isinstance(target, Integral):
+        raise InvalidInput(
+            f"a class is named by its name or its index, not by {target!r}",
+            reason="CLASS_UNKNOWN",
+            field="class_index",
+        )
     if not 0 <= target <= _UINT32_MAX:
         raise InvalidInput(f"there is no class {target}", reason="CLASS_UNKNOWN", field="class_index")
-    return {"class_index": target}
+    return {"class_index": int(target)}
