@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spyglass_cli.heatmap_flags import add_heatmap_flags, explained_by, tell_explained, told_in_flags
 from spyglass_cli.keras_extra import require_keras
-from spyglass_contract.card import HEATMAP_METHODS
+from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from spyglass_contract.run_folder import RunFolder
@@ -26,13 +27,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, required=True, metavar="MODELS/NAME/VERSION", help="where model.onnx goes"
     )
-    parser.add_argument("--no-heatmap", action="store_true", help="leave the heatmap out of a classifier")
-    parser.add_argument(
-        "--method",
-        choices=HEATMAP_METHODS,
-        default=HEATMAP_METHODS[0],
-        help="how heatmaps come about; scorecam takes a forward pass for each channel (default: %(default)s)",
-    )
+    group = parser.add_argument_group("what the heatmap of a classifier explains")
+    group.add_argument("--no-heatmap", action="store_true", help="leave it out")
+    add_heatmap_flags(group)
     parser.add_argument(
         "--golden",
         type=Path,
@@ -45,24 +42,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports and says how exact it is. The exit code, 0; raises SpyglassError."""
+    if arguments.no_heatmap and (arguments.feature_map or arguments.probability_gradient):
+        raise InvalidInput("--feature-map and --probability-gradient are for a heatmap, not for --no-heatmap")
     require_keras()
     from spyglass_contract.run_folder import RunFolder
-    from spyglass_export.explain import Explained
     from spyglass_export.export import export_run
     from spyglass_export.write import FILE_NAME
 
-    explained = None if arguments.no_heatmap else Explained(method=arguments.method)
+    explained = None if arguments.no_heatmap else explained_by(arguments)
     folder = RunFolder(arguments.run)
     golden = _golden(arguments.golden, folder) if arguments.golden else None
-    card = export_run(folder, arguments.out, explained=explained, golden=golden, force=arguments.force)
+    with told_in_flags():
+        card = export_run(folder, arguments.out, explained=explained, golden=golden, force=arguments.force)
     certificate = card.certificate
     print(
         f"{arguments.out / FILE_NAME}: {len(certificate.pictures)} golden pictures and "
         f"{len(certificate.tensors)} tensors answered as by {certificate.reference}, "
         f"to {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )
-    if card.explained_layer:
-        print(f"heatmaps explain {card.explained_layer} ({card.heatmap_method})")
+    tell_explained(card)
     return 0
 
 

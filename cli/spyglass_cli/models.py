@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
-from spyglass.v1.model_pb2 import ModelCard
 from spyglass_cli.connection import add_connection_options, open_client
+from spyglass_cli.heatmap_flags import explanation
 from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
-from spyglass_contract.card import HEATMAP_METHODS, card_to_json
+from spyglass_contract.card import card_to_json
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,7 +72,7 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("description", card.description),
         ("classes", _classes(card.class_names)),
         ("input", f"{card.input.width} x {card.input.height} pixels"),
-        ("explains", _explains(card)),
+        ("explains", explanation(card) if card.explained_layer else ""),
         ("architecture", origin.architecture),
         ("parameters", f"{origin.parameters:,}" if origin.parameters else ""),
         ("training data", origin.training_data),
@@ -83,12 +83,6 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("sha256", served.sha256),
     ]
     return [(name, value) for name, value in facts if value]
-
-
-def _explains(card: ModelCard) -> str:
-    """The layer, and the method: a card of before there were several names none."""
-    method = card.heatmap_method or HEATMAP_METHODS[0]
-    return f"{card.explained_layer} ({method})" if card.explained_layer else ""
 
 
 def _classes(names: Sequence[str]) -> str:

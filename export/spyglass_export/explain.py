@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import onnx
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
+from spyglass_contract.card import PROBABILITIES
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 from spyglass_export.gradcam.attach import MethodName
-from spyglass_export.gradcam.scores import GradientOf
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.scores import GradientOf, find_scores
+from spyglass_export.gradcam.standard_form import standard_form
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ PLAIN = Explained()
 def with_heatmap(graph: onnx.ModelProto, card: ModelCard, explained: Explained = PLAIN) -> onnx.ModelProto:
     """The graph of a classifier with a heatmap in it; any other as it is.
 
-    Names in `card` the layer explained and the method. Raises HeatmapError where there is no feature map to
-    explain, or an operation behind it that has no gradient here.
+    Names in `card` the layer explained, the method and the score. Raises HeatmapError where there is no
+    feature map to explain, or an operation behind it that has no gradient here.
     """
     if card.task != TASK_CLASSIFY:
         return graph
@@ -36,4 +39,13 @@ def with_heatmap(graph: onnx.ModelProto, card: ModelCard, explained: Explained =
     attached = attach_gradcam(graph, feature_map=name, method=explained.method, gradient_of=gradient_of)
     card.explained_layer = explained_tensor(graph, feature_map=name, gradient_of=gradient_of)
     card.heatmap_method = explained.method
+    card.explained_score = _explained_score(graph, explained)
     return attached
+
+
+def _explained_score(graph: onnx.ModelProto, explained: Explained) -> str:
+    """What is explained in truth: of a graph whose softmax is not known as one it is the probability."""
+    if explained.method == "eigencam":
+        return ""
+    found = find_scores(GraphView(standard_form(graph)), None, explained.gradient_of)
+    return "probability" if found.tensor == PROBABILITIES else "logit"

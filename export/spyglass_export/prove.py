@@ -12,26 +12,32 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.card import PROBABILITIES
 from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, verify
 from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_export.prove_heatmaps import prove_heatmaps
+from spyglass_export.runtime_errors import first_sentence
 
 
 def prove(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
-    """Raises CertificateError unless the file answers as `card` says, pictures one by one and in a batch."""
+    """Raises CertificateError unless the file answers as `card` says, pictures one by one and in a batch.
+
+    Its heatmaps have nothing to be compared with, but must hold together: see `prove_heatmaps`.
+    """
     run = runner(session, card)
     verify(card, run, EXPORT_TOLERANCE)
     _prove_batch(card, run)
+    prove_heatmaps(session, card)
 
 
 def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
     """A session on the CPU, of a file or its bytes. Raises ModelError where ONNX Runtime refuses it."""
     model = source if isinstance(source, bytes) else str(source)
     options = onnxruntime.SessionOptions()
-    # Without its warnings: that `class_index` may be overridden is the point of it.
-    options.log_severity_level = 3
+    # Without its warnings, for that `class_index` may be overridden is the point of it; errors are raised.
+    options.log_severity_level = 4
     # ONNX Runtime's exceptions have no base of their own, here and below.
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"ONNX Runtime does not load the exported graph: {error}") from error
+        raise ModelError(f"ONNX Runtime does not load the network: {first_sentence(error)}") from error
 
 
 def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
@@ -42,7 +48,7 @@ def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
             return session.run([PROBABILITIES], {card.input.tensor: pixels})[0]
         except Exception as error:
             raise CertificateError(
-                f"the exported graph does not take {list(pixels.shape)}: {error}"
+                f"the network does not take {list(pixels.shape)}: {first_sentence(error)}"
             ) from error
 
     return run

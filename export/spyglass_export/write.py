@@ -14,6 +14,7 @@ from spyglass_contract.card import read_card, write_card
 from spyglass_contract.certificate import replay
 from spyglass_contract.errors import ModelError
 from spyglass_export.prove import open_session, prove, runner
+from spyglass_export.prove_heatmaps import prove_heatmaps
 
 FILE_NAME = "model.onnx"
 
@@ -29,8 +30,9 @@ def file_to_write(target: Path, *, force: bool) -> Path:
 def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     """Writes `model` with `card` to `target`, in one step and only if it answers as its certificate says.
 
-    Notes in `card` the largest difference found. Raises ModelError where the graph is not valid ONNX, and
-    CertificateError where it answers otherwise; then nothing is left on disk.
+    Notes in `card` the largest difference found, and what came of its heatmaps. Raises ModelError where the
+    graph is not valid ONNX, and CertificateError where it answers otherwise, or its heatmaps do not hold
+    together; then nothing is left on disk.
     """
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -38,6 +40,8 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
         raise ModelError(f"the exported graph is not valid ONNX: {error}") from error
     unsaved = open_session(model.SerializeToString())
     card.certificate.max_abs_diff = replay(card, runner(unsaved, card)).max_abs_diff
+    examined = prove_heatmaps(unsaved, card)
+    card.certificate.heatmaps, card.certificate.zero_heatmaps = examined.maps, examined.zero
     write_card(model, card)
     with _in_place_of(target) as temporary:
         temporary.write_bytes(model.SerializeToString())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_cli.heatmap_flags import explanation
 from spyglass_cli.main import main
 
 
@@ -48,6 +51,17 @@ def test_of_a_model_with_heatmaps_the_layer_and_the_method_are_shown(
 ) -> None:
     assert main(["models", "show", "colors", "--server", explaining_server]) == 0
     assert "floats (gradcam)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"), [("", "floats (gradcam)"), ("probability", "floats (gradcam, of the probability)")]
+)
+def test_the_score_that_is_explained_is_shown_where_the_card_states_it(
+    make_card: Callable[..., ModelCard], score: str, shown: str
+) -> None:
+    card = make_card()
+    card.explained_layer, card.explained_score = "floats", score
+    assert explanation(card) == shown
 
 
 def test_a_model_that_is_not_served_is_an_error_in_one_line(

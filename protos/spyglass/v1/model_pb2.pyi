@@ -275,6 +275,7 @@ class ModelCard(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     HEATMAP_METHOD_FIELD_NUMBER: _builtins.int
+    EXPLAINED_SCORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.int
     task: Global___Task.ValueType
@@ -286,6 +287,10 @@ class ModelCard(_message.Message):
     """How heatmaps come about: gradcam, gradcam++, layercam or eigencam, computed by the graph, or scorecam,
     for which the graph gives its feature map and scores and the server does the rest. Empty: gradcam, in
     files that were made before there was a choice.
+    """
+    explained_score: _builtins.str
+    """The score of a class that heatmaps explain: `logit`, before softmax or sigmoid, or `probability`. Empty:
+    not stated, in files of before; or none, for eigencam looks at no score.
     """
     @_builtins.property
     def input(self) -> Global___InputSpec: ...
@@ -310,10 +315,11 @@ class ModelCard(_message.Message):
         provenance: Global___Provenance | None = ...,
         certificate: Global___Certificate | None = ...,
         heatmap_method: _builtins.str = ...,
+        explained_score: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "input", b"input", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "task", b"task", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "task", b"task", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -496,6 +502,8 @@ class Certificate(_message.Message):
     TOLERANCE_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
     TENSORS_FIELD_NUMBER: _builtins.int
+    HEATMAPS_FIELD_NUMBER: _builtins.int
+    ZERO_HEATMAPS_FIELD_NUMBER: _builtins.int
     created: _builtins.str
     """ISO 8601, UTC."""
     reference: _builtins.str
@@ -504,6 +512,11 @@ class Certificate(_message.Message):
     """The largest difference of any probability that was found, on tensors and on pictures."""
     tolerance: _builtins.float
     """The difference the export allowed."""
+    heatmaps: _builtins.int
+    """How many heatmaps the export examined, of the most probable classes of each golden picture, and how many
+    of them are 0 everywhere. By scorecam: feature maps, and those that are flat.
+    """
+    zero_heatmaps: _builtins.int
     @_builtins.property
     def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenPicture]: ...
     @_builtins.property
@@ -517,10 +530,12 @@ class Certificate(_message.Message):
         tolerance: _builtins.float = ...,
         pictures: _abc.Iterable[Global___GoldenPicture] | None = ...,
         tensors: _abc.Iterable[Global___GoldenTensor] | None = ...,
+        heatmaps: _builtins.int = ...,
+        zero_heatmaps: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "max_abs_diff", b"max_abs_diff", "pictures", b"pictures", "reference", b"reference", "tensors", b"tensors", "tolerance", b"tolerance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "heatmaps", b"heatmaps", "max_abs_diff", b"max_abs_diff", "pictures", b"pictures", "reference", b"reference", "tensors", b"tensors", "tolerance", b"tolerance", "zero_heatmaps", b"zero_heatmaps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,73 @@
+"""`spyglass export`: the flags of the heatmap, as `spyglass attach-heatmap` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("tf2onnx")
+
+import keras
+import onnx
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_cli.main import main
+from spyglass_contract.card import card_from_metadata
+from spyglass_contract.run_folder import RunFolder
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture
+def export(make_run: Callable[..., RunFolder], tmp_path: Path) -> Callable[..., int]:
+    """Exports a run of two convolutions: `export(*flags)`; the exit code."""
+    run = make_run(
+        keras.layers.Conv2D(8, 3, activation="relu", name="first"),
+        keras.layers.Conv2D(8, 3, activation="relu", name="second"),
+    )
+
+    def command(*flags: str) -> int:
+        return main(["export", str(run.path), "--out", str(tmp_path / "models/colors/1"), *flags])
+
+    return command
+
+
+def card_of(tmp_path: Path) -> ModelCard:
+    model = onnx.load(tmp_path / "models/colors/1/model.onnx")
+    return card_from_metadata({entry.key: entry.value for entry in model.metadata_props})
+
+
+def test_the_feature_map_the_method_and_the_score_are_chosen_by_flags(
+    export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export() == 0
+    plain = card_of(tmp_path)
+    assert "second" in plain.explained_layer and plain.explained_score == "logit"
+    node = plain.explained_layer.replace("second", "first").removesuffix(":0")
+    flags = ("--feature-map", node, "--method", "layercam", "--probability-gradient")
+    assert export(*flags, "--force") == 0
+    card = card_of(tmp_path)
+    assert "first" in card.explained_layer
+    assert (card.heatmap_method, card.explained_score) == ("layercam", "probability")
+    assert (
+        f"heatmaps explain {card.explained_layer} (layercam, of the probability)" in capsys.readouterr().out
+    )
+
+
+def test_what_a_heatmap_explains_is_no_choice_without_one(
+    export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("--no-heatmap", "--feature-map", "first") == 2
+    assert "are for a heatmap" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_feature_map_that_there_is_not_is_named_and_nothing_is_written(
+    export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("--feature-map", "frist") == 1
+    assert "'frist'" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()

@@ -1,0 +1,152 @@
+"""A file whose heatmaps do not hold together is not written, whatever its probabilities are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.card import read_card
+from spyglass_contract.errors import CertificateError
+from spyglass_export.explain import Explained, with_heatmap
+from spyglass_export.prove import open_session, prove
+from spyglass_export.prove_heatmaps import Examined, prove_heatmaps
+from spyglass_export.write import write_proven
+
+
+@pytest.fixture
+def card(make_card: Callable[..., ModelCard]) -> ModelCard:
+    return make_card()
+
+
+@pytest.fixture
+def explained(make_model: Callable[..., Path], card: ModelCard) -> Callable[..., onnx.ModelProto]:
+    """The tiny network with a heatmap by some method, which `card` then names."""
+    plain = onnx.load(make_model())
+
+    def make(method: Any = "gradcam") -> onnx.ModelProto:
+        return with_heatmap(plain, card, Explained("floats", method))
+
+    return make
+
+
+def spoiled(model: onnx.ModelProto, output: str, nodes: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
+    """What the heatmap's branch computes goes through `nodes`, from `right` to `output`."""
+    branch = model.graph.node[-1]
+    assert branch.op_type == "If"
+    branch.output[list(branch.output).index(output)] = "right"
+    model.graph.node.extend(nodes)
+    for name, value in (("two", 2.0), ("zero", 0.0)):
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+    for name, whole in (("first", 0), ("one", 1)):
+        model.graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, [1], [whole]))
+    return model
+
+
+def node(op_type: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(op_type, inputs.split(), [output], **attributes)
+
+
+# All divided by the number of rows, so that the others change each one.
+_BY_ROWS = [
+    node("Shape", "right", "shape"),
+    node("Gather", "shape first", "rows", axis=0),
+    node("Cast", "rows", "count", to=onnx.TensorProto.FLOAT),
+]
+SPOILED = {
+    "values": ([node("Mul", "right two", "heatmap")], r"outside of \[0, 1\]"),
+    "NaN": ([node("Div", "right zero", "heatmap")], "is not finite"),
+    "rows": ([node("Slice", "right first one", "heatmap")], "not 3 maps"),
+    "company": ([*_BY_ROWS, node("Div", "right count", "heatmap")], "is another than alone"),
+}
+
+
+@pytest.mark.parametrize("wrong", SPOILED)
+def test_heatmaps_that_do_not_hold_together_leave_no_file(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard, tmp_path: Path, wrong: str
+) -> None:
+    nodes, message = SPOILED[wrong]
+    model = spoiled(explained(), "heatmap", nodes)
+    with pytest.raises(CertificateError, match=message):
+        write_proven(model, card, tmp_path / "new/model.onnx")
+    assert not (tmp_path / "new").exists()
+
+
+def test_whoever_proves_a_file_proves_its_heatmaps(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard
+) -> None:
+    good = explained()
+    prove(open_session(good.SerializeToString()), card)
+    broken = spoiled(good, "heatmap", SPOILED["values"][0])
+    with pytest.raises(CertificateError, match=r"\[0, 1\]"):
+        prove(open_session(broken.SerializeToString()), card)
+
+
+def test_the_certificate_says_how_many_maps_were_looked_at_and_how_many_are_empty(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard, tmp_path: Path
+) -> None:
+    write_proven(explained(), card, tmp_path / "model.onnx")
+    written = read_card(open_session(tmp_path / "model.onnx")).certificate
+    # Each of three pictures has one colour, so nothing in it speaks for the two other classes.
+    assert (written.heatmaps, written.zero_heatmaps) == (9, 6)
+
+
+def test_without_golden_pictures_the_golden_tensors_are_asked(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard
+) -> None:
+    session = open_session(explained().SerializeToString())
+    del card.certificate.pictures[:]
+    assert prove_heatmaps(session, card) == Examined(maps=6, zero=0)
+
+
+def test_a_file_without_a_heatmap_is_not_asked_for_one(
+    make_model: Callable[..., Path], card: ModelCard
+) -> None:
+    assert prove_heatmaps(open_session(make_model()), card) == Examined(maps=0, zero=0)
+
+
+def test_of_score_cam_the_feature_map_and_the_scores_are_looked_at(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard
+) -> None:
+    good = explained("scorecam")
+    # Pictures of one colour have channels that are flat.
+    assert prove_heatmaps(open_session(good.SerializeToString()), card) == Examined(maps=3, zero=3)
+    negative = spoiled(good, "heatmap_scores", [node("Neg", "right", "heatmap_scores")])
+    with pytest.raises(CertificateError, match=r"the best score of red\.png is of another class"):
+        prove_heatmaps(open_session(negative.SerializeToString()), card)
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "company"])
+def test_a_feature_map_that_is_wrong_is_refused(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard, wrong: str
+) -> None:
+    *nodes, last = SPOILED[wrong][0]
+    nodes.append(node(last.op_type, " ".join(last.input), "heatmap_features"))
+    model = spoiled(explained("scorecam"), "heatmap_features", nodes)
+    with pytest.raises(CertificateError):
+        prove_heatmaps(open_session(model.SerializeToString()), card)
+
+
+def test_the_card_names_the_score_that_is_explained(
+    make_model: Callable[..., Path], make_card: Callable[..., ModelCard]
+) -> None:
+    plain = onnx.load(make_model())
+    choices = {
+        "logit": Explained("floats"),
+        "probability": Explained("floats", gradient_of="probability"),
+        "": Explained("floats", "eigencam"),
+    }
+    for score, choice in choices.items():
+        card = make_card()
+        with_heatmap(plain, card, choice)
+        assert card.explained_score == score
