@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spyglass_cli.extras import require
-from spyglass_contract.card import HEATMAP_METHODS
+from spyglass_cli.heatmap_flags import add_heatmap_flags, explained_by, tell_explained, told_in_flags
+from spyglass_contract.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from spyglass.v1.model_pb2 import ModelCard
+    from spyglass_export.preprocessing import Preprocessing
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Writes the classifier with its preprocessing, a heatmap, card and certificate in it: "
         "proof that it answers as the file did that was given.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="takes float32 pictures")
+    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="takes one picture, or a batch of them")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="MODELS/NAME/VERSION", help="where model.onnx goes"
     )
@@ -28,7 +36,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--classes", type=Path, required=True, metavar="TXT", help="a class name on each line"
     )
     parser.add_argument(
-        "--golden", type=Path, required=True, metavar="DIR", help="1 to 8 pictures for the certificate"
+        "--golden",
+        type=Path,
+        metavar="DIR",
+        help="1 to 8 pictures for the certificate, of what the network knows; default: two of noise",
     )
     parser.add_argument("--description", default="", metavar="TEXT", help="one or two sentences for people")
     parser.add_argument("--licence", default="", metavar="NAME", help="under which the weights are passed on")
@@ -38,12 +49,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the file and says how exact it is. The exit code, 0; raises SpyglassError."""
+    _check_crop(arguments)
     for module in ("onnx", "onnxruntime"):
         require("export", module)
     from spyglass_export.adopt import adopt
-    from spyglass_export.adopted import draft_adopted, open_model, read_class_names, read_golden
-    from spyglass_export.explain import Explained
-    from spyglass_export.preprocessing import Preprocessing
+    from spyglass_export.adopted import draft_adopted, open_model, read_class_names
     from spyglass_export.write import file_to_write
 
     target = file_to_write(arguments.out, force=arguments.force)
@@ -53,31 +63,79 @@ def run(arguments: argparse.Namespace) -> int:
         class_names=read_class_names(arguments.classes),
         size=arguments.size,
         resize=arguments.resize,
-        crop_fraction=arguments.crop_fraction,
+        crop_fraction=arguments.crop_fraction or 1.0,
         description=arguments.description,
         licence=arguments.licence,
     )
-    adopt(
-        open_model(arguments.file),
-        card,
-        Preprocessing(arguments.scale, arguments.mean, arguments.std, bgr=arguments.channel_order == "bgr"),
-        read_golden(arguments.golden),
-        target,
-        output=arguments.scores,
-        explained=Explained(
-            arguments.feature_map,
-            arguments.method,
-            "probability" if arguments.probability_gradient else "logit",
-        ),
-    )
+    with told_in_flags():
+        adopt(
+            open_model(arguments.file),
+            card,
+            _preprocessing(arguments),
+            _golden(arguments.golden),
+            target,
+            output=arguments.scores,
+            explained=explained_by(arguments),
+        )
+    _tell_certificate(arguments, card, target)
+    tell_explained(card)
+    return 0
+
+
+def _check_crop(arguments: argparse.Namespace) -> None:
+    """Raises InvalidInput for a part of the picture that is none, or is not cut out."""
+    fraction = arguments.crop_fraction
+    if fraction is not None and not 0 < fraction <= 1:
+        raise InvalidInput(
+            f"--crop-fraction {fraction:g} is not above 0 and at most 1", field="crop_fraction"
+        )
+    if fraction is not None and arguments.resize != "crop":
+        raise InvalidInput(
+            f"--crop-fraction is for --resize crop; {arguments.resize} keeps the whole picture",
+            field="crop_fraction",
+        )
+
+
+def _preprocessing(arguments: argparse.Namespace) -> Preprocessing:
+    from spyglass_export.preprocessing import Preprocessing, customary_scale
+
+    scale = arguments.scale
+    if scale is None:
+        scale = customary_scale(arguments.mean, arguments.std)
+        if scale != 1:
+            print(
+                "--mean and --std are of pixels from 0 to 1, so pixels are divided by 255 first; "
+                "--scale 1 leaves them at 0 to 255",
+                file=sys.stderr,
+            )
+    return Preprocessing(scale, arguments.mean, arguments.std, bgr=arguments.channel_order == "bgr")
+
+
+def _golden(folder: Path | None) -> Mapping[str, bytes]:
+    from spyglass_export.adopted import made_pictures, read_golden
+
+    return read_golden(folder) if folder else made_pictures()
+
+
+def _tell_certificate(arguments: argparse.Namespace, card: ModelCard, target: Path) -> None:
+    """How exact the answers are, and what they are: a wrong mean shows in them."""
     certificate = card.certificate
+    kind = "golden pictures" if arguments.golden else "pictures of noise"
     print(
-        f"{target}: {len(certificate.pictures)} golden pictures and {len(certificate.tensors)} tensors "
+        f"{target}: {len(certificate.pictures)} {kind} and {len(certificate.tensors)} tensors "
         f"answered as by {arguments.file}, to {certificate.max_abs_diff:.1e} "
         f"(allowed: {certificate.tolerance:.0e})"
     )
-    print(f"heatmaps explain {card.explained_layer} ({card.heatmap_method})")
-    return 0
+    if not arguments.golden:
+        print(
+            "no --golden: the certificate is of noise, which proves the arithmetic; only pictures of what "
+            "the network knows would show whether --mean, --std and --channel-order are the right ones",
+            file=sys.stderr,
+        )
+        return
+    for picture in certificate.pictures:
+        best = max(range(len(card.class_names)), key=picture.expected.__getitem__)
+        print(f"  {picture.name}: {card.class_names[best]} {picture.expected[best]:.1%}")
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
@@ -89,12 +147,14 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--crop-fraction",
         type=float,
-        default=1.0,
         metavar="F",
         help="of the largest centred box, what `crop` keeps, such as 0.875; default: 1, all of it",
     )
     group.add_argument(
-        "--scale", type=_number, default=1.0, metavar="X", help="pixels of 0 to 255 times this, such as 1/255"
+        "--scale",
+        type=_number,
+        metavar="X",
+        help="pixels of 0 to 255 times this; default: 1/255 where mean and std are at most 1, else 1",
     )
     group.add_argument(
         "--mean", type=_number, nargs="+", default=[0.0], metavar="X", help="of each channel, then subtracted"
@@ -108,18 +168,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
 def _add_heatmap(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what the heatmap explains")
     group.add_argument("--scores", metavar="OUTPUT", help="the class scores, where there are several outputs")
-    group.add_argument(
-        "--feature-map", metavar="NAME", help="a tensor or node; default: the last spatial one"
-    )
-    group.add_argument(
-        "--method",
-        choices=HEATMAP_METHODS,
-        default=HEATMAP_METHODS[0],
-        help="scorecam takes a forward pass for each channel (default: %(default)s)",
-    )
-    group.add_argument(
-        "--probability-gradient", action="store_true", help="of the probability, not of the logit"
-    )
+    add_heatmap_flags(group)
 
 
 def _number(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,17 +14,18 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.card import validate_card
 from spyglass_contract.certificate import Run, golden_tensor
-from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.errors import ModelError
 from spyglass_export.certify import SEEDS, certify
 from spyglass_export.complete import Plan, completed
 from spyglass_export.explain import PLAIN, Explained, with_heatmap
-from spyglass_export.foreign import Network, PictureInput, find_input, find_output
+from spyglass_export.foreign import Network, PictureInput, find_input, find_output, refuse_explained
+from spyglass_export.free_batch import batch_trouble, with_free_batch
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.scores import find_scores
 from spyglass_export.gradcam.standard_form import standard_form
+from spyglass_export.newer_opset import in_newer_opset
 from spyglass_export.postprocessing import missing_activation, postprocess
 from spyglass_export.preprocessing import Preprocessing, preprocess
-from spyglass_export.prove import open_session, runner
 from spyglass_export.write import write_proven
 
 
@@ -47,25 +49,24 @@ def adopt(
     Raises InvalidInput where `wanted` does not fit the network, and ModelError, with nothing written, where
     that is no classifier of the card's input and classes, or does not answer in the file as it did before.
     """
+    refuse_explained(model)
     source = _own_copy(model)
     image = find_input(source)
     image.check_size(card.input.height, card.input.width)
-    wanted.check(image.channels)
+    wanted.check(image.channels, image.element)
     card.input.color_mode = image.color_mode
     validate_card(card)
     network = Network(model, find_output(source, output))
     plan = _plan(source, card, image, wanted, network)
-    graph = completed(source, card, plan)
-    _check_batch(graph, card)
-    graph = with_heatmap(graph, card, explained)
+    graph = with_heatmap(_for_batches(source, card, plan), card, explained)
     certify(card, golden, _reference(network, plan), reference_name=f"onnxruntime {onnxruntime.__version__}")
     write_proven(graph, card, target)
 
 
 def _own_copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model in standard form, its inputs only those that are fed."""
+    """The model in standard form and an opset that heatmaps can have, its inputs only those that are fed."""
     copy = onnx.ModelProto()
-    copy.CopyFrom(standard_form(model))
+    copy.CopyFrom(standard_form(in_newer_opset(model)))
     weights = {tensor.name for tensor in copy.graph.initializer}
     fed = [value for value in copy.graph.input if value.name not in weights]
     del copy.graph.input[:]
@@ -78,7 +79,7 @@ def _plan(
 ) -> Plan:
     def ask(seed: int) -> NDArray[np.float32]:
         pixels = golden_tensor(seed, card.input)
-        return network.run(preprocess(pixels, wanted, channels_first=image.channels_first))
+        return network.run(_fed(pixels, wanted, image))
 
     answers = np.concatenate([ask(seed) for seed in SEEDS])
     view = GraphView(source)
@@ -93,21 +94,26 @@ def _plan(
     return Plan(image, wanted, output, activation, columns)
 
 
-def _check_batch(graph: onnx.ModelProto, card: ModelCard) -> None:
-    """Raises ModelError where a number of pictures is built into the network."""
-    pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(2)])
-    fixed = "the network answers one picture at a time only; export it with a dynamic batch"
-    try:
-        answers = runner(open_session(graph.SerializeToString()), card)(pixels)
-    except CertificateError as error:
-        raise ModelError(f"{fixed} ({error.message})") from error
-    if answers.shape != (len(pixels), len(card.class_names)):
-        raise ModelError(fixed)
+def _fed(pixels: NDArray[np.uint8], wanted: Preprocessing, image: PictureInput) -> NDArray[Any]:
+    return preprocess(pixels, wanted, channels_first=image.channels_first, element=image.element)
+
+
+def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.ModelProto:
+    """The completed graph, for any number of pictures. Raises ModelError where one is built into it."""
+    graph = completed(source, card, plan)
+    if not batch_trouble(graph, card):
+        return graph
+    freed = completed(with_free_batch(source), card, plan)
+    if not (trouble := batch_trouble(freed, card)):
+        return freed
+    raise ModelError(
+        f"the network answers one picture at a time only: {trouble}. Export it with a dynamic batch, or let "
+        "the shape that this node makes begin with -1"
+    )
 
 
 def _reference(network: Network, plan: Plan) -> Run:
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        pictures = preprocess(pixels, plan.wanted, channels_first=plan.image.channels_first)
-        return postprocess(network.run(pictures), plan.activation)
+        return postprocess(network.run(_fed(pixels, plan.wanted, plan.image)), plan.activation)
 
     return run

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from PIL import Image
 
 from spyglass.v1.model_pb2 import (
     RESIZE_RULE_CROP,
@@ -75,22 +78,53 @@ def draft_adopted(
 
 
 def open_model(file: Path) -> onnx.ModelProto:
-    """The graph with its weights. Raises ModelError where the file is not ONNX."""
+    """The graph with its weights, those in files of their own too.
+
+    Raises ModelError where the file is not ONNX, or one of those is missing or damaged.
+    """
     try:
-        return onnx.load(file)
+        model = onnx.load(file, load_external_data=False)
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{file} is not an ONNX model: {error}") from error
+    if not model.graph.node:
+        raise ModelError(f"{file} is not an ONNX model: there is no network in it")
+    for name in sorted(_weight_files(model)):
+        if not (file.parent / name).is_file():
+            raise ModelError(f"{file} keeps weights in {file.parent / name}, and there is no such file")
+    try:
+        onnx.load_external_data_for_model(model, str(file.parent))
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise ModelError(f"the weights that {file} keeps elsewhere cannot be read: {error}") from error
+    return model
+
+
+def _weight_files(model: onnx.ModelProto) -> set[str]:
+    """The files, beside that of the graph, that its weights are in."""
+    return {
+        entry.value
+        for tensor in model.graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
 
 
 def read_class_names(file: Path) -> list[str]:
     """One name a line, in the order of the network's outputs; empty lines at the end are none.
 
-    Raises InvalidInput where the file is no text.
+    Raises InvalidInput where the file is no text, and where a line before the last name is empty.
     """
     try:
-        return [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
+        # Editors of Windows write a mark before the first letter.
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{file} is no text in UTF-8: {error}", field="classes") from error
+    if "" in names:
+        raise InvalidInput(
+            f"line {names.index('') + 1} of {file} is empty: a class has no name, or is one too many",
+            field="classes",
+        )
+    return names
 
 
 def read_golden(folder: Path) -> dict[str, bytes]:
@@ -106,3 +140,19 @@ def read_golden(folder: Path) -> dict[str, bytes]:
             field="golden",
         )
     return pictures
+
+
+def made_pictures() -> dict[str, bytes]:
+    """Pictures for a certificate where there are no others: a PNG and a JPEG of smooth noise.
+
+    They prove decoding, resize and the network's arithmetic, and show nothing that a class is of.
+    """
+    noise = np.random.RandomState(0).randint(0, 256, (6, 8, 3), dtype=np.uint8)
+    smooth = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+    return {"made.jpg": _encoded(smooth, "JPEG"), "made.png": _encoded(smooth.rotate(180), "PNG")}
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return buffer.getvalue()

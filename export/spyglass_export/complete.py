@@ -47,10 +47,12 @@ def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.Mode
     for old, new in moved.items():
         rename_tensor(model.graph, old, new)
     fed, output = (moved.get(name, name) for name in (plan.image.tensor, plan.output))
-    opset, taken = GraphView(source).opset, _names(model.graph)
-    before, after = GraphBuilder(opset, taken, "before/"), GraphBuilder(opset, taken, "after/")
-    preprocessing.add_nodes(before, pixels, plan.wanted, channels_first=plan.image.channels_first)
-    postprocessing.add_nodes(after, output, plan.activation, plan.columns)
+    view, taken, image = GraphView(source), _names(model.graph), plan.image
+    before, after = GraphBuilder(view.opset, taken, "before/"), GraphBuilder(view.opset, taken, "after/")
+    preprocessing.add_nodes(
+        before, pixels, plan.wanted, channels_first=image.channels_first, element=image.element
+    )
+    postprocessing.add_nodes(after, output, plan.activation, plan.columns, view.element(plan.output))
     before.nodes[-1].output[0], after.nodes[-1].output[0] = fed, PROBABILITIES
     _enclose(model.graph, before, after)
     _state_ends(model.graph, card, plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,17 +11,28 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB, ColorMode
+from spyglass_contract.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, METADATA_KEY, SCORES
 from spyglass_contract.errors import ModelError
+from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.prove import open_session
+from spyglass_export.runtime_errors import first_sentence
 
 _COLOR_MODES = {1: COLOR_MODE_GREY, 3: COLOR_MODE_RGB}
+_ELEMENTS = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.UINT8: "uint8",
+}
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """The only input of a network: float32 [batch, channels, height, width], or with the channels last."""
+    """The only input of a network: [batch, channels, height, width], or with the channels last."""
 
     tensor: str
+    # As in TensorProto.DataType: float32, float16, float64 or uint8.
+    element: int
     channels: int
     channels_first: bool
     # None where the network takes any.
@@ -37,6 +49,21 @@ class PictureInput:
             raise ModelError(f"the network takes {self.height}x{self.width} pixels, not {height}x{width}")
 
 
+def refuse_explained(model: onnx.ModelProto) -> None:
+    """Raises ModelError for a file of Spyglass's own, and for one that has a heatmap already."""
+    if any(entry.key == METADATA_KEY for entry in model.metadata_props):
+        raise ModelError(
+            "the file is a Spyglass model already, with card and certificate; another heatmap comes of "
+            "its run, by `spyglass export`, or of the network before `spyglass attach-heatmap`"
+        )
+    ends = {value.name for values in (model.graph.input, model.graph.output) for value in values}
+    if found := ends.intersection({CLASS_INDEX, HEATMAP, FEATURE_MAP, SCORES}):
+        raise ModelError(
+            f"the network has a heatmap already, by its {', '.join(sorted(found))}; give the file of before "
+            "one was attached"
+        )
+
+
 def find_input(model: onnx.ModelProto) -> PictureInput:
     """What the graph says of its input. Raises ModelError where it does not take pictures one by one."""
     if len(model.graph.input) != 1:
@@ -44,8 +71,13 @@ def find_input(model: onnx.ModelProto) -> PictureInput:
     (value,) = model.graph.input
     kind = value.type.tensor_type
     batch, *dims = [dim.dim_value or None for dim in kind.shape.dim] or [None]
-    if kind.elem_type != TensorProto.FLOAT or len(dims) != 3:
-        raise ModelError(f"the network's input '{value.name}' is not float32 of four dimensions")
+    if kind.elem_type not in _ELEMENTS or len(dims) != 3:
+        kinds = ", ".join(_ELEMENTS.values())
+        raise ModelError(
+            f"the network's input '{value.name}' is "
+            f"{TensorProto.DataType.Name(kind.elem_type).lower()} of {len(dims) + 1} dimensions, "
+            f"not one of {kinds} of 4"
+        )
     if batch not in (None, 1):
         raise ModelError(f"the network takes {batch} pictures at a time; export it with a dynamic batch")
     first, last = dims[0] in _COLOR_MODES, dims[2] in _COLOR_MODES
@@ -54,17 +86,22 @@ def find_input(model: onnx.ModelProto) -> PictureInput:
             f"the input '{value.name}' of {dims} does not tell which dimension is its 1 or 3 channels"
         )
     channels, height, width = dims if first else (dims[2], dims[0], dims[1])
-    return PictureInput(value.name, channels or 0, first, height, width)
+    return PictureInput(value.name, kind.elem_type, channels or 0, first, height, width)
 
 
 def find_output(model: onnx.ModelProto, name: str | None) -> str:
-    """The output called `name`, or the only one there is. Raises ModelError."""
+    """The output called `name`, or the only one there is. Raises ScoresError."""
     outputs = [value.name for value in model.graph.output]
     if name in outputs:
         return name
     if name is None and len(outputs) == 1:
         return outputs[0]
-    raise ModelError(f"name the output that holds the class scores; the network's are {', '.join(outputs)}")
+    known = ", ".join(outputs)
+    if name is not None:
+        raise ScoresError(f"'{name}' is no output of the network; its outputs are {known}")
+    raise ScoresError(
+        f"the network has the outputs {known}; name the one that holds the class scores with scores=…"
+    )
 
 
 class Network:
@@ -76,13 +113,13 @@ class Network:
         self._input = self._session.get_inputs()[0].name
         self.output = output
 
-    def run(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
         """The numbers for each picture, [pictures, columns]. Raises ModelError where it does not run."""
         try:
             (answers,) = self._session.run([self.output], {self._input: pictures})
         # ONNX Runtime's exceptions have no base of their own.
         except Exception as error:
             raise ModelError(
-                f"the network does not run on a picture of {list(pictures.shape)}: {error}"
+                f"the network does not run on a picture of {list(pictures.shape)}: {first_sentence(error)}"
             ) from error
         return np.asarray(answers, np.float32).reshape(len(pictures), -1)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from spyglass_contract.probabilities import of_both_classes
 from spyglass_export.gradcam.builder import GraphBuilder
@@ -33,9 +34,14 @@ def missing_activation(view: GraphView, output: str, answers: NDArray[np.float32
     return None if (answers >= 0).all() and np.allclose(answers.sum(1), 1, atol=1e-3) else "Softmax"
 
 
-def add_nodes(build: GraphBuilder, output: str, activation: Activation, columns: int) -> str:
-    """The name of the float32 tensor [batch, classes] of an output of `columns` numbers a picture."""
+def add_nodes(build: GraphBuilder, output: str, activation: Activation, columns: int, element: int) -> str:
+    """The name of the float32 tensor [batch, classes] of an output of `columns` numbers a picture.
+
+    `element` is the output's type, as in TensorProto.DataType; 0 where it is not known.
+    """
     tensor = build.add("Flatten", output, axis=1)
+    if element != TensorProto.FLOAT:
+        tensor = build.add("Cast", tensor, to=TensorProto.FLOAT)
     if activation == "Softmax":
         tensor = build.add("Softmax", tensor, axis=1)
     elif activation == "Sigmoid":

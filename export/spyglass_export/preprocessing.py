@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from spyglass_contract.errors import InvalidInput
 from spyglass_export.gradcam.builder import GraphBuilder
@@ -28,8 +29,8 @@ class Preprocessing:
     std: Sequence[float] = (1.0,)
     bgr: bool = False
 
-    def check(self, channels: int) -> None:
-        """Raises InvalidInput where it does not fit a network of so many channels."""
+    def check(self, channels: int, element: int) -> None:
+        """Raises InvalidInput where it does not fit a network of so many channels and that element type."""
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) not in (1, channels):
                 raise InvalidInput(
@@ -39,28 +40,65 @@ class Preprocessing:
             raise InvalidInput("scale, mean and std must be finite, scale and std not 0", field="std")
         if self.bgr and channels != 3:
             raise InvalidInput("a network of grey pictures has no order of channels", field="channel_order")
+        if element == TensorProto.UINT8 and not self.leaves_pixels:
+            raise InvalidInput(
+                "the network takes uint8, the pixels themselves: scale, mean and std are its own",
+                field="scale",
+            )
+
+    @property
+    def leaves_pixels(self) -> bool:
+        """Whether every pixel keeps its value."""
+        return self.scale == 1 and not any(self.mean) and set(self.std) == {1}
 
 
-def add_nodes(build: GraphBuilder, pixels: str, wanted: Preprocessing, *, channels_first: bool) -> str:
-    """The name of the float32 tensor that `pixels`, uint8 [batch, height, width, channels], becomes."""
+def customary_scale(mean: Sequence[float], std: Sequence[float]) -> float:
+    """1/255 where `mean` and `std` are of pixels from 0 to 1, as torchvision states them, and else 1.
+
+    Of pixels from 0 to 255 they are not as small as 1 throughout; 0 and 1 change nothing and say nothing.
+    """
+    small = all(abs(number) <= 1 for number in (*mean, *std))
+    return 1 / 255 if small and (any(mean) or set(std) != {1}) else 1.0
+
+
+def add_nodes(
+    build: GraphBuilder, pixels: str, wanted: Preprocessing, *, channels_first: bool, element: int
+) -> str:
+    """The name of the tensor that `pixels`, uint8 [batch, height, width, channels], becomes.
+
+    `element` is what the network takes, as in TensorProto.DataType; the arithmetic is done in float32.
+    """
     tensor = pixels
     if wanted.bgr:
         tensor = build.add("Gather", tensor, build.integers([2, 1, 0]), axis=3)
-    tensor = build.add("Cast", tensor, to=TensorProto.FLOAT)
+    if element != TensorProto.UINT8:
+        tensor = _add_arithmetic(build, tensor, wanted, element)
+    if channels_first:
+        tensor = build.add("Transpose", tensor, perm=_TO_CHANNELS_FIRST)
+    return build.add("Identity", tensor) if tensor == pixels else tensor
+
+
+def _add_arithmetic(build: GraphBuilder, pixels: str, wanted: Preprocessing, element: int) -> str:
+    tensor = build.add("Cast", pixels, to=TensorProto.FLOAT)
     if wanted.scale != 1:
         tensor = build.add("Mul", tensor, build.floats(wanted.scale))
     if any(wanted.mean):
         tensor = build.add("Sub", tensor, build.floats(wanted.mean))
     if set(wanted.std) != {1}:
         tensor = build.add("Div", tensor, build.floats(wanted.std))
-    return build.add("Transpose", tensor, perm=_TO_CHANNELS_FIRST) if channels_first else tensor
+    return tensor if element == TensorProto.FLOAT else build.add("Cast", tensor, to=element)
 
 
 def preprocess(
-    pixels: NDArray[np.uint8], wanted: Preprocessing, *, channels_first: bool
-) -> NDArray[np.float32]:
-    """The same in numpy, in float32 too: what a caller of the network alone would feed it."""
+    pixels: NDArray[np.uint8], wanted: Preprocessing, *, channels_first: bool, element: int
+) -> NDArray[Any]:
+    """The same in numpy: what a caller of the network alone would feed it."""
     ordered = pixels[..., ::-1] if wanted.bgr else pixels
-    scaled = ordered.astype(np.float32) * np.float32(wanted.scale)
+    fed = ordered if element == TensorProto.UINT8 else _arithmetic(ordered, wanted, element)
+    return np.ascontiguousarray(fed.transpose(_TO_CHANNELS_FIRST) if channels_first else fed)
+
+
+def _arithmetic(pixels: NDArray[np.uint8], wanted: Preprocessing, element: int) -> NDArray[Any]:
+    scaled = pixels.astype(np.float32) * np.float32(wanted.scale)
     normalised = (scaled - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
-    return np.ascontiguousarray(normalised.transpose(_TO_CHANNELS_FIRST) if channels_first else normalised)
+    return normalised.astype(helper.tensor_dtype_to_np_dtype(element))

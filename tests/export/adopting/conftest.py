@@ -54,12 +54,19 @@ class Classifier:
         ending: str = "",
         channels_last: bool = False,
         batch: int | str = "n",
-        reshape: tuple[int, int] = (-1, 4),
+        reshape: tuple[int, ...] = (-1, 4),
         side: int | str = HEIGHT,
+        dtype: str = "float32",
     ) -> Path:
+        """A file whose input is of `dtype`, and, where that is float16, all else too."""
+        inner = "float16" if dtype == "float16" else "float32"
+        kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in (dtype, inner)]
         channels = self.filters.shape[1]
         shape = [batch, side, WIDTH, channels] if channels_last else [batch, channels, side, WIDTH]
         nodes, source = [], self.input
+        if dtype not in ("float32", "float16"):
+            nodes.append(helper.make_node("Cast", [source], ["real"], to=TensorProto.FLOAT))
+            source = "real"
         if channels_last:
             nodes.append(helper.make_node("Transpose", [source], ["turned"], perm=[0, 3, 1, 2]))
             source = "turned"
@@ -73,12 +80,13 @@ class Classifier:
         ]
         if ending:
             nodes.append(helper.make_node(ending, [last], [self.output]))
-        weights = {"filters": self.filters, "weight": self.weight, "flat": np.array(reshape, np.int64)}
+        weights = {"filters": self.filters.astype(inner), "weight": self.weight.astype(inner)}
+        weights["flat"] = np.array(reshape, np.int64)
         graph = helper.make_graph(
             nodes,
             "theirs",
-            [helper.make_tensor_value_info(self.input, TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(self.output, TensorProto.FLOAT, [batch, self.weight.shape[1]])],
+            [helper.make_tensor_value_info(self.input, kinds[0], shape)],
+            [helper.make_tensor_value_info(self.output, kinds[1], [batch, self.weight.shape[1]])],
             [numpy_helper.from_array(values, name) for name, values in weights.items()],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -93,17 +101,20 @@ def classifier() -> type[Classifier]:
 
 @pytest.fixture
 def attach(tmp_path: Path) -> Callable[..., int]:
-    """Runs the command on a file for the classes named: `attach(file, *flags)`; the exit code."""
+    """Runs the command on a file for the classes named: `attach(file, *flags)`; the exit code.
+
+    With two golden pictures, unless `pictures` is false.
+    """
     golden = tmp_path / "golden"
     golden.mkdir()
     Image.linear_gradient("L").convert("RGB").save(golden / "gradient.png")
     Image.radial_gradient("L").resize((50, 40)).convert("RGB").save(golden / "spot.jpg")
 
-    def run(file: Path, *flags: object, classes: str = "cat\ndog\nbird\n") -> int:
+    def run(file: Path, *flags: object, classes: str = "cat\ndog\nbird\n", pictures: bool = True) -> int:
         names = tmp_path / "names.txt"
         names.write_text(classes, encoding="utf-8")
-        given = ["--classes", names, "--golden", golden, "--size", f"{HEIGHT}x{WIDTH}"]
-        given += ["--out", tmp_path / "models/theirs/1", *flags]
+        given = ["--classes", names, "--size", f"{HEIGHT}x{WIDTH}", "--out", tmp_path / "models/theirs/1"]
+        given += [*(["--golden", golden] if pictures else []), *flags]
         return main(["attach-heatmap", str(file), *map(str, given)])
 
     return run

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB
+from spyglass_contract.card import card_from_metadata
 from spyglass_server.domain import ModelSelector
 from spyglass_server.embedded import open_embedded
 
@@ -154,11 +155,10 @@ def test_the_choices_of_the_heatmap_are_kept(
     file = classifier().write(tmp_path / "theirs.onnx")
     flags = ("--feature-map", "convolved", "--method", "layercam", "--probability-gradient")
     assert attach(file, *IMAGENET, *flags) == 0
-    (heatmap,) = (
-        value
-        for value in onnx.load(tmp_path / "models/theirs/1/model.onnx").graph.output
-        if value.name == "heatmap"
-    )
+    model = onnx.load(tmp_path / "models/theirs/1/model.onnx")
+    (heatmap,) = (value for value in model.graph.output if value.name == "heatmap")
+    card = card_from_metadata({entry.key: entry.value for entry in model.metadata_props})
+    assert (card.heatmap_method, card.explained_score) == ("layercam", "probability")
     assert heatmap.doc_string == "layercam of 'convolved', gradient of the probability 'probabilities'"
 
 
@@ -189,7 +189,7 @@ def test_by_score_cam_it_is_explained_without_a_gradient(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET, "--method", "scorecam") == 0
-    assert "heatmaps explain features (scorecam)" in capsys.readouterr().out
+    assert "heatmaps explain features (scorecam, of the logit)" in capsys.readouterr().out
     with open_embedded(tmp_path / "models") as embedded:
         answered = embedded.classify(chelsea, model=ModelSelector("theirs"))
         explained = embedded.heatmap(chelsea, model=ModelSelector("theirs"), targets=[0, 1, 2])
@@ -197,3 +197,88 @@ def test_by_score_cam_it_is_explained_without_a_gradient(
     maps = [np.frombuffer(each.heatmap.data, "<f4") for each in explained.explained]
     assert all(values.size == 48 and values.max() == 1 for values in maps)
     assert not np.allclose(maps[0], maps[1], atol=0.01)
+
+
+def test_without_golden_pictures_noise_certifies_and_that_is_said(
+    classifier: Any,
+    attach: Callable[..., int],
+    answer: Callable[[], Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command as it is asked for: no --golden, no --scale."""
+    theirs = classifier()
+    file = theirs.write(tmp_path / "theirs.onnx")
+    assert attach(file, "--mean", *MEAN, "--std", *STD, pictures=False) == 0
+    told = capsys.readouterr()
+    assert "2 pictures of noise and 16 tensors answered as by" in told.out
+    assert "pixels are divided by 255 first" in told.err and "no --golden" in told.err
+    card, pixels, found, _ = answer()
+    np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
+    assert len(card.certificate.pictures) == 2 and card.certificate.heatmaps == 6
+    with open_embedded(tmp_path / "models") as embedded:
+        assert embedded.classify(card.certificate.pictures[0].encoded, model=ModelSelector("theirs"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "scale"),
+    [
+        ((), 1),
+        (("--mean", "0", "--std", "1"), 1),
+        (("--std", "0.5"), 1 / 255),
+        (("--mean", "120", "--std", "60"), 1),
+        (("--mean", "0.5", "--std", "0.5", "--scale", "1/64"), 1 / 64),
+    ],
+)
+def test_the_scale_that_is_left_out_follows_from_mean_and_std(
+    classifier: Any,
+    flags: tuple[str, ...],
+    scale: float,
+    attach: Callable[..., int],
+    answer: Callable[[], Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    theirs = classifier()
+    theirs.weight /= 64
+    assert attach(theirs.write(tmp_path / "theirs.onnx"), *flags) == 0
+    assert ("divided by 255" in capsys.readouterr().err) == (scale == 1 / 255)
+    given = dict(zip(flags[::2], flags[1::2], strict=True))
+    mean, std = float(given.get("--mean", 0)), float(given.get("--std", 1))
+    _, pixels, found, _ = answer()
+    pictures = ((pixels * scale - mean) / std).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+
+
+def test_each_golden_picture_is_told_with_its_best_class_so_that_a_wrong_mean_shows(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET) == 0
+    lines = capsys.readouterr().out.splitlines()
+    card = card_from_metadata(
+        {
+            entry.key: entry.value
+            for entry in onnx.load(tmp_path / "models/theirs/1/model.onnx").metadata_props
+        }
+    )
+    for picture, line in zip(card.certificate.pictures, lines[1:3], strict=True):
+        best = int(np.argmax(picture.expected))
+        assert line == f"  {picture.name}: {card.class_names[best]} {picture.expected[best]:.1%}"
+
+
+def test_a_mark_before_the_first_class_is_no_part_of_its_name(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    file = classifier().write(tmp_path / "theirs.onnx")
+    assert attach(file, *IMAGENET, classes="\ufeffcat\r\ndog\r\nbird\r\n\r\n") == 0
+    assert list(answer()[0].class_names) == ["cat", "dog", "bird"]
+
+
+def test_a_layer_in_which_nothing_speaks_for_any_class_is_told(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = classifier()
+    # Every feature speaks against every class.
+    theirs.weight = -np.abs(theirs.weight)
+    assert attach(theirs.write(tmp_path / "theirs.onnx"), "--scale", "1/255") == 0
+    assert "all 6 heatmaps of the golden pictures are 0 everywhere" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""Any number of pictures for a network that has one built into the shapes that it computes with."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.certificate import EXPORT_TOLERANCE, golden_tensor
+from spyglass_contract.errors import CertificateError
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.prove import open_session, runner
+
+_BATCH = 3
+
+
+def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
+    """What a completed graph does wrong with several pictures; empty where it answers each as if alone."""
+    run = runner(open_session(graph.SerializeToString()), card)
+    pictures = [golden_tensor(seed, card.input) for seed in range(_BATCH)]
+    alone = np.concatenate([run(picture) for picture in pictures])
+    try:
+        together = run(np.concatenate(pictures))
+    except CertificateError as error:
+        return error.message
+    if together.shape != (_BATCH, len(card.class_names)):
+        return f"of {_BATCH} pictures the answer is {list(together.shape)}"
+    difference = float(np.abs(together - alone).max())
+    return f"its answers to {_BATCH} differ by {difference:.2g}" if difference > EXPORT_TOLERANCE else ""
+
+
+def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which what is made of the pictures is reshaped to as many rows as there are pictures.
+
+    It changes the constant targets of Reshape that begin with 1. Whether that 1 was the batch shows when the
+    copy is run: see `batch_trouble`.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    view = GraphView(model)
+    taken = {name for node in model.graph.node for name in (node.name, *node.output)}
+    build = GraphBuilder(view.opset, taken.union(tensor.name for tensor in model.graph.initializer), "batch/")
+    fed = {value.name for value in model.graph.input}
+    for node in copy.graph.node:
+        if not fed.intersection(node.input):
+            continue
+        fed.update(node.output)
+        if node.op_type == "Reshape" and (target := _freed(view, node)) is not None:
+            node.input[1] = build.integers(target)
+    copy.graph.initializer.extend(build.initializers)
+    # Sizes that were stated of the batch of 1.
+    del copy.graph.value_info[:]
+    return copy
+
+
+def _freed(view: GraphView, node: onnx.NodeProto) -> list[int] | None:
+    target = view.constant(node.input[1])
+    if target is None or target.ndim != 1 or len(target) < 2 or target[0] != 1:
+        return None
+    _, *rest = map(int, target)
+    if -1 not in rest:
+        return [-1, *rest]
+    # 0 takes over the size from before, unless the node says that it is meant.
+    literal = any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute)
+    return None if literal else [0, *rest]

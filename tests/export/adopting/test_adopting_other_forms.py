@@ -1,0 +1,184 @@
+"""Classifiers of other types, ages and batches than float32, new and free are adopted all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+Array = np.ndarray[Any, Any]
+
+
+def softmax(logits: Array) -> Array:
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
+
+
+def test_a_network_of_doubles_is_fed_doubles(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    assert attach(theirs.write(tmp_path / "theirs.onnx", dtype="float64"), "--scale", "1/255") == 0
+    _, pixels, found, heatmaps = answer()
+    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("ending", ["", "Softmax"])
+def test_a_network_in_half_precision_is_fed_half_precision(
+    classifier: Any, ending: str, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    file = theirs.write(tmp_path / "theirs.onnx", dtype="float16", ending=ending)
+    assert attach(file, "--mean", "0.5", "--std", "0.25") == 0
+    _, pixels, found, heatmaps = answer()
+    pictures = (pixels.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    assert found.dtype == np.float32 and heatmaps.dtype == np.float32
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=4e-3)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-2)
+
+
+@pytest.mark.parametrize("flags", [(), ("--channel-order", "bgr")])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_a_network_of_pixels_is_fed_the_pixels(
+    classifier: Any,
+    channels_last: bool,
+    flags: tuple[str, ...],
+    attach: Callable[..., int],
+    answer: Callable[[], Any],
+    tmp_path: Path,
+) -> None:
+    theirs = classifier()
+    theirs.filters /= 255
+    file = theirs.write(tmp_path / "theirs.onnx", dtype="uint8", channels_last=channels_last)
+    assert attach(file, *flags) == 0
+    _, pixels, found, _ = answer()
+    ordered = pixels[..., ::-1] if flags else pixels
+    np.testing.assert_allclose(found, softmax(theirs.logits(ordered.transpose(0, 3, 1, 2))), atol=1e-5)
+
+
+def test_pixels_that_would_become_fractions_are_not_fed_to_a_network_of_uint8(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = classifier().write(tmp_path / "theirs.onnx", dtype="uint8")
+    assert attach(file, "--scale", "1/255") == 2
+    assert "takes uint8, the pixels themselves" in capsys.readouterr().err
+
+
+def test_another_type_of_input_is_named(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx") == 1
+    assert (
+        "'x' is int64 of 4 dimensions, not one of float32, float16, float64, uint8" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("reshape", [(1, 4), (1, -1)])
+def test_a_batch_of_one_that_is_built_into_a_reshape_becomes_any(
+    classifier: Any,
+    reshape: tuple[int, int],
+    attach: Callable[..., int],
+    answer: Callable[[], Any],
+    tmp_path: Path,
+) -> None:
+    theirs = classifier()
+    assert attach(theirs.write(tmp_path / "theirs.onnx", batch=1, reshape=reshape), "--scale", "1/255") == 0
+    _, pixels, found, heatmaps = answer()
+    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+
+
+def test_a_leading_1_that_is_not_the_batch_is_not_taken_for_it(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mean over an axis that would be the batch: with -1 it runs, and mixes the pictures."""
+    model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1))
+    flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
+    flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
+    product = model.graph.node[-1]
+    product.input[0] = "gathered"
+    model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
+    assert "answers one picture at a time only" in capsys.readouterr().err
+
+
+def test_the_node_that_has_the_batch_built_in_is_named(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1, reshape=(4,)))
+    next(node for node in model.graph.node if node.op_type == "Reshape").name = "flatten"
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx") == 1
+    errors = capfd.readouterr().err
+    assert (
+        "Reshape 'flatten' fails" in errors and "let the shape that this node makes begin with -1" in errors
+    )
+    assert "onnxruntime" not in errors
+
+
+def test_a_file_in_the_style_of_the_model_zoo_is_brought_into_a_newer_opset(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    """Opset 8, IR version 3 with every weight an input, a batch of 1, scores [1, classes, 1, 1]."""
+    theirs = classifier()
+    model = onnx.load(theirs.write(tmp_path / "theirs.onnx", batch=1, reshape=(1, 4)))
+    del model.graph.node[-2:], model.graph.initializer[-2:], model.graph.output[:]
+    model.graph.initializer.append(
+        onnx.numpy_helper.from_array(np.ascontiguousarray(theirs.weight.T)[:, :, np.newaxis, np.newaxis], "w")
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("Dropout", ["pooled"], ["kept"], ratio=0.5),
+            helper.make_node("Conv", ["kept", "w"], ["scores"]),
+            helper.make_node("Softmax", ["scores"], ["softmaxout_1"], axis=1),
+        ]
+    )
+    model.graph.output.append(helper.make_tensor_value_info("softmaxout_1", TensorProto.FLOAT, [1, 3, 1, 1]))
+    for tensor in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    model.ir_version, model.opset_import[0].version = 3, 8
+    onnx.checker.check_model(model)
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
+    _, pixels, found, heatmaps = answer()
+    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+
+
+def test_weights_in_a_file_of_their_own_come_along(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    model = onnx.load(theirs.write(tmp_path / "theirs.onnx"))
+    weights = {"save_as_external_data": True, "location": "theirs.weights", "size_threshold": 0}
+    onnx.save_model(model, tmp_path / "theirs.onnx", **weights)
+    assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
+    (tmp_path / "theirs.weights").unlink()
+    _, pixels, found, _ = answer()
+    np.testing.assert_allclose(found, softmax(theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)), atol=1e-5)
+    assert [path.name for path in (tmp_path / "models/theirs/1").iterdir()] == ["model.onnx"]
+
+
+def test_a_file_of_weights_that_is_missing_is_named(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
+    weights = {"save_as_external_data": True, "location": "theirs.weights", "size_threshold": 0}
+    onnx.save_model(model, tmp_path / "theirs.onnx", **weights)
+    (tmp_path / "theirs.weights").unlink()
+    assert attach(tmp_path / "theirs.onnx") == 1
+    assert f"{tmp_path / 'theirs.weights'}, and there is no such file" in capfd.readouterr().err
