@@ -27,7 +27,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
+from spyglass.v1.model_pb2 import TASK_SEGMENT, InputSpec, ModelCard
 from spyglass_contract.card import PROBABILITIES
 from spyglass_export.transposed import rewrite_transposed
 
@@ -66,17 +66,23 @@ def main() -> None:
     parser.add_argument("--skip-network", action="store_true", help="needs no TensorFlow then")
     options = parser.parse_args()
     print(f"{platform.machine()}, ONNX Runtime {onnxruntime.__version__}")
-    print(f"{'':29}{'form':32}{'least ms':>10}{'median ms':>11}{'ratio of least':>16}{'of medians':>12}")
+    print_head()
     for layer in LAYERS:
         image = np.random.default_rng(0).normal(size=(1, FEW, layer.size, layer.size)).astype(np.float32)
         name = f"{layer.inputs} to {layer.outputs} at {layer.size}, stride {layer.stride}"
-        _print_times(name, measure(forms_of(layer), image, options.rounds))
+        print_times(name, measure(forms_of(layer), image, options.rounds))
     if not options.skip_network:
         pixels = np.random.default_rng(0).integers(0, 256, (1, 200, 200, 3)).astype(np.uint8)
-        _print_times("pet-segmentation at 200", measure(forms_of_network(), pixels, options.rounds))
+        print_times("pet-segmentation at 200", measure(forms_of_random_network(), pixels, options.rounds))
 
 
-def _print_times(name: str, times: Mapping[str, Sequence[float]]) -> None:
+def print_head() -> None:
+    """The line above those of `print_times`."""
+    print(f"{'':29}{'form':32}{'least ms':>10}{'median ms':>11}{'ratio of least':>16}{'of medians':>12}")
+
+
+def print_times(name: str, times: Mapping[str, Sequence[float]]) -> None:
+    """A line for each form, from seconds; the first is what the others are compared to."""
     plain, *_ = times.values()
     for form, spent in times.items():
         least, median = 1e3 * min(spent), 1e3 * statistics.median(spent)
@@ -142,26 +148,28 @@ def _between(layer: Layer, nodes: Sequence[onnx.NodeProto], weights: Mapping[str
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
 
-def forms_of_network() -> dict[str, onnx.ModelProto]:
-    """The network as tf2onnx writes it, as the exporter does, and with classes in place of probabilities."""
+def forms_of_random_network() -> dict[str, onnx.ModelProto]:
+    """`forms_of_network`, and with classes in place of probabilities."""
     import keras
 
-    from spyglass_export.convert import convert
-    from spyglass_export.tidy import tidy
     from spyglass_training.models import pet_segmentation
 
     keras.utils.set_random_seed(0)
-    spec = pet_segmentation.INPUT
+    forms = forms_of_network(pet_segmentation.build(pet_segmentation.INPUT, 3), pet_segmentation.INPUT)
+    return {**forms, "and ArgMax": with_classes(forms["as exported"])}
+
+
+def forms_of_network(network: Any, spec: InputSpec) -> dict[str, onnx.ModelProto]:
+    """A Keras network of three classes as tf2onnx writes it, and as the exporter does."""
+    from spyglass_export.convert import convert
+    from spyglass_export.tidy import tidy
+
     card = ModelCard(name="foreground", task=TASK_SEGMENT, class_names=["a", "b", "c"], input=spec)
-    plain = convert(pet_segmentation.build(spec, 3), card)
+    plain = convert(network, card)
     tidy(plain, card)
     exported = copy.deepcopy(plain)
     rewrite_transposed(exported)
-    return {
-        "as tf2onnx writes it": plain,
-        "as exported": exported,
-        "and ArgMax": with_classes(exported),
-    }
+    return {"as tf2onnx writes it": plain, "as exported": exported}
 
 
 def with_classes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -184,7 +192,7 @@ def with_classes(model: onnx.ModelProto) -> onnx.ModelProto:
 def measure(forms: Mapping[str, onnx.ModelProto], image: Array, rounds: int) -> dict[str, list[float]]:
     """Seconds of each run, after three rounds of warming up. Each round begins with another form."""
     spent: dict[str, list[float]] = {form: [] for form in forms}
-    turns = [(form, _session(model)) for form, model in forms.items()]
+    turns = [(form, one_thread_session(model)) for form, model in forms.items()]
     for number in range(rounds + 3):
         turns.append(turns.pop(0))
         for form, session in turns:
@@ -196,7 +204,8 @@ def measure(forms: Mapping[str, onnx.ModelProto], image: Array, rounds: int) -> 
     return spent
 
 
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def one_thread_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Runs in the thread that calls it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

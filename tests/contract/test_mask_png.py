@@ -32,6 +32,24 @@ def test_every_value_comes_back(classes: int, shape: tuple[int, int], unseen: bo
     np.testing.assert_array_equal(decode_mask(encode_mask(mask, colors_of(classes))), mask)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 16, 255])
+def test_every_value_of_a_large_mask_comes_back(classes: int) -> None:
+    mask = np.random.default_rng(0).integers(0, classes, (1021, 1031), np.uint8)
+    mask[:, 300:700] = np.sort(mask[:, 300:700], axis=1)
+    np.testing.assert_array_equal(decode_mask(encode_mask(mask, colors_of(classes))), mask)
+
+
+def test_it_is_smaller_than_pillow_makes_it() -> None:
+    rows, columns = np.mgrid[:600, :800]
+    mask = ((rows - 300) ** 2 + 0.4 * (columns - 400) ** 2 < 200**2).astype(np.uint8)
+    mask += (rows - columns / 3 < 40).astype(np.uint8)
+    image = Image.fromarray(mask)
+    image.putpalette([level for color in colors_of(3) for level in color])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", bits=2, optimize=True)
+    assert len(encode_mask(mask, colors_of(3))) < 0.9 * buffer.tell()
+
+
 @pytest.mark.parametrize(("classes", "depth"), [(2, 1), (3, 2), (4, 2), (5, 4), (16, 4), (17, 8), (255, 8)])
 def test_a_pixel_has_as_few_bits_as_hold_the_classes(classes: int, depth: int) -> None:
     data = encode_mask(np.zeros((4, 4), np.uint8), colors_of(classes))

@@ -1,0 +1,78 @@
+"""What the exporter's transposed convolutions save of a whole mask, from a file's bytes to a palette PNG.
+
+A training run's network, with its own weights, as tf2onnx writes it and as the exporter does: decoding,
+inference, upsampling and coding, one after the other on one thread, each form in its turn in every round. The
+figures are milliseconds of the processor, the least and the median, and their ratios to what tf2onnx writes.
+
+    python benchmarks/segment_latency.py RUN [--picture FILE] [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from segment import EXAMPLE, SIZES, photo
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.class_colors import class_colors
+from spyglass_contract.geometry import input_box
+from spyglass_contract.mask_png import encode_mask
+from spyglass_contract.pixels import prepare
+from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.upsampling import mask_of_picture
+from transposed import forms_of_network, one_thread_session, print_head, print_times
+
+COLORS = class_colors(("foreground", "background", "contour"))
+
+
+def main() -> None:
+    """Prints a line for each form and size of picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="the folder of a run of pet-segmentation")
+    parser.add_argument("--picture", type=Path, default=EXAMPLE)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    import keras
+
+    folder = RunFolder(options.run)
+    spec = folder.read_record().input
+    forms = forms_of_network(keras.models.load_model(folder.model, compile=False), spec)
+    sessions = {form: one_thread_session(model) for form, model in forms.items()}
+    print_head()
+    for width, height in SIZES:
+        data = photo(options.picture, width, height)
+        print_times(f"{width}×{height}", measure(sessions, data, spec, options.rounds))
+
+
+def measure(
+    sessions: dict[str, onnxruntime.InferenceSession], data: bytes, spec: InputSpec, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of each mask, after two rounds of warming up. Each round begins with another form."""
+    spent: dict[str, list[float]] = {form: [] for form in sessions}
+    turns = list(sessions.items())
+    for number in range(rounds + 2):
+        turns.append(turns.pop(0))
+        for form, session in turns:
+            started = time.thread_time()
+            segmented(session, data, spec)
+            if number >= 2:
+                spent[form].append(time.thread_time() - started)
+    return spent
+
+
+def segmented(session: onnxruntime.InferenceSession, data: bytes, spec: InputSpec) -> bytes:
+    """The mask of a picture, of its own size, as a server makes it."""
+    prepared = prepare(data, spec)
+    (output,) = session.run(None, {spec.tensor: prepared.pixels[np.newaxis]})
+    box = input_box(prepared.placement, spec)
+    return encode_mask(mask_of_picture(output[0], box, prepared.width, prepared.height).mask, COLORS)
+
+
+if __name__ == "__main__":
+    main()
