@@ -16,7 +16,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
-from spyglass_export.gradcam.scores import GradientOf, Scores, find_scores
+from spyglass_export.gradcam.scores import GradientOf, Scores, explained_scores
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.gradcam.weights import as_float32
@@ -46,9 +46,11 @@ def attach_gradcam(
 
     Grad-CAM is relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the feature map, divided
     by its maximum or 1e-12, whichever is more (Selvaraju et al. 2017). The score is the logit, for the
-    gradient of a probability near 0 or 1 vanishes in float32 and its map is noise;
-    `gradient_of="probability"` differentiates the model's own output instead. `gradcam++` and `layercam`
-    come from the same gradient; `eigencam` needs none and so works with any operators.
+    gradient of a probability near 0 or 1 vanishes in float32 and its map is noise. It is found behind a
+    final softmax or sigmoid, also where that is written out in smaller operators; where the answers are
+    probabilities of another kind, it is them. `gradient_of="probability"` differentiates the model's own
+    output in any case. The description of `heatmap` in the graph tells which it is. `gradcam++` and
+    `layercam` come from the same gradient; `eigencam` needs none and so works with any operators.
 
     `scorecam` needs no gradient either, but many forward passes, which no graph can do: the copy has the
     outputs `heatmap_features` and `heatmap_scores` instead, see `spyglass_contract.card`, and the server
@@ -61,14 +63,14 @@ def attach_gradcam(
     source = standard_form(model)
     view = GraphView(source)
     _refuse_second_heatmap(view)
-    found_scores = find_scores(view, scores, gradient_of)
+    found_scores = explained_scores(view, scores, gradient_of)
     found_map = find_feature_map(view, found_scores.tensor, feature_map)
     branch = GraphBuilder(view.opset, _names(source.graph))
     given = _explanation(view, branch, found_scores, found_map)
     if method == SCORE_CAM:
         outputs = [feature_map_output(given), scores_output(given)]
     else:
-        outputs = [_heatmap_output(given, method, gradient_of)]
+        outputs = [_heatmap_output(given, method)]
     attached = onnx.ModelProto()
     attached.CopyFrom(source)
     attach_branch(attached.graph, branch, outputs)
@@ -84,7 +86,7 @@ def explained_tensor(
 ) -> str:
     """The name of the tensor that `attach_gradcam` explains when given the same. Raises HeatmapError."""
     view = GraphView(standard_form(model))
-    found = find_scores(view, scores, gradient_of)
+    found = explained_scores(view, scores, gradient_of)
     return find_feature_map(view, found.tensor, feature_map).tensor
 
 
@@ -109,11 +111,11 @@ def _explanation(
     return Explanation(view, branch, scores, feature_map, activations)
 
 
-def _heatmap_output(given: Explanation, method: str, gradient_of: GradientOf) -> BranchOutput:
+def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
     result = _scaled(given.build, METHODS[method](given))
-    description = (
-        f"{method} of '{given.feature_map.tensor}', gradient of the {gradient_of} '{given.scores.tensor}'"
-    )
+    description = f"{method} of '{given.feature_map.tensor}'"
+    if method != "eigencam":
+        description += f", gradient of the {given.scores.gradient_of} '{given.scores.tensor}'"
     axes = ("maps", "map_height", "map_width")
     return BranchOutput(HEATMAP, result, axes, (None, *given.places), description)
 

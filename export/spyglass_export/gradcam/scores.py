@@ -6,27 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spyglass_contract.card import PROBABILITIES
+from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.passing import before_bounds, behind, uniform
+from spyglass_export.gradcam.probabilities import are_probabilities
 from spyglass_export.gradcam.tensor_types import Dims
 
 GradientOf = Literal["logit", "probability"]
-
-# Operators behind which the same scores stand in the same order.
-_TRANSPARENT = frozenset(
-    {
-        "Cast",
-        "DequantizeLinear",
-        "Dropout",
-        "Flatten",
-        "Identity",
-        "QuantizeLinear",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -34,23 +21,50 @@ class Scores:
     """A tensor of class scores, [batch, classes] or with further axes of size 1.
 
     `logit_of` is the class that the tensor speaks for where it holds one number for two classes; the other
-    class has its negative. It is None where each class has its own number.
+    class has its negative. It is None where each class has its own number. `gradient_of` is what the numbers
+    are, as far as the graph tells.
     """
 
     tensor: str
     logit_of: int | None = None
+    gradient_of: GradientOf = "logit"
 
 
 def find_scores(view: GraphView, name: str | None, gradient_of: GradientOf) -> Scores:
     """The class scores of a model: behind its class output, or behind the tensor `name`.
 
-    For the logit, a final Softmax, LogSoftmax or Sigmoid is left off. Raises ScoresError.
+    For the logit, a final Softmax, LogSoftmax or Sigmoid is left off, if it is a single operator. Raises
+    ScoresError.
     """
+    output = _output(view, name)
+    if gradient_of == "probability":
+        return _checked(view, Scores(output, gradient_of="probability"))
+    return _checked(view, _of_two_classes(view, output) or Scores(_without_final_activation(view, output)))
+
+
+def explained_scores(view: GraphView, name: str | None, gradient_of: GradientOf) -> Scores:
+    """The class scores of a model whose gradient its heatmap shows.
+
+    For the logit, the softmax or sigmoid that the answers end in is left off, see `endings`. Where that is
+    not known and the answers are probabilities all the same, such as the mean of several softmaxes, it is
+    their gradient. Raises ScoresError.
+    """
+    output = _output(view, name)
+    if gradient_of == "probability":
+        return _checked(view, Scores(output, gradient_of="probability"))
+    if (both := _of_two_classes(view, _before_logarithm(view, output))) is not None:
+        return _checked(view, both)
+    if (ending := find_ending(view, output)) is not None:
+        return _checked(view, Scores(ending.logits))
+    return _checked(
+        view, Scores(output, gradient_of="probability" if are_probabilities(view, output) else "logit")
+    )
+
+
+def _output(view: GraphView, name: str | None) -> str:
     output = _named(view, name) if name is not None else _class_output(view)
     view.settle(view.ancestors(output))
-    if gradient_of == "probability":
-        return _checked(view, Scores(output))
-    return _checked(view, _two_class_logit(view, output) or Scores(_without_final_activation(view, output)))
+    return output
 
 
 def _named(view: GraphView, name: str) -> str:
@@ -83,47 +97,35 @@ def _checked(view: GraphView, scores: Scores) -> Scores:
 
 
 def _without_final_activation(view: GraphView, output: str) -> str:
-    name = _behind(view, output)
+    name = behind(view, output)
     node = view.producers.get(name)
-    if node is not None and (node.op_type == "Sigmoid" or _is_class_softmax(view, node)):
-        return node.inputs[0]
-    return output
+    if node is None or node.op_type not in ("LogSoftmax", "Sigmoid", "Softmax"):
+        return output
+    return output if find_ending(view, name) is None else node.inputs[0]
 
 
-def _behind(view: GraphView, name: str) -> str:
-    """The tensor that `name` repeats, past casts and changes of shape."""
-    node = view.producers.get(name)
-    while node is not None and node.op_type in _TRANSPARENT and view.is_real(node.inputs[0]):
-        name = node.inputs[0]
-        node = view.producers.get(name)
-    return name
+def _before_logarithm(view: GraphView, output: str) -> str:
+    node = view.producers.get(before_bounds(view, output))
+    return node.inputs[0] if node is not None and node.op_type == "Log" else output
 
 
-def _is_class_softmax(view: GraphView, node: Node) -> bool:
-    if node.op_type not in ("Softmax", "LogSoftmax"):
-        return False
-    dims = view.dims(node.inputs[0])
-    axis = node.attribute("axis", 1 if view.opset < 13 else -1) % len(dims)
-    return axis > 0 and all(size == 1 for place, size in enumerate(dims) if place not in (0, axis))
-
-
-def _two_class_logit(view: GraphView, output: str) -> Scores | None:
+def _of_two_classes(view: GraphView, output: str) -> Scores | None:
     """The logit z of a model that answers (1 - p, p) or (p, 1 - p) with p = sigmoid(z)."""
-    node = view.producers.get(_behind(view, output))
+    node = view.producers.get(before_bounds(view, output))
     if node is None or node.op_type != "Concat" or len(node.inputs) != 2:
         return None
-    first, second = (_behind(view, name) for name in node.inputs)
+    first, second = (before_bounds(view, name) for name in node.inputs)
     for logit_of, (complement, probability) in ((1, (first, second)), (0, (second, first))):
-        producer = view.producers.get(probability)
-        if producer is not None and producer.op_type == "Sigmoid" and _is_rest(view, complement, probability):
-            return Scores(producer.inputs[0], logit_of)
+        ending = find_ending(view, probability)
+        sigmoid = ending is not None and ending.activation == "Sigmoid" and not ending.logarithm
+        if ending is not None and sigmoid and _is_rest(view, complement, probability):
+            return Scores(ending.logits, logit_of)
     return None
 
 
 def _is_rest(view: GraphView, name: str, probability: str) -> bool:
     """Whether a tensor is 1 - p."""
     node = view.producers.get(name)
-    if node is None or node.op_type != "Sub" or _behind(view, node.inputs[1]) != probability:
+    if node is None or node.op_type != "Sub" or uniform(view, node.inputs[0]) != 1:
         return False
-    one = view.constant(node.inputs[0])
-    return one is not None and bool((one == 1).all())
+    return before_bounds(view, node.inputs[1]) == probability

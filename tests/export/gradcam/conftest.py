@@ -18,7 +18,7 @@ from spyglass_export.gradcam.cotangent import dense
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import find_head
 from spyglass_export.gradcam.reverse import reverse_pass
-from spyglass_export.gradcam.scores import find_scores
+from spyglass_export.gradcam.scores import explained_scores
 from spyglass_export.gradcam.selection import seed
 
 Array = npt.NDArray[Any]
@@ -95,7 +95,7 @@ def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 
 def _with_gradient(model: onnx.ModelProto, feature_map: str) -> onnx.ModelProto:
     view = GraphView(model)
-    scores = find_scores(view, None, "logit")
+    scores = explained_scores(view, None, "logit")
     build = GraphBuilder(view.opset, set(view.producers))
     head = find_head(view, feature_map, scores.tensor)
     gradient = dense(build, reverse_pass(view, build, head, seed(view, build, scores))[feature_map])

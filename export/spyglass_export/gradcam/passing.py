@@ -1,0 +1,63 @@
+"""Operators behind which the same class scores stand in the same order."""
+
+from __future__ import annotations
+
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.node import Node
+
+# Behind these every number is as it was.
+_TRANSPARENT = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Dropout",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+    }
+)
+
+
+def behind(view: GraphView, name: str) -> str:
+    """The tensor that `name` repeats, past casts and changes of shape."""
+    node = view.producers.get(name)
+    while node is not None and node.op_type in _TRANSPARENT and view.is_real(node.inputs[0]):
+        name = node.inputs[0]
+        node = view.producers.get(name)
+    return name
+
+
+def before_bounds(view: GraphView, name: str) -> str:
+    """The tensor whose numbers stand in `name` in the same order, bounded, scaled or shifted by constants.
+
+    Such is what follows a softmax: a Clip that keeps the logarithm finite, a factor of 100 for percent.
+    """
+    name = behind(view, name)
+    while (earlier := _bounded(view, view.producers.get(name))) is not None:
+        name = behind(view, earlier)
+    return name
+
+
+def _bounded(view: GraphView, node: Node | None) -> str | None:
+    """The only operand of a node that changes, where the node keeps the order of its numbers."""
+    if node is None or node.op_type not in ("Add", "Clip", "Div", "Max", "Min", "Mul", "Sub"):
+        return None
+    fed = [name for name in node.inputs if view.is_fed(name)]
+    constants = [uniform(view, name) for name in node.inputs if name and name not in fed]
+    if len(fed) != 1 or None in constants:
+        return None
+    if node.op_type in ("Div", "Sub") and fed[0] != node.inputs[0]:
+        return None
+    negative = any(constant is not None and constant <= 0 for constant in constants)
+    return None if negative and node.op_type in ("Div", "Mul") else fed[0]
+
+
+def uniform(view: GraphView, name: str) -> float | None:
+    """The number that every element of a constant is, None where there is no such number."""
+    value = view.constant(name)
+    if value is None or value.size == 0 or not (value == value.flat[0]).all():
+        return None
+    return float(value.flat[0])

@@ -1,0 +1,53 @@
+"""Whether answers are probabilities, by the operators that made them."""
+
+from __future__ import annotations
+
+from spyglass_export.gradcam.endings import find_ending
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.passing import behind
+
+_BETWEEN_0_AND_1 = frozenset({"HardSigmoid", "Sigmoid", "Softmax"})
+# What these make of probabilities alone is no sum that weights were learned for.
+_COMBINING = frozenset(
+    {
+        "Add",
+        "AveragePool",
+        "Clip",
+        "Concat",
+        "Div",
+        "Gather",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "Log",
+        "Max",
+        "Mean",
+        "Min",
+        "Mul",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "Slice",
+        "Sub",
+        "Sum",
+        "Transpose",
+    }
+)
+
+
+def are_probabilities(view: GraphView, name: str) -> bool:
+    """Whether a tensor is a softmax or sigmoid, or is combined of such and constants; or their logarithm."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        tensor = behind(view, waiting.pop())
+        node = view.producers.get(tensor)
+        if node is None:
+            return False
+        if tensor in seen or node.op_type in _BETWEEN_0_AND_1 or find_ending(view, tensor) is not None:
+            continue
+        if node.op_type not in _COMBINING:
+            return False
+        seen.add(tensor)
+        waiting.extend(read for read in node.inputs if view.is_fed(read))
+    return True
