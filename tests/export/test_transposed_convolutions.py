@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from spyglass_export.transposed import rewrite_transposed
 
@@ -292,3 +294,43 @@ def test_a_map_that_only_a_branch_reads_is_still_there() -> None:
         helper.make_node("Add", ["active", "either"], ["sum"]),
     ]
     assert "ConvTranspose" not in rewritten(network(nodes, {"weight": weights(3, CHANNELS, 3, 3)}))
+
+
+class Calibration(CalibrationDataReader):
+    """A few pictures to learn ranges from."""
+
+    def __init__(self) -> None:
+        self._images = iter([weights(1, CHANNELS, 5, 6, seed=seed) for seed in range(4)])
+
+    def get_next(self) -> dict[str, Array]:
+        image = next(self._images, None)
+        return {} if image is None else {"image": image}
+
+
+def test_what_is_rewritten_is_computed_in_integers_and_what_was_could_not(tmp_path: Path) -> None:
+    held = {"w": weights(CHANNELS, CHANNELS, 3, 3)}
+    node = helper.make_node("ConvTranspose", ["image", "w"], ["map"], strides=[2, 2], pads=[0, 0, 1, 1])
+    model = network([node], held, channels=CHANNELS)
+    before = operators_when_quantised(model, tmp_path)
+    assert "ConvTranspose" in before and "QLinearConv" not in before
+    rewrite_transposed(model)
+    after = operators_when_quantised(model, tmp_path)
+    assert "QLinearConv" in after and "Conv" not in after
+
+
+def operators_when_quantised(model: onnx.ModelProto, folder: Path) -> set[str]:
+    """What ONNX Runtime runs once its own quantisation has been over the model."""
+    onnx.save(model, folder / "before.onnx")
+    quantize_static(
+        folder / "before.onnx",
+        folder / "after.onnx",
+        Calibration(),
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+    )
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(folder / "running.onnx")
+    ort.InferenceSession(folder / "after.onnx", options, ["CPUExecutionProvider"])
+    return operators(onnx.load(folder / "running.onnx"))

@@ -1,4 +1,4 @@
-"""Transposed convolutions as plain ones, which ONNX Runtime computes faster on a CPU and can quantise."""
+"""Transposed convolutions as plain ones, which ONNX Runtime computes faster, and in integers if quantised."""
 
 from spyglass_export.transposed.rewrite import rewrite_transposed
 
