@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,6 @@ from PIL import Image
 
 from spyglass.v1.heatmap_pb2 import (
     HEATMAP_FORMAT_FLOAT32,
-    HEATMAP_FORMAT_PNG_GRAY,
     HEATMAP_FORMAT_PNG_OVERLAY,
     MAP_SIZE_AS_FEATURE_MAP,
     MAP_SIZE_AS_IMAGE,
@@ -29,9 +29,17 @@ from spyglass_contract.heatmaps import draw_overlay, grey_levels, map_to_picture
 from spyglass_contract.pixels import Prepared
 from spyglass_server.domain import DrawnMap
 
-# Of all maps of one request together, as many as Full HD has: 8 MB as float32. What is drawn but not yet
-# sent is held in memory for every request inside.
+# Of all maps of one request together, as many as Full HD has: 8 MB as float32.
 MAX_MAP_PIXELS = 2 * 1024 * 1024
+# The same of PNGs of the picture's size, as many as a large photograph has. They are drawn strip by strip: an
+# overlay takes 9 bytes a pixel while it is made, the picture included, and a grey map 1.
+MAX_PNG_PIXELS = 16 * 1024 * 1024
+# Of all maps of one reply, as they travel. They are held in memory until they are sent, for every request
+# inside: a gigabyte for the 64 of a small server.
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+
+# Of the strips that large maps are drawn in: a megabyte or so of float32.
+_STRIP_PIXELS = 256 * 1024
 
 # zlib's fastest: on photographs it takes a fifth of the default's time for a tenth more bytes.
 _PNG_EFFORT = 1
@@ -60,13 +68,19 @@ def check_room(prepared: Prepared, drawing: Drawing, maps: int) -> None:
         MAP_SIZE_AS_MODEL: prepared.pixels.shape[0] * prepared.pixels.shape[1],
     }
     pixels = maps * sizes.get(drawing.size, 0)
-    if pixels > MAX_MAP_PIXELS:
-        raise LimitExceeded(
-            f"the maps would have {pixels:,} pixels, more than {MAX_MAP_PIXELS:,}; ask for AS_FEATURE_MAP "
-            "and lay it over the box in the reply, as the client library does",
-            reason="MAP_TOO_LARGE",
-            field="size",
-        )
+    packed = drawing.size == MAP_SIZE_AS_IMAGE and drawing.format != HEATMAP_FORMAT_FLOAT32
+    limit = MAX_PNG_PIXELS if packed else MAX_MAP_PIXELS
+    if pixels > limit:
+        raise _too_large(f"{pixels:,} pixels, more than {limit:,}")
+
+
+def _too_large(how_large: str) -> LimitExceeded:
+    return LimitExceeded(
+        f"the maps would have {how_large}; ask for AS_FEATURE_MAP and lay it over the box in the reply, as "
+        "the client library does",
+        reason="MAP_TOO_LARGE",
+        field="size",
+    )
 
 
 class Canvas:
@@ -85,19 +99,51 @@ class Canvas:
         self._input = prepared.pixels
         self.width, self.height = prepared.width, prepared.height
         self.box: Box = input_box(prepared.placement, spec)
+        self._drawn_bytes = 0
 
     def draw(self, values: NDArray[np.float32], drawing: Drawing) -> DrawnMap:
-        """A map of the feature map's size, float32 [rows, columns] in [0, 1], as `drawing` wants it."""
-        sized = self._sized(values, drawing.size)
-        height, width = sized.shape
+        """A map of the feature map's size, float32 [rows, columns] in [0, 1], as `drawing` wants it.
+
+        Raises LimitExceeded where the maps drawn so far are more than one reply may hold.
+        """
         if drawing.format == HEATMAP_FORMAT_FLOAT32:
-            data = sized.astype("<f4", copy=False).tobytes()
-        elif drawing.format == HEATMAP_FORMAT_PNG_GRAY:
-            data = png_bytes(Image.fromarray(grey_levels(sized)))
+            sized = self._sized(values, drawing.size)
+            (height, width), data = sized.shape, sized.astype("<f4", copy=False).tobytes()
         else:
-            background = self.upright if drawing.size == MAP_SIZE_AS_IMAGE else self.seen
-            data = png_bytes(draw_overlay(background, sized))
+            picture = self._picture_of(values, drawing)
+            height, width, data = picture.height, picture.width, png_bytes(picture)
+        self._drawn_bytes += len(data)
+        if self._drawn_bytes > MAX_REPLY_BYTES:
+            raise _too_large(f"{self._drawn_bytes:,} bytes as PNG, more than {MAX_REPLY_BYTES:,}")
         return DrawnMap(height, width, drawing.format, data, all_zero=not values.any())
+
+    def _picture_of(self, values: NDArray[np.float32], drawing: Drawing) -> Image.Image:
+        overlay = drawing.format == HEATMAP_FORMAT_PNG_OVERLAY
+        if drawing.size == MAP_SIZE_AS_IMAGE:
+            return self._over_image(values) if overlay else self._grey_image(values)
+        sized = self._sized(values, drawing.size)
+        return draw_overlay(self.seen, sized) if overlay else Image.fromarray(grey_levels(sized))
+
+    def _grey_image(self, values: NDArray[np.float32]) -> Image.Image:
+        levels = np.empty((self.height, self.width), np.uint8)
+        for top, strip in self._strips(values):
+            levels[top : top + len(strip)] = grey_levels(strip)
+        return Image.fromarray(levels)
+
+    def _over_image(self, values: NDArray[np.float32]) -> Image.Image:
+        drawn = Image.new("RGB", (self.width, self.height))
+        for top, strip in self._strips(values):
+            below = self.upright.crop((0, top, self.width, top + len(strip)))
+            drawn.paste(draw_overlay(below, strip), (0, top))
+        return drawn
+
+    def _strips(self, values: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The map of the picture's size by some rows at a time, with the first one's number."""
+        left, box_top, right, bottom = self.box
+        rows = max(1, _STRIP_PIXELS // self.width)
+        for top in range(0, self.height, rows):
+            box = (left, box_top - top, right, bottom - top)
+            yield top, map_to_picture(values, box, self.width, min(rows, self.height - top))
 
     def _sized(self, values: NDArray[np.float32], size: MapSize.ValueType) -> NDArray[np.float32]:
         if size == MAP_SIZE_AS_IMAGE:

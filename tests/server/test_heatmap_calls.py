@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.heatmap_pb2 import (
+    HEATMAP_FORMAT_FLOAT32,
     HEATMAP_FORMAT_PNG_GRAY,
     HEATMAP_FORMAT_PNG_OVERLAY,
     MAP_SIZE_AS_FEATURE_MAP,
@@ -218,7 +219,9 @@ def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("OUT_OF_RANGE", "MAP_TOO_LARGE")
     assert "AS_FEATURE_MAP" in message
-    request.size = MAP_SIZE_AS_FEATURE_MAP
+    request.format = HEATMAP_FORMAT_PNG_GRAY
+    assert png(vision.Heatmap(request).heatmap).size == (2049, 1024)
+    request.format, request.size = HEATMAP_FORMAT_FLOAT32, MAP_SIZE_AS_FEATURE_MAP
     assert vision.Heatmap(request).frame.picture_width == 2049
 
 

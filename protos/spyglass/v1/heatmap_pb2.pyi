@@ -36,7 +36,11 @@ class _HeatmapFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Heatmap
     HEATMAP_FORMAT_PNG_OVERLAY: _HeatmapFormat.ValueType  # 2
     """An RGB PNG of the picture with the map drawn over it in the jet colours at 40 %."""
 
-class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper): ...
+class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper):
+    """All maps of one reply together have at most 16 MiB of `data`; AS_IMAGE at most 2,097,152 pixels as FLOAT32
+    and 16,777,216 as a PNG, AS_MODEL at most 2,097,152 in any format. Beyond: OUT_OF_RANGE, MAP_TOO_LARGE.
+    A caller who wants more than gRPC's 4 MiB must allow its channel to receive them.
+    """
 
 HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 0
 """float32 [height, width], little-endian, row-major, in [0, 1]."""
