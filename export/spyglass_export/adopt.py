@@ -106,10 +106,7 @@ def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.M
     freed = completed(with_free_batch(source), card, plan)
     if not (trouble := batch_trouble(freed, card)):
         return freed
-    raise ModelError(
-        f"the network answers one picture at a time only: {trouble}. Export it with a dynamic batch, or let "
-        "the shape that this node makes begin with -1"
-    )
+    raise ModelError(f"the network answers one picture at a time only: {trouble}")
 
 
 def _reference(network: Network, plan: Plan) -> Run:

@@ -13,6 +13,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.prove import open_session, runner
 
 _BATCH = 3
+_ADVICE = "export it with a dynamic batch"
 
 
 def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
@@ -23,11 +24,13 @@ def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
     try:
         together = run(np.concatenate(pictures))
     except CertificateError as error:
-        return error.message
+        return f"{error.message}; {_ADVICE}, or let the shape that this node makes begin with -1"
     if together.shape != (_BATCH, len(card.class_names)):
-        return f"of {_BATCH} pictures the answer is {list(together.shape)}"
+        return f"to {_BATCH} of them the answer is {list(together.shape)}; {_ADVICE}"
     difference = float(np.abs(together - alone).max())
-    return f"its answers to {_BATCH} differ by {difference:.2g}" if difference > EXPORT_TOLERANCE else ""
+    if difference > EXPORT_TOLERANCE:
+        return f"one changes the answer to another, by {difference:.2g} in a batch of {_BATCH}"
+    return ""
 
 
 def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
