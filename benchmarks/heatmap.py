@@ -15,6 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -32,6 +33,8 @@ from spyglass_export.gradcam import attach_gradcam
 from spyglass_training.models import efficientnet_lite0, mini_xception, published_base, vgg16
 
 OPSET = 17
+# Classes explained by one pass, of networks that have so many.
+SEVERAL = (5, 33)
 
 Way = Callable[[], object]
 
@@ -103,6 +106,13 @@ def ways(network: Network) -> Mapping[str, Way]:
         "forward": lambda: plain.run([PROBABILITIES], {"image": image}),
         "heatmap not asked for": lambda: explaining.run(None, {"image": image, "class_index": nothing}),
         "forward and heatmap": lambda: explaining.run(None, {"image": image}),
+        **{
+            f"forward and {count} heatmaps": partial(
+                explaining.run, None, {"image": image, "class_index": np.arange(count)}
+            )
+            for count in SEVERAL
+            if count <= model.output_shape[-1]
+        },
         "GradientTape": as_written,
         "GradientTape, compiled": compiled,
     }

@@ -39,12 +39,21 @@ class Played:
 
 def main() -> None:
     """Prints a table with a row for each size."""
-    arguments = _parse()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if not arguments.cutout.is_file():
+        parser.error(f"there is no {arguments.cutout}; bring an object of your own, a PNG with alpha")
+    files = sorted(arguments.backgrounds.glob("*.jpg"))
+    if not files:
+        parser.error(f"there are no photographs, *.jpg, in {arguments.backgrounds}")
     network = ExplainedNetwork(arguments.file or _bundled(arguments.model))
     names = list(network.card.class_names)
+    if unknown := [name for name in arguments.classes if name not in names]:
+        parser.error(f"{network.card.name} has no class {', '.join(unknown)}")
     classes = [names.index(name) for name in arguments.classes]
     cutout = Image.open(arguments.cutout)
-    files = sorted(arguments.backgrounds.glob("*.jpg"))
+    if "A" not in cutout.getbands():
+        parser.error(f"{arguments.cutout} has no alpha: nothing says where the object ends")
     print("| object's side | pictures | named | hits | mass in the box | of an even map | 70 % or more |")
     print("|---|---|---|---|---|---|---|")
     for share in arguments.shares:
@@ -79,7 +88,7 @@ def _bundled(name: str) -> Path:
     return file
 
 
-def _parse() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Plays the pointing game with a heatmap.")
     parser.add_argument("--cutout", type=Path, required=True, help="an object as a PNG with alpha")
     parser.add_argument("--backgrounds", type=Path, required=True, help="a folder of JPEG files")
@@ -95,7 +104,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the picture's side")
     parser.add_argument("--pictures", type=int, default=20, help="for each size")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":
