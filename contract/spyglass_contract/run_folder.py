@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,19 @@ class RunFolder:
 
     def create(self) -> None:
         """Makes the folder. Raises InvalidInput where there is one with something in it: runs are kept."""
+        self.check_free()
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def check_free(self) -> None:
+        """Raises InvalidInput where the path is no folder, or one with something in it."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InvalidInput(f"{self.path} is a file; a run goes into a folder of its own", field="out")
         if self.path.exists() and any(self.path.iterdir()):
-            hint = "; its run was not finished: --resume goes on with it" if self.backup.exists() else ""
+            unfinished = self.backup.exists() and not self.record.exists()
+            hint = "; its run was not finished: --resume goes on with it" if unfinished else ""
             raise InvalidInput(
                 f"{self.path} is not empty; a run goes into a folder of its own{hint}", field="out"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
 
     def write_record(self, record: RunRecord) -> None:
         """Writes `run.json`."""
@@ -126,7 +134,10 @@ class RunFolder:
         fields["input"] = json_format.MessageToDict(record.input, preserving_proto_field_name=True)
         fields["task"] = Task.Name(record.task)
         fields["data"] = dataclasses.asdict(record.data)
-        self.record.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # In one step: a run that has a record is finished.
+        temporary = self.record.with_name(f".{self.record.name}")
+        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, self.record)
 
     def read_record(self) -> RunRecord:
         """Reads `run.json`. Raises ModelError where there is none, or one that is not whole."""

@@ -13,11 +13,12 @@ pytest.importorskip("tensorflow")
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.decode import decode
-from spyglass_contract.errors import ImageError, InvalidInput
+from spyglass_contract.errors import ImageError
 from spyglass_contract.geometry import jpeg_reduction, place
-from spyglass_contract.pixels import DEFAULT_LIMITS
-from spyglass_training.golden import MAX_TOTAL_BYTES, read_pictures, write_golden
+from spyglass_contract.pixels import DEFAULT_LIMITS, prepare
+from spyglass_training.golden import MAX_TOTAL_BYTES, RECIPES, read_pictures, write_golden
 from spyglass_training.models import efficientnet_lite0, mnist_convnet
+from spyglass_training.models.image_input import photograph
 
 pytestmark = pytest.mark.training
 
@@ -59,10 +60,34 @@ def test_one_is_large_enough_to_be_decoded_at_a_reduced_scale(spec: InputSpec, t
     assert jpeg_reduction(place(*large.size, spec), spec.scaled_decode_margin) > 1
 
 
-def test_pictures_that_do_not_compress_are_refused(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1100, 1100, 3), np.uint8)
-    with pytest.raises(InvalidInput, match="plainer"):
-        write_golden([noise], efficientnet_lite0.INPUT, tmp_path / "golden")
+@pytest.mark.parametrize(("height", "width"), [(299, 299), (512, 512), (8, 9999)])
+@pytest.mark.parametrize("kind", ["photograph", "noise"])
+def test_they_stay_small_for_any_input_and_picture(
+    tmp_path: Path, chelsea: bytes, kind: str, height: int, width: int
+) -> None:
+    spec = InputSpec()
+    spec.CopyFrom(photograph(512))
+    spec.height, spec.width = height, width
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    picture = noise if kind == "noise" else np.asarray(decode(chelsea, DEFAULT_LIMITS)[0])
+    write_golden([picture], spec, tmp_path / "golden")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "golden").iterdir()}
+    assert files.keys() == {recipe.name for recipe in RECIPES}
+    assert sum(map(len, files.values())) <= MAX_TOTAL_BYTES
+    for data in files.values():
+        assert prepare(data, spec).pixels.shape == (height, width, 3)
+    if height == 512:
+        # What they are there for is kept: only their detail is not.
+        large, small = (open_picture(tmp_path / f"golden/{name}") for name in ("large.jpg", "tiny.bmp"))
+        assert jpeg_reduction(place(*large.size, spec), spec.scaled_decode_margin) > 1
+        assert len(set(small.convert("L").tobytes())) > 20
+
+
+def test_they_are_written_again_where_a_run_goes_on(photographs: Path, chelsea: bytes) -> None:
+    before = {path.name: path.read_bytes() for path in photographs.iterdir()}
+    (photographs / "large.jpg").write_bytes(b"half a picture")
+    write_golden([np.asarray(decode(chelsea, DEFAULT_LIMITS)[0])], efficientnet_lite0.INPUT, photographs)
+    assert {path.name: path.read_bytes() for path in photographs.iterdir()} == before
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ import os
 from spyglass_contract.errors import FailedPrecondition
 from spyglass_training.distribution import distributed
 
-os.environ["TF_CONFIG"] = "{}"
+os.environ["TF_CONFIG"] = '{"cluster": {"worker": ["here:1"]}, "task": {"type": "worker", "index": 0}}'
 try:
     with distributed():
         print("distributed")

@@ -46,5 +46,5 @@ def test_a_network_of_other_classes_is_refused(smaller: tuple[Path, keras.Model]
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"no network")
-    with pytest.raises(ModelError, match="no Keras model"):
+    with pytest.raises(ModelError, match="is no network"):
         NETWORK.build(NETWORK.input, 3, weights=str(tmp_path / "model.keras"))

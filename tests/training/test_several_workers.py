@@ -17,7 +17,6 @@ pytest.importorskip("tensorflow")
 
 import keras
 
-from spyglass_contract.errors import FailedPrecondition
 from spyglass_contract.run_folder import RunFolder
 from spyglass_training.datasets import mnist
 from spyglass_training.models import find_architecture
@@ -80,13 +79,3 @@ def test_two_workers_come_to_the_losses_and_weights_of_one(few_digits: Path, tmp
     models = (keras.models.load_model(tmp_path / name / "model.keras") for name in ("two", "one"))
     for found, wanted in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-3)
-
-
-def test_a_run_of_several_workers_is_not_resumed(
-    few_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["localhost:1", "localhost:2"]}}))
-    architecture = find_architecture("small-resnet").with_input((12, 12), "grey")
-    data = mnist.load(few_digits, architecture.input)
-    with pytest.raises(FailedPrecondition, match="several cannot be resumed"):
-        train(architecture, data, OPTIONS, RunFolder(tmp_path / "run"), resume=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_training.whole_files import replacing
 
 _FACTS = "facts"
 
@@ -52,10 +53,8 @@ def write_backup(path: Path, model: keras.Model, epochs: int, phase: int, plan: 
     facts = json.dumps({"epochs": epochs, "phase": phase, "plan": plan})
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model)}
     arrays[_FACTS] = np.array(facts)
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
 
 
 def read_backup(path: Path) -> Backup | None:
@@ -66,7 +65,7 @@ def read_backup(path: Path) -> Backup | None:
         with np.load(path, allow_pickle=False) as arrays:
             facts = json.loads(str(arrays[_FACTS]))
             return Backup(**facts, variables={name: arrays[name] for name in arrays if name != _FACTS})
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path} is not the backup of a run: {error}", field="out") from error
 
 

@@ -6,13 +6,42 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import keras
 
-from spyglass_contract.errors import FailedPrecondition
+from spyglass_contract.errors import FailedPrecondition, InvalidInput
 
 # TensorFlow's own: which machines there are, and which of them this one is.
 _CLUSTER = "TF_CONFIG"
+_EXAMPLE = '{"cluster": {"worker": ["one:2222", "two:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Which of several this process is."""
+
+    kind: str
+    index: int
+
+
+def this_worker() -> Worker | None:
+    """As `TF_CONFIG` has it; None where it is not set or names no cluster. Raises InvalidInput."""
+    text = os.environ.get(_CLUSTER, "")
+    try:
+        config = json.loads(text or "{}")
+        if not config.get("cluster"):
+            return None
+        worker = Worker(config["task"]["type"], config["task"]["index"])
+        _ = config["cluster"][worker.kind][worker.index]
+        if worker.index < 0:
+            raise IndexError(worker.index)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise InvalidInput(
+            f"{_CLUSTER} does not say which of which workers this is; it is such as {_EXAMPLE}",
+            field=_CLUSTER,
+        ) from error
+    return worker
 
 
 @contextmanager
@@ -20,7 +49,7 @@ def distributed() -> Iterator[None]:
     """Within, networks are built for all workers that `TF_CONFIG` names; without it, for this process alone.
 
     Each worker runs the same command. Raises FailedPrecondition where Keras has another backend than
-    TensorFlow.
+    TensorFlow, InvalidInput where the variable is not understood.
     """
     if not has_workers():
         yield
@@ -36,11 +65,11 @@ def distributed() -> Iterator[None]:
 
 
 def has_workers() -> bool:
-    """Whether this process is one of several, or at least may be."""
-    return _CLUSTER in os.environ
+    """Whether this process is one of several. Raises InvalidInput."""
+    return this_worker() is not None
 
 
 def is_chief() -> bool:
-    """Whether this process writes the run folder: one of all the workers does."""
-    task = json.loads(os.environ.get(_CLUSTER, "{}")).get("task", {})
-    return task.get("type", "chief") == "chief" or (task["type"] == "worker" and task["index"] == 0)
+    """Whether this process writes the run folder: one of all the workers does. Raises InvalidInput."""
+    worker = this_worker()
+    return worker is None or worker.kind == "chief" or worker == Worker("worker", 0)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,6 +13,7 @@ from spyglass_training.backup import write_backup
 from spyglass_training.epoch_log import Epoch, EpochLog
 from spyglass_training.options import TrainingOptions
 from spyglass_training.phases import Phase
+from spyglass_training.whole_files import replacing
 
 
 class EndOfEpoch(keras.callbacks.Callback):
@@ -44,7 +43,8 @@ class EndOfEpoch(keras.callbacks.Callback):
         rate, seconds = float(self.model.optimizer.learning_rate), time.monotonic() - self._started
         self._log.append(Epoch(epoch + 1, self._phase.number, metrics, rate, round(seconds, 2)))
         if self._options.keep == "last" or self._log.newest_is_best():
-            _save(self._whole, self._folder.model)
+            with replacing(self._folder.model) as temporary:
+                self._whole.save(temporary)
         write_backup(self._folder.backup, self.model, epoch + 1, self._phase.number, self._plan)
         if is_exhausted(self._log, self._phase, self._options):
             self.model.stop_training = True
@@ -55,10 +55,3 @@ def is_exhausted(log: EpochLog, phase: Phase, options: TrainingOptions) -> bool:
     if len(log.of_phase(phase.number)) >= phase.epochs:
         return True
     return 0 < options.patience <= log.epochs_without_better(phase.number)
-
-
-def _save(model: keras.Model, path: Path) -> None:
-    """In one step: the file that is there stays whole until the new one is."""
-    temporary = path.with_name(f".{path.name}")
-    model.save(temporary)
-    os.replace(temporary, path)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spyglass_contract.errors import InvalidInput
+from spyglass_training.whole_files import replacing
+
 # Metrics by name: loss and accuracy, and with `val_` those of the validation part.
 Metrics = dict[str, float]
 
@@ -34,11 +37,24 @@ class EpochLog:
         self.epochs: list[Epoch] = []
 
     def read(self, count: int) -> None:
-        """Takes the first `count` epochs of the file, if there is one, and drops the others from it."""
-        written = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-        lines = written.splitlines()[:count]
-        self.epochs = [Epoch(**json.loads(line)) for line in lines]
-        self._path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        """Takes the first `count` epochs of the file, and drops the others from it.
+
+        Raises InvalidInput where it has fewer: a run would go on with other numbers than it would have had.
+        """
+        try:
+            written = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+            lines = written.splitlines()[:count]
+            self.epochs = [Epoch(**json.loads(line)) for line in lines]
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"{self._path} is damaged; the run cannot go on", field="resume") from error
+        if len(lines) < count:
+            raise InvalidInput(
+                f"{self._path} has {len(lines)} of the {count} epochs that were done; the run cannot go on",
+                field="resume",
+            )
+        if written:
+            with replacing(self._path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def append(self, epoch: Epoch) -> None:
         """Adds an epoch, in the file too."""

@@ -1,12 +1,15 @@
 """Golden pictures: encoded files, of many kinds, that the certificate of a model asks about.
 
 They cover the way from bytes to pixels: every format that is read, sizes below and above the network's input,
-a JPEG large enough to be decoded at a reduced scale, and one that only EXIF says how to turn upright.
+a JPEG large enough to be decoded at a reduced scale, and one that only EXIF says how to turn upright. A model
+carries them with it, so all of them together are kept small, whatever the pictures and the network's input.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +21,18 @@ from PIL.ExifTags import Base
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.decode import decode, from_array
-from spyglass_contract.errors import ImageError, InvalidInput, NotFound
+from spyglass_contract.errors import ImageError, NotFound
 from spyglass_contract.pixels import DEFAULT_LIMITS
 from spyglass_training.datasets.picture import pictures_in
 
 MAX_TOTAL_BYTES = 200_000
+# Of one picture at most: two of one colour, which every picture becomes if need be, fit in at this size.
+# And no side of a WebP may be longer.
+MAX_PIXELS, MAX_SIDE = 8_000_000, 16_383
+
+# How much of its detail a picture keeps at once where the files are too large. One whose file keeps more
+# than so much of its size has none left.
+_PLAINER, _WORTHWHILE = 0.7, 0.97
 
 # The camera was turned: to stand upright the picture must be rotated by 90° clockwise.
 _TURNED = 6
@@ -49,21 +59,33 @@ RECIPES = (
 
 
 def write_golden(pictures: Sequence[NDArray[np.uint8]], spec: InputSpec, folder: Path) -> None:
-    """Writes one file a recipe into `folder`, taking the pictures in turn.
+    """Writes one file a recipe into `folder`, taking the pictures in turn; no more than 200 kB together.
 
     `pictures` are uint8 [height, width, 1 or 3], upright, of any size; they must not come from the data that
-    the network was trained on. Raises InvalidInput where the files exceed 200 kB together.
+    the network was trained on. The folder may be there: files of the same names are replaced.
     """
-    folder.mkdir()
-    for recipe, picture in zip(RECIPES, itertools.cycle(pictures), strict=False):
-        image = from_array(picture, DEFAULT_LIMITS, spec)
-        _write(_resized(image, recipe.scale * min(spec.height, spec.width)), recipe, folder / recipe.name)
-    total = sum(path.stat().st_size for path in folder.iterdir())
-    if total > MAX_TOTAL_BYTES:
-        raise InvalidInput(
-            f"the golden pictures have {total:,} bytes, more than {MAX_TOTAL_BYTES:,}; take plainer pictures",
-            field="pictures",
-        )
+    folder.mkdir(exist_ok=True)
+    for name, data in _encoded(pictures, spec).items():
+        (folder / name).write_bytes(data)
+
+
+def _encoded(pictures: Sequence[NDArray[np.uint8]], spec: InputSpec) -> dict[str, bytes]:
+    """By name. The largest file loses detail, again and again, until they are small enough together."""
+    recipes = {recipe.name: recipe for recipe in RECIPES}
+    images = {
+        name: from_array(picture, DEFAULT_LIMITS, spec)
+        for name, picture in zip(recipes, itertools.cycle(pictures), strict=False)
+    }
+    files = {name: _encode(images[name], recipe, spec, 1.0) for name, recipe in recipes.items()}
+    detail = dict.fromkeys(recipes, 1.0)
+    while detail and sum(map(len, files.values())) > MAX_TOTAL_BYTES:
+        largest = max(detail, key=lambda name: len(files[name]))
+        detail[largest] *= _PLAINER
+        plainer = _encode(images[largest], recipes[largest], spec, detail[largest])
+        if len(plainer) > _WORTHWHILE * len(files[largest]):
+            del detail[largest]
+        files[largest] = min(files[largest], plainer, key=len)
+    return files
 
 
 def read_pictures(folder: Path) -> list[NDArray[np.uint8]]:
@@ -84,16 +106,28 @@ def _read(path: Path) -> NDArray[np.uint8]:
         raise ImageError(f"{path}: {error}") from error
 
 
-def _resized(image: Image.Image, shorter_side: float) -> Image.Image:
-    ratio = shorter_side / min(image.size)
-    return image.resize((round(image.width * ratio), round(image.height * ratio)), Image.Resampling.BICUBIC)
+def _encode(image: Image.Image, recipe: Recipe, spec: InputSpec, detail: float) -> bytes:
+    """A file with so much of the picture's `detail`, 0 to 1: a small one gets smaller, a large one blurred.
 
-
-def _write(image: Image.Image, recipe: Recipe, path: Path) -> None:
+    The size of those that are larger than the network's input is what they are there for.
+    """
+    side = recipe.scale * min(spec.height, spec.width)
+    if recipe.scale > 1 and detail < 1:
+        # A picture that is to be enlarged has no more detail than it comes with.
+        image = _resized(image, min(side, *image.size) * detail)
+    resized = _resized(image, side if recipe.scale > 1 else side * detail)
     exif = Image.Exif()
     if recipe.turned:
-        image = image.transpose(Image.Transpose.ROTATE_90)
+        resized = resized.transpose(Image.Transpose.ROTATE_90)
         exif[Base.Orientation] = _TURNED
-        image.save(path, exif=exif, **recipe.options)
-    else:
-        image.save(path, **recipe.options)
+    output = io.BytesIO()
+    options = {**recipe.options, "exif": exif} if recipe.turned else recipe.options
+    resized.save(output, Path(recipe.name).suffix[1:].replace("jpg", "jpeg"), **options)
+    return output.getvalue()
+
+
+def _resized(image: Image.Image, shorter_side: float) -> Image.Image:
+    most = math.sqrt(MAX_PIXELS / (image.width * image.height))
+    ratio = min(shorter_side / min(image.size), MAX_SIDE / max(image.size), most)
+    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    return image.resize(size, Image.Resampling.BICUBIC)

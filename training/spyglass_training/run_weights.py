@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from spyglass_contract.errors import ModelError, NotFound
+from spyglass_training.keras_file import load_keras
 
 
 def set_weights(model: keras.Model, weights: str) -> None:
@@ -19,11 +20,7 @@ def set_weights(model: keras.Model, weights: str) -> None:
     path = Path(weights)
     if not path.is_file():
         raise NotFound(f"there is no file {path}", reason="NO_WEIGHTS", field="weights")
-    try:
-        arrays = keras.models.load_model(path, compile=False).get_weights()
-    # Keras raises whatever it stumbles over in a file that is not its own.
-    except Exception as error:
-        raise ModelError(f"{path.name} is no Keras model that is read: {error}") from error
+    arrays = load_keras(path).get_weights()
     if [array.shape for array in arrays] != [tuple(weight.shape) for weight in model.weights]:
         raise ModelError(f"{path.name} is of another network: its weights have other shapes")
     model.set_weights(arrays)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from spyglass_contract.errors import FailedPrecondition, InvalidInput
+from spyglass_contract.errors import InvalidInput
 from spyglass_contract.run_folder import RunFolder, RunRecord
-from spyglass_training.backup import read_backup
+from spyglass_training.backup import Backup, read_backup
 from spyglass_training.curves import draw_curves
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.distribution import distributed, has_workers, is_chief
+from spyglass_training.distribution import distributed, is_chief
 from spyglass_training.epoch_log import EpochLog, Metrics
 from spyglass_training.evaluation import evaluate
 from spyglass_training.fitting import Fitting, fit, plan_of, prepare
 from spyglass_training.golden import RECIPES, write_golden
+from spyglass_training.keras_file import load_keras
 from spyglass_training.models import Architecture
 from spyglass_training.options import TrainingOptions
 from spyglass_training.report import write_report
 from spyglass_training.run_record import library_versions, now
+from spyglass_training.starting import check_start
 
 __all__ = ["TrainingOptions", "make_deterministic", "train"]
 
@@ -43,19 +45,17 @@ def train(
 
     On one machine's CPU the same options give the same weights. With `resume` a run that was killed goes on
     after its last whole epoch, with the numbers that it would have had; `watchers` are callbacks that look
-    on. Raises InvalidInput where the folder is not empty, or to resume where the run is finished or was begun
-    with other options, and where the loss is no number any more; FailedPrecondition where Keras's
-    backend, or a run on several workers, lacks what is asked for.
+    on. A run that ends before its first whole epoch leaves its folder empty. Raises what `check_start`
+    raises, and InvalidInput to resume where the run was begun with other options or its files are damaged,
+    and where the loss is no number any more.
     """
     started = time.monotonic()
     if architecture.task != dataset.task:
         raise InvalidInput(
             f"{architecture.name} is for another task than {dataset.record.name}", field="data"
         )
-    if resume and has_workers():
-        raise FailedPrecondition("only the first worker has a backup: a run of several cannot be resumed")
+    check_start(options, folder, resume=resume)
     with _folder_of_this_worker(folder) as own:
-        _open_folder(own, resume=resume)
         log = _fit(architecture, dataset, options, own, [*watchers, *_tensorboard(options, own)])
         return _finish(architecture, dataset, options, own, log, started)
 
@@ -79,23 +79,8 @@ def _folder_of_this_worker(folder: RunFolder) -> Iterator[RunFolder]:
         yield RunFolder(Path(temporary) / "run")
 
 
-def _open_folder(folder: RunFolder, *, resume: bool) -> None:
-    if not resume:
-        folder.create()
-    elif folder.record.exists():
-        raise InvalidInput(f"the run in {folder.path} is finished", field="resume")
-    else:
-        folder.path.mkdir(parents=True, exist_ok=True)
-
-
 def _tensorboard(options: TrainingOptions, folder: RunFolder) -> list[keras.callbacks.Callback]:
-    if not options.tensorboard:
-        return []
-    if keras.backend.backend() != "tensorflow":
-        raise FailedPrecondition("only Keras's TensorFlow backend writes for TensorBoard")
-    if importlib.util.find_spec("tensorboard") is None:
-        raise FailedPrecondition("TensorBoard is a package of its own: pip install tensorboard")
-    return [keras.callbacks.TensorBoard(folder.tensorboard, profile_batch=0)]
+    return [keras.callbacks.TensorBoard(folder.tensorboard, profile_batch=0)] if options.tensorboard else []
 
 
 def _fit(
@@ -107,11 +92,8 @@ def _fit(
 ) -> EpochLog:
     """Trains; leaves the network that is kept in the folder, and returns what came of each epoch."""
     plan = plan_of(architecture, options, dataset.record.sha256)
-    log = EpochLog(folder.epochs, options.monitor)
     backup = read_backup(folder.backup)
-    if backup is not None:
-        backup.check(plan)
-    log.read(backup.epochs if backup else 0)
+    log = _log(folder, options, plan, backup)
     parts = dataset.train_and_validation(options.validation_share, options.seed)
     if not all(len(part) for part in parts):
         raise InvalidInput("there are too few pictures for a validation part", field="validation_share")
@@ -119,11 +101,25 @@ def _fit(
     with distributed(), _precision(options.precision):
         model = architecture.build(architecture.input, len(dataset.class_names))
         fitted, training, validation = prepare(architecture, model, parts, options)
+        folder.path.mkdir(parents=True, exist_ok=True)
         fit(
             Fitting(model, fitted, training, validation, options, folder, log, plan, watchers),
             architecture,
             backup,
         )
+    return log
+
+
+def _log(
+    folder: RunFolder, options: TrainingOptions, plan: Mapping[str, Any], backup: Backup | None
+) -> EpochLog:
+    """The epochs that are done. Raises InvalidInput where what is in the folder cannot be gone on with."""
+    log = EpochLog(folder.epochs, options.monitor)
+    if backup is not None:
+        backup.check(plan)
+        if not folder.model.is_file():
+            raise InvalidInput(f"{folder.model} is gone; the run cannot go on", field="resume")
+    log.read(backup.epochs if backup else 0)
     return log
 
 
@@ -145,8 +141,8 @@ def _finish(
     log: EpochLog,
     started: float,
 ) -> RunRecord:
-    """Measures and describes the network that was kept."""
-    kept = keras.models.load_model(folder.model, compile=False)
+    """Measures and describes the network that was kept; whatever of it is already there is replaced."""
+    kept = load_keras(folder.model)
     evaluation = evaluate(kept, dataset.test, dataset.class_names, options.batch_size)
     epochs = tuple(_rounded(epoch.metrics) for epoch in log.epochs)
     draw_curves(epochs, folder.curves)
@@ -168,7 +164,7 @@ def _finish(
     )
     write_report(record, evaluation, dataset.test, folder)
     folder.write_record(record)
-    folder.backup.unlink()
+    folder.backup.unlink(missing_ok=True)
     return record
 
 

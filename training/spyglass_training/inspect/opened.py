@@ -14,8 +14,9 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ValueRange,
 )
-from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
+from spyglass_contract.errors import FailedPrecondition
 from spyglass_contract.run_folder import RunFolder
+from spyglass_training.keras_file import load_keras
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,6 @@ def open_model(path: Path) -> Opened:
         return Opened(load_keras(folder.model), record.input, record.class_names)
     model = load_keras(path)
     return Opened(model, _input_of(model), tuple(str(index) for index in range(model.output_shape[-1])))
-
-
-def load_keras(path: Path) -> keras.Model:
-    """The network in a .keras file. Raises NotFound, and ModelError where it cannot be read."""
-    if not path.is_file():
-        raise NotFound(f"there is no network {path}")
-    # Registers the layers of our own that files may name.
-    import spyglass_training.models  # noqa: F401
-
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelError(f"{path} is not a network that Keras can read: {error}") from error
 
 
 def _input_of(model: keras.Model) -> InputSpec:

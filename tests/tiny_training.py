@@ -1,0 +1,46 @@
+"""A network that learns in a second, and what it learns: to tell colours apart. For tests of training."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.run_folder import DataRecord
+from spyglass_training.datasets.dataset import Dataset, Split
+from spyglass_training.models import Architecture
+from spyglass_training.models.classifier_head import classifier_head
+from spyglass_training.models.image_input import image_input, photograph
+from spyglass_training.options import TrainingOptions
+
+SPEC = photograph(8)
+QUICK = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
+
+
+def build(spec: InputSpec, class_count: int) -> keras.Model:
+    """Tells colours apart."""
+    image = image_input(spec)
+    x = layers.Rescaling(1 / 255)(image)
+    x = layers.Conv2D(4, 1, name="base")(x)
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    x = layers.Dense(8, activation="relu", name="dense")(x)
+    return keras.Model(image, classifier_head(layers.Dropout(0.1)(x), class_count))
+
+
+COLORS = Architecture("colors", build, SPEC, "Tells colours apart.")
+
+
+def colors(count: int, classes: int, seed: int) -> Split:
+    """Pictures whose strongest channel is their class; the first class is four times as frequent."""
+    random = np.random.default_rng(seed)
+    labels = np.minimum(random.integers(0, classes + 3, count), classes + 2) % classes
+    pixels = random.integers(0, 120, (count, 8, 8, 3), np.uint8)
+    pixels[np.arange(count), :, :, labels] += 100
+    return Split(pixels, labels)
+
+
+def dataset(classes: int = 3) -> Dataset:
+    record = DataRecord("colours", "CC0-1.0", "0" * 64)
+    names = ("red", "green", "blue")[:classes]
+    return Dataset(record, names, colors(160, classes, 0), colors(40, classes, 1), colors(40, classes, 2))
