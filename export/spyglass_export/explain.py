@@ -8,7 +8,7 @@ import onnx
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
 from spyglass_contract.card import PROBABILITIES
-from spyglass_export.gradcam import attach_gradcam, explained_tensor
+from spyglass_export.gradcam import HeatmapError, attach_gradcam, explained_tensor
 from spyglass_export.gradcam.attach import MethodName
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.scores import GradientOf, find_scores
@@ -28,12 +28,14 @@ PLAIN = Explained()
 
 
 def with_heatmap(graph: onnx.ModelProto, card: ModelCard, explained: Explained = PLAIN) -> onnx.ModelProto:
-    """The graph of a classifier with a heatmap in it; any other as it is.
+    """The graph of a classifier with a heatmap in it; any other as it is, where nothing is chosen for it.
 
     Names in `card` the layer explained, the method and the score. Raises HeatmapError where there is no
     feature map to explain, or an operation behind it that has no gradient here.
     """
     if card.task != TASK_CLASSIFY:
+        if explained != PLAIN:
+            raise HeatmapError("only a classifier has a heatmap to choose method, feature map and score of")
         return graph
     name, gradient_of = explained.feature_map, explained.gradient_of
     attached = attach_gradcam(graph, feature_map=name, method=explained.method, gradient_of=gradient_of)

@@ -56,11 +56,12 @@ def refuse_explained(model: onnx.ModelProto) -> None:
             "the file is a Spyglass model already, with card and certificate; another heatmap comes of "
             "its run, by `spyglass export`, or of the network before `spyglass attach-heatmap`"
         )
-    ends = {value.name for values in (model.graph.input, model.graph.output) for value in values}
-    if found := ends.intersection({CLASS_INDEX, HEATMAP, FEATURE_MAP, SCORES}):
+    # By its input, too: a network of another kind may have an output that is called a heatmap.
+    asked = any(value.name == CLASS_INDEX for value in model.graph.input)
+    found = [value.name for value in model.graph.output if value.name in (HEATMAP, FEATURE_MAP, SCORES)]
+    if asked and found:
         raise ModelError(
-            f"the network has a heatmap already, by its {', '.join(sorted(found))}; give the file of before "
-            "one was attached"
+            f"the network has a heatmap already, its output {found[0]}; give the file from before that"
         )
 
 

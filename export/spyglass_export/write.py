@@ -37,7 +37,7 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"the exported graph is not valid ONNX: {error}") from error
+        raise ModelError(f"the graph is not valid ONNX: {error}") from error
     unsaved = open_session(model.SerializeToString())
     card.certificate.max_abs_diff = replay(card, runner(unsaved, card)).max_abs_diff
     examined = prove_heatmaps(unsaved, card)

@@ -15,10 +15,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.card import read_card
 from spyglass_contract.errors import CertificateError
 from spyglass_export.explain import Explained, with_heatmap
+from spyglass_export.gradcam import HeatmapError
 from spyglass_export.prove import open_session, prove
 from spyglass_export.prove_heatmaps import Examined, prove_heatmaps
 from spyglass_export.write import write_proven
@@ -137,6 +138,16 @@ def test_a_feature_map_that_is_wrong_is_refused(
         prove_heatmaps(open_session(model.SerializeToString()), card)
 
 
+def test_of_what_is_no_classifier_nothing_can_be_chosen_to_be_explained(
+    make_model: Callable[..., Path], card: ModelCard
+) -> None:
+    plain = onnx.load(make_model())
+    card.task = TASK_SEGMENT
+    assert with_heatmap(plain, card) is plain
+    with pytest.raises(HeatmapError, match="only a classifier"):
+        with_heatmap(plain, card, Explained("floats"))
+
+
 def test_the_card_names_the_score_that_is_explained(
     make_model: Callable[..., Path], make_card: Callable[..., ModelCard]
 ) -> None:
@@ -150,3 +161,12 @@ def test_the_card_names_the_score_that_is_explained(
         card = make_card()
         with_heatmap(plain, card, choice)
         assert card.explained_score == score
+
+
+@pytest.mark.parametrize("name", ["imagenet", "mnist-convnet", "defects"])
+def test_the_heatmaps_of_a_bundled_model_hold_together(name: str, repository_root: Path) -> None:
+    session = open_session(repository_root / "models" / name / "1/model.onnx")
+    card = read_card(session)
+    examined = prove_heatmaps(session, card)
+    assert examined.maps == min(3, len(card.class_names)) * len(card.certificate.pictures)
+    assert examined.zero < examined.maps / 2

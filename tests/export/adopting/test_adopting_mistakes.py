@@ -104,11 +104,11 @@ def test_a_file_that_explains_itself_already_is_told_so(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
-    for method, names in (("gradcam", "class_index, heatmap"), ("scorecam", "heatmap_features")):
+    for method, name in (("gradcam", "output heatmap;"), ("scorecam", "output heatmap_features;")):
         onnx.save(attach_gradcam(onnx.load(file), method=method), tmp_path / "explained.onnx")
         assert attach(tmp_path / "explained.onnx") == 1
         message = capsys.readouterr().err
-        assert "has a heatmap already" in message and names in message
+        assert "has a heatmap already" in message and name in message
     assert attach(file) == 0
     written = tmp_path / "models/theirs/1/model.onnx"
     assert attach(written, "--out", tmp_path / "models/again/1") == 1
