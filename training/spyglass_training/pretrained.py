@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from spyglass_contract.errors import NotFound
 from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
 from spyglass_training import imagenet, lite0_weights
+from spyglass_training.file_digest import file_sha256
 from spyglass_training.golden import write_golden
 from spyglass_training.models import Architecture, find_architecture
-from spyglass_training.run_record import file_sha256, library_versions, now
+from spyglass_training.run_record import library_versions, now
 from spyglass_training.torch_checkpoint import read_checkpoint
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import importlib
 import importlib.metadata
 import platform
-from pathlib import Path
 
 import keras
 
@@ -23,11 +21,6 @@ def library_versions() -> dict[str, str]:
         backend: str(importlib.import_module(backend).__version__),
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
-
-
-def file_sha256(path: Path) -> str:
-    """Lower-case hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def now() -> str:

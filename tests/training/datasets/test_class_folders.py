@@ -82,6 +82,32 @@ def test_a_missing_folder_gets_told_the_layout_and_where_cats_and_dogs_come_from
         class_folders.load(tmp_path / "nowhere", spec)
 
 
+def test_a_class_without_pictures_is_no_class_to_train_on(
+    tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
+) -> None:
+    for label in ("cat", "cup"):
+        write_crops(label, tmp_path / label, [f"{index}.jpg" for index in range(5)])
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(InvalidInput, match=r"no pictures to train on of: dog$"):
+        class_folders.load(tmp_path, spec)
+    # Nor is one that has lost them all.
+    for index in range(5):
+        (tmp_path / f"dog/{index}.jpg").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"no pictures to train on of: dog$"):
+        class_folders.load(tmp_path, spec, ReadingOptions(skip_corrupt=True))
+
+
+def test_a_class_that_is_not_tested_is_warned_of(
+    tmp_path: Path, spec: InputSpec, write_crops: WriteCrops, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_crops("cat", tmp_path / "cat", [f"{index}.jpg" for index in range(10)])
+    write_crops("cup", tmp_path / "cup", ["0.jpg", "1.jpg"])
+    assert len(class_folders.load(tmp_path, spec).test) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "there are no pictures to test with of: cup"
+    ]
+
+
 def test_layouts_that_do_not_hold_together_are_refused(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
 ) -> None:

@@ -140,3 +140,34 @@ def test_what_exceeds_the_memory_given_is_refused_without_a_cache(folder: Path, 
         class_folders.load(folder, spec, ReadingOptions(memory_bytes=20 * 24 * 16 * 3 - 1))
     dataset = class_folders.load(folder, spec, ReadingOptions(memory_bytes=20 * 24 * 16 * 3))
     assert len(dataset.train) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("account.json", None),
+        ("account.json", b"{}"),
+        ("account.json", b"half of an acc"),
+        ("pixels.npy", None),
+        ("pixels.npy", b"\x93NUMPY"),
+    ],
+)
+def test_what_is_damaged_in_the_cache_is_made_again(
+    folder: Path, spec: InputSpec, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    options = ReadingOptions(cache=tmp_path / "cache")
+    before = class_folders.load(folder, spec, options)
+    (kept,) = (tmp_path / "cache").iterdir()
+    (kept / name).unlink()
+    if content is not None:
+        (kept / name).write_bytes(content)
+    again = class_folders.load(folder, spec, options)
+    np.testing.assert_array_equal(again.train.pixels, before.train.pixels)
+    assert list((tmp_path / "cache").iterdir()) == [kept]
+    assert class_folders.load(folder, spec, options).record == before.record
+
+
+def test_a_file_in_the_place_of_the_cache_is_named(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(InvalidInput, match="cache is a file"):
+        class_folders.load(folder, spec, ReadingOptions(cache=tmp_path / "cache"))

@@ -72,6 +72,9 @@ def test_a_line_that_is_not_understood_is_refused_by_number(cells: Path, spec: I
         file.write("images/cell0000.png likely mono\n")
     with pytest.raises(InvalidInput, match="line 65"):
         elpv.load(cells, spec)
+    (cells / "labels.csv").write_bytes("images/Zelle für Zelle.png 1.0 mono\n".encode("latin-1"))
+    with pytest.raises(InvalidInput, match=r"labels\.csv is not the list of ELPV: it is no text in UTF-8"):
+        elpv.load(cells, spec)
 
 
 @pytest.mark.slow

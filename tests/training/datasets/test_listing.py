@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_contract.errors import ImageError, InvalidInput, NotFound
 from spyglass_training.datasets import listing
+from spyglass_training.datasets.reading import ReadingOptions
 
 WriteCrops = Callable[..., list[Path]]
 
@@ -73,9 +74,41 @@ def test_lines_that_are_not_understood_are_refused_by_number(
         listing.load(tmp_path / name, spec)
 
 
-def test_a_missing_list_and_a_missing_picture_are_named(tmp_path: Path, spec: InputSpec) -> None:
-    with pytest.raises(NotFound, match="columns path and label"):
+def test_a_list_that_is_missing_or_empty_is_named_and_gets_told_how_one_looks(
+    tmp_path: Path, spec: InputSpec
+) -> None:
+    with pytest.raises(NotFound, match=r"nowhere\.csv.*columns path and label"):
         listing.load(tmp_path / "nowhere.csv", spec)
-    (tmp_path / "list.csv").write_text("path,label\npictures/cat0.png,cat\npictures/dog.png,dog\n")
-    with pytest.raises(NotFound, match=r"pictures/dog\.png"):
+    for text in ("", "path,label\n"):
+        (tmp_path / "empty.csv").write_text(text)
+        with pytest.raises(
+            InvalidInput, match=r"empty\.csv has fewer than two classes.*columns path and label"
+        ):
+            listing.load(tmp_path / "empty.csv", spec)
+
+
+def test_all_missing_pictures_are_named_or_left_out_like_corrupt_ones(
+    tmp_path: Path, spec: InputSpec
+) -> None:
+    lines = [f"pictures/{label}{index}.png,{label}\n" for label in ("cat", "cup") for index in range(7)]
+    (tmp_path / "list.csv").write_text("".join(["path,label\n", *lines]))
+    with pytest.raises(ImageError, match=r"read: 4\n(.*\n)*.*cup6\.png: there is no such file"):
         listing.load(tmp_path / "list.csv", spec)
+    dataset = listing.load(tmp_path / "list.csv", spec, ReadingOptions(skip_corrupt=True))
+    assert len(dataset.train) + len(dataset.test) == 10 and len(dataset.skipped) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("list.csv", "path,label\npictures/cat0.png,Café\n".encode("latin-1"), "it is no text in UTF-8"),
+        ("list.jsonl", '{"path": "a.png", "label": "Café"}\n'.encode("latin-1"), "it is no text in UTF-8"),
+        ("list.csv", b"path,label\n" + b"x" * 200_000 + b",cat\n", "field larger than"),
+    ],
+)
+def test_a_file_that_is_no_list_is_named(
+    tmp_path: Path, spec: InputSpec, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=f"{name} is not a list of pictures: {message}"):
+        listing.load(tmp_path / name, spec)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +39,71 @@ def test_a_file_without_mnists_arrays_is_refused(tmp_path: Path) -> None:
     np.savez(path, x_train=np.zeros((2, 28, 28), np.uint8))
     with pytest.raises(InvalidInput, match="y_train"):
         mnist.load(path, INPUT)
-    path.write_bytes(b"no archive at all")
-    with pytest.raises(InvalidInput, match=r"is not MNIST"):
-        mnist.load(path, INPUT)
+
+
+def write_npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros((2, 28, 28), np.uint8))
+
+
+def write_damaged(path: Path) -> None:
+    """The packed bytes of an array are not what they were."""
+    noise = np.random.default_rng(0).integers(0, 256, (10, 28, 28), np.uint8)
+    np.savez_compressed(path, x_train=noise, y_train=noise, x_test=noise, y_test=noise)
+    data = bytearray(path.read_bytes())
+    data[500:600] = bytes(100)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(b"no archive at all"),
+        lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+        write_npy,
+        write_damaged,
+    ],
+    ids=["text", "noise", "a single array", "damaged"],
+)
+def test_a_file_that_is_no_archive_of_arrays_is_refused_without_advice_from_numpy(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    write(tmp_path / "mnist.npz")
+    with pytest.raises(InvalidInput, match=r"mnist\.npz is not MNIST: (?!.*pickle)"):
+        mnist.load(tmp_path / "mnist.npz", INPUT)
+
+
+def test_a_damaged_idx_file_is_named(tmp_path: Path) -> None:
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        packed = bytearray(gzip.compress(np.random.default_rng(0).bytes(2000)))
+        packed[10:60] = bytes(50)
+        (tmp_path / f"{name}-ubyte.gz").write_bytes(packed)
+    with pytest.raises(InvalidInput, match=r"is not MNIST: train-images-idx3-ubyte\.gz is broken"):
+        mnist.load(tmp_path, INPUT)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        ((10, 32, 32), "uint8", r"\[10, 32, 32\], not \[count, 28, 28\]"),
+        ((10, 28, 28, 3), "uint8", r"\[10, 28, 28, 3\], not"),
+        ((10, 28, 28), "float32", "float32 .* are no pictures"),
+    ],
+)
+def test_other_pictures_are_not_taken_for_mnists(
+    tmp_path: Path, shape: tuple[int, ...], kind: str, message: str
+) -> None:
+    pictures, labels = np.zeros(shape, kind), np.arange(10, dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    with pytest.raises(InvalidInput, match=f"is not MNIST.*{message}"):
+        mnist.load(tmp_path / "own.npz", INPUT)
+
+
+def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path) -> None:
+    pictures, labels = np.zeros((10, 28, 28), np.uint8), np.arange(10, dtype=np.float32)
+    np.savez(tmp_path / "own.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    with pytest.raises(InvalidInput, match="float32 are no labels"):
+        mnist.load(tmp_path / "own.npz", INPUT)
 
 
 @pytest.mark.parametrize("labels", [[0, 10], [0]], ids=["eleven classes", "one label too few"])

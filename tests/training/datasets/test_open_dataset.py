@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("keras")
 
-from spyglass.v1.model_pb2 import InputSpec
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.reading import ReadingOptions
 from spyglass_training.datasets.registry import KINDS, open_dataset
@@ -24,7 +24,7 @@ WriteCrops = Callable[..., list[Path]]
 @pytest.fixture
 def digits(tmp_path: Path) -> Path:
     path = tmp_path / "digits.npz"
-    pictures, labels = np.zeros((4, 28, 28), np.uint8), np.arange(4, dtype=np.uint8)
+    pictures, labels = np.zeros((10, 28, 28), np.uint8), np.arange(10, dtype=np.uint8)
     np.savez(path, x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
     return path
 
@@ -52,7 +52,7 @@ def test_a_name_alone_is_what_keras_has_put_into_its_cache(
         open_dataset("fashion-mnist", "fashion-mnist", spec)
     (digits.parent / "datasets").mkdir()
     digits.rename(digits.parent / "datasets/mnist.npz")
-    assert len(open_dataset(None, "mnist", spec).train) == 4
+    assert len(open_dataset(None, "mnist", spec).train) == 10
 
 
 def test_a_kind_that_is_named_goes_before_looks(digits: Path, spec: InputSpec) -> None:
@@ -68,8 +68,27 @@ def test_what_is_unknown_is_refused_with_the_kinds_there_are(tmp_path: Path, spe
         open_dataset("mnists", tmp_path, spec)
     with pytest.raises(NotFound, match=f"--dataset{kinds}"):
         open_dataset(None, tmp_path, spec)
-    with pytest.raises(NotFound, match="there is nothing at"):
+    homes = "mnist, fashion-mnist, cifar10, elpv have places of their own"
+    with pytest.raises(NotFound, match=f"there is nothing at .*; {homes}{kinds}"):
         open_dataset(None, tmp_path / "nowhere", spec)
+
+
+def test_idx_files_in_a_folder_of_any_name_are_asked_which_they_are(tmp_path: Path, spec: InputSpec) -> None:
+    (tmp_path / "train-images-idx3-ubyte.gz").touch()
+    with pytest.raises(NotFound, match=r"--dataset mnist or --dataset fashion-mnist$"):
+        open_dataset(None, tmp_path, spec)
+
+
+def test_data_for_another_task_is_refused_before_it_is_read(
+    tmp_path: Path, digits: Path, spec: InputSpec
+) -> None:
+    digits.write_bytes(b"nothing that could be read")
+    with pytest.raises(InvalidInput, match="another task than data of the kind 'mnist'"):
+        open_dataset(None, digits, spec, task=TASK_SEGMENT)
+    for folder in ("images", "annotations/trimaps"):
+        (tmp_path / "pets" / folder).mkdir(parents=True)
+    with pytest.raises(InvalidInput, match="kind 'pets'"):
+        open_dataset(None, tmp_path / "pets", spec, task=TASK_CLASSIFY)
 
 
 def test_a_stratified_cut_takes_its_share_of_every_group() -> None:

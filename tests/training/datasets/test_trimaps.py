@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from spyglass.v1.model_pb2 import RESIZE_RULE_PAD, TASK_SEGMENT, InputSpec
-from spyglass_contract.errors import ImageError, NotFound
+from spyglass_contract.errors import ImageError, InvalidInput, NotFound
 from spyglass_training.datasets import pets
 from spyglass_training.datasets.about import About, write_about
 from spyglass_training.datasets.reading import ReadingOptions
@@ -105,8 +105,20 @@ def test_trimaps_that_do_not_fit_are_named(folder: Path, spec: InputSpec) -> Non
     assert "Cat_0.jpg: the picture is 90×60, its mask 60×90" in lines[1]
     assert "Cat_1.jpg: its trimap has values other than 1, 2 and 3" in lines[2]
     assert "Cat_2.jpg" in lines[3] and "Cat_3.jpg: its trimap cannot be read" in lines[4]
+    (folder / "images/Cat_4.jpg").unlink()
+    with pytest.raises(ImageError, match=r"Cat_4\.jpg: there is no such file"):
+        pets.load(folder, spec)
     dataset = pets.load(folder, spec, ReadingOptions(skip_corrupt=True))
-    assert len(dataset.train) == 4 and len(dataset.skipped) == 4
+    assert len(dataset.train) == 3 and len(dataset.skipped) == 5
+
+
+def test_a_folder_with_the_layout_and_nothing_in_it_gets_told_what_belongs_there(
+    tmp_path: Path, spec: InputSpec
+) -> None:
+    for name in ("images", "annotations/trimaps"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(InvalidInput, match=r"no pictures in its part 'train'.*images/\*\.jpg"):
+        pets.load(tmp_path, spec)
 
 
 def test_a_folder_without_the_layout_gets_told_it_and_where_the_pets_come_from(

@@ -22,6 +22,8 @@ def array_pictures(
     """
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
         raise ValueError(f"{pixels.dtype} {list(pixels.shape)} are no pictures")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{labels.dtype} are no labels")
     if pixels.shape[:1] != labels.shape or not len(labels):
         raise ValueError(f"pictures {list(pixels.shape)} and labels {list(labels.shape)} do not fit together")
     if labels.min() < 0 or labels.max() >= class_count:

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_contract.errors import NotFound
 from spyglass_training.datasets.array_pickle import read_array_pickle
 from spyglass_training.datasets.arrays import array_pictures, keras_cache
-from spyglass_training.datasets.assembly import TEST, TRAIN, assemble
+from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.picture import Picture
+from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 
 NAME = "CIFAR-10"
@@ -44,15 +45,13 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     """
     if not path.exists():
         raise NotFound(f"there is nothing at {path}. {_WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data")
-    try:
+    with reading(path, NAME, _WHERE_FROM):
         files = _in_folder(path) if path.is_dir() else _in_archive(path)
         parts = {
             part: [picture for name in names for picture in _pictures(files[name], name)]
             for part, names in ((TRAIN, _TRAIN_FILES), (TEST, _TEST_FILES))
         }
-    except (KeyError, ValueError, OSError, EOFError, tarfile.TarError) as error:
-        raise InvalidInput(f"{path} is not CIFAR-10: {error}. {_WHERE_FROM}.", field="data") from error
-    return assemble(NAME, LICENCE, CLASS_NAMES, parts, spec, options)
+    return assemble(Origin(path, NAME, LICENCE, _WHERE_FROM), CLASS_NAMES, parts, spec, options)
 
 
 def home() -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import read_about
-from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Parts, assemble
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.picture import Picture, from_file, pictures_in
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
@@ -42,9 +42,7 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
         parts: Parts = {part: _pictures(root, path, class_names) for part, root in roots.items()}
     else:
         parts = _cut(_pictures(path, path, class_names), options.seed)
-    if len(class_names) < 2:
-        raise InvalidInput(f"{path} has fewer than two folders of pictures. {WHERE_FROM}.", field="data")
-    return assemble(about.name, about.licence, class_names, parts, spec, options)
+    return assemble(Origin(path, about.name, about.licence, WHERE_FROM), class_names, parts, spec, options)
 
 
 def recognises(path: Path) -> bool:

@@ -60,6 +60,8 @@ def _decode(picture: Picture, spec: InputSpec) -> Decoded | Broken:
         mask = None if picture.read_mask is None else picture.read_mask()
         if mask is not None:
             _check_size(mask, prepared)
+    except FileNotFoundError:
+        return Broken(picture.name, "there is no such file")
     except (SpyglassError, OSError) as error:
         return Broken(picture.name, str(error))
     digest = hashlib.sha256(data if isinstance(data, bytes) else data.tobytes())

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_training.datasets.assembly import TEST, TRAIN, assemble
+from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.picture import from_file
+from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import stratified
 
@@ -58,7 +59,7 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     pictures = [from_file(path / cell.path, path, label) for cell, label in zip(cells, labels, strict=True)]
     train, test = stratified(groups, TEST_SHARE, options.seed)
     parts = {TRAIN: [pictures[index] for index in train], TEST: [pictures[index] for index in test]}
-    return assemble(NAME, LICENCE, CLASS_NAMES, parts, spec, options)
+    return assemble(Origin(path, NAME, LICENCE, _WHERE_FROM), CLASS_NAMES, parts, spec, options)
 
 
 def home() -> Path:
@@ -77,7 +78,9 @@ def recognises(path: Path) -> bool:
 def read_cells(path: Path) -> list[Cell]:
     """The lines of `labels.csv`, which has blanks between its columns. Raises InvalidInput."""
     cells = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    with reading(path, "the list of ELPV"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
             name, probability, cell_type = line.split()
             cells.append(Cell(name, float(probability), cell_type))

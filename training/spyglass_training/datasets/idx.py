@@ -7,6 +7,7 @@ the values (http://yann.lecun.com/exdb/mnist).
 from __future__ import annotations
 
 import gzip
+import zlib
 from math import prod
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if data.startswith(_GZIP):
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path.name} is broken: {error}") from error
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UINT8:
         raise ValueError(f"{path.name} is not an IDX file of bytes")

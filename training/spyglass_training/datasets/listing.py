@@ -15,15 +15,17 @@ from typing import Any, NamedTuple
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import read_about
-from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Parts, assemble
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.picture import from_file
+from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import TEST_SHARE, stratified
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _SUFFIXES = (".csv", *_JSON_LINES)
 _PARTS = (TRAIN, VALIDATION, TEST)
+_LAYOUT = "A list is a .csv with the columns path and label, or a .jsonl with these fields"
 
 
 class Entry(NamedTuple):
@@ -38,20 +40,16 @@ class Entry(NamedTuple):
 def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
     """Reads the pictures of a list; the classes are its labels, in order, numbers by their value.
 
-    Raises NotFound where there is no such list or a picture of it is missing, InvalidInput where a line is
-    not understood, and ImageError where pictures cannot be read and are not to be skipped.
+    Raises NotFound where there is no such list, InvalidInput where a line is not understood, and ImageError
+    where pictures are missing or cannot be read and are not to be skipped.
     """
     if not path.is_file():
-        raise NotFound(
-            f"there is no list {path}: a .csv with the columns path and label, or a .jsonl with these fields",
-            reason="DATA_NOT_FOUND",
-            field="data",
-        )
+        raise NotFound(f"there is no list {path}. {_LAYOUT}.", reason="DATA_NOT_FOUND", field="data")
     entries = read_entries(path)
     class_names = sorted({entry.label for entry in entries}, key=_by_value)
     about = read_about(path.parent)
     parts = _parts(entries, class_names, path, options.seed)
-    return assemble(about.name, about.licence, class_names, parts, spec, options)
+    return assemble(Origin(path, about.name, about.licence, _LAYOUT), class_names, parts, spec, options)
 
 
 def recognises(path: Path) -> bool:
@@ -61,7 +59,7 @@ def recognises(path: Path) -> bool:
 
 def read_entries(path: Path) -> list[Entry]:
     """The lines of a list. Raises InvalidInput with the number of the line that is not understood."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with reading(path, "a list of pictures"), path.open(encoding="utf-8-sig", newline="") as file:
         rows = _json_rows(file) if path.suffix.lower() in _JSON_LINES else _csv_rows(file)
         entries = [_entry(row, path, number) for number, row in rows]
     if len({bool(entry.part) for entry in entries}) > 1:

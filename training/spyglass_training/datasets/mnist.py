@@ -6,19 +6,23 @@ import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_contract.errors import NotFound
 from spyglass_training.datasets.arrays import array_pictures, keras_cache
-from spyglass_training.datasets.assembly import TEST, TRAIN, assemble
+from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.idx import find_idx, read_idx
+from spyglass_training.datasets.picture import Picture
+from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
-from spyglass_training.run_record import file_sha256
+from spyglass_training.file_digest import file_sha256
 
+_SIDE = 28
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -105,7 +109,12 @@ def recognises(path: Path) -> bool:
 
 def recognises_fashion(path: Path) -> bool:
     """Whether it is a folder of IDX files that is named for it."""
-    return "fashion" in path.name.lower() and any(path.glob("train-images-idx3-ubyte*"))
+    return "fashion" in path.name.lower() and has_idx(path)
+
+
+def has_idx(path: Path) -> bool:
+    """Whether it is a folder of IDX files: those of the two data sets have the same names."""
+    return path.is_dir() and any(path.glob(f"{_IDX_FILES[0]}*"))
 
 
 def _load(digits: Digits, path: Path, spec: InputSpec, options: ReadingOptions) -> Dataset:
@@ -113,20 +122,27 @@ def _load(digits: Digits, path: Path, spec: InputSpec, options: ReadingOptions) 
         raise NotFound(
             f"there is nothing at {path}. {digits.where_from}.", reason="DATA_NOT_FOUND", field="data"
         )
-    try:
+    with reading(path, digits.name, digits.where_from):
         arrays, sha256 = _read_idx(path) if path.is_dir() else _read_npz(path)
         parts = {
-            part: array_pictures(pixels, labels, len(digits.class_names), sha256 + part)
+            part: _pictures(pixels, labels, digits, sha256 + part)
             for part, (pixels, labels) in {TRAIN: arrays[:2], TEST: arrays[2:]}.items()
         }
-    except (KeyError, ValueError, EOFError, FileNotFoundError, zipfile.BadZipFile) as error:
-        raise InvalidInput(
-            f"{path} is not {digits.name}: {error}. {digits.where_from}.", field="data"
-        ) from error
-    return assemble(digits.name, digits.licence, digits.class_names, parts, spec, options, sha256=sha256)
+    origin = Origin(path, digits.name, digits.licence, digits.where_from, sha256)
+    return assemble(origin, digits.class_names, parts, spec, options)
+
+
+def _pictures(pixels: NDArray[Any], labels: NDArray[Any], digits: Digits, stamp: str) -> list[Picture]:
+    """Raises ValueError where they are other pictures: a model's card will say that they are these."""
+    if pixels.ndim != 3 or pixels.shape[1:] != (_SIDE, _SIDE):
+        raise ValueError(f"its pictures are {list(pixels.shape)}, not [count, {_SIDE}, {_SIDE}]")
+    return array_pictures(pixels, labels, len(digits.class_names), stamp)
 
 
 def _read_npz(path: Path) -> tuple[list[NDArray[np.uint8]], str]:
+    # numpy would take it for a pickle, and say how to open that.
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no archive of numpy arrays")
     with np.load(path, allow_pickle=False) as arrays:
         return [arrays[name] for name in _ARRAYS], file_sha256(path)
 

@@ -20,9 +20,10 @@ from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ImageError, NotFound
 from spyglass_contract.header import Limits, open_header
 from spyglass_training.datasets.about import FILE_NAME, About, read_about
-from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Parts, assemble
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.picture import Picture, from_file, pictures_in
+from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import TEST_SHARE, stratified
 
@@ -56,7 +57,8 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     parts: Parts = {
         _LISTS[stem]: _pictures(path, _names(file)) for stem, file in lists.items() if file.exists()
     }
-    return assemble(about.name, about.licence, CLASS_NAMES, parts or _cut(path, options.seed), spec, options)
+    origin = Origin(path, about.name, about.licence, _WHERE_FROM)
+    return assemble(origin, CLASS_NAMES, parts or _cut(path, options.seed), spec, options)
 
 
 def recognises(path: Path) -> bool:
@@ -83,7 +85,8 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _names(file: Path) -> list[str]:
-    lines = file.read_text(encoding="utf-8").splitlines()
+    with reading(file, "a list of names"):
+        lines = file.read_text(encoding="utf-8").splitlines()
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 

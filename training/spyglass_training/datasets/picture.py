@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.errors import NotFound
-
 # What Pillow reads and a folder of pictures may hold; other files are passed over.
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 
@@ -43,20 +41,14 @@ def from_file(
     outside: int = 0,
     stamp: str = "",
 ) -> Picture:
-    """A picture in a file at or under `root`. Raises NotFound where there is none."""
+    """A picture in a file at or under `root`; one that is missing is found out when it is read."""
     try:
         status = path.stat()
-    except OSError as error:
-        raise NotFound(f"there is no picture {path}", reason="DATA_NOT_FOUND", field="data") from error
+        changes = f"{status.st_size} {status.st_mtime_ns} {stamp}"
+    except OSError:
+        changes = f"missing {stamp}"
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-    return Picture(
-        name,
-        partial(Path.read_bytes, path),
-        label,
-        read_mask,
-        outside,
-        f"{status.st_size} {status.st_mtime_ns} {stamp}",
-    )
+    return Picture(name, partial(Path.read_bytes, path), label, read_mask, outside, changes)
 
 
 def pictures_in(folder: Path) -> list[Path]:

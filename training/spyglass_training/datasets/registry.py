@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.errors import NotFound
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, InputSpec, Task
+from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets import cifar10, class_folders, elpv, listing, mnist, pets
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
@@ -27,6 +27,8 @@ class Kind:
     recognises: Callable[[Path], bool]
     # Where it lies when it is asked for by its name alone.
     home: Callable[[], Path] | None = None
+    # What its labels are for.
+    task: Task.ValueType = TASK_CLASSIFY
 
 
 KINDS = {
@@ -65,6 +67,7 @@ KINDS = {
             "pictures and trimaps, to segment: images/, annotations/trimaps/",
             pets.load,
             pets.recognises,
+            task=TASK_SEGMENT,
         ),
         Kind("listing", "a .csv or .jsonl of paths and labels", listing.load, listing.recognises),
         Kind(
@@ -78,19 +81,29 @@ KINDS = {
 
 
 def open_dataset(
-    kind: str | None, data: str | Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS
+    kind: str | None,
+    data: str | Path,
+    spec: InputSpec,
+    options: ReadingOptions = DEFAULT_OPTIONS,
+    *,
+    task: Task.ValueType | None = None,
 ) -> Dataset:
     """Reads the data set at `data`, a file, a folder or the name of a kind that has a place of its own.
 
     Without a `kind` it is told from its looks. Every picture is brought to the input that `spec` states.
     Raises NotFound where there is no such kind or no data, saying where it comes from; InvalidInput where the
-    data is not of that kind; and ImageError, with their names, where pictures cannot be read.
+    data is not of that kind, or the kind is for another than the `task` that is wanted; and ImageError, with
+    their names, where pictures cannot be read.
     """
     path = Path(data)
     by_name = None if path.exists() else KINDS.get(str(data))
     chosen = _named(kind) if kind is not None else by_name or _recognised(path)
     if chosen is by_name and chosen.home is not None:
         path = chosen.home()
+    if task not in (None, chosen.task):
+        raise InvalidInput(
+            f"the network is for another task than data of the kind {chosen.name!r}", field="data"
+        )
     return chosen.load(path, spec, options)
 
 
@@ -107,7 +120,19 @@ def _recognised(path: Path) -> Kind:
         if kind.recognises(path):
             return kind
     if not path.exists():
-        raise NotFound(f"there is nothing at {path}", reason="DATA_NOT_FOUND", field="data")
+        homes = ", ".join(kind.name for kind in KINDS.values() if kind.home is not None)
+        raise NotFound(
+            f"there is nothing at {path}; {homes} have places of their own. The kinds are\n{_listed()}",
+            reason="DATA_NOT_FOUND",
+            field="data",
+        )
+    if mnist.has_idx(path):
+        raise NotFound(
+            f"{path} has the IDX files of MNIST or of Fashion-MNIST, whose names are the same: say which it "
+            "is with --dataset mnist or --dataset fashion-mnist",
+            reason="UNKNOWN_DATASET",
+            field="data",
+        )
     raise NotFound(
         f"{path} is no data set that is known by its looks; name its kind with --dataset:\n{_listed()}",
         reason="UNKNOWN_DATASET",

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from spyglass_contract.errors import ImageError, InvalidInput
 from spyglass_contract.pixels import channels
 from spyglass_training.datasets.decoding import Broken, decode_in_order
 from spyglass_training.datasets.picture import Picture
+from spyglass_training.datasets.reader_boundary import STUMBLES
 from spyglass_training.datasets.reading import ReadingOptions
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,8 @@ def read_table(pictures: Sequence[Picture], spec: InputSpec, options: ReadingOpt
 
     With a cache the table is kept there, and taken from there when nothing has changed. Raises ImageError,
     with the names, where pictures cannot be read and are not to be skipped, and InvalidInput where the table
-    is too large for memory and there is no cache.
+    is too large for memory and there is no cache, or the cache is no folder. What is damaged in the cache is
+    made again.
     """
     if options.cache is None:
         table = _in_memory(pictures, spec, options.memory_bytes)
@@ -93,8 +96,12 @@ def _in_memory(pictures: Sequence[Picture], spec: InputSpec, memory_bytes: int) 
 
 
 def _in_files(pictures: Sequence[Picture], spec: InputSpec, cache: Path, memory_bytes: int) -> Table:
+    if cache.exists() and not cache.is_dir():
+        raise InvalidInput(f"{cache} is a file, not a folder to keep pictures in", field="cache")
     folder = cache / _key(pictures, spec)
-    if not folder.exists():
+    kept = _kept(folder, _shapes(pictures, spec), memory_bytes)
+    if kept is None:
+        shutil.rmtree(folder, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
         # Beside it first: the run may be killed, and another one may be writing the same.
         with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
@@ -102,10 +109,23 @@ def _in_files(pictures: Sequence[Picture], spec: InputSpec, cache: Path, memory_
             # Where the other one was first, its table is as good.
             with contextlib.suppress(OSError):
                 Path(unfinished).rename(folder)
-    account = Account(**json.loads((folder / _ACCOUNT).read_text(encoding="utf-8")))
-    files = [folder / name for name in _ARRAYS if (folder / name).exists()]
-    large = sum(file.stat().st_size for file in files) > memory_bytes
-    return _table([np.load(file, mmap_mode="r" if large else None) for file in files], account)
+        kept = _kept(folder, _shapes(pictures, spec), memory_bytes)
+    if kept is None:
+        raise InvalidInput(f"what was written to {folder} is not what is there", field="cache")
+    return kept
+
+
+def _kept(folder: Path, shapes: Sequence[tuple[int, ...]], memory_bytes: int) -> Table | None:
+    """The table in a folder of the cache; None where there is none, or what is there is damaged."""
+    try:
+        account = Account(**json.loads((folder / _ACCOUNT).read_text(encoding="utf-8")))
+        files = [folder / name for name, _ in zip(_ARRAYS, shapes, strict=False)]
+        large = sum(file.stat().st_size for file in files) > memory_bytes
+        arrays = [np.load(file, mmap_mode="r" if large else None, allow_pickle=False) for file in files]
+        whole = [(array.dtype, array.shape) for array in arrays] == [(np.uint8, shape) for shape in shapes]
+        return _table(arrays, account) if whole and len(account.rows) <= shapes[0][0] else None
+    except STUMBLES:
+        return None
 
 
 def _write(folder: Path, pictures: Sequence[Picture], spec: InputSpec) -> None:
