@@ -21,7 +21,6 @@ from spyglass_export.explain import PLAIN, Explained, with_heatmap
 from spyglass_export.foreign import Network, PictureInput, find_input, find_output, refuse_explained
 from spyglass_export.free_batch import batch_trouble, with_free_batch
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.scores import find_scores
 from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.newer_opset import in_newer_opset
 from spyglass_export.postprocessing import missing_activation, postprocess
@@ -82,15 +81,11 @@ def _plan(
         return network.run(_fed(pixels, wanted, image))
 
     answers = np.concatenate([ask(seed) for seed in SEEDS])
-    view = GraphView(source)
-    activation = missing_activation(view, network.output, answers)
+    output, activation = missing_activation(GraphView(source), network.output, answers)
     columns, classes = answers.shape[1], len(card.class_names)
     # One number speaks for two classes.
     if classes != max(columns, 2):
         raise ModelError(f"the network tells {max(columns, 2)} classes apart, but {classes} are named")
-    # Of log probabilities those are the logits, whose gradient the heatmap shall show.
-    softened = find_scores(view, network.output, "logit").tensor
-    output = softened if activation == "Softmax" else network.output
     return Plan(image, wanted, output, activation, columns)
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import onnx
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
-from spyglass_contract.card import PROBABILITIES
 from spyglass_export.gradcam import HeatmapError, attach_gradcam, explained_tensor
 from spyglass_export.gradcam.attach import MethodName
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.scores import GradientOf, find_scores
+from spyglass_export.gradcam.scores import GradientOf, explained_scores
 from spyglass_export.gradcam.standard_form import standard_form
 
 
@@ -46,8 +45,7 @@ def with_heatmap(graph: onnx.ModelProto, card: ModelCard, explained: Explained =
 
 
 def _explained_score(graph: onnx.ModelProto, explained: Explained) -> str:
-    """What is explained in truth: of a graph whose softmax is not known as one it is the probability."""
+    """What is explained in truth: of a graph whose softmax cannot be left off it is the probability."""
     if explained.method == "eigencam":
         return ""
-    found = find_scores(GraphView(standard_form(graph)), None, explained.gradient_of)
-    return "probability" if found.tensor == PROBABILITIES else "logit"
+    return explained_scores(GraphView(standard_form(graph)), None, explained.gradient_of).gradient_of

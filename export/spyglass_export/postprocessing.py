@@ -10,28 +10,43 @@ from onnx import TensorProto
 
 from spyglass_contract.probabilities import of_both_classes
 from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.endings import find_ending
+from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.scores import find_scores
+from spyglass_export.gradcam.probabilities import are_probabilities
+from spyglass_export.gradcam.scores import explained_scores
 
 # None: the output holds probabilities already.
 Activation = Literal["Softmax", "Sigmoid"] | None
 
 
-def missing_activation(view: GraphView, output: str, answers: NDArray[np.float32]) -> Activation:
-    """What turns `output` into probabilities.
+def missing_activation(view: GraphView, output: str, answers: NDArray[np.float32]) -> tuple[str, Activation]:
+    """The tensor that probabilities are made of, and what makes them of it.
 
-    `answers` [pictures, columns] is what it holds for some pictures. A graph that ends in a Softmax or
-    Sigmoid lacks nothing; one that computes a softmax of smaller operators is known by what it answers. Log
-    probabilities become probabilities by a Softmax, as logits do. Raises ScoresError where the output is no
-    classifier's.
+    `answers` [pictures, columns] is what `output` holds for some pictures. It is the output itself where it
+    holds probabilities or logits, and the logits behind it where it holds the logarithm of a softmax. Raises
+    ScoresError where the output is no classifier's, or holds probabilities that are scaled.
     """
-    scores = find_scores(view, output, "logit").tensor
-    ending = {node.op_type for node in view.ancestors(output) if scores in node.inputs}
-    if ending & {"Softmax", "Sigmoid"}:
-        return None
-    if answers.shape[1] == 1:
-        return "Sigmoid"
-    return None if (answers >= 0).all() and np.allclose(answers.sum(1), 1, atol=1e-3) else "Softmax"
+    explained_scores(view, output, "logit")
+    ending, several = find_ending(view, output), answers.shape[1] > 1
+    if several and _sum_to_1(answers):
+        return output, None
+    if several and (answers <= 1e-3).all() and _sum_to_1(np.exp(answers)):
+        return (ending.logits if ending else output), "Softmax"
+    if ending is None and not are_probabilities(view, output):
+        return output, "Softmax" if several else "Sigmoid"
+    # Of several labels that may all be there each has a probability of its own.
+    own = not several or ending is None or ending.activation == "Sigmoid"
+    if own and (answers >= 0).all() and (answers <= 1).all():
+        return output, None
+    raise ScoresError(
+        f"the output '{output}' holds probabilities that are scaled, or their logarithms; export the network "
+        "without what follows its softmax or sigmoid"
+    )
+
+
+def _sum_to_1(answers: NDArray[np.float32]) -> bool:
+    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-3))
 
 
 def add_nodes(build: GraphBuilder, output: str, activation: Activation, columns: int, element: int) -> str:

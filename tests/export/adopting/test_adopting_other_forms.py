@@ -182,3 +182,69 @@ def test_a_file_of_weights_that_is_missing_is_named(
     (tmp_path / "theirs.weights").unlink()
     assert attach(tmp_path / "theirs.onnx") == 1
     assert f"{tmp_path / 'theirs.weights'}, and there is no such file" in capfd.readouterr().err
+
+
+def ended(file: Path, *nodes: onnx.NodeProto) -> Path:
+    """The file with its output `y` made of `logits` by further nodes."""
+    model = onnx.load(file)
+    model.graph.node[-1].output[0] = "logits"
+    model.graph.node.extend(nodes)
+    for name, value in (("one", 1.0), ("hundred", 100.0)):
+        model.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    onnx.save(model, file)
+    return file
+
+
+def test_a_sigmoid_of_smaller_operators_is_not_taken_for_a_logit(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier(columns=1)
+    file = ended(
+        theirs.write(tmp_path / "theirs.onnx"),
+        helper.make_node("Neg", ["logits"], ["negative"]),
+        helper.make_node("Exp", ["negative"], ["exponential"]),
+        helper.make_node("Add", ["exponential", "one"], ["below"]),
+        helper.make_node("Div", ["one", "below"], ["y"]),
+    )
+    assert attach(file, "--scale", "1/255", classes="sound\ndefective") == 0
+    card, pixels, found, _ = answer()
+    second = 1 / (1 + np.exp(-theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)))
+    np.testing.assert_allclose(found, np.concatenate([1 - second, second], 1), atol=1e-5)
+    assert card.explained_score == "logit"
+
+
+@pytest.mark.parametrize("ending", ["Softmax", "Sigmoid"])
+def test_probabilities_in_percent_and_logarithms_of_a_sigmoid_are_refused(
+    classifier: Any,
+    ending: str,
+    attach: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    last = {
+        "Softmax": helper.make_node("Mul", ["part", "hundred"], ["y"]),
+        "Sigmoid": helper.make_node("Log", ["part"], ["y"]),
+    }
+    file = ended(
+        classifier().write(tmp_path / "theirs.onnx"),
+        helper.make_node(ending, ["logits"], ["part"]),
+        last[ending],
+    )
+    assert attach(file, "--scale", "1/255") == 1
+    assert "holds probabilities that are scaled, or their logarithms" in capsys.readouterr().err
+
+
+def test_the_logarithm_of_a_softmax_becomes_its_probabilities(
+    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+) -> None:
+    theirs = classifier()
+    file = ended(
+        theirs.write(tmp_path / "theirs.onnx"),
+        helper.make_node("Softmax", ["logits"], ["part"]),
+        helper.make_node("Log", ["part"], ["y"]),
+    )
+    assert attach(file, "--scale", "1/255") == 0
+    _, pixels, found, heatmaps = answer()
+    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
