@@ -54,12 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
         require("export", module)
     from spyglass_export.adopt import adopt
     from spyglass_export.adopted import draft_adopted, open_model, read_class_names
-    from spyglass_export.write import file_to_write
+    from spyglass_export.write import file_to_write, version_folder
 
-    target = file_to_write(arguments.out, force=arguments.force)
+    folder = version_folder(arguments.out)
+    target = file_to_write(folder, force=arguments.force)
     card = draft_adopted(
         arguments.file,
-        arguments.out,
+        folder,
         class_names=read_class_names(arguments.classes),
         size=arguments.size,
         resize=arguments.resize,

@@ -47,16 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
     require_keras()
     from spyglass_contract.run_folder import RunFolder
     from spyglass_export.export import export_run
-    from spyglass_export.write import FILE_NAME
+    from spyglass_export.write import FILE_NAME, version_folder
 
     explained = None if arguments.no_heatmap else explained_by(arguments)
     folder = RunFolder(arguments.run)
     golden = _golden(arguments.golden, folder) if arguments.golden else None
+    out = version_folder(arguments.out)
     with told_in_flags():
-        card = export_run(folder, arguments.out, explained=explained, golden=golden, force=arguments.force)
+        card = export_run(folder, out, explained=explained, golden=golden, force=arguments.force)
     certificate = card.certificate
     print(
-        f"{arguments.out / FILE_NAME}: {len(certificate.pictures)} golden pictures and "
+        f"{out / FILE_NAME}: {len(certificate.pictures)} golden pictures and "
         f"{len(certificate.tensors)} tensors answered as by {certificate.reference}, "
         f"to {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )

@@ -19,6 +19,11 @@ from spyglass_export.prove_heatmaps import prove_heatmaps
 FILE_NAME = "model.onnx"
 
 
+def version_folder(out: Path) -> Path:
+    """The folder NAME/VERSION, whether `out` names it or the model file that goes into it."""
+    return out.parent if out.name == FILE_NAME else out
+
+
 def file_to_write(target: Path, *, force: bool) -> Path:
     """The model file in the folder `target`. Raises ModelError where there is one already, unless `force`."""
     file = target / FILE_NAME

@@ -30,7 +30,7 @@ def export(make_run: Callable[..., RunFolder], tmp_path: Path) -> Callable[..., 
     )
 
     def command(*flags: str) -> int:
-        return main(["export", str(run.path), "--out", str(tmp_path / "models/colors/1"), *flags])
+        return main(["export", str(run.path), "--out", str(tmp_path / "models/colors/1/model.onnx"), *flags])
 
     return command
 

@@ -10,9 +10,11 @@ from spyglass_export.runtime_errors import failing_node, first_sentence
 
 _RESHAPE = (
     "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Reshape node. "
-    "Name:'flatten' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/reshape_helper.h:47 "
+    "Name:'flatten' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/"
+    "tensor/reshape_helper.h:47 "
     "onnxruntime::ReshapeHelper::ReshapeHelper(const onnxruntime::TensorShape&, "
-    "onnxruntime::TensorShapeVector&, bool) input_shape_size == size was false. The input tensor cannot be reshaped to the requested shape. "
+    "onnxruntime::TensorShapeVector&, bool) input_shape_size == size was false. "
+    "The input tensor cannot be reshaped to the requested shape. "
     "Input shape:{2,4,1,1}, requested shape:{1,4}\n"
 )
 SAID = {
@@ -30,7 +32,8 @@ SAID = {
         "Opset 99 is under development"
     ),
     "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: /onnxruntime_src/"
-    "onnxruntime/core/optimizer/initializer.cc:45 onnxruntime::Initializer::Initializer(const onnx::TensorProto&) "
+    "onnxruntime/core/optimizer/initializer.cc:45 onnxruntime::Initializer::Initializer("
+    "const onnx::TensorProto&) "
     "!model_path.empty() was false. model_path must not be empty": (
         "Exception during initialization: model_path must not be empty"
     ),

@@ -206,10 +206,10 @@ def test_without_golden_pictures_noise_certifies_and_that_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The command as it is asked for: no --golden, no --scale."""
+    """The command as it is asked for: no --golden, no --scale, and the model file for --out."""
     theirs = classifier()
-    file = theirs.write(tmp_path / "theirs.onnx")
-    assert attach(file, "--mean", *MEAN, "--std", *STD, pictures=False) == 0
+    file, out = theirs.write(tmp_path / "theirs.onnx"), tmp_path / "models/theirs/1/model.onnx"
+    assert attach(file, "--mean", *MEAN, "--std", *STD, "--out", out, pictures=False) == 0
     told = capsys.readouterr()
     assert "2 pictures of noise and 16 tensors answered as by" in told.out
     assert "pixels are divided by 255 first" in told.err and "no --golden" in told.err
