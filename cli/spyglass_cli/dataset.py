@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from spyglass_cli.argument_types import count, count_or_none
+from spyglass_cli.argument_types import count, count_or_none, folder_to_fill, seed
 
 # Of each class, as in the book that `make_subset` names.
 _SUBSET = {"train": 1000, "validation": 500, "test": 1000}
@@ -48,7 +48,7 @@ def _add_make_subset(commands: argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument(
         "source", type=Path, metavar="DIR", help="pictures as CLASS.NUMBER.jpg, or a folder for each class"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make")
+    parser.add_argument("--out", type=folder_to_fill, required=True, metavar="DIR", help="the folder to make")
     for part, size in _SUBSET.items():
         parser.add_argument(
             f"--{part}", type=count, default=size, metavar="N", help="of each class (default: %(default)s)"
@@ -68,7 +68,7 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     folder: dict[str, Any] = {"type": Path, "required": True, "metavar": "DIR"}
     parser.add_argument("--cutouts", **folder, help="pictures with transparency, or folders of them")
     parser.add_argument("--backgrounds", **folder, help="any pictures")
-    parser.add_argument("--out", **folder, help="the folder to make")
+    parser.add_argument("--out", **{**folder, "type": folder_to_fill}, help="the folder to make")
     parser.add_argument("--pictures", type=count, metavar="N", help="in all parts together")
     parser.add_argument("--size", type=count, metavar="N", help="width and height in pixels")
     parser.add_argument("--max-objects", type=count, metavar="N", help="in a picture")
@@ -78,7 +78,7 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help="pixels on either side of an edge that are its contour",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same pictures")
+    parser.add_argument("--seed", type=seed, metavar="N", help="the same seed makes the same pictures")
     parser.add_argument("--name", help="of the data, for the card of a model")
     parser.add_argument("--licence", help="of the data, for the card of a model")
     parser.set_defaults(func=compose)

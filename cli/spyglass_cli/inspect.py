@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spyglass_cli.argument_types import count
+from spyglass_cli.argument_types import count, drawing, folder_to_fill, picture, seed
 from spyglass_cli.extras import require
 from spyglass_cli.keras_extra import require_keras
+from spyglass_cli.reading_flags import add_reading_flags, reading_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,9 @@ def embedding(arguments: argparse.Namespace) -> int:
     from spyglass_training.datasets.registry import open_dataset
     from spyglass_training.inspect.embedding import EmbeddingOptions, draw_embedding
 
-    dataset = open_dataset(arguments.dataset, arguments.data, opened.input)
+    # By the seed of the run: what is shown as its test part must be what it was tested on.
+    reading = reading_options(arguments, opened.seed)
+    dataset = open_dataset(getattr(arguments, "dataset", None), arguments.data, opened.input, reading)
     options = EmbeddingOptions(**_given(arguments, "pictures", "thumbnails", "layer", "seed"))
     split = {"train": dataset.train, "test": dataset.test}[arguments.part]
     shown = draw_embedding(opened.model, split, dataset.class_names, options, arguments.out)
@@ -121,7 +124,7 @@ def _add_summary(commands: Any) -> None:
 def _add_activations(commands: Any) -> None:
     parser = _command(commands, "activations", "what each layer makes of a picture", activations)
     _add_model_and_picture(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the PNGs go")
+    parser.add_argument("--out", type=folder_to_fill, required=True, metavar="DIR", help="where the PNGs go")
 
 
 def _add_filters(commands: Any) -> None:
@@ -147,8 +150,7 @@ def _add_heatmap(commands: Any) -> None:
 def _add_embedding(commands: Any) -> None:
     parser = _command(commands, "embedding", "a data set as the network sees it (t-SNE)", embedding)
     _add_model(parser)
-    parser.add_argument("--data", required=True, metavar="DATA", help="as for `spyglass train`")
-    parser.add_argument("--dataset", metavar="KIND", default=None, help="default: told by its looks")
+    add_reading_flags(parser)
     parser.add_argument("--part", choices=("train", "test"), default="test", help="default: %(default)s")
     _add_out(parser)
     parser.add_argument("--pictures", type=count, metavar="N", help="how many, drawn at random")
@@ -177,19 +179,19 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_and_picture(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
-    parser.add_argument("picture", type=Path, metavar="PICTURE")
+    parser.add_argument("picture", type=picture, metavar="PICTURE")
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG to write")
+    parser.add_argument("--out", type=drawing, required=True, metavar="FILE.png", help="the PNG to write")
 
 
 def _add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same picture")
+    parser.add_argument("--seed", type=seed, metavar="N", help="the same seed gives the same picture")
 
 
 def _open(arguments: argparse.Namespace) -> Opened:
-    require_keras()
+    require_keras(to_export=False)
     from spyglass_training.inspect.opened import open_model
 
     return open_model(arguments.model)

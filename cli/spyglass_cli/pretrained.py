@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spyglass_cli.argument_types import folder_to_fill
 from spyglass_cli.keras_extra import require_keras
 
 
@@ -19,13 +20,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--pictures", type=Path, required=True, metavar="DIR", help="pictures that prove the exported model"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the folder to make")
+    parser.add_argument("--out", type=folder_to_fill, required=True, metavar="RUN", help="the folder to make")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Makes the folder and says so. The exit code, 0; raises SpyglassError."""
-    require_keras()
+    require_keras(to_export=False)
     from spyglass_contract.run_folder import RunFolder
     from spyglass_training.golden import read_pictures
     from spyglass_training.pretrained import assemble, find_published

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spyglass_cli import train_flags
 from spyglass_cli.keras_extra import require_keras
+from spyglass_cli.reading_flags import reading_options
+from spyglass_contract.errors import InvalidInput
+from spyglass_training import architecture_names
+from spyglass_training.datasets.registry import listed_kinds, open_dataset
 from spyglass_training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from spyglass_contract.run_folder import RunFolder, RunRecord
     from spyglass_training.models import Architecture
 
+_FINE_TUNING = ("fine_tune_epochs", "fine_tune_learning_rate", "fine_tune_schedule")
 _CHOICES = ("augment", "dropout", "weights", "freeze", "batch_norm_momentum")
 
 
@@ -23,6 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train",
         help="train a network",
         description="Trains a network and leaves a folder: model, record, report, figures, golden pictures.",
+        epilog=f"networks:\n{architecture_names.listed()}\n\nkinds of data:\n{listed_kinds()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("architecture", metavar="MODEL", help="the network, such as mnist-convnet")
@@ -35,26 +42,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains and prints what came of it. The exit code, 0; raises SpyglassError."""
-    require_keras()
+    require_keras(to_export=False)
     from spyglass_contract.run_folder import RunFolder
-    from spyglass_training.datasets.reading import ReadingOptions
-    from spyglass_training.datasets.registry import open_dataset
+    from spyglass_training.phases import plan_phases
     from spyglass_training.progress import ProgressBar
+    from spyglass_training.starting import check_network, check_start
     from spyglass_training.training import train
 
-    given = vars(arguments)
     architecture = _architecture(arguments)
-    options = TrainingOptions(**_among(given, [field.name for field in dataclasses.fields(TrainingOptions)]))
-    reading = ReadingOptions(**_among(given, ["skip_corrupt", "cache", "seed"]))
-    dataset = open_dataset(given.get("dataset"), arguments.data, architecture.input, reading)
+    options = _options(arguments, architecture)
     folder = RunFolder(arguments.out)
-    record = train(architecture, dataset, options, folder, resume=arguments.resume, watchers=[ProgressBar()])
+    check_start(options, folder, resume=arguments.resume)
+    check_network(architecture)
+    # Only now: to read the data may take long.
+    reading = reading_options(arguments, options.seed)
+    kind = getattr(arguments, "dataset", None)
+    dataset = open_dataset(kind, arguments.data, architecture.input, reading, task=architecture.task)
+    bar = ProgressBar(sum(phase.epochs for phase in plan_phases(architecture, options)))
+    record = train(architecture, dataset, options, folder, resume=arguments.resume, watchers=[bar])
     _tell(record, folder, len(dataset.test))
     return 0
-
-
-def _among(given: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    return {name: given[name] for name in names if name in given}
 
 
 def _architecture(arguments: argparse.Namespace) -> Architecture:
@@ -64,7 +71,17 @@ def _architecture(arguments: argparse.Namespace) -> Architecture:
     given = vars(arguments)
     architecture = find_architecture(arguments.architecture)
     architecture = architecture.with_input(given.get("size"), given.get("color"))
-    return architecture.with_choices(**{name: given[name] for name in _CHOICES if name in given})
+    return architecture.for_run(**{name: given[name] for name in _CHOICES if name in given})
+
+
+def _options(arguments: argparse.Namespace, architecture: Architecture) -> TrainingOptions:
+    """Raises InvalidInput where a second phase is described to a network that has none."""
+    given = vars(arguments)
+    idle = [f"--{name.replace('_', '-')}" for name in _FINE_TUNING if name in given]
+    if idle and not architecture.fine_tuned_layers:
+        raise InvalidInput(f"{architecture.name} has no layers to fine-tune: leave out {', '.join(idle)}")
+    names = [field.name for field in dataclasses.fields(TrainingOptions)]
+    return TrainingOptions(**{name: given[name] for name in names if name in given})
 
 
 def _tell(record: RunRecord, folder: RunFolder, pictures: int) -> None:

@@ -25,7 +25,7 @@ def shown(*, terminal: bool) -> str:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", metrics=["mae"])
     x = np.zeros((12, 1), np.float32)
-    bar = ProgressBar(console)
+    bar = ProgressBar(2, console)
     model.fit(x, x, batch_size=4, epochs=2, validation_data=(x, x), callbacks=[bar], verbose=0)
     return out.getvalue()
 
@@ -42,4 +42,6 @@ def test_on_a_terminal_a_bar_counts_the_steps_and_says_how_long_it_takes() -> No
     drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(terminal=True))
     assert "epoch 1 of 2" in drawn and "epoch 2 of 2" in drawn
     assert re.search(r"\d/3 .*(\d:\d\d:\d\d|-:--:--)", drawn)
+    # And one for all of them.
+    assert re.search(r"all epochs .*\d/6 .*(\d:\d\d:\d\d|-:--:--)", drawn)
     assert "epoch 2/2  loss" in drawn

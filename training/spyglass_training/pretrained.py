@@ -64,6 +64,7 @@ def assemble(published: Published, pictures: Sequence[NDArray[np.uint8]], folder
     ModelError where they do not fit, and InvalidInput where the folder is not empty.
     """
     started = time.monotonic()
+    folder.check_free()
     checkpoint = published.find_checkpoint()
     architecture = find_architecture(published.architecture)
     model = _network(published, architecture, checkpoint)

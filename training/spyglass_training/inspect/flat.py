@@ -48,13 +48,17 @@ class FlatNetwork:
     steps: tuple[Step, ...]
 
     def step(self, name: str) -> Step:
-        """The step of that name; the layer's own will do. Raises NotFound, which tells similar ones."""
+        """The step of that name; the layer's own will do. Raises NotFound, which tells some there are."""
         for step in self.steps:
             if name in (step.name, step.layer.name):
                 return step
         names = [step.name for step in self.steps]
-        near = ", ".join(difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names[-5:])
-        raise NotFound(f"the network has no layer {name!r}; it has {near}", reason="LAYER_NOT_FOUND")
+        near = difflib.get_close_matches(name, names, n=5)
+        some = f"similar: {', '.join(near)}" if near else f"its last ones: {', '.join(names[-5:])}"
+        raise NotFound(
+            f"the network has no layer {name!r}; {some}; `spyglass inspect summary` lists them all",
+            reason="LAYER_NOT_FOUND",
+        )
 
     def model_to(self, outputs: keras.KerasTensor | list[keras.KerasTensor]) -> keras.Model:
         """The network from the image to one of its tensors, or to a list of them."""

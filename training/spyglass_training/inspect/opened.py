@@ -26,6 +26,8 @@ class Opened:
     model: keras.Model
     input: InputSpec
     class_names: tuple[str, ...]
+    # Of its run, by which the data was dealt out to parts.
+    seed: int = 0
 
 
 def open_model(path: Path) -> Opened:
@@ -38,7 +40,8 @@ def open_model(path: Path) -> Opened:
     folder = RunFolder(path if path.is_dir() else path.parent)
     if path.is_dir() or (path == folder.model and folder.record.exists()):
         record = folder.read_record()
-        return Opened(load_keras(folder.model), record.input, record.class_names)
+        seed = int(record.options.get("seed", 0))
+        return Opened(load_keras(folder.model), record.input, record.class_names, seed)
     model = load_keras(path)
     return Opened(model, _input_of(model), tuple(str(index) for index in range(model.output_shape[-1])))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from spyglass.v1.model_pb2 import TASK_SEGMENT
+from typing import Any
+
+from spyglass.v1.model_pb2 import TASK_SEGMENT, InputSpec
 from spyglass_contract.errors import NotFound
+from spyglass_training.architecture_names import SUMMARIES, listed
 from spyglass_training.models import (
     cats_dogs_convnet,
     efficientnet_lite0,
@@ -17,100 +20,59 @@ from spyglass_training.models import (
     small_resnet,
     vgg16,
 )
-from spyglass_training.models.architecture import Architecture
+from spyglass_training.models.architecture import Architecture, Builder
 
 __all__ = ["ARCHITECTURES", "Architecture", "find_architecture"]
+
+
+def _architecture(name: str, builder: Builder, spec: InputSpec, **more: Any) -> Architecture:
+    return Architecture(name, builder, spec, SUMMARIES[name], **more)
+
 
 ARCHITECTURES = {
     architecture.name: architecture
     for architecture in (
-        Architecture(
-            "lenet5",
-            lenet5.build,
-            lenet5.INPUT,
-            "LeNet-5, the first convnet in wide use.",
+        _architecture("lenet5", lenet5.build, lenet5.INPUT),
+        _architecture("simple-cnn", simple_cnn.build, simple_cnn.INPUT),
+        _architecture("mnist-convnet", mnist_convnet.build, mnist_convnet.INPUT),
+        _architecture(
+            "mnist-convnet-functional", mnist_convnet_functional.build, mnist_convnet_functional.INPUT
         ),
-        Architecture(
-            "simple-cnn",
-            simple_cnn.build,
-            simple_cnn.INPUT,
-            "The least that is a convnet: one convolution.",
-        ),
-        Architecture(
-            "mnist-convnet",
-            mnist_convnet.build,
-            mnist_convnet.INPUT,
-            "A small convnet for digits, white on black.",
-        ),
-        Architecture(
-            "mnist-convnet-functional",
-            mnist_convnet_functional.build,
-            mnist_convnet_functional.INPUT,
-            "A small convnet for digits, without a hidden Dense layer.",
-        ),
-        Architecture(
+        _architecture(
             "mnist-convnet-no-pooling",
             mnist_convnet_functional.build_without_pooling,
             mnist_convnet_functional.INPUT,
-            "mnist-convnet-functional without its poolings, to show what they are for.",
         ),
-        Architecture(
-            "cats-dogs-convnet",
-            cats_dogs_convnet.build,
-            cats_dogs_convnet.INPUT,
-            "A plain convnet for small photographs.",
-        ),
-        Architecture(
+        _architecture("cats-dogs-convnet", cats_dogs_convnet.build, cats_dogs_convnet.INPUT),
+        _architecture(
             "vgg16-features",
             vgg16.build_features,
             vgg16.INPUT,
-            "A Dense head on the frozen convolutions of VGG16.",
             cached_layer=vgg16.FEATURES,
+            run_choices={"weights": "imagenet"},
         ),
-        Architecture(
+        _architecture(
             "vgg16-finetune",
             vgg16.build_finetune,
             vgg16.INPUT,
-            "VGG16 with a Dense head, its last block fine-tuned.",
             fine_tuned_layers=vgg16.LAST_BLOCK,
+            run_choices={"weights": "imagenet"},
         ),
-        Architecture(
-            "small-resnet",
-            small_resnet.build,
-            small_resnet.INPUT,
-            "Three residual blocks.",
-        ),
-        Architecture(
-            "mini-xception",
-            mini_xception.build,
-            mini_xception.INPUT,
-            "A small Xception.",
-        ),
-        Architecture(
+        _architecture("small-resnet", small_resnet.build, small_resnet.INPUT),
+        _architecture("mini-xception", mini_xception.build, mini_xception.INPUT),
+        _architecture(
             "pet-segmentation",
             pet_segmentation.build,
             pet_segmentation.INPUT,
-            "A class for each pixel, by strided and transposed convolutions.",
             task=TASK_SEGMENT,
         ),
-        Architecture(
-            "xception",
-            published_base.build_xception,
-            published_base.XCEPTION_INPUT,
-            "Xception: separable convolutions and residuals.",
-        ),
-        Architecture(
+        _architecture("xception", published_base.build_xception, published_base.XCEPTION_INPUT),
+        _architecture(
             "efficientnet-v2-b0",
             published_base.build_efficientnet_v2_b0,
             published_base.EFFICIENTNET_V2_B0_INPUT,
-            "EfficientNetV2-B0: fused and plain inverted bottlenecks.",
         ),
-        Architecture(
-            "efficientnet-lite0",
-            efficientnet_lite0.build,
-            efficientnet_lite0.INPUT,
-            "EfficientNet-Lite0: inverted bottlenecks, made for small devices.",
-        ),
+        _architecture("efficientnet-lite0", efficientnet_lite0.build, efficientnet_lite0.INPUT),
     )
 }
 
@@ -118,8 +80,7 @@ ARCHITECTURES = {
 def find_architecture(name: str) -> Architecture:
     """The architecture of that name. Raises NotFound, which tells the names there are."""
     if name not in ARCHITECTURES:
-        known = "\n".join(f"  {each.name}: {each.summary}" for each in ARCHITECTURES.values())
         raise NotFound(
-            f"no architecture is named {name!r}; there are\n{known}", reason="ARCHITECTURE_NOT_FOUND"
+            f"no architecture is named {name!r}; there are\n{listed()}", reason="ARCHITECTURE_NOT_FOUND"
         )
     return ARCHITECTURES[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -35,6 +35,8 @@ class Architecture:
     cached_layer: str = ""
     # What learns only when the rest has: a second phase, at a low learning rate.
     fine_tuned_layers: tuple[str, ...] = ()
+    # What a run takes where nothing else is asked for, and `build` does not: weights that must be got first.
+    run_choices: Mapping[str, Option] = dataclasses.field(default_factory=dict)
 
     @property
     def choices(self) -> dict[str, Option]:
@@ -51,6 +53,21 @@ class Architecture:
                 f"{self.name} has no choice of {', '.join(unknown)}; it has one of {known}", field=unknown[0]
             )
         return dataclasses.replace(self, builder=functools.partial(self.builder, **choices))
+
+    def for_run(self, **given: Option) -> Architecture:
+        """The same with what a run takes, and what was asked for.
+
+        Raises InvalidInput where there is no such choice, or where noise, which learns nothing when it is
+        frozen, would be frozen without having been asked for by name: weights `none`.
+        """
+        architecture = self.with_choices(**{**self.run_choices, **given})
+        chosen = architecture.choices
+        if chosen.get("freeze") and chosen["weights"] == "none" and "weights" not in given:
+            raise InvalidInput(
+                f"{self.name} would freeze weights that nobody has trained: say which with --weights",
+                field="weights",
+            )
+        return architecture
 
     def with_input(self, size: tuple[int, int] | None = None, color: str | None = None) -> Architecture:
         """The same for an input of another (height, width) or colour, `grey` or `rgb`."""
@@ -71,6 +88,9 @@ class Architecture:
         try:
             return self.with_choices(**choices).builder(spec, class_count)
         except ValueError as error:
+            # What Keras says is about tensors, in many lines.
             raise InvalidInput(
-                f"{self.name} cannot be built for {spec.width}×{spec.height} pixels: {error}", field="input"
+                f"{self.name} cannot be built for {spec.width}×{spec.height} pixels: they are too few "
+                "for its layers",
+                field="input",
             ) from error
