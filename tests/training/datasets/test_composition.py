@@ -127,8 +127,23 @@ def test_material_that_will_not_do_is_named(material: tuple[Path, Path], tmp_pat
         Image.new("RGB", (20, 20)).save(path)
     with pytest.raises(ImageError, match=r"\.png: it is not a cut-out"):
         compose_folder(cutouts, backgrounds, tmp_path / "out", OPTIONS)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InvalidInput, match=r"lies in .*backgrounds"):
+        compose_folder(cutouts, backgrounds, backgrounds / "out", OPTIONS)
     with pytest.raises(InvalidInput, match="not empty"):
         compose_folder(cutouts, backgrounds, backgrounds, OPTIONS)
+
+
+def test_a_background_that_cannot_be_read_is_found_before_anything_is_written(
+    material: tuple[Path, Path], tmp_path: Path
+) -> None:
+    background = material[1] / "7.jpg"
+    background.write_bytes(background.read_bytes()[:-200])
+    # One picture would hardly have had it behind it.
+    few = CompositionOptions(pictures=1, scene=SceneOptions(size=16))
+    with pytest.raises(ImageError, match=r"7\.jpg"):
+        compose_folder(*material, tmp_path / "out", few)
+    assert not (tmp_path / "out").exists()
 
 
 def test_of_two_backgrounds_one_passes_into_the_other() -> None:

@@ -57,5 +57,9 @@ def test_too_few_pictures_or_a_folder_in_use_leave_nothing_behind(
     assert not (tmp_path / "small").exists()
     with pytest.raises(InvalidInput, match="not empty"):
         make_subset(tmp_path / "all", tmp_path / "all", {"train": 1})
+    for inside in (tmp_path / "all/small", tmp_path / "all/cat/../small"):
+        with pytest.raises(InvalidInput, match=r"lies in .*all, which is read"):
+            make_subset(tmp_path / "all", inside, {"train": 1})
+    assert not (tmp_path / "all/small").exists()
     with pytest.raises(NotFound, match=r"kaggle\.com"):
         make_subset(tmp_path / "nowhere", tmp_path / "small", SIZES)

@@ -21,6 +21,7 @@ from spyglass_contract.errors import ImageError, InvalidInput, NotFound
 from spyglass_contract.header import Limits, open_header
 from spyglass_training.datasets.about import About, write_about
 from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION
+from spyglass_training.datasets.new_folder import check_new
 from spyglass_training.datasets.picture import pictures_in
 from spyglass_training.datasets.scene import SceneOptions, compose
 
@@ -60,11 +61,12 @@ def compose_folder(
 
     `cutouts` has pictures with transparency, or folders of them; `backgrounds` has any pictures. The same
     options make the same pictures. Raises NotFound and InvalidInput where there are too few of either or
-    `target` is not empty, and ImageError, with its name, where one cannot be read or has no transparency.
+    `target` is not empty or lies in one of the two, and ImageError, with its name, where one cannot be read
+    or has no transparency: before anything is written.
     """
+    check_new(target, cutouts, backgrounds)
     material = _deal(cutouts, backgrounds, options.seed)
-    if target.exists() and any(target.iterdir()):
-        raise InvalidInput(f"{target} is not empty", field="out")
+    _check(material)
     (target / "images").mkdir(parents=True)
     (target / "annotations" / "trimaps").mkdir(parents=True)
     counts = {part: round(options.pictures * share) for part, share in _SHARES.items()}
@@ -87,6 +89,16 @@ def _deal(cutouts: Path, backgrounds: Path, seed: int) -> dict[str, Material]:
         if not its.cutouts or not its.backgrounds:
             raise InvalidInput(f"too few cut-outs or backgrounds: none is left for {part}", field="cutouts")
     return material
+
+
+def _check(material: Mapping[str, Material]) -> None:
+    """Reads every picture once. Raises ImageError, with the name of the first that will not do."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "check") as pool:
+        for its in material.values():
+            for _ in pool.map(read_cutout, its.cutouts):
+                pass
+            for _ in pool.map(_read_background, its.backgrounds):
+                pass
 
 
 def deal(paths: Sequence[Path], random: np.random.Generator) -> dict[str, list[Path]]:

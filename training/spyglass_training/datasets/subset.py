@@ -14,6 +14,7 @@ from pathlib import Path
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import FILE_NAME
 from spyglass_training.datasets.class_folders import WHERE_FROM
+from spyglass_training.datasets.new_folder import check_new
 from spyglass_training.datasets.picture import pictures_in
 
 # A picture's class and number, as in `cat.123.jpg`.
@@ -27,7 +28,7 @@ def make_subset(source: Path, target: Path, sizes: Mapping[str, int]) -> dict[st
     into each part, which take them in the order of their numbers, one part after the other.
 
     Raises NotFound where there is no such folder, InvalidInput where a class has too few pictures or `target`
-    is not empty.
+    is not empty, or lies in `source`, where it would be one of the classes the next time.
     """
     if not source.is_dir():
         raise NotFound(f"there is no folder {source}. {WHERE_FROM}.", reason="DATA_NOT_FOUND", field="source")
@@ -68,8 +69,7 @@ def _check(source: Path, target: Path, classes: Mapping[str, Sequence[Path]], wa
             raise InvalidInput(
                 f"class {label!r} has {len(pictures):,} pictures, not the {wanted:,} wanted", field="source"
             )
-    if target.exists() and any(target.iterdir()):
-        raise InvalidInput(f"{target} is not empty", field="out")
+    check_new(target, source)
 
 
 def _copy(pictures: Sequence[Path], folder: Path) -> None:
