@@ -9,7 +9,7 @@ from spyglass_contract.card import PROBABILITIES
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.passing import before_bounds, behind, uniform
+from spyglass_export.gradcam.passing import before_bounds, uniform
 from spyglass_export.gradcam.probabilities import are_probabilities
 from spyglass_export.gradcam.tensor_types import Dims
 
@@ -28,18 +28,6 @@ class Scores:
     tensor: str
     logit_of: int | None = None
     gradient_of: GradientOf = "logit"
-
-
-def find_scores(view: GraphView, name: str | None, gradient_of: GradientOf) -> Scores:
-    """The class scores of a model: behind its class output, or behind the tensor `name`.
-
-    For the logit, a final Softmax, LogSoftmax or Sigmoid is left off, if it is a single operator. Raises
-    ScoresError.
-    """
-    output = _output(view, name)
-    if gradient_of == "probability":
-        return _checked(view, Scores(output, gradient_of="probability"))
-    return _checked(view, _of_two_classes(view, output) or Scores(_without_final_activation(view, output)))
 
 
 def explained_scores(view: GraphView, name: str | None, gradient_of: GradientOf) -> Scores:
@@ -94,14 +82,6 @@ def _checked(view: GraphView, scores: Scores) -> Scores:
     if not view.is_real(scores.tensor) or not _is_flat(dims, len(dims)):
         raise ScoresError(f"tensor '{scores.tensor}' of shape {dims} does not hold one number for each class")
     return scores
-
-
-def _without_final_activation(view: GraphView, output: str) -> str:
-    name = behind(view, output)
-    node = view.producers.get(name)
-    if node is None or node.op_type not in ("LogSoftmax", "Sigmoid", "Softmax"):
-        return output
-    return output if find_ending(view, name) is None else node.inputs[0]
 
 
 def _before_logarithm(view: GraphView, output: str) -> str:
