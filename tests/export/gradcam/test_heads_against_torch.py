@@ -13,6 +13,7 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from onnx import version_converter
 
 from spyglass_export.gradcam import attach_gradcam
 
@@ -155,7 +156,16 @@ def classifiers(draw: st.DrawFn) -> Any:
     return Classifier(features, head, draw(st.sampled_from(FINALS))()).eval()
 
 
+# The newest that torch's exporter by tracing writes; ONNX itself makes files newer.
+TRACED = 20
+
+
 def _export(model: Any, opset: int) -> onnx.ModelProto:
+    traced = _traced(model, min(opset, TRACED))
+    return traced if opset <= TRACED else version_converter.convert_version(traced, opset)
+
+
+def _traced(model: Any, opset: int) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -228,7 +238,7 @@ def test_the_heatmap_of_a_random_head_is_that_of_autograd(
     method: Any, gradient_of: Any, data: st.DataObject, session_of: Callable[..., Any]
 ) -> None:
     model = data.draw(classifiers())
-    opset = data.draw(st.integers(11, 20))
+    opset = data.draw(st.integers(11, 21))
     batch = data.draw(st.sampled_from([1, 5]))
     exported = _export(model, opset)
     attached = attach_gradcam(exported, feature_map=FEATURES, method=method, gradient_of=gradient_of)

@@ -33,6 +33,8 @@ def _gradcam_plus_plus(features: Any, gradient: Any) -> Any:
     return (features * (positive / (2 + whole * positive)).sum((2, 3), keepdims=True)).sum(1)
 
 
+# Where the operators that the graph is written in have another form.
+OPSETS = [11, 13, 18, 21]
 FORMULAS = {"gradcam": _gradcam, "gradcam++": _gradcam_plus_plus, "layercam": _layercam}
 
 
@@ -106,12 +108,17 @@ def test_a_method_is_its_formula_of_the_gradient(
     np.testing.assert_allclose(found, _scaled(FORMULAS[method](image, gradient)), atol=1e-5)
 
 
+@pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dims", [(4, 6, 7), (40, 3, 4)], ids=["fewer channels", "fewer places"])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_eigencam_is_the_projection_on_the_first_singular_vector(
-    dims: tuple[int, ...], channels_last: bool, sketch: Callable[..., Any], session_of: Callable[..., Any]
+    channels_last: bool,
+    dims: tuple[int, ...],
+    opset: int,
+    sketch: Callable[..., Any],
+    session_of: Callable[..., Any],
 ) -> None:
-    head, name = sketch(dims), "features"
+    head, name = sketch(dims, opset), "features"
     if channels_last:
         name = head.node("Relu", head.node("Transpose", "features", perm=[0, 2, 3, 1]))
     model = head.classify(name)
@@ -125,10 +132,11 @@ def test_eigencam_is_the_projection_on_the_first_singular_vector(
         np.testing.assert_allclose(heatmap, _scaled(raw)[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("opset", OPSETS)
 def test_eigencam_explains_what_has_no_gradient(
-    sketch: Callable[..., Any], session_of: Callable[..., Any]
+    opset: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
-    head = sketch(DIMS)
+    head = sketch(DIMS, opset)
     rounded = head.node("Round", head.node("GlobalAveragePool", "features"))
     model = head.classify(rounded)
     image = np.zeros((1, *DIMS), np.float32)
@@ -152,11 +160,12 @@ def test_the_gradient_of_the_probability_is_the_softmax_s(
     np.testing.assert_allclose(found, _scaled(raw), atol=1e-5)
 
 
+@pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_for_scorecam_the_graph_gives_feature_map_and_logits(
-    channels_last: bool, sketch: Callable[..., Any], session_of: Callable[..., Any]
+    channels_last: bool, opset: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
-    head = sketch(DIMS)
+    head = sketch(DIMS, opset)
     name = "features"
     if channels_last:
         name = head.node("Relu", head.node("Transpose", "features", perm=[0, 2, 3, 1]))
@@ -170,11 +179,12 @@ def test_for_scorecam_the_graph_gives_feature_map_and_logits(
     np.testing.assert_allclose(scores, image.mean((2, 3)) @ weight, atol=1e-5)
 
 
+@pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("logit_of", [0, 1])
 def test_for_scorecam_a_single_logit_speaks_for_two_classes(
-    logit_of: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
+    logit_of: int, opset: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
-    head = sketch(DIMS)
+    head = sketch(DIMS, opset)
     mean = head.node("Flatten", head.node("GlobalAveragePool", "features"))
     logit = head.node("MatMul", mean, head.normal(5, 1))
     probability = head.node("Sigmoid", logit)
