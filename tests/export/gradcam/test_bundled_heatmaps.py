@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.card import HEATMAP, METADATA_KEY, card_from_metadata
-from spyglass_contract.pixels import prepare
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 
 
@@ -27,12 +27,9 @@ def _showing(model: onnx.ModelProto, *tensors: str) -> onnx.ModelProto:
     return model
 
 
-def _pixels(model: onnx.ModelProto, root: Path) -> Any:
-    card = card_from_metadata(
-        {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
-    )
-    pictures = [(root / "examples" / name).read_bytes() for name in ("chelsea.jpg", "coffee.jpg")]
-    return np.stack([prepare(picture, card.input).pixels for picture in pictures])
+def _input(model: onnx.ModelProto) -> InputSpec:
+    metadata = {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
+    return card_from_metadata(metadata).input
 
 
 def _scaled(features: Any, gradient: Any) -> Any:
@@ -49,31 +46,34 @@ def _products(model: onnx.ModelProto) -> list[Any]:
 
 
 def test_imagenet_s_heatmap_is_its_class_s_weights_on_the_feature_map(
-    repository_root: Path, session_of: Callable[..., Any]
+    photographs: Callable[[InputSpec], Any], repository_root: Path, session_of: Callable[..., Any]
 ) -> None:
     model = _load(repository_root, "imagenet")
     (weight,) = _products(model)
-    pixels = _pixels(model, repository_root)
+    pictures = photographs(_input(model))
+    assert explained_tensor(model) == "efficientnet_lite0_1/head_relu6_1/Relu6:0"
     session = session_of(_showing(model, explained_tensor(model)))
-    for classes in ([-1, -1], [285, 967], [0, 999]):
+    for classes in ([-1], [285], [-1] * 5, [285, 967, 0, -1, 999]):
+        pixels = pictures[: len(classes)]
         feeds = {"image": pixels, "class_index": np.array(classes)}
         probabilities, found, features = session.run(None, feeds)
         chosen = np.where(np.array(classes) < 0, probabilities.argmax(1), classes)
         gradient = np.broadcast_to(weight[:, chosen].T[:, :, None, None], features.shape) / 49
         np.testing.assert_allclose(found, _scaled(features, gradient), atol=1e-4)
-    many = session.run(["heatmap"], {"image": pixels[:1], "class_index": np.arange(1000)})[0]
+    many = session.run(["heatmap"], {"image": pictures[:1], "class_index": np.arange(1000)})[0]
     assert many.shape == (1000, 7, 7)
 
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_mnist_convnet_s_heatmap_is_that_of_its_two_dense_layers(
-    batch: int, repository_root: Path, session_of: Callable[..., Any]
+    batch: int, digits: Any, repository_root: Path, session_of: Callable[..., Any]
 ) -> None:
     model = _load(repository_root, "mnist-convnet")
     first, last = _products(model)
     (hidden_name,) = [node.input[0] for node in model.graph.node if node.op_type == "MatMul"][1:]
     session = session_of(_showing(model, explained_tensor(model), hidden_name))
-    pixels = np.random.default_rng(batch).integers(0, 256, (batch, 28, 28, 1), np.uint8)
+    assert explained_tensor(model) == "mnist_convnet_1/conv3_1/Relu:0"
+    pixels = digits[:batch]
     for class_index in range(10):
         feeds = {"image": pixels, "class_index": np.full(batch, class_index)}
         _, found, features, hidden = session.run(None, feeds)

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, InputSpec
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 
 tf = pytest.importorskip("tensorflow")
@@ -92,12 +93,15 @@ def _assert_agrees(
     session_of: Callable[..., Any],
     model: Any,
     layer: str,
+    photographs: Callable[[InputSpec], Any],
     final: Callable[[Any], Any] = _logits,
     *,
     classes: Sequence[int] = (0, 3, 6),
     **options: Any,
 ) -> None:
     """Compares heatmaps for one picture and for five with those of TensorFlow's gradients of `final`.
+
+    The pictures are noise, and photographs.
 
     TensorFlow is given the feature map of the ONNX file: in a deep network of random weights, the rounding
     before it is larger than what is compared here.
@@ -107,9 +111,11 @@ def _assert_agrees(
     assert attached.ByteSize() - converted.ByteSize() < 5_000
     attached.graph.output.append(onnx.ValueInfoProto(name=tensor))
     session, lit = session_of(attached), 0.0
-    for batch, class_index in itertools.product((1, 5), classes):
-        random = np.random.default_rng(batch)
-        image = random.uniform(0, 255, (batch, *model.input_shape[1:])).astype("f")
+    height, width, _ = model.input_shape[1:]
+    noise = np.random.default_rng(1).uniform(0, 255, (5, height, width, 3))
+    real = photographs(InputSpec(height=height, width=width, resize=RESIZE_RULE_CROP))
+    for pictures, batch, class_index in itertools.product((noise, real), (1, 5), classes):
+        image = pictures[:batch].astype(np.float32)
         feeds = {attached.graph.input[0].name: image, "class_index": np.full(batch, class_index)}
         found, features = session.run(["heatmap", tensor], feeds)
         if features.shape[1:] != model.get_layer(layer).output.shape[1:]:
@@ -135,41 +141,44 @@ def test_the_heatmap_of_an_application_is_that_of_a_gradient_tape(
     layer: str,
     side: int,
     session_of: Callable[..., Any],
+    photographs: Callable[..., Any],
     enlivened: Callable[[Any], Any],
 ) -> None:
     build = getattr(keras.applications, application)
     shape = (side, side, 3)
     model = build(weights=None, input_shape=shape, classes=CLASSES, classifier_activation=None)
-    _assert_agrees(_convert(enlivened(model), 17, tf.nn.softmax), session_of, model, layer)
+    _assert_agrees(_convert(enlivened(model), 17, tf.nn.softmax), session_of, model, layer, photographs)
 
 
 @pytest.mark.parametrize("opset", [11, 13, 17, 18])
 def test_the_heatmap_of_mini_xception_explains_its_last_sum(
-    opset: int, session_of: Callable[..., Any]
+    opset: int, session_of: Callable[..., Any], photographs: Callable[..., Any]
 ) -> None:
     model, layer = _mini_xception()
-    _assert_agrees(_convert(model, opset, tf.nn.softmax), session_of, model, layer)
+    _assert_agrees(_convert(model, opset, tf.nn.softmax), session_of, model, layer, photographs)
 
 
-def test_one_sigmoid_for_two_classes_gives_each_class_its_heatmap(session_of: Callable[..., Any]) -> None:
+def test_one_sigmoid_for_two_classes_gives_each_class_its_heatmap(
+    session_of: Callable[..., Any], photographs: Callable[..., Any]
+) -> None:
     model, layer = _mini_xception(classes=1)
     converted = _convert(model, 17, _two_classes)
-    _assert_agrees(converted, session_of, model, layer, _signed_logits, classes=(0, 1))
+    _assert_agrees(converted, session_of, model, layer, photographs, _signed_logits, classes=(0, 1))
 
 
 @pytest.mark.parametrize("final", [_two_classes, tf.nn.softmax])
 def test_the_book_s_gradient_of_the_probability_is_that_of_a_gradient_tape(
-    final: Callable[[Any], Any], session_of: Callable[..., Any]
+    final: Callable[[Any], Any], session_of: Callable[..., Any], photographs: Callable[..., Any]
 ) -> None:
     model, layer = _mini_xception(classes=1 if final is _two_classes else 2)
     converted, options = _convert(model, 17, final), {"gradient_of": "probability"}
-    _assert_agrees(converted, session_of, model, layer, final, classes=(0, 1), **options)
+    _assert_agrees(converted, session_of, model, layer, photographs, final, classes=(0, 1), **options)
 
 
 def test_a_file_that_keras_itself_exported_takes_a_heatmap(
-    session_of: Callable[..., Any], tmp_path: Path
+    session_of: Callable[..., Any], photographs: Callable[..., Any], tmp_path: Path
 ) -> None:
     model, layer = _mini_xception()
     model(np.zeros((1, *model.input_shape[1:]), np.float32))
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
-    _assert_agrees(onnx.load(tmp_path / "model.onnx"), session_of, model, layer)
+    _assert_agrees(onnx.load(tmp_path / "model.onnx"), session_of, model, layer, photographs)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
+from spyglass.v1.model_pb2 import COLOR_MODE_GREY, TASK_CLASSIFY, InputSpec, ModelCard
+from spyglass_contract.pixels import prepare
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 
 pytest.importorskip("tensorflow")
@@ -26,6 +27,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.training]
 CLASSIFIERS = [name for name, each in ARCHITECTURES.items() if each.task == TASK_CLASSIFY]
 FINAL = "probabilities"
 
+# The layer whose output each explains: the last before poolings, or the last sum.
+EXPLAINED = {
+    "lenet5": "conv2",
+    "simple-cnn": "conv",
+    "mnist-convnet": "conv3",
+    "mnist-convnet-functional": "conv3",
+    "mnist-convnet-no-pooling": "conv3",
+    "cats-dogs-convnet": "conv5",
+    "vgg16-features": "block5_conv3",
+    "vgg16-finetune": "block5_conv3",
+    "small-resnet": "block3_add",
+    "mini-xception": "block5_add",
+    "xception": "block14_sepconv2_act",
+    "efficientnet-v2-b0": "top_activation",
+    "efficientnet-lite0": "head_relu6",
+}
+
 
 @pytest.fixture(autouse=True)
 def first_weights() -> Iterator[None]:
@@ -35,10 +53,26 @@ def first_weights() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture
+def pictures(digits: Any, photographs: Callable[[InputSpec], Any]) -> Callable[[InputSpec], Any]:
+    """Real pictures as an input takes them, uint8 [5, …]: digits where it is grey, else photographs."""
+
+    def prepared(spec: InputSpec) -> Any:
+        if spec.color_mode == COLOR_MODE_GREY:
+            return np.stack([prepare(digit, spec).pixels for digit in digits])
+        return photographs(spec)
+
+    return prepared
+
+
 @pytest.mark.parametrize("class_count", [2, 3])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
-    name: str, class_count: int, session_of: Callable[..., Any], enlivened: Callable[[Any], Any]
+    name: str,
+    class_count: int,
+    session_of: Callable[..., Any],
+    enlivened: Callable[[Any], Any],
+    pictures: Callable[[InputSpec], Any],
 ) -> None:
     architecture = ARCHITECTURES[name]
     model = enlivened(architecture.build(architecture.input, class_count))
@@ -47,18 +81,19 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
         model, ModelCard(name=name, task=TASK_CLASSIFY, input=architecture.input, class_names=names)
     )
     del exported.graph.input[1:]  # EfficientNetV2's normalisation leaves inputs that no node reads.
-    tensor, attached = explained_tensor(exported), attach_gradcam(exported)
+    layer, attached = _layer(model, explained_tensor(exported)), attach_gradcam(exported)
+    assert layer.name == EXPLAINED[name]
     assert attached.ByteSize() - exported.ByteSize() < 5_000
     session = session_of(attached)
     lit = 0.0
     for batch in (1, 5):
-        pixels = np.random.default_rng(batch).integers(0, 256, (batch, *model.input_shape[1:]), np.uint8)
-        for class_index in range(class_count):
-            feeds = {"image": pixels, "class_index": np.full(batch, class_index)}
-            expected = _gradcam(model, _layer(model, tensor), pixels, class_index)
-            found = session.run(["heatmap"], feeds)[0]
-            np.testing.assert_allclose(found, expected, atol=1e-4)
-            lit = max(lit, found.max())
+        noise = np.random.default_rng(batch).integers(0, 256, (batch, *model.input_shape[1:]), np.uint8)
+        for pixels in (noise, pictures(architecture.input)[-batch:]):
+            for class_index, expected in enumerate(_gradcams(model, layer, pixels, class_count)):
+                feeds = {"image": pixels, "class_index": np.full(batch, class_index)}
+                found = session.run(["heatmap"], feeds)[0]
+                np.testing.assert_allclose(found, expected, atol=1e-4)
+                lit = max(lit, found.max())
     assert lit == 1
 
 
@@ -68,16 +103,18 @@ def _layer(model: Any, tensor: str) -> Any:
     return next(layer for layer in reversed(model.layers) if layer.name in parts)
 
 
-def _gradcam(model: Any, layer: Any, pixels: Any, class_index: int) -> Any:
+def _gradcams(model: Any, layer: Any, pixels: Any, class_count: int) -> Iterator[Any]:
+    """The heatmaps of each class in turn."""
     final = model.get_layer(FINAL)
     activations = keras.Model(model.inputs[0], layer.output)(pixels, training=False)
     head = keras.Model(layer.output, final.input)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(activations)
-        logits = head(activations, training=False) @ final.kernel + final.bias
-        # One logit for two classes is that of the second.
-        signed = logits if logits.shape[1] > 1 else tf.concat([-logits, logits], axis=1)
-        score = tf.reduce_sum(signed[:, class_index])
-    gradient = tape.gradient(score, activations).numpy()
-    positive = np.maximum((activations.numpy() * gradient.mean((1, 2), keepdims=True)).mean(-1), 0)
-    return positive / np.maximum(positive.max((1, 2), keepdims=True), 1e-12)
+    for class_index in range(class_count):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(activations)
+            logits = head(activations, training=False) @ final.kernel + final.bias
+            # One logit for two classes is that of the second.
+            signed = logits if logits.shape[1] > 1 else tf.concat([-logits, logits], axis=1)
+            score = tf.reduce_sum(signed[:, class_index])
+        gradient = tape.gradient(score, activations).numpy()
+        positive = np.maximum((activations.numpy() * gradient.mean((1, 2), keepdims=True)).mean(-1), 0)
+        yield positive / np.maximum(positive.max((1, 2), keepdims=True), 1e-12)
