@@ -123,8 +123,10 @@ def test_a_softmax_of_smaller_operators_is_not_taken_for_logits(
     model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axis"))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
-    _, pixels, found, _ = answer()
-    np.testing.assert_allclose(found, softmax(theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)), atol=1e-5)
+    _, pixels, found, heatmaps = answer()
+    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
 
 
 def test_a_batch_of_one_that_is_only_stated_becomes_any(
