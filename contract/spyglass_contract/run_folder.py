@@ -118,15 +118,20 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     def check_free(self) -> None:
-        """Raises InvalidInput where the path is no folder, or one with something in it."""
+        """Raises InvalidInput where the path is no folder, or one with something in it but an empty log."""
         if self.path.exists() and not self.path.is_dir():
             raise InvalidInput(f"{self.path} is a file; a run goes into a folder of its own", field="out")
-        if self.path.exists() and any(self.path.iterdir()):
-            unfinished = self.backup.exists() and not self.record.exists()
+        if self.path.exists() and any(not self._is_empty_log(path) for path in self.path.iterdir()):
+            begun = self.backup.exists() or self.epochs.exists()
+            unfinished = begun and not self.record.exists()
             hint = "; its run was not finished: --resume goes on with it" if unfinished else ""
             raise InvalidInput(
                 f"{self.path} is not empty; a run goes into a folder of its own{hint}", field="out"
             )
+
+    def _is_empty_log(self, path: Path) -> bool:
+        """What a run leaves that came to nothing."""
+        return path == self.epochs and path.is_file() and path.stat().st_size == 0
 
     def write_record(self, record: RunRecord) -> None:
         """Writes `run.json`."""

@@ -137,8 +137,16 @@ def test_a_file_in_the_place_of_the_folder_is_refused(folder: RunFolder) -> None
             run(folder, resume=resume)
 
 
-def test_a_finished_run_is_not_said_to_be_unfinished_for_a_backup_that_was_left(folder: RunFolder) -> None:
+def test_a_folder_is_free_if_at_most_an_empty_log_is_in_it_and_resuming_is_proposed_where_it_helps(
+    folder: RunFolder,
+) -> None:
     folder.path.mkdir()
+    folder.epochs.touch()
+    folder.check_free()
+    folder.epochs.write_text("{}")
+    with pytest.raises(InvalidInput, match="--resume"):
+        folder.check_free()
+    folder.epochs.unlink()
     folder.backup.touch()
     with pytest.raises(InvalidInput, match="--resume"):
         folder.check_free()

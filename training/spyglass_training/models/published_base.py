@@ -79,7 +79,8 @@ def _base(application: Callable[..., keras.Model], x: keras.KerasTensor, weights
             warnings.filterwarnings("error", ".*freshly-initialized", UserWarning)
             return build(weights)
     except (ValueError, UserWarning) as error:
-        raise ModelError(f"the weights {weights} do not fit the network: {error}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"the weights {weights} do not fit the network: {reason}") from error
     # Keras raises a bare Exception where a download fails.
     except Exception as error:
         raise NotFound(f"no weights {weights}: {error}", reason="NO_WEIGHTS", field="weights") from error
