@@ -27,7 +27,7 @@ from spyglass_export.full_precision import in_float32
 from spyglass_training.models import find_architecture
 from spyglass_training.models.image_input import image_input, photograph
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 SPEC = photograph(48)
 

@@ -19,7 +19,7 @@ from spyglass_training.models.image_input import photograph
 from spyglass_training.models.mbconv import mbconv
 from spyglass_training.models.squeeze_excite import squeeze_excite
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 SPEC = photograph(72)
 

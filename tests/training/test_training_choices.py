@@ -26,7 +26,7 @@ from spyglass_training.models.image_input import image_input, photograph
 from spyglass_training.training import train
 from tiny_training import COLORS, QUICK, SPEC, build, colors, dataset
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 Run = Callable[..., RunRecord]
 

@@ -22,7 +22,7 @@ from spyglass_training.architecture_names import SUMMARIES
 from spyglass_training.datasets.registry import KINDS
 from spyglass_training.models import ARCHITECTURES, find_architecture
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 Refuse = Callable[..., str]
 
