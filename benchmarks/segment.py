@@ -36,7 +36,7 @@ from spyglass_server.servicers.segment_messages import mask_message
 from spyglass_server.session import Session
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/coffee.jpg"
-FOREGROUND = Path("foreground/1/model.onnx")
+FOREGROUND = Path("foreground/2/model.onnx")
 
 SIZES = ((500, 375), (1632, 1224), (4032, 3024))
 

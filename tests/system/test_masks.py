@@ -61,11 +61,14 @@ def test_the_default_model_tells_a_thing_from_what_is_behind_it(service: Any, co
     reply = segment(service, coffee)
     width, height = PillowImage.open(io.BytesIO(coffee)).size
     assert reply.served_by.model == "foreground"
-    assert mask_of(reply).shape == (height, width)
+    mask = mask_of(reply)
+    assert mask.shape == (height, width)
     fractions = {entry.name: entry.fraction for entry in reply.classes}
     assert set(fractions) == {"foreground", "background", "contour"}
     assert sum(fractions.values()) == pytest.approx(1)
-    assert 0.05 < fractions["foreground"] < 0.6 and fractions["background"] > 0.3
+    # The cup, and the table to the left of its saucer.
+    assert (mask[20:200, 200:440] == 0).mean() > 0.7
+    assert (mask[60:300, :60] == 1).mean() > 0.8
 
 
 def test_every_format_of_a_mask_says_the_same(service: Any, coffee: bytes) -> None:
