@@ -40,9 +40,12 @@ def main() -> None:
     options = parser.parse_args()
     import keras
 
+    from spyglass_export.full_precision import in_float32
+
     folder = RunFolder(options.run)
     spec = folder.read_record().input
-    forms = forms_of_network(keras.models.load_model(folder.model, compile=False), spec)
+    network = in_float32(keras.models.load_model(folder.model, compile=False))
+    forms = forms_of_network(network, spec)
     sessions = {form: one_thread_session(model) for form, model in forms.items()}
     print_head()
     for width, height in SIZES:
