@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -44,3 +46,15 @@ def dataset(classes: int = 3) -> Dataset:
     record = DataRecord("colours", "CC0-1.0", "0" * 64)
     names = ("red", "green", "blue")[:classes]
     return Dataset(record, names, colors(160, classes, 0), colors(40, classes, 1), colors(40, classes, 2))
+
+
+class Interruption(keras.callbacks.Callback):
+    """Raises at the beginning of an epoch, counted from 0."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self._epoch:
+            raise RuntimeError("interrupted")

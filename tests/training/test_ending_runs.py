@@ -17,7 +17,7 @@ from spyglass_contract.errors import FailedPrecondition, InvalidInput, ModelErro
 from spyglass_contract.run_folder import RunFolder, RunRecord
 from spyglass_training.distribution import is_chief, this_worker
 from spyglass_training.training import train
-from tiny_training import COLORS, QUICK, dataset
+from tiny_training import COLORS, QUICK, Interruption, dataset
 
 pytestmark = pytest.mark.training
 
@@ -68,21 +68,9 @@ def test_a_run_that_fails_after_its_last_epoch_is_finished_later(folder: RunFold
     assert not folder.backup.exists()
 
 
-class EndsIn(keras.callbacks.Callback):
-    """Raises at the beginning of an epoch, counted from 0."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self._epoch = epoch
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if epoch == self._epoch:
-            raise RuntimeError("interrupted")
-
-
 def interrupt(folder: RunFolder, epoch: int = 1) -> None:
     with pytest.raises(RuntimeError, match="interrupted"):
-        run(folder, watchers=[EndsIn(epoch)])
+        run(folder, watchers=[Interruption(epoch)])
 
 
 def test_a_run_is_not_gone_on_with_where_its_log_lacks_epochs_that_were_done(folder: RunFolder) -> None:

@@ -24,7 +24,7 @@ from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.models import Architecture, find_architecture
 from spyglass_training.models.image_input import image_input, photograph
 from spyglass_training.training import train
-from tiny_training import COLORS, QUICK, SPEC, build, colors, dataset
+from tiny_training import COLORS, QUICK, SPEC, Interruption, build, colors, dataset
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
@@ -167,18 +167,6 @@ def test_the_second_phase_has_a_schedule_of_its_own(run: Run, folder: RunFolder)
     )
     rates = [epoch["learning_rate"] for epoch in epochs_of(folder)]
     assert rates == pytest.approx([0.05, 7.5e-4, 5e-4, 2.5e-4, 0], abs=1e-8)
-
-
-class Interruption(keras.callbacks.Callback):
-    """Raises at the beginning of an epoch, counted from 0."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self._epoch = epoch
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if epoch == self._epoch:
-            raise RuntimeError("interrupted")
 
 
 @pytest.mark.parametrize("epoch", [2, 3], ids=["between the phases", "in the second phase"])
