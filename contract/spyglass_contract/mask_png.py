@@ -67,7 +67,9 @@ def _packed(mask: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     if bits == 1:
         return np.packbits(mask, axis=1)
     together = 8 // bits
-    padded = np.pad(mask, ((0, 0), (0, -mask.shape[1] % together)))
+    missing = -mask.shape[1] % together
+    # To pad is to copy, and a large mask should not be in memory more often than need be.
+    padded = np.pad(mask, ((0, 0), (0, missing))) if missing else mask
     # The pixels of a byte as one little-endian number, which is multiplied: a sum of shifts, each of which
     # brings one of them to its place in the highest byte.
     numbers = np.ascontiguousarray(padded).view(f"<u{together}")
