@@ -33,19 +33,21 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
 COLORS = Architecture("colors", build, SPEC, "Tells colours apart.")
 
 
-def colors(count: int, classes: int, seed: int) -> Split:
+def colors(count: int, classes: int, seed: int, size: int = SPEC.height) -> Split:
     """Pictures whose strongest channel is their class; the first class is four times as frequent."""
     random = np.random.default_rng(seed)
     labels = np.minimum(random.integers(0, classes + 3, count), classes + 2) % classes
-    pixels = random.integers(0, 120, (count, 8, 8, 3), np.uint8)
+    pixels = random.integers(0, 120, (count, size, size, 3), np.uint8)
     pixels[np.arange(count), :, :, labels] += 100
     return Split(pixels, labels)
 
 
-def dataset(classes: int = 3) -> Dataset:
+def dataset(classes: int = 3, size: int = SPEC.height) -> Dataset:
     record = DataRecord("colours", "CC0-1.0", "0" * 64)
     names = ("red", "green", "blue")[:classes]
-    return Dataset(record, names, colors(160, classes, 0), colors(40, classes, 1), colors(40, classes, 2))
+    parts = [colors(count, classes, seed, size) for seed, count in enumerate((160, 40, 40))]
+    train, validation, test = parts
+    return Dataset(record, names, train, test=test, validation=validation)
 
 
 class Interruption(keras.callbacks.Callback):

@@ -59,7 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
     kind = getattr(arguments, "dataset", None)
     dataset = open_dataset(kind, arguments.data, architecture.input, reading, task=architecture.task)
     bar = ProgressBar(sum(phase.epochs for phase in plan_phases(architecture, options)))
-    record = train(architecture, dataset, options, folder, resume=arguments.resume, watchers=[bar])
+    record = train(
+        architecture,
+        dataset,
+        options,
+        folder,
+        resume=arguments.resume,
+        watchers=[bar],
+        cache=reading.cache,
+    )
     _tell(record, folder, len(dataset.test))
     return 0
 

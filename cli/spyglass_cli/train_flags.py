@@ -33,8 +33,9 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network, where it has the choice")
     group.add_argument(
         "--augment",
-        metavar="none|photograph|part",
-        help="photograph: mirror, turn and zoom in training; part: mirror both ways and change the light",
+        metavar="none|photograph|part|mirror",
+        help="photograph: mirror, turn and zoom in training; part: mirror both ways and change the light; "
+        "mirror: mirror both ways",
     )
     group.add_argument("--dropout", type=share, metavar="X", help="share of the features left out")
     group.add_argument("--weights", metavar="none|imagenet|FILE", help="to start from")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.training
 
 
 def batches(**more: object) -> Batches:
-    return Batches(np.arange(10) * 10, np.arange(10), 4, **more)  # type: ignore[arg-type]
+    return Batches([np.arange(10) * 10], np.arange(10), 4, **more)  # type: ignore[arg-type]
 
 
 def labels_in_order(source: Batches) -> list[int]:
@@ -46,6 +46,22 @@ def test_an_epoch_has_an_order_of_its_own_whichever_came_before() -> None:
     assert labels_in_order(other) != orders[2]
 
 
+def test_every_epoch_draws_for_each_picture_which_of_the_inputs_it_is_taken_from() -> None:
+    """Of input k the picture i is 100 k + i."""
+    inputs = [np.arange(100) + 100 * source for source in range(4)]
+    source, again = (Batches(inputs, np.arange(100), 8, seed=5) for _ in range(2))
+    drawn = []
+    for epoch in range(3):
+        source.begin(epoch)
+        pairs = [pair for index in range(len(source)) for pair in zip(*source[index], strict=True)]
+        assert all(taken % 100 == label for taken, label in pairs)
+        drawn.append({int(label): int(taken) // 100 for taken, label in pairs})
+        assert set(drawn[-1].values()) == {0, 1, 2, 3}
+    assert drawn[0] != drawn[1] != drawn[2]
+    again.begin(2)
+    assert [int(taken) for taken in again[0][0]] == [int(taken) for taken in source[0][0]]
+
+
 def test_inputs_go_with_their_labels_and_the_weights_of_their_classes() -> None:
     source = batches(seed=1, class_weights=np.arange(10, dtype=np.float32) / 2)
     source.begin(0)
@@ -58,7 +74,7 @@ def test_inputs_go_with_their_labels_and_the_weights_of_their_classes() -> None:
 def test_pixels_of_a_mask_get_the_weights_of_their_classes() -> None:
     masks = np.array([[[0, 1], [2, 0]]], np.uint8)
     weights = np.array([1, 2, 3], np.float32)
-    source = Batches(np.zeros((1, 2, 2, 3), np.uint8), masks, 1, class_weights=weights)
+    source = Batches([np.zeros((1, 2, 2, 3), np.uint8)], masks, 1, class_weights=weights)
     np.testing.assert_array_equal(source[0][2], [[[1, 2], [3, 1]]])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 class Batches(keras.utils.PyDataset):
     """Batches (inputs, labels), or (inputs, labels, weights) where classes have weights.
 
-    `inputs` is [count, …]; `labels` are class indices [count] or [count, height, width]; `class_weights` is
+    `inputs` is one or more arrays [count, …], of each of which a picture is as good as of the others; `labels` are class indices [count] or [count, height, width]; `class_weights` is
     float32 [classes]. With a seed, `epoch` shuffles: whoever goes on at an epoch sees the order that those
-    see who come to it from the first one.
+    see who come to it from the first one, and takes each picture from one of the inputs, drawn by lot.
     """
 
     def __init__(
         self,
-        inputs: NDArray[Any],
+        inputs: Sequence[NDArray[Any]],
         labels: NDArray[Any],
         batch_size: int,
         *,
@@ -33,21 +34,29 @@ class Batches(keras.utils.PyDataset):
         self._seed = seed
         self._class_weights = class_weights
         self._order = np.arange(len(labels))
+        self._source = np.zeros(len(labels), np.int64)
 
     def begin(self, epoch: int) -> None:
-        """Takes the order of this epoch, counted from 0."""
+        """Takes the order and the inputs of this epoch, counted from 0."""
         if self._seed is not None:
-            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._labels))
+            random = np.random.default_rng((self._seed, epoch))
+            self._order = random.permutation(len(self._labels))
+            self._source = random.integers(len(self._inputs), size=len(self._labels))
 
     def __len__(self) -> int:
         return math.ceil(len(self._labels) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[NDArray[Any], ...]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        inputs, labels = self._inputs[chosen], self._labels[chosen]
+        inputs, labels = self._taken(chosen), self._labels[chosen]
         if self._class_weights is None:
             return inputs, labels
         return inputs, labels, self._class_weights[labels]
+
+    def _taken(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        if len(self._inputs) == 1:
+            return self._inputs[0][chosen]
+        return np.stack([self._inputs[self._source[index]][index] for index in chosen])
 
 
 def balanced_weights(labels: NDArray[Any], class_count: int) -> NDArray[np.float32]:

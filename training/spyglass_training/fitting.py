@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import keras
 from spyglass_contract.run_folder import RunFolder
 from spyglass_training.backup import Backup
 from spyglass_training.batches import Batches, balanced_weights
-from spyglass_training.cached_features import cut, features
+from spyglass_training.cached_features import Features, cut, mirrored
 from spyglass_training.datasets.dataset import Split
 from spyglass_training.end_of_epoch import EndOfEpoch, is_exhausted
 from spyglass_training.epoch_log import EpochLog
@@ -40,15 +41,23 @@ class Fitting:
 
 
 def prepare(
-    architecture: Architecture, model: keras.Model, parts: tuple[Split, Split], options: TrainingOptions
+    architecture: Architecture,
+    model: keras.Model,
+    parts: tuple[Split, Split],
+    options: TrainingOptions,
+    cache: Path | None = None,
 ) -> tuple[keras.Model, Batches, Batches]:
-    """The part of `model` that is fitted, with the batches of the training and the validation part for it."""
+    """The part of `model` that is fitted, with the batches of the training and the validation part for it.
+
+    Features of layers that do not learn are kept under `cache`.
+    """
     training, validation = parts
-    inputs, checked = training.pixels, validation.pixels
-    fitted = model
-    if architecture.cached_layer:
+    fitted, inputs, checked = model, [training.pixels], validation.pixels
+    if architecture.is_cached:
         base, fitted = cut(model, architecture.cached_layer)
-        inputs, checked = (features(base, split, options.batch_size) for split in parts)
+        features = Features(base, options.batch_size, cache)
+        variants = mirrored(training.pixels) if architecture.is_mirrored else inputs
+        inputs, checked = [features.of(pixels) for pixels in variants], features.of(checked)
     weights = None
     if options.class_weights == "balanced":
         weights = balanced_weights(training.labels, max(model.output_shape[-1], 2))
@@ -56,7 +65,7 @@ def prepare(
     return (
         fitted,
         Batches(inputs, training.labels, batch_size, seed=options.seed, class_weights=weights),
-        Batches(checked, validation.labels, batch_size),
+        Batches([checked], validation.labels, batch_size),
     )
 
 

@@ -21,6 +21,7 @@ from spyglass_training.distribution import distributed, is_chief
 from spyglass_training.epoch_log import EpochLog, Metrics
 from spyglass_training.evaluation import evaluate
 from spyglass_training.fitting import Fitting, fit, plan_of, prepare
+from spyglass_training.fused_batch_norm import fuse_batch_norm
 from spyglass_training.golden import RECIPES, write_golden
 from spyglass_training.keras_file import load_keras
 from spyglass_training.models import Architecture
@@ -40,12 +41,13 @@ def train(
     *,
     resume: bool = False,
     watchers: Sequence[keras.callbacks.Callback] = (),
+    cache: Path | None = None,
 ) -> RunRecord:
     """Trains, measures the epoch that is kept once on the test part, and fills the run folder.
 
     On one machine's CPU the same options give the same weights. With `resume` a run that was killed goes on
     after its last whole epoch, with the numbers that it would have had; `watchers` are callbacks that look
-    on. A run that ends before its first whole epoch leaves its folder empty, but for what TensorBoard has.
+    on; under `cache` the features of layers that do not learn are kept for other runs. A run that ends before its first whole epoch leaves its folder empty, but for what TensorBoard has.
     Raises what `check_start` raises, and InvalidInput to resume where the run was begun with other options or
     its files are damaged, and where the loss is no number any more.
     """
@@ -56,7 +58,8 @@ def train(
         )
     check_start(options, folder, resume=resume)
     with _folder_of_this_worker(folder) as own:
-        log = _fit(architecture, dataset, options, own, [*watchers, *_tensorboard(options, own)])
+        watchers = [*watchers, *_tensorboard(options, own)]
+        log = _fit(architecture, dataset, options, own, watchers, cache)
         return _finish(architecture, dataset, options, own, log, started)
 
 
@@ -89,6 +92,7 @@ def _fit(
     options: TrainingOptions,
     folder: RunFolder,
     watchers: Sequence[keras.callbacks.Callback],
+    cache: Path | None,
 ) -> EpochLog:
     """Trains; leaves the network that is kept in the folder, and returns what came of each epoch."""
     plan = plan_of(architecture, options, dataset.record.sha256)
@@ -100,7 +104,8 @@ def _fit(
     make_deterministic(options.seed)
     with distributed(), _precision(options.precision):
         model = architecture.build(architecture.input, len(dataset.class_names))
-        fitted, training, validation = prepare(architecture, model, parts, options)
+        fuse_batch_norm(model)
+        fitted, training, validation = prepare(architecture, model, parts, options, cache)
         folder.path.mkdir(parents=True, exist_ok=True)
         fit(
             Fitting(model, fitted, training, validation, options, folder, log, plan, watchers),

@@ -55,6 +55,7 @@ ARCHITECTURES = {
             "vgg16-finetune",
             vgg16.build_finetune,
             vgg16.INPUT,
+            cached_layer=vgg16.BEFORE_LAST_BLOCK,
             fine_tuned_layers=vgg16.LAST_BLOCK,
             run_choices={"weights": "imagenet"},
         ),

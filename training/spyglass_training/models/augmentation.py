@@ -7,8 +7,9 @@ from keras import layers
 
 from spyglass_contract.errors import InvalidInput
 
-# Nothing; photographs, which have an up and a down; parts under a fixed camera, which have neither.
-NONE, PHOTOGRAPH, PART = AUGMENTATIONS = ("none", "photograph", "part")
+# Nothing; photographs, which have an up and a down; parts under a fixed camera, which have neither, and those of
+# them whose light says something.
+NONE, PHOTOGRAPH, PART, MIRROR = AUGMENTATIONS = ("none", "photograph", "part", "mirror")
 
 
 def augmented(x: keras.KerasTensor, kind: str, values: tuple[float, float] = (0.0, 1.0)) -> keras.KerasTensor:
@@ -17,7 +18,7 @@ def augmented(x: keras.KerasTensor, kind: str, values: tuple[float, float] = (0.
     A photograph is mirrored, turned up to 36° and zoomed by up to 20 %: F. Chollet, Deep Learning with
     Python, second edition (2021), section 8.2.5. A part is mirrored both ways, and gets up to 20 % more or
     less contrast and a tenth of the range more or less light; it is not turned, for its edges are parallel
-    to the picture's. Raises InvalidInput where there is no such kind.
+    to the picture's. `mirror` mirrors both ways and does no more. Raises InvalidInput where there is no such kind.
     """
     if kind == NONE:
         return x
@@ -25,8 +26,11 @@ def augmented(x: keras.KerasTensor, kind: str, values: tuple[float, float] = (0.
         x = layers.RandomFlip("horizontal", name="augment_flip")(x)
         x = layers.RandomRotation(0.1, name="augment_rotation")(x)
         return layers.RandomZoom(0.2, name="augment_zoom")(x)
-    if kind == PART:
+    if kind in (PART, MIRROR):
         x = layers.RandomFlip("horizontal_and_vertical", name="augment_flip")(x)
+    if kind == MIRROR:
+        return x
+    if kind == PART:
         x = layers.RandomContrast(0.2, value_range=values, name="augment_contrast")(x)
         return layers.RandomBrightness(0.1, value_range=values, name="augment_brightness")(x)
     raise InvalidInput(f"there is no augmentation {kind!r}; {', '.join(AUGMENTATIONS)}", field="augment")

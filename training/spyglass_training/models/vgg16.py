@@ -30,8 +30,9 @@ class Block(NamedTuple):
 
 BLOCKS = (Block(2, 64), Block(2, 128), Block(3, 256), Block(3, 512), Block(3, 512))
 
-# Where the base ends; what the book unfreezes when the head has learned.
+# Where the base ends; what the book unfreezes when the head has learned, and what comes before it.
 FEATURES = "block5_pool"
+BEFORE_LAST_BLOCK = "block4_pool"
 LAST_BLOCK = ("block5_conv1", "block5_conv2", "block5_conv3", FEATURES)
 
 

@@ -1,0 +1,151 @@
+"""Features that are computed once: whatever is computed beside them, and kept from run to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import keras
+
+from spyglass_contract.run_folder import RunFolder
+from spyglass_training.cached_features import Features, cut, mirrored
+from spyglass_training.models import Architecture, find_architecture
+from spyglass_training.options import TrainingOptions
+from spyglass_training.training import train
+from tiny_training import SPEC, build, dataset
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def base() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return cut(build(SPEC, 3), "features")[0]
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (11, SPEC.height, SPEC.width, 3), np.uint8)
+
+
+def test_they_are_what_the_network_answers(base: keras.Model, pixels: np.ndarray) -> None:
+    np.testing.assert_allclose(Features(base, 4).of(pixels), base(pixels), rtol=1e-5, atol=1e-6)
+
+
+def test_a_picture_has_the_same_ones_whatever_is_beside_it(base: keras.Model, pixels: np.ndarray) -> None:
+    features = Features(base, 4)
+    whole = features.of(pixels)
+    for index in range(len(pixels)):
+        np.testing.assert_array_equal(features.of(pixels[index : index + 1])[0], whole[index])
+
+
+def test_no_pictures_have_no_features(base: keras.Model, pixels: np.ndarray) -> None:
+    assert Features(base, 4).of(pixels[:0]).shape == (0, *base.output_shape[1:])
+
+
+class Counted:
+    """A base that counts the batches it is asked for."""
+
+    def __init__(self, base: keras.Model) -> None:
+        self.base, self.batches = base, 0
+        self.input_shape = base.input_shape
+
+    def predict_on_batch(self, pixels: np.ndarray) -> np.ndarray:
+        self.batches += 1
+        return self.base.predict_on_batch(pixels)
+
+
+def test_what_is_kept_is_not_computed_again(base: keras.Model, pixels: np.ndarray, tmp_path: Path) -> None:
+    first = Features(base, 4, tmp_path).of(pixels[:8])
+    counted = Counted(base)
+    features = Features(counted, 4, tmp_path)  # type: ignore[arg-type]
+    assert counted.batches == 1
+    # In another order, and with others among them: those alone are computed, in one batch.
+    found = features.of(np.concatenate([pixels[8:], pixels[:8][::-1]]))
+    assert counted.batches == 2
+    np.testing.assert_array_equal(found[3:], first[::-1])
+    np.testing.assert_array_equal(found[:3], Features(base, 4).of(pixels[8:]))
+
+
+@pytest.mark.parametrize("damage", ["cut short", "changed", "empty"])
+def test_what_is_damaged_is_computed_again(
+    base: keras.Model, pixels: np.ndarray, tmp_path: Path, damage: str
+) -> None:
+    first = Features(base, 4, tmp_path).of(pixels)
+    for file in tmp_path.glob("features-*/*"):
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes({"cut short": data[:-7], "changed": data, "empty": b""}[damage])
+    np.testing.assert_array_equal(Features(base, 4, tmp_path).of(pixels), first)
+    counted = Counted(base)
+    Features(counted, 4, tmp_path).of(pixels)  # type: ignore[arg-type]
+    assert counted.batches == 1
+
+
+def test_networks_with_other_weights_do_not_share_them(
+    base: keras.Model, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    keras.utils.set_random_seed(1)
+    other = cut(build(SPEC, 3), "features")[0]
+    Features(base, 4, tmp_path).of(pixels)
+    np.testing.assert_array_equal(Features(other, 4, tmp_path).of(pixels), Features(other, 4).of(pixels))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_pictures_are_mirrored_in_four_ways() -> None:
+    picture = np.array([[[[1], [2]], [[3], [4]]]], np.uint8)
+    found = [way.ravel().tolist() for way in mirrored(picture)]
+    assert found == [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("augment", "is_cached", "is_mirrored"),
+    [("none", True, False), ("mirror", True, True), ("part", False, False), ("photograph", False, False)],
+)
+def test_only_what_augmentation_leaves_alone_is_cached(
+    augment: str, is_cached: bool, is_mirrored: bool
+) -> None:
+    architecture = find_architecture("vgg16-finetune").with_choices(augment=augment)
+    assert (architecture.is_cached, architecture.is_mirrored) == (is_cached, is_mirrored)
+    assert find_architecture("vgg16-features").is_cached
+    assert not find_architecture("mini-xception").with_choices(augment=augment).is_cached
+
+
+def _vgg16(**choices: str) -> Architecture:
+    return find_architecture("vgg16-finetune").with_input((32, 32)).with_choices(weights="none", **choices)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_fine_tuning_on_cached_features_keeps_the_whole_network(tmp_path: Path, precision: str) -> None:
+    architecture = _vgg16(augment="mirror")
+    data = dataset(2, size=32)
+    options = TrainingOptions(
+        epochs=1, fine_tune_epochs=2, fine_tune_learning_rate=1e-3, keep="last", precision=precision
+    )
+    records, folders = [], [RunFolder(tmp_path / name) for name in ("first", "second")]
+    for folder in folders:
+        records.append(train(architecture, data, options, folder, cache=tmp_path / "cache"))
+    # As often as the training part can be mirrored, and the validation part once.
+    assert len(list((tmp_path / "cache").glob("features-*/*"))) == 4 * len(data.train) + len(data.validation)
+    assert records[0].epochs == records[1].epochs and records[0].metrics == records[1].metrics
+    kept = keras.models.load_model(folders[0].model)
+    keras.utils.set_random_seed(options.seed)
+    before = architecture.build(architecture.input, 2)
+    moved = {
+        layer.name: np.abs(np.asarray(layer.kernel) - np.asarray(before.get_layer(layer.name).kernel)).max()
+        for layer in kept.layers
+        if hasattr(layer, "kernel")
+    }
+    assert {name for name, change in moved.items() if change > 0} == {
+        *(f"block5_conv{number}" for number in (1, 2, 3)),
+        "dense",
+        *(name for name in moved if not name.startswith("block") and name != "dense"),
+    }
+    probabilities = np.asarray(kept.predict(data.validation.pixels, verbose=0))[:, 0].astype("float32")
+    right = (probabilities > 0.5) == (data.validation.labels == 1)
+    assert right.mean() == pytest.approx(records[0].epochs[-1]["val_accuracy"], abs=1e-6)
