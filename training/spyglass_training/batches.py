@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 class Batches(keras.utils.PyDataset):
     """Batches (inputs, labels), or (inputs, labels, weights) where classes have weights.
 
-    `inputs` is one or more arrays [count, …], of each of which a picture is as good as of the others; `labels` are class indices [count] or [count, height, width]; `class_weights` is
-    float32 [classes]. With a seed, `epoch` shuffles: whoever goes on at an epoch sees the order that those
-    see who come to it from the first one, and takes each picture from one of the inputs, drawn by lot.
+    `inputs` are arrays [count, …] of the same pictures, each as good as the others; `labels` are class
+    indices [count] or [count, height, width]; `class_weights` is float32 [classes]. With a seed, `begin`
+    shuffles, and draws by lot from which of the inputs each picture is taken: whoever goes on at an epoch
+    sees what those see who come to it from the first one.
     """
 
     def __init__(

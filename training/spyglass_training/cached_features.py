@@ -95,7 +95,7 @@ class Features:
 
 
 def mirrored(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """[count, height, width, channels]: as they are, left to right, upside down, and both; views, not copies."""
+    """[count, height, width, channels] as they are, left to right, upside down, and both: views."""
     for rows in (1, -1):
         for columns in (1, -1):
             yield pixels[:, ::rows, ::columns]

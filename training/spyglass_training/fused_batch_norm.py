@@ -1,7 +1,7 @@
 """Batch normalisation by TensorFlow's fused kernel, while a network learns.
 
-Keras spells it out in a dozen operations, each of which walks through all activations in float32; that took half
-the time of a step of mini-Xception. The kernel computes the same in two walks forward and two back.
+Keras spells it out in a dozen operations, each of which walks through all activations in float32: half of the
+time of a step of mini-Xception. The kernel computes the same in one operation forward and one back.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _fused(layer: keras.layers.BatchNormalization, plain: Callable[..., Any]) ->
             is_training=True,
         )
         count = tensorflow.cast(tensorflow.size(inputs) // inputs.shape[-1], "float32")
-        # The kernel's is the unbiased estimate, n - 1 below the line; Keras's moving variance is of the other.
+        # The kernel's is the unbiased estimate, over n - 1; Keras's moving variance is of the one over n.
         variance *= tensorflow.maximum(count - 1, 1) / count
         for moving, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving * layer.momentum + new * (1 - layer.momentum))

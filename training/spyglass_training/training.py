@@ -47,7 +47,8 @@ def train(
 
     On one machine's CPU the same options give the same weights. With `resume` a run that was killed goes on
     after its last whole epoch, with the numbers that it would have had; `watchers` are callbacks that look
-    on; under `cache` the features of layers that do not learn are kept for other runs. A run that ends before its first whole epoch leaves its folder empty, but for what TensorBoard has.
+    on; under `cache` the features of layers that do not learn are kept for other runs. A run that ends
+    before its first whole epoch leaves its folder empty, but for what TensorBoard has.
     Raises what `check_start` raises, and InvalidInput to resume where the run was begun with other options or
     its files are damaged, and where the loss is no number any more.
     """

@@ -42,7 +42,7 @@ class Architecture:
 
     @property
     def is_cached(self) -> bool:
-        """Whether the output of `cached_layer` is computed once for each picture, or for each way to mirror it."""
+        """Whether the output of `cached_layer` is computed once for each picture, or way to mirror it."""
         return bool(self.cached_layer) and self.choices.get("augment", NONE) in (NONE, MIRROR)
 
     @property

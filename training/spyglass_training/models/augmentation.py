@@ -7,8 +7,8 @@ from keras import layers
 
 from spyglass_contract.errors import InvalidInput
 
-# Nothing; photographs, which have an up and a down; parts under a fixed camera, which have neither, and those of
-# them whose light says something.
+# Nothing; photographs, which have an up and a down; parts under a fixed camera, which have neither, and parts
+# whose light says something.
 NONE, PHOTOGRAPH, PART, MIRROR = AUGMENTATIONS = ("none", "photograph", "part", "mirror")
 
 
@@ -18,7 +18,8 @@ def augmented(x: keras.KerasTensor, kind: str, values: tuple[float, float] = (0.
     A photograph is mirrored, turned up to 36° and zoomed by up to 20 %: F. Chollet, Deep Learning with
     Python, second edition (2021), section 8.2.5. A part is mirrored both ways, and gets up to 20 % more or
     less contrast and a tenth of the range more or less light; it is not turned, for its edges are parallel
-    to the picture's. `mirror` mirrors both ways and does no more. Raises InvalidInput where there is no such kind.
+    to the picture's. `mirror` mirrors both ways and does no more. Raises InvalidInput where there is no such
+    kind.
     """
     if kind == NONE:
         return x
