@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,18 @@ import pytest
 pytest.importorskip("tensorflow")
 
 import keras
+from keras import layers
 
+from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.run_folder import RunFolder
 from spyglass_training.cached_features import Features, cut, mirrored
 from spyglass_training.models import Architecture, find_architecture
+from spyglass_training.models.augmentation import augmented
+from spyglass_training.models.classifier_head import classifier_head
+from spyglass_training.models.image_input import image_input
 from spyglass_training.options import TrainingOptions
 from spyglass_training.training import train
-from tiny_training import SPEC, build, dataset
+from tiny_training import QUICK, SPEC, Interruption, build, dataset
 
 pytestmark = pytest.mark.training
 
@@ -149,3 +155,38 @@ def test_fine_tuning_on_cached_features_keeps_the_whole_network(tmp_path: Path, 
     probabilities = np.asarray(kept.predict(data.validation.pixels, verbose=0))[:, 0].astype("float32")
     right = (probabilities > 0.5) == (data.validation.labels == 1)
     assert right.mean() == pytest.approx(records[0].epochs[-1]["val_accuracy"], abs=1e-6)
+
+
+def _build_mirrored(spec: InputSpec, class_count: int, *, augment: str = "mirror") -> keras.Model:
+    """Two convolutions, of which the first never learns and the second does in the second phase."""
+    image = image_input(spec)
+    x = augmented(layers.Rescaling(1 / 255)(image), augment)
+    x = layers.Conv2D(6, 3, activation="relu", name="frozen", trainable=False)(x)
+    x = layers.Conv2D(6, 3, activation="relu", name="tuned", trainable=False)(x)
+    x = layers.Dropout(0.2)(layers.Flatten()(x))
+    return keras.Model(image, classifier_head(x, class_count))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cached_again", [True, False], ids=["with the cache", "without it"])
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_run_on_mirrored_features_is_resumed_to_the_last_bit(
+    tmp_path: Path, epoch: int, cached_again: bool
+) -> None:
+    architecture = Architecture(
+        "mirrored", _build_mirrored, SPEC, "", cached_layer="frozen", fine_tuned_layers=("tuned",)
+    )
+    assert architecture.is_mirrored
+    options = dataclasses.replace(QUICK, epochs=2, fine_tune_epochs=2, fine_tune_learning_rate=1e-3)
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    cache = tmp_path / "cache"
+    with pytest.raises(RuntimeError, match="interrupted"):
+        train(architecture, dataset(), options, killed, watchers=[Interruption(epoch)], cache=cache)
+    resumed = train(
+        architecture, dataset(), options, killed, resume=True, cache=cache if cached_again else None
+    )
+    uninterrupted = train(architecture, dataset(), options, whole)
+    assert resumed.epochs == uninterrupted.epochs and resumed.metrics == uninterrupted.metrics
+    of_both = (keras.models.load_model(folder.model).get_weights() for folder in (killed, whole))
+    for found, wanted in zip(*of_both, strict=True):
+        np.testing.assert_array_equal(found, wanted)
