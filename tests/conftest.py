@@ -27,6 +27,17 @@ def repository_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def bundled_file() -> Callable[[str], Path]:
+    """The ONNX file of the bundled model of that name, in the one version that it has."""
+
+    def find(name: str) -> Path:
+        (path,) = REPOSITORY.glob(f"models/{name}/*/model.onnx")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def chelsea() -> bytes:
     """A JPEG of a cat, 451 × 300."""
     return (REPOSITORY / "examples/chelsea.jpg").read_bytes()

@@ -164,8 +164,10 @@ def test_the_card_names_the_score_that_is_explained(
 
 
 @pytest.mark.parametrize("name", ["imagenet", "mnist-convnet", "defects"])
-def test_the_heatmaps_of_a_bundled_model_hold_together(name: str, repository_root: Path) -> None:
-    session = open_session(repository_root / "models" / name / "1/model.onnx")
+def test_the_heatmaps_of_a_bundled_model_hold_together(
+    name: str, bundled_file: Callable[[str], Path]
+) -> None:
+    session = open_session(bundled_file(name))
     card = read_card(session)
     examined = prove_heatmaps(session, card)
     assert examined.maps == min(3, len(card.class_names)) * len(card.certificate.pictures)

@@ -83,9 +83,12 @@ def _scaled(raw: Any) -> Any:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_bundled_model_s_heatmap_of_real_pictures_is_that_of_central_differences(
-    name: str, repository_root: Path, session_of: Callable[..., Any]
+    name: str,
+    repository_root: Path,
+    bundled_file: Callable[[str], Path],
+    session_of: Callable[..., Any],
 ) -> None:
-    model = onnx.load(repository_root / "models" / name / "1/model.onnx")
+    model = onnx.load(bundled_file(name))
     tensor, logits = explained_tensor(model), _logits(model)
     assert tensor == LAYERS[name]
     tail = _tail(model, tensor, logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,13 @@ def test_a_network_inside_of_a_network_is_taken_apart(classifier: keras.Model) -
 
 
 @pytest.mark.parametrize("name", ["mnist-convnet", "imagenet"])
-def test_an_exported_file_costs_and_sees_what_the_network_does(repository_root: Path, name: str) -> None:
+def test_an_exported_file_costs_and_sees_what_the_network_does(
+    bundled_file: Callable[[str], Path], name: str
+) -> None:
     architecture = find_architecture({"imagenet": "efficientnet-lite0"}.get(name, name))
     classes = 1000 if name == "imagenet" else 10
     expected = summarise(architecture.build(architecture.input, classes))
-    found = summarise_file(repository_root / f"models/{name}/1/model.onnx")
+    found = summarise_file(bundled_file(name))
     assert sum(row.multiply_adds or 0 for row in found) == sum(row.multiply_adds or 0 for row in expected)
     convolutions = {
         kind: [str(row.receptive_field) for row in rows if "Conv" in row.kind]
