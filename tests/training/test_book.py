@@ -1,7 +1,8 @@
-"""The script that repeats the book's runs: every network of it, on a few real digits."""
+"""The scripts that repeat the runs of docs/training.md: those of the book for real, on a few digits."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from spyglass_cli import train as train_command
 from spyglass_contract.run_folder import RunFolder
 
 pytest.importorskip("tensorflow")
+
+from spyglass_training.models import find_architecture
 
 pytestmark = pytest.mark.training
 
@@ -68,3 +72,43 @@ def test_what_is_done_is_not_done_again_and_what_was_interrupted_goes_on(
     ]
     assert ["--resume" in call for call in calls] == [True, False, False]
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lenet5:", "simple-cnn:"]
+
+
+# In the place of the command: leaves a record in the folder after --out, and says how it was called.
+RECORDING = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >> "$(dirname "$0")/calls"
+while [[ $1 != --out ]]; do shift; done
+mkdir -p "$2"
+printf '{"metrics": {"test_accuracy": 0.8%s}}' "${2: -1}" > "$2/run.json"
+"""
+
+
+def test_solar_cells_are_trained_with_three_seeds_and_their_mean_is_told(
+    tmp_path: Path, repository_root: Path
+) -> None:
+    (tmp_path / "spyglass").write_text(RECORDING)
+    (tmp_path / "spyglass").chmod(0o755)
+    done = subprocess.run(
+        [repository_root / "runs/elpv.sh", tmp_path / "runs", "--epochs", "1"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert [line.partition(":")[::2] for line in done.stdout.splitlines()] == [
+        (recipe, " 81.00 % ± 1.00 (80.00, 81.00, 82.00)")
+        for recipe in ("from-scratch", "augmented", "mini-xception", "frozen-features", "fine-tuned")
+    ]
+    calls = (tmp_path / "calls").read_text().splitlines()
+    parser = argparse.ArgumentParser()
+    train_command.add_parser(parser.add_subparsers())
+    seeds: dict[str, list[int]] = {}
+    for call in calls:
+        # The command itself takes all of it, and what was asked for comes last.
+        arguments = parser.parse_args(call.split())
+        assert (arguments.data, arguments.epochs) == ("elpv", 1)
+        find_architecture(arguments.architecture).for_run(
+            **{name: value for name, value in vars(arguments).items() if name in ("augment", "weights")}
+        )
+        seeds.setdefault(Path(arguments.out).name[:-2], []).append(arguments.seed)
+    assert len(seeds) == 5 and set(map(tuple, seeds.values())) == {(0, 1, 2)}

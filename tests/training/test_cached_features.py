@@ -15,6 +15,7 @@ from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.run_folder import RunFolder
+from spyglass_training import cached_features
 from spyglass_training.cached_features import Features, cut, mirrored
 from spyglass_training.models import Architecture, find_architecture
 from spyglass_training.models.augmentation import augmented
@@ -167,15 +168,35 @@ def _build_mirrored(spec: InputSpec, class_count: int, *, augment: str = "mirror
     return keras.Model(image, classifier_head(x, class_count))
 
 
+def _mirrored() -> Architecture:
+    return Architecture(
+        "mirrored", _build_mirrored, SPEC, "", cached_layer="frozen", fine_tuned_layers=("tuned",)
+    )
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("cached_again", [True, False], ids=["with the cache", "without it"])
-@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_what_memory_would_not_hold_is_computed_in_every_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Of 6×6 places and 6 channels in float32: four frames of 160 pictures and one of 40.
+    needed = (4 * 160 + 40) * 6 * 6 * 6 * 4
+    options = dataclasses.replace(QUICK, epochs=4, keep="last")
+    found = {}
+    for name, limit in (("held", needed), ("not held", needed - 1)):
+        monkeypatch.setattr(cached_features, "MEMORY_BYTES", limit)
+        caplog.clear()
+        record = train(_mirrored(), dataset(), options, RunFolder(tmp_path / name), cache=tmp_path / "cache")
+        found[name] = [message for message in caplog.messages if "computes them anew" in message]
+        assert record.metrics["test_accuracy"] > 0.7
+    assert not found["held"] and len(found["not held"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("epoch", "cached_again"), [(1, True), (2, False), (3, True)])
 def test_a_run_on_mirrored_features_is_resumed_to_the_last_bit(
     tmp_path: Path, epoch: int, cached_again: bool
 ) -> None:
-    architecture = Architecture(
-        "mirrored", _build_mirrored, SPEC, "", cached_layer="frozen", fine_tuned_layers=("tuned",)
-    )
+    architecture = _mirrored()
     assert architecture.is_mirrored
     options = dataclasses.replace(QUICK, epochs=2, fine_tune_epochs=2, fine_tune_learning_rate=1e-3)
     whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ def cut(model: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
     return keras.Model(model.input, features), keras.Model(entering, x, name=f"{model.name}_head")
 
 
+# More features than this are not held in memory.
+MEMORY_BYTES = 4 * 1024**3
+
+
 class Features:
     """What a base that does not learn answers to pictures."""
 
@@ -42,6 +47,10 @@ class Features:
             named = hashlib.sha256(f"{self._shape} {self._dtype}".encode() + answer.tobytes())
             self._folder = cache / f"features-{named.hexdigest()[:32]}"
             self._folder.mkdir(parents=True, exist_ok=True)
+
+    def fit_in_memory(self, count: int) -> bool:
+        """Whether those of so many pictures are at most `MEMORY_BYTES`."""
+        return count * math.prod(self._shape) * self._dtype.itemsize <= MEMORY_BYTES
 
     def of(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """[count, …] in the dtype of the base's output: its answer to every picture, in order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from spyglass_training.models import Architecture
 from spyglass_training.options import TrainingOptions
 from spyglass_training.phases import Phase, begin_phase, plan_phases
 from spyglass_training.stop_at_nan import StopAtNaN
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,19 @@ def prepare(
 ) -> tuple[keras.Model, Batches, Batches]:
     """The part of `model` that is fitted, with the batches of the training and the validation part for it.
 
-    Features of layers that do not learn are kept under `cache`.
+    What is fitted is what comes after the layers that do not learn, on their features, which are kept under
+    `cache`; or all of `model`, where it has no such layers or memory does not hold the features.
     """
     training, validation = parts
     fitted, inputs, checked = model, [training.pixels], validation.pixels
     if architecture.is_cached:
-        base, fitted = cut(model, architecture.cached_layer)
+        base, learning = cut(model, architecture.cached_layer)
         features = Features(base, options.batch_size, cache)
-        variants = mirrored(training.pixels) if architecture.is_mirrored else inputs
-        inputs, checked = [features.of(pixels) for pixels in variants], features.of(checked)
+        frames = list(mirrored(training.pixels)) if architecture.is_mirrored else inputs
+        if features.fit_in_memory(len(frames) * len(training) + len(validation)):
+            fitted, inputs, checked = learning, [features.of(each) for each in frames], features.of(checked)
+        else:
+            log.warning("the features of so many pictures are not kept: every epoch computes them anew")
     weights = None
     if options.class_weights == "balanced":
         weights = balanced_weights(training.labels, max(model.output_shape[-1], 2))
