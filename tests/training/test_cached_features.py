@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,31 @@ def test_what_is_damaged_is_computed_again(
     counted = Counted(base)
     Features(counted, 4, tmp_path).of(pixels)  # type: ignore[arg-type]
     assert counted.batches == 1
+
+
+class Sums:
+    """A base that adds up every picture's pixels."""
+
+    input_shape = (None, SPEC.height, SPEC.width, 3)
+
+    def predict_on_batch(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.sum(axis=(1, 2), dtype=np.float32)
+
+
+def test_several_runs_may_keep_the_same_ones_at_once(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (200, SPEC.height, SPEC.width, 3), np.uint8)
+    runs = [Features(Sums(), 4, tmp_path) for _ in range(4)]  # type: ignore[arg-type]
+    together = threading.Barrier(len(runs))
+
+    def compute(run: Features) -> np.ndarray:
+        together.wait()
+        return run.of(pixels)
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for found in pool.map(compute, runs):
+            np.testing.assert_array_equal(found, pixels.sum(axis=(1, 2), dtype=np.float32))
+    (folder,) = tmp_path.iterdir()
+    assert len(list(folder.iterdir())) == len(pixels)
 
 
 def test_networks_with_other_weights_do_not_share_them(

@@ -92,6 +92,20 @@ def test_what_the_kernel_cannot_do_stays_as_it_is(options: dict[str, object]) ->
     assert fuse_batch_norm(model) == 0
 
 
+def test_a_layer_that_is_used_twice_is_fused_in_both_places() -> None:
+    plain, fused = (_twice(keras.layers.BatchNormalization(momentum=0.5)) for _ in range(2))
+    assert fuse_batch_norm(fused) == 1
+    expected, got = (model(_pictures(), training=True) for model in (plain, fused))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5)
+
+
+def _twice(layer: keras.Layer) -> keras.Model:
+    image = keras.Input((5, 6, 3))
+    return keras.Model(image, layer(layer(image) * 2 + 1))
+
+
 def test_rows_of_numbers_stay_as_they_are() -> None:
     assert fuse_batch_norm(keras.Sequential([keras.Input((5,)), keras.layers.BatchNormalization()])) == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_training.whole_files import replacing
+# More features than this are not held in memory.
+MEMORY_BYTES = 4 * 1024**3
 
 
 def cut(model: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
@@ -26,10 +28,6 @@ def cut(model: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
     for layer in model.layers[names.index(layer_name) + 1 :]:
         x = layer(x)
     return keras.Model(model.input, features), keras.Model(entering, x, name=f"{model.name}_head")
-
-
-# More features than this are not held in memory.
-MEMORY_BYTES = 4 * 1024**3
 
 
 class Features:
@@ -93,10 +91,13 @@ class Features:
     def _keep(self, indices: Sequence[int], pixels: NDArray[np.uint8], answers: NDArray[Any]) -> None:
         if self._folder is None:
             return
-        for index in indices:
-            values = answers[index].tobytes()
-            with replacing(self._file(pixels[index])) as file:
-                file.write_bytes(hashlib.sha256(values).digest() + values)
+        # Each is there whole or not at all, and other runs may write the same at the same time.
+        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=self._folder) as unfinished:
+            for index in indices:
+                values, file = answers[index].tobytes(), self._file(pixels[index])
+                temporary = Path(unfinished) / file.name
+                temporary.write_bytes(hashlib.sha256(values).digest() + values)
+                temporary.replace(file)
 
     def _file(self, picture: NDArray[np.uint8]) -> Path:
         assert self._folder is not None

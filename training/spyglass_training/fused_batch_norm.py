@@ -30,7 +30,8 @@ def fuse_batch_norm(model: keras.Model) -> int:
 def _can_be_fused(layer: keras.Layer) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
-        and len(layer.input.shape) == 4
+        and layer.built
+        and layer.input_spec.ndim == 4
         and layer.axis in (3, -1)
         and layer.scale
         and layer.center
