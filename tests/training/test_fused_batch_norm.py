@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("tensorflow")
+
+import keras
+import tensorflow
 
 from spyglass_training.fused_batch_norm import fuse_batch_norm
 from spyglass_training.models import find_architecture
 
-tensorflow = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.training
 
 
 def _pair(**options: object) -> tuple[keras.Model, keras.Model]:
