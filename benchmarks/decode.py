@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_STRETCH, InputSpec, ValueRange
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SIZE = 224
@@ -75,12 +75,12 @@ def main() -> None:
 
 def encode(kind: Photo) -> bytes:
     """The JPEG of a real photograph, enlarged, with the fine grain that a sensor has."""
-    with Image.open(EXAMPLES / "coffee.jpg") as image:
-        enlarged = np.asarray(image.resize((kind.width, kind.height), Image.Resampling.BICUBIC), np.float32)
+    with Image.open(EXAMPLES / "coffee.jpg") as photo:
+        enlarged = np.asarray(photo.resize((kind.width, kind.height), Image.Resampling.BICUBIC), np.float32)
     grain = np.random.default_rng(0).normal(0, kind.grain, enlarged.shape)
     buffer = io.BytesIO()
-    picture = Image.fromarray(np.clip(enlarged + grain, 0, 255).astype(np.uint8))
-    picture.save(buffer, "JPEG", quality=kind.quality)
+    image = Image.fromarray(np.clip(enlarged + grain, 0, 255).astype(np.uint8))
+    image.save(buffer, "JPEG", quality=kind.quality)
     return buffer.getvalue()
 
 

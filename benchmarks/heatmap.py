@@ -1,7 +1,7 @@
 """What a heatmap costs: a forward pass with it, one without it, and TensorFlow's GradientTape for the same.
 
 Each way takes its turn in every round, in one process and on one thread, so that a busy machine is busy for
-all of them. The figures are medians in milliseconds for one picture: of the wall, and of the processor. The
+all of them. The figures are medians in milliseconds for one image: of the wall, and of the processor. The
 networks have first weights, which cost as much as trained ones.
 
     python benchmarks/heatmap.py [--rounds 30] [--models imagenet mini-xception vgg16 xception]
@@ -28,7 +28,7 @@ import tensorflow
 import tf2onnx
 from numpy.typing import NDArray
 
-from spyglass_contract.card import PROBABILITIES
+from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_training.models import efficientnet_lite0, mini_xception, published_base, vgg16
 
@@ -47,7 +47,7 @@ class Network(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Milliseconds for one picture."""
+    """Milliseconds for one image."""
 
     wall: float
     processor: float
@@ -93,7 +93,7 @@ def _print_costs(name: str, costs: Mapping[str, Cost]) -> None:
 
 
 def ways(network: Network) -> Mapping[str, Way]:
-    """What is compared, each a call for the same picture."""
+    """What is compared, each a call for the same image."""
     keras.utils.set_random_seed(0)
     model = network.build()
     dtype = model.inputs[0].dtype

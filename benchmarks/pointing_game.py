@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spyglass_contract.heatmaps import map_to_size
+from spyglass_contract.heatmaps.overlay import map_to_size
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_export.checking.pointing_game import Composed, compose, hits, mass_inside
-from spyglass_server.bundled import bundled_models
-from spyglass_server.repository import model_files
+from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.repository import model_files
 
 SHARES = (0.5, 0.6, 0.7, 0.8)
 WANTED = 0.7
@@ -29,7 +29,7 @@ WANTED = 0.7
 
 @dataclass(frozen=True)
 class Played:
-    """One picture: the part of the mass in the box, and of the picture; hit; named as the most probable."""
+    """One image: the part of the mass in the box, and of the image; hit; named as the most probable."""
 
     mass: float
     box: float
@@ -54,11 +54,11 @@ def main() -> None:
     cutout = Image.open(arguments.cutout)
     if "A" not in cutout.getbands():
         parser.error(f"{arguments.cutout} has no alpha: nothing says where the object ends")
-    print("| object's side | pictures | named | hits | mass in the box | of an even map | 70 % or more |")
+    print("| object's side | images | named | hits | mass in the box | of an even map | 70 % or more |")
     print("|---|---|---|---|---|---|---|")
     for share in arguments.shares:
         random = np.random.default_rng(arguments.seed)
-        chosen = random.choice(len(files), arguments.pictures, replace=len(files) < arguments.pictures)
+        chosen = random.choice(len(files), arguments.images, replace=len(files) < arguments.images)
         composed = (
             compose(cutout, Image.open(files[index]), network.card.input.height, share, random)
             for index in chosen
@@ -101,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", default="imagenet", help="a bundled model")
     parser.add_argument("--file", type=Path, help="a model file instead")
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the picture's side")
-    parser.add_argument("--pictures", type=int, default=20, help="for each size")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the image's side")
+    parser.add_argument("--images", type=int, default=20, help="for each size")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 

@@ -1,10 +1,10 @@
 """Where the time of a mask goes: decoding, inference, upsampling, and coding it in each format.
 
 Prints, for photos of 0.2, 2 and 12 megapixels, the median processor time of each step in milliseconds, and
-for the formats the bytes of the message, also as a share of the mask's pixels. Masks are of the picture's
+for the formats the bytes of the message, also as a share of the mask's pixels. Masks are of the image's
 size. The steps are those of the server, one after the other on one thread.
 
-    python benchmarks/segment.py [--model NAME/VERSION/model.onnx] [--picture FILE] [--rounds 7]
+    python benchmarks/segment.py [--model NAME/VERSION/model.onnx] [--image FILE] [--rounds 7]
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass.v1.segment_pb2 import Mask, MaskFormat
-from spyglass_contract.geometry import Box, input_box
-from spyglass_contract.header import Limits
-from spyglass_contract.pixels import Prepared, prepare
-from spyglass_contract.soft_maps import encode_soft_map, soft_map_of_picture
-from spyglass_contract.upsampling import mask_of_picture
-from spyglass_server.bundled import bundled_models
-from spyglass_server.drawing import Canvas
-from spyglass_server.mask_encoding import encoded
-from spyglass_server.mask_styles import MaskStyle
+from spyglass_contract.images.geometry import Box, input_box
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import Prepared, prepare
+from spyglass_contract.masks.probability_maps import encode_soft_map, soft_map_of_image
+from spyglass_contract.masks.upsampling import mask_of_image
+from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.session import Session
+from spyglass_server.heatmaps.drawing import Canvas
+from spyglass_server.masks.encoding import encoded
+from spyglass_server.masks.styles import MaskStyle
 from spyglass_server.servicers.segment_messages import mask_message
-from spyglass_server.session import Session
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/coffee.jpg"
 FOREGROUND = Path("foreground/2/model.onnx")
@@ -52,19 +52,19 @@ class Step(NamedTuple):
 
 
 def main() -> None:
-    """Prints a table for each size of picture."""
+    """Prints a table for each size of image."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=bundled_models() / FOREGROUND)
-    parser.add_argument("--picture", type=Path, default=EXAMPLE)
+    parser.add_argument("--image", type=Path, default=EXAMPLE)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     session = Session(options.model, device="cpu")
     spec = session.card.input
     print(f"{session.card.name}, input {spec.width}×{spec.height}, {len(session.card.class_names)} classes")
     for width, height in SIZES:
-        data = photo(options.picture, width, height)
+        data = photo(options.image, width, height)
         print(f"\n{width}×{height}, a JPEG of {len(data):,} bytes")
         print(f"{'step':26}{'CPU ms':>9}{'bytes':>13}{'of RAW':>9}")
         for name, step in steps(session, data, options.rounds).items():
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def photo(path: Path, width: int, height: int) -> bytes:
-    """A JPEG of the picture at another size, with a little of the grain that a sensor has."""
+    """A JPEG of the image at another size, with a little of the grain that a sensor has."""
     with Image.open(path) as image:
         resized = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
     grain = np.random.default_rng(0).normal(0, 4, resized.shape)
@@ -89,7 +89,7 @@ def steps(session: Session, data: bytes, rounds: int) -> dict[str, Step]:
     taken["decode"], prepared = timed(lambda: prepare(data, spec), rounds)
     taken["inference"], output = timed(lambda: session.run(prepared.pixels[np.newaxis])[0], rounds)
     size, box = (prepared.width, prepared.height), input_box(prepared.placement, spec)
-    taken["upsample"], found = timed(lambda: mask_of_picture(output, box, *size), rounds)
+    taken["upsample"], found = timed(lambda: mask_of_image(output, box, *size), rounds)
     taken |= encodings(found.mask, session, data, prepared, rounds)
     soft = partial(soft_map, output[:, :, 1], box, size)
     taken["soft map of class 1"], png = timed(soft, rounds)
@@ -100,7 +100,7 @@ def steps(session: Session, data: bytes, rounds: int) -> dict[str, Step]:
 def encodings(
     mask: NDArray[np.uint8], session: Session, data: bytes, prepared: Prepared, rounds: int
 ) -> dict[str, Step]:
-    """The mask coded in each format, as it travels; below an overlay the picture is decoded at full size."""
+    """The mask coded in each format, as it travels; below an overlay the image is decoded at full size."""
 
     def code(style: MaskStyle) -> Mask:
         canvas = Canvas(data, prepared, session.card.input, Limits())
@@ -115,7 +115,7 @@ def encodings(
 
 def soft_map(values: NDArray[np.float32], box: Box, size: tuple[int, int]) -> bytes:
     """The probability of one class, as it travels."""
-    return encode_soft_map(soft_map_of_picture(values, box, *size))
+    return encode_soft_map(soft_map_of_image(values, box, *size))
 
 
 def timed(call: Callable[[], Result], rounds: int) -> tuple[Step, Result]:

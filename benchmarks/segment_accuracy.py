@@ -1,10 +1,10 @@
 """What the masks of a served model are worth: intersection over union through the whole service.
 
-JPEG bytes go in and PNG masks come out of a server process, at the pictures' own sizes, for every test
-picture of a folder in the layout of Oxford-IIIT Pet. Beside it stands what the training run measured, from
+JPEG bytes go in and PNG masks come out of a server process, at the images' own sizes, for every test
+image of a folder in the layout of Oxford-IIIT Pet. Beside it stands what the training run measured, from
 the card.
 
-    python benchmarks/segment_accuracy.py DATA [--models DIR] [--model foreground] [--pictures N]
+    python benchmarks/segment_accuracy.py DATA [--models DIR] [--model foreground] [--images N]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image
 
 from serving_process import serving
 from spyglass_client import Client, Segmentation
-from spyglass_server.bundled import bundled_models
+from spyglass_server.engine.bundled import bundled_models
 
 # Of `Provenance.metrics`.
 MEASURED = "test_iou_"
@@ -28,12 +28,12 @@ MEASURED = "test_iou_"
 def main() -> None:
     """Prints a line for each class, and the means."""
     options = _parse()
-    names = (options.data / "annotations/test.txt").read_text().split()[: options.pictures or None]
+    names = (options.data / "annotations/test.txt").read_text().split()[: options.images or None]
     with serving("--models", str(options.models)) as (address, _), Client(address) as client:
         card = client.model(options.model).card
         found = overlaps(client, options.model, options.data, names, len(card.class_names))
     trained = [card.provenance.metrics[f"{MEASURED}{name}"] for name in card.class_names]
-    print(f"{options.model}, {len(names):,} pictures: intersection over union")
+    print(f"{options.model}, {len(names):,} images: intersection over union")
     print(f"{'':26}{'served':>9}{'trained':>9}")
     for name, served, measured in zip(card.class_names, found, trained, strict=True):
         print(f"{name:26}{served:9.4f}{measured:9.4f}")
@@ -42,10 +42,10 @@ def main() -> None:
 
 
 def overlaps(client: Client, model: str, data: Path, names: list[str], classes: int) -> NDArray[np.float64]:
-    """float64 [classes]: the intersection over the union of all pictures' pixels together."""
+    """float64 [classes]: the intersection over the union of all images' pixels together."""
     counts = np.zeros((classes, classes), np.int64)
-    pictures = [data / f"images/{name}.jpg" for name in names]
-    for name, mask in zip(names, masks(client, model, pictures), strict=True):
+    images = [data / f"images/{name}.jpg" for name in names]
+    for name, mask in zip(names, masks(client, model, images), strict=True):
         truth = trimap(data / f"annotations/trimaps/{name}.png")
         pairs = truth.astype(np.int64) * classes + mask
         counts += np.bincount(pairs.ravel(), minlength=counts.size).reshape(counts.shape)
@@ -53,9 +53,9 @@ def overlaps(client: Client, model: str, data: Path, names: list[str], classes: 
     return np.asarray(np.diag(counts) / union)
 
 
-def masks(client: Client, model: str, pictures: list[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The mask of each picture, in its own size."""
-    for answer in client.segment_many(pictures, model=model):
+def masks(client: Client, model: str, images: list[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The mask of each image, in its own size."""
+    for answer in client.segment_many(images, model=model):
         if not isinstance(answer, Segmentation):
             raise answer.error
         yield answer.array
@@ -74,7 +74,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("data", type=Path)
     parser.add_argument("--models", type=Path, default=bundled_models())
     parser.add_argument("--model", default="foreground")
-    parser.add_argument("--pictures", type=int, default=0, help="how many of them; 0: all")
+    parser.add_argument("--images", type=int, default=0, help="how many of them; 0: all")
     return parser.parse_args()
 
 

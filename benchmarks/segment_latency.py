@@ -4,7 +4,7 @@ A training run's network, with its own weights, as tf2onnx writes it and as the 
 inference, upsampling and coding, one after the other on one thread, each form in its turn in every round. The
 figures are milliseconds of the processor, the least and the median, and their ratios to what tf2onnx writes.
 
-    python benchmarks/segment_latency.py RUN [--picture FILE] [--rounds 15]
+    python benchmarks/segment_latency.py RUN [--image FILE] [--rounds 15]
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import onnxruntime
 
 from segment import EXAMPLE, SIZES, photo
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.class_colors import class_colors
-from spyglass_contract.geometry import input_box
-from spyglass_contract.mask_png import encode_mask
-from spyglass_contract.pixels import prepare
-from spyglass_contract.run_folder import RunFolder
-from spyglass_contract.upsampling import mask_of_picture
+from spyglass_contract.images.geometry import input_box
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.masks.colors import class_colors
+from spyglass_contract.masks.palette_png import encode_mask
+from spyglass_contract.masks.upsampling import mask_of_image
+from spyglass_contract.model.run_folder import RunFolder
 from transposed import forms_of_network, one_thread_session, print_head, print_times
 
 COLORS = class_colors(("foreground", "background", "contour"))
 
 
 def main() -> None:
-    """Prints a line for each form and size of picture."""
+    """Prints a line for each form and size of image."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="the folder of a run of pet-segmentation")
-    parser.add_argument("--picture", type=Path, default=EXAMPLE)
+    parser.add_argument("--image", type=Path, default=EXAMPLE)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     import keras
@@ -49,7 +49,7 @@ def main() -> None:
     sessions = {form: one_thread_session(model) for form, model in forms.items()}
     print_head()
     for width, height in SIZES:
-        data = photo(options.picture, width, height)
+        data = photo(options.image, width, height)
         print_times(f"{width}×{height}", measure(sessions, data, spec, options.rounds))
 
 
@@ -70,11 +70,11 @@ def measure(
 
 
 def segmented(session: onnxruntime.InferenceSession, data: bytes, spec: InputSpec) -> bytes:
-    """The mask of a picture, of its own size, as a server makes it."""
+    """The mask of an image, of its own size, as a server makes it."""
     prepared = prepare(data, spec)
     (output,) = session.run(None, {spec.tensor: prepared.pixels[np.newaxis]})
     box = input_box(prepared.placement, spec)
-    return encode_mask(mask_of_picture(output[0], box, prepared.width, prepared.height).mask, COLORS)
+    return encode_mask(mask_of_image(output[0], box, prepared.width, prepared.height).mask, COLORS)
 
 
 if __name__ == "__main__":

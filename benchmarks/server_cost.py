@@ -26,10 +26,10 @@ from PIL import Image
 
 from serving_process import serving
 from spyglass_client import Client
-from spyglass_contract.pixels import prepare
-from spyglass_server.bundled import bundled_models
-from spyglass_server.cpus import usable_cpus
-from spyglass_server.session import Session
+from spyglass_contract.images.pixels import prepare
+from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.engine.session import Session
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -44,15 +44,15 @@ class Cost(NamedTuple):
 def main() -> int:
     """Prints a line a round and the medians."""
     options = _parse()
-    picture = photo(500, 375)
+    image = photo(500, 375)
     in_process = InProcess(options.model)
     print(f"{platform.machine()}, {usable_cpus()} cores, Python {platform.python_version()}")
-    print(f"{options.model}, a JPEG of 500×375 ({len(picture):,} bytes), concurrency {options.concurrency}")
+    print(f"{options.model}, a JPEG of 500×375 ({len(image):,} bytes), concurrency {options.concurrency}")
     with serving("--models", str(bundled_models())) as (address, server):
         rounds = []
         for number in range(options.rounds + 1):
-            alone = in_process.cost(picture, options.requests)
-            served = server_cost(address, server, picture, options)
+            alone = in_process.cost(image, options.requests)
+            served = server_cost(address, server, image, options)
             # The first round warms caches and connections.
             if number:
                 rounds.append((served, alone))
@@ -83,9 +83,9 @@ class InProcess:
         self._session = Session(path, device="cpu", threads=1)
         self._pool = ThreadPoolExecutor(usable_cpus())
 
-    def cost(self, picture: bytes, count: int) -> Cost:
+    def cost(self, image: bytes, count: int) -> Cost:
         def answer(_: int) -> None:
-            pixels = prepare(picture, self._session.card.input).pixels
+            pixels = prepare(image, self._session.card.input).pixels
             self._session.run(pixels[np.newaxis])
 
         started, cpu = time.perf_counter(), time.process_time()
@@ -93,14 +93,14 @@ class InProcess:
         return Cost((time.process_time() - cpu) / count * 1e3, (time.perf_counter() - started) / count * 1e3)
 
 
-def server_cost(address: str, server: psutil.Process, picture: bytes, options: argparse.Namespace) -> Cost:
+def server_cost(address: str, server: psutil.Process, image: bytes, options: argparse.Namespace) -> Cost:
     """What the server process spends on `options.requests` requests, `options.concurrency` at a time."""
     with Client(address) as client, ThreadPoolExecutor(options.concurrency) as callers:
-        ask = [callers.submit(client.classify, picture, model=options.model) for _ in range(8)]
+        ask = [callers.submit(client.classify, image, model=options.model) for _ in range(8)]
         for future in ask:
             future.result()
         started, cpu = time.perf_counter(), _cpu_seconds(server)
-        list(callers.map(lambda _: client.classify(picture, model=options.model), range(options.requests)))
+        list(callers.map(lambda _: client.classify(image, model=options.model), range(options.requests)))
         wall, spent = time.perf_counter() - started, _cpu_seconds(server) - cpu
     return Cost(spent / options.requests * 1e3, wall / options.requests * 1e3)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from serving_process import serving
 from spyglass_client import Client
-from spyglass_server.bundled import bundled_models
+from spyglass_server.engine.bundled import bundled_models
 
-PICTURE = Path(__file__).resolve().parents[1] / "examples/chelsea.jpg"
+IMAGE = Path(__file__).resolve().parents[1] / "examples/chelsea.jpg"
 REQUESTS = 1000
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     runs = parser.parse_args().runs
     _print("server, start to SERVING with all bundled models", [_server_start() for _ in range(runs)])
-    _print("classify-image without a server, start to end", [_one_picture() for _ in range(runs)])
+    _print("classify-image without a server, start to end", [_one_image() for _ in range(runs)])
     print(f"server's resident memory after {REQUESTS:,} requests: {_resident_megabytes():.0f} MB")
 
 
@@ -38,8 +38,13 @@ def _server_start() -> float:
         return time.perf_counter() - started
 
 
-def _one_picture() -> float:
-    command = [sys.executable, "-c", "from spyglass_cli.classify_image import main; main()", str(PICTURE)]
+def _one_image() -> float:
+    command = [
+        sys.executable,
+        "-c",
+        "from spyglass_cli.commands.classify_image import main; main()",
+        str(IMAGE),
+    ]
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - started
@@ -47,7 +52,7 @@ def _one_picture() -> float:
 
 def _resident_megabytes() -> float:
     with serving("--models", str(bundled_models())) as (address, server), Client(address) as client:
-        for _ in client.classify_many([PICTURE] * REQUESTS):
+        for _ in client.classify_many([IMAGE] * REQUESTS):
             pass
         return server.memory_info().rss / 1e6
 

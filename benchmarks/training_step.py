@@ -1,8 +1,8 @@
 """What a step of training costs: Keras's normalisation and the fused one, whole and on cached features.
 
 First mini-Xception, then the second phase of `vgg16-finetune`. Both forms take their turn in every round, in
-one process and on one thread. The figures are milliseconds of the processor for one picture, the least and
-the median, and their ratios to the first form. Pictures and weights are noise; others cost the same.
+one process and on one thread. The figures are milliseconds of the processor for one image, the least and
+the median, and their ratios to the first form. Images and weights are noise; others cost the same.
 
     python benchmarks/training_step.py [--size 160] [--precision mixed_bfloat16] [--rounds 10]
 """
@@ -68,7 +68,7 @@ def normalising(pixels: np.ndarray) -> dict[str, Step]:
 
 
 def fine_tuning(pixels: np.ndarray) -> dict[str, Step]:
-    """The whole network on pictures, and what learns of it on features."""
+    """The whole network on images, and what learns of it on features."""
     architecture = find_architecture("vgg16-finetune").with_input(pixels.shape[1:3], "grey")
     architecture = architecture.with_choices(augment="mirror")
     options = TrainingOptions(fine_tune_epochs=1)
@@ -79,13 +79,13 @@ def fine_tuning(pixels: np.ndarray) -> dict[str, Step]:
     for model in (whole, learning):
         begin_phase(model, second, options, steps_per_epoch=100)
     return {
-        "on pictures": lambda: whole.train_on_batch(pixels, LABELS),
+        "on images": lambda: whole.train_on_batch(pixels, LABELS),
         "on features": lambda: learning.train_on_batch(features, LABELS),
     }
 
 
 def measure(forms: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of the processor for a picture, after two rounds of warming up."""
+    """Seconds of the processor for an image, after two rounds of warming up."""
     spent: dict[str, list[float]] = {form: [] for form in forms}
     for number in range(rounds + 2):
         for form, step in forms.items():

@@ -1,7 +1,7 @@
 """What transposed convolutions cost as they are and as plain ones, in pet-segmentation and layer by layer.
 
 Every form takes its turn in every round, in one process and on one thread, as the server runs a model. The
-figures are milliseconds of the processor for one picture, the least and the median, and their ratios to what
+figures are milliseconds of the processor for one image, the least and the median, and their ratios to what
 tf2onnx writes. A layer lies between convolutions of one place to and from a few channels, for ONNX Runtime
 changes the layout of feature maps before and after those. Weights are random; trained ones cost the same.
 
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, InputSpec, ModelCard
-from spyglass_contract.card import PROBABILITIES
+from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.transposed import rewrite_transposed
 
 OPSET = 17

@@ -10,8 +10,8 @@ import pytest
 
 # Each after those that it imports.
 pytest_plugins = [
-    "plain_pictures",
-    "hostile_pictures",
+    "plain_images",
+    "hostile_images",
     "tiny_classifier",
     "explaining_classifiers",
     "tiny_segmentation",

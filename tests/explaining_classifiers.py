@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_contract.card import card_from_metadata, write_card
+from spyglass_contract.model.card import card_from_metadata, write_card
 from tiny_classifier import tiny_card, write_tiny_model
 
 

@@ -10,21 +10,21 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from plain_pictures import COLORS, encode_image
+from plain_images import COLORS, encode_image
 from spyglass.v1.model_pb2 import (
     COLOR_MODE_RGB,
     RESIZE_RULE_STRETCH,
     TASK_CLASSIFY,
     Certificate,
-    GoldenPicture,
+    GoldenImage,
     GoldenTensor,
     InputSpec,
     ModelCard,
     Provenance,
     ValueRange,
 )
-from spyglass_contract.certificate import golden_tensor, pixels_sha256
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.certificate import golden_tensor, pixels_sha256
 from tiny_files import write_model
 
 SIZE = 8
@@ -62,12 +62,12 @@ def tiny_answer(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def tiny_certificate(spec: InputSpec) -> Certificate:
-    pictures = []
+    images = []
     for color in COLORS:
         encoded = encode_image(Image.new("RGB", (20, 12), COLORS[color]))
         pixels = prepare(encoded, spec).pixels
-        pictures.append(
-            GoldenPicture(
+        images.append(
+            GoldenImage(
                 name=f"{color}.png",
                 encoded=encoded,
                 pixels_sha256=pixels_sha256(pixels),
@@ -77,7 +77,7 @@ def tiny_certificate(spec: InputSpec) -> Certificate:
     tensors = [
         GoldenTensor(seed=seed, expected=tiny_answer(golden_tensor(seed, spec))[0]) for seed in range(2)
     ]
-    return Certificate(reference="numpy", tolerance=1e-5, pictures=pictures, tensors=tensors)
+    return Certificate(reference="numpy", tolerance=1e-5, images=images, tensors=tensors)
 
 
 def write_tiny_model(root: Path, card: ModelCard) -> Path:

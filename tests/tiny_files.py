@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import write_card
+from spyglass_contract.model.card import write_card
 
 
 def write_model(root: Path, card: ModelCard, graph: Any) -> Path:

@@ -19,7 +19,7 @@ from spyglass.v1.model_pb2 import (
     RESIZE_RULE_STRETCH,
     TASK_SEGMENT,
     Certificate,
-    GoldenPicture,
+    GoldenImage,
     GoldenTensor,
     InputSpec,
     ModelCard,
@@ -27,8 +27,8 @@ from spyglass.v1.model_pb2 import (
     ResizeRule,
     ValueRange,
 )
-from spyglass_contract.certificate import golden_tensor, kept, pixels_sha256
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.certificate import golden_tensor, kept, pixels_sha256
 from tiny_files import write_model
 
 WIDTH, HEIGHT = 32, 24
@@ -77,14 +77,14 @@ def _certificate(spec: InputSpec, cell: int) -> Certificate:
     buffer = io.BytesIO()
     Image.new("RGB", (20, 12), (255, 0, 0)).save(buffer, "PNG")
     pixels = prepare(buffer.getvalue(), spec).pixels
-    picture = GoldenPicture(
+    image = GoldenImage(
         name="red.png",
         encoded=buffer.getvalue(),
         pixels_sha256=pixels_sha256(pixels),
         expected=kept(segment_colors(pixels[np.newaxis], cell)),
     )
     tensor = GoldenTensor(seed=0, expected=kept(segment_colors(golden_tensor(0, spec), cell)))
-    return Certificate(reference="numpy", tolerance=1e-5, pictures=[picture], tensors=[tensor])
+    return Certificate(reference="numpy", tolerance=1e-5, images=[image], tensors=[tensor])
 
 
 def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1) -> Path:
@@ -146,12 +146,12 @@ def segmenting_server(segmenting_models: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def square_picture() -> Callable[..., Image.Image]:
-    """A red square on blue: `square_picture(size, box)`, in pixels; a box is left, top, right, bottom."""
+def square_image() -> Callable[..., Image.Image]:
+    """A red square on blue: `square_image(size, box)`, in pixels; a box is left, top, right, bottom."""
 
     def make(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
-        picture = Image.new("RGB", size, (0, 0, 255))
-        picture.paste((255, 0, 0), box)
-        return picture
+        image = Image.new("RGB", size, (0, 0, 255))
+        image.paste((255, 0, 0), box)
+        return image
 
     return make

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.run_folder import DataRecord
+from spyglass_contract.model.run_folder import DataRecord
 from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.models import Architecture
 from spyglass_training.models.classifier_head import classifier_head
@@ -34,7 +34,7 @@ COLORS = Architecture("colors", build, SPEC, "Tells colours apart.")
 
 
 def colors(count: int, classes: int, seed: int, size: int = SPEC.height) -> Split:
-    """Pictures whose strongest channel is their class; the first class is four times as frequent."""
+    """Images whose strongest channel is their class; the first class is four times as frequent."""
     random = np.random.default_rng(seed)
     labels = np.minimum(random.integers(0, classes + 3, count), classes + 2) % classes
     pixels = random.integers(0, 120, (count, size, size, 3), np.uint8)

@@ -48,7 +48,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('spyglass')}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name in [name for name in COMMANDS if name in arguments[:1]] or COMMANDS:
-        import_module(f"spyglass_cli.{name.replace('-', '_')}").add_parser(subparsers)
+        import_module(f"spyglass_cli.commands.{name.replace('-', '_')}").add_parser(subparsers)
     parsed, remainder = parser.parse_known_args(arguments)
     # A command that reads its flags itself gets those that are not known here.
     if remainder and not getattr(parsed, "takes_remainder", False):

@@ -2,7 +2,7 @@
 
 SpyglassError
 ├── InvalidInput            INVALID_ARGUMENT
-│   └── ImageError            … the picture is at fault
+│   └── ImageError            … the image is at fault
 ├── LimitExceeded           OUT_OF_RANGE
 ├── NotFound                NOT_FOUND
 ├── FailedPrecondition      FAILED_PRECONDITION
@@ -47,7 +47,7 @@ class InvalidInput(SpyglassError):
 
 
 class ImageError(InvalidInput):
-    """The picture is missing, broken, or of a kind that is not read."""
+    """The image is missing, broken, or of a kind that is not read."""
 
     default_reason = "IMAGE_CORRUPT"
 

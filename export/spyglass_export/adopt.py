@@ -12,13 +12,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import validate_card
-from spyglass_contract.certificate import Run, golden_tensor
 from spyglass_contract.errors import ModelError
+from spyglass_contract.model.card import validate_card
+from spyglass_contract.model.certificate import Run, golden_tensor
 from spyglass_export.certify import SEEDS, certify
 from spyglass_export.complete import Plan, completed
 from spyglass_export.explain import PLAIN, Explained, with_heatmap
-from spyglass_export.foreign import Network, PictureInput, find_input, find_output, refuse_explained
+from spyglass_export.foreign import ImageInput, Network, find_input, find_output, refuse_explained
 from spyglass_export.free_batch import batch_trouble, with_free_batch
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.standard_form import standard_form
@@ -41,8 +41,8 @@ def adopt(
     """Writes the classifier `model` to the file `target` with what a server needs around it.
 
     The file takes uint8 pixels and answers `probabilities`; the nodes that this takes are added, and the
-    heatmap. `golden` are encoded pictures by name. The certificate expects what ONNX Runtime answers by the
-    model as it came, to pictures that numpy preprocessed. `card` receives colour mode, layer explained and
+    heatmap. `golden` are encoded images by name. The certificate expects what ONNX Runtime answers by the
+    model as it came, to images that numpy preprocessed. `card` receives colour mode, layer explained and
     certificate. `output` names the class scores where the model has several outputs.
 
     Raises InvalidInput where `wanted` does not fit the network, and ModelError, with nothing written, where
@@ -74,7 +74,7 @@ def _own_copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _plan(
-    source: onnx.ModelProto, card: ModelCard, image: PictureInput, wanted: Preprocessing, network: Network
+    source: onnx.ModelProto, card: ModelCard, image: ImageInput, wanted: Preprocessing, network: Network
 ) -> Plan:
     def ask(seed: int) -> NDArray[np.float32]:
         pixels = golden_tensor(seed, card.input)
@@ -89,19 +89,19 @@ def _plan(
     return Plan(image, wanted, output, activation, columns)
 
 
-def _fed(pixels: NDArray[np.uint8], wanted: Preprocessing, image: PictureInput) -> NDArray[Any]:
+def _fed(pixels: NDArray[np.uint8], wanted: Preprocessing, image: ImageInput) -> NDArray[Any]:
     return preprocess(pixels, wanted, channels_first=image.channels_first, element=image.element)
 
 
 def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.ModelProto:
-    """The completed graph, for any number of pictures. Raises ModelError where one is built into it."""
+    """The completed graph, for any number of images. Raises ModelError where one is built into it."""
     graph = completed(source, card, plan)
     if not batch_trouble(graph, card):
         return graph
     freed = completed(with_free_batch(source), card, plan)
     if not (trouble := batch_trouble(freed, card)):
         return freed
-    raise ModelError(f"the network answers one picture at a time only: {trouble}")
+    raise ModelError(f"the network answers one image at a time only: {trouble}")
 
 
 def _reference(network: Network, plan: Plan) -> Run:

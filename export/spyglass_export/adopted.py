@@ -1,4 +1,4 @@
-"""What is known of a classifier that others made: its card before the export, class names and pictures."""
+"""What is known of a classifier that others made: its card before the export, class names and images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from spyglass.v1.model_pb2 import (
 from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_export.draft import name_and_version
 
-MOST_PICTURES = 8
+MOST_IMAGES = 8
 # They become a part of the file, and are asked about whenever it is loaded.
 MOST_BYTES = 200_000
 
@@ -128,22 +128,22 @@ def read_class_names(file: Path) -> list[str]:
 
 
 def read_golden(folder: Path) -> dict[str, bytes]:
-    """The pictures of a folder by file name. Raises InvalidInput where they are none, or too many."""
+    """The images of a folder by file name. Raises InvalidInput where they are none, or too many."""
     if not folder.is_dir():
-        raise InvalidInput(f"{folder} is no folder of pictures", field="golden")
-    pictures = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-    total = sum(map(len, pictures.values()))
-    if not 1 <= len(pictures) <= MOST_PICTURES or total > MOST_BYTES:
+        raise InvalidInput(f"{folder} is no folder of images", field="golden")
+    images = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    total = sum(map(len, images.values()))
+    if not 1 <= len(images) <= MOST_IMAGES or total > MOST_BYTES:
         raise InvalidInput(
-            f"{folder} holds {len(pictures)} files of {total:,} bytes, where 1 to {MOST_PICTURES} pictures "
+            f"{folder} holds {len(images)} files of {total:,} bytes, where 1 to {MOST_IMAGES} images "
             f"of {MOST_BYTES:,} bytes at most make the certificate",
             field="golden",
         )
-    return pictures
+    return images
 
 
-def made_pictures() -> dict[str, bytes]:
-    """Pictures for a certificate where there are no others: a PNG and a JPEG of smooth noise.
+def made_images() -> dict[str, bytes]:
+    """Images for a certificate where there are no others: a PNG and a JPEG of smooth noise.
 
     They prove decoding, resize and the network's arithmetic, and show nothing that a class is of.
     """
@@ -152,7 +152,7 @@ def made_pictures() -> dict[str, bytes]:
     return {"made.jpg": _encoded(smooth, "JPEG"), "made.png": _encoded(smooth.rotate(180), "PNG")}
 
 
-def _encoded(picture: Image.Image, kind: str) -> bytes:
+def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
+    image.save(buffer, kind)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The certificate: golden pictures and tensors with the answers of the model that is being exported."""
+"""The certificate: golden images and tensors with the answers of the model that is being exported."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spyglass.v1.model_pb2 import Certificate, GoldenPicture, GoldenTensor, ModelCard
-from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, pixels_sha256
+from spyglass.v1.model_pb2 import Certificate, GoldenImage, GoldenTensor, ModelCard
 from spyglass_contract.errors import ModelError, SpyglassError
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, pixels_sha256
 
 SEEDS = range(16)
 
 
-def certify(card: ModelCard, pictures: Mapping[str, bytes], reference: Run, *, reference_name: str) -> None:
-    """Writes into `card` what `reference` answers to encoded `pictures`, by name, and to tensors of noise.
+def certify(card: ModelCard, images: Mapping[str, bytes], reference: Run, *, reference_name: str) -> None:
+    """Writes into `card` what `reference` answers to encoded `images`, by name, and to tensors of noise.
 
     `reference` is the model before its export. `max_abs_diff` is left to whoever asks the exported one.
     """
@@ -25,19 +25,19 @@ def certify(card: ModelCard, pictures: Mapping[str, bytes], reference: Run, *, r
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             reference=reference_name,
             tolerance=EXPORT_TOLERANCE,
-            pictures=[_picture(card, name, encoded, reference) for name, encoded in pictures.items()],
+            images=[_image(card, name, encoded, reference) for name, encoded in images.items()],
             tensors=[_tensor(card, seed, reference) for seed in SEEDS],
         )
     )
 
 
-def _picture(card: ModelCard, name: str, encoded: bytes, reference: Run) -> GoldenPicture:
+def _image(card: ModelCard, name: str, encoded: bytes, reference: Run) -> GoldenImage:
     try:
         pixels = prepare(encoded, card.input).pixels
     except SpyglassError as error:
-        raise ModelError(f"the golden picture {name} is not read: {error.message}") from error
+        raise ModelError(f"the golden image {name} is not read: {error.message}") from error
     expected = kept(reference(pixels[np.newaxis]))
-    return GoldenPicture(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
+    return GoldenImage(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
 
 
 def _tensor(card: ModelCard, seed: int, reference: Run) -> GoldenTensor:

@@ -8,9 +8,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import PROBABILITIES
+from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export import postprocessing, preprocessing
-from spyglass_export.foreign import PictureInput
+from spyglass_export.foreign import ImageInput
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.postprocessing import Activation
@@ -26,12 +26,12 @@ _MOVED = "network/"
 class Plan:
     """How pixels become the network's input, and what it computes probabilities."""
 
-    image: PictureInput
+    image: ImageInput
     wanted: Preprocessing
     # The tensor that probabilities are made of: the network's output, or the logits behind it.
     output: str
     activation: Activation
-    # Numbers that the network gives for each picture.
+    # Numbers that the network gives for each image.
     columns: int
 
 

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from spyglass.v1.model_pb2 import ModelCard, Provenance
-from spyglass_contract.card import validate_card
 from spyglass_contract.errors import ModelError
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.card import validate_card
+from spyglass_contract.model.run_folder import RunFolder
 
 
 def draft_card(run: RunFolder, target: Path) -> ModelCard:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.certificate import Run
 from spyglass_contract.errors import ModelError
-from spyglass_contract.probabilities import of_both_classes
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.certificate import Run
+from spyglass_contract.model.outputs import of_both_classes
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.certify import certify
 from spyglass_export.convert import convert
 from spyglass_export.draft import draft_card
@@ -35,7 +35,7 @@ def export_run(
     """Exports a run into the folder `target`, NAME/VERSION, and returns the card that the file carries.
 
     A classifier's file also has heatmaps, as `explained` says; none where that is None. `golden` are encoded
-    pictures by name, to certify with instead of the run's own.
+    images by name, to certify with instead of the run's own.
 
     Raises ModelError, with nothing written, where the run is not whole, the folder names no version or holds
     a file already (unless `force`), the network does not convert, or the file does not answer as it did.
@@ -55,7 +55,7 @@ def export_model(
 ) -> None:
     """Converts `model`, certifies the graph by the model's own answers, and writes it to `target`.
 
-    `golden` are encoded pictures by name. Whatever changes the graph belongs between its conversion and its
+    `golden` are encoded images by name. Whatever changes the graph belongs between its conversion and its
     certificate, which then vouches for the change. `card` receives the certificate. Raises ModelError.
     """
     graph = convert(model, card)

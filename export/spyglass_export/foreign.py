@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB, ColorMode
-from spyglass_contract.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, METADATA_KEY, SCORES
 from spyglass_contract.errors import ModelError
+from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, METADATA_KEY, SCORES
 from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.prove import open_session
 from spyglass_export.runtime_errors import first_sentence
@@ -27,7 +27,7 @@ _ELEMENTS = {
 
 
 @dataclass(frozen=True)
-class PictureInput:
+class ImageInput:
     """The only input of a network: [batch, channels, height, width], or with the channels last."""
 
     tensor: str
@@ -44,7 +44,7 @@ class PictureInput:
         return _COLOR_MODES[self.channels]
 
     def check_size(self, height: int, width: int) -> None:
-        """Raises ModelError where the network does not take pictures of this size."""
+        """Raises ModelError where the network does not take images of this size."""
         if self.height not in (None, height) or self.width not in (None, width):
             raise ModelError(f"the network takes {self.height}x{self.width} pixels, not {height}x{width}")
 
@@ -65,10 +65,10 @@ def refuse_explained(model: onnx.ModelProto) -> None:
         )
 
 
-def find_input(model: onnx.ModelProto) -> PictureInput:
-    """What the graph says of its input. Raises ModelError where it does not take pictures one by one."""
+def find_input(model: onnx.ModelProto) -> ImageInput:
+    """What the graph says of its input. Raises ModelError where it does not take images one by one."""
     if len(model.graph.input) != 1:
-        raise ModelError(f"the network has the inputs {[v.name for v in model.graph.input]}, not one picture")
+        raise ModelError(f"the network has the inputs {[v.name for v in model.graph.input]}, not one image")
     (value,) = model.graph.input
     kind = value.type.tensor_type
     batch, *dims = [dim.dim_value or None for dim in kind.shape.dim] or [None]
@@ -80,14 +80,14 @@ def find_input(model: onnx.ModelProto) -> PictureInput:
             f"not one of {kinds} of 4"
         )
     if batch not in (None, 1):
-        raise ModelError(f"the network takes {batch} pictures at a time; export it with a dynamic batch")
+        raise ModelError(f"the network takes {batch} images at a time; export it with a dynamic batch")
     first, last = dims[0] in _COLOR_MODES, dims[2] in _COLOR_MODES
     if first == last:
         raise ModelError(
             f"the input '{value.name}' of {dims} does not tell which dimension is its 1 or 3 channels"
         )
     channels, height, width = dims if first else (dims[2], dims[0], dims[1])
-    return PictureInput(value.name, kind.elem_type, channels or 0, first, height, width)
+    return ImageInput(value.name, kind.elem_type, channels or 0, first, height, width)
 
 
 def find_output(model: onnx.ModelProto, name: str | None) -> str:
@@ -114,13 +114,13 @@ class Network:
         self._input = self._session.get_inputs()[0].name
         self.output = output
 
-    def run(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
-        """The numbers for each picture, [pictures, columns]. Raises ModelError where it does not run."""
+    def run(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """The numbers for each image, [images, columns]. Raises ModelError where it does not run."""
         try:
-            (answers,) = self._session.run([self.output], {self._input: pictures})
+            (answers,) = self._session.run([self.output], {self._input: images})
         # ONNX Runtime's exceptions have no base of their own.
         except Exception as error:
             raise ModelError(
-                f"the network does not run on a picture of {list(pictures.shape)}: {first_sentence(error)}"
+                f"the network does not run on an image of {list(images.shape)}: {first_sentence(error)}"
             ) from error
-        return np.asarray(answers, np.float32).reshape(len(pictures), -1)
+        return np.asarray(answers, np.float32).reshape(len(images), -1)

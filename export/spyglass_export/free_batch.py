@@ -1,4 +1,4 @@
-"""Any number of pictures for a network that has one built into the shapes that it computes with."""
+"""Any number of images for a network that has one built into the shapes that it computes with."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.certificate import EXPORT_TOLERANCE, golden_tensor
 from spyglass_contract.errors import CertificateError
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.prove import open_session, runner
@@ -17,12 +17,12 @@ _ADVICE = "export it with a dynamic batch"
 
 
 def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
-    """What a completed graph does wrong with several pictures; empty where it answers each as if alone."""
+    """What a completed graph does wrong with several images; empty where it answers each as if alone."""
     run = runner(open_session(graph.SerializeToString()), card)
-    pictures = [golden_tensor(seed, card.input) for seed in range(_BATCH)]
-    alone = np.concatenate([run(picture) for picture in pictures])
+    images = [golden_tensor(seed, card.input) for seed in range(_BATCH)]
+    alone = np.concatenate([run(image) for image in images])
     try:
-        together = run(np.concatenate(pictures))
+        together = run(np.concatenate(images))
     except CertificateError as error:
         return f"{error.message}; {_ADVICE}, or let the shape that this node makes begin with -1"
     if together.shape != (_BATCH, len(card.class_names)):
@@ -34,7 +34,7 @@ def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
 
 
 def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which what is made of the pictures is reshaped to as many rows as there are pictures.
+    """A copy in which what is made of the images is reshaped to as many rows as there are images.
 
     It changes the constant targets of Reshape that begin with 1. Whether that 1 was the batch shows when the
     copy is run: see `batch_trouble`.

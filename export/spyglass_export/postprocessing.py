@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from spyglass_contract.probabilities import of_both_classes
+from spyglass_contract.model.outputs import of_both_classes
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import ScoresError
@@ -23,7 +23,7 @@ Activation = Literal["Softmax", "Sigmoid"] | None
 def missing_activation(view: GraphView, output: str, answers: NDArray[np.float32]) -> tuple[str, Activation]:
     """The tensor that probabilities are made of, and what makes them of it.
 
-    `answers` [pictures, columns] is what `output` holds for some pictures. It is the output itself where it
+    `answers` [images, columns] is what `output` holds for some images. It is the output itself where it
     holds probabilities or logits, and the logits behind it where it holds the logarithm of a softmax. Raises
     ScoresError where the output is no classifier's, or holds probabilities that are scaled.
     """
@@ -50,7 +50,7 @@ def _sum_to_1(answers: NDArray[np.float32]) -> bool:
 
 
 def add_nodes(build: GraphBuilder, output: str, activation: Activation, columns: int, element: int) -> str:
-    """The name of the float32 tensor [batch, classes] of an output of `columns` numbers a picture.
+    """The name of the float32 tensor [batch, classes] of an output of `columns` numbers an image.
 
     `element` is the output's type, as in TensorProto.DataType; 0 where it is not known.
     """

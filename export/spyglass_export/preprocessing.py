@@ -39,7 +39,7 @@ class Preprocessing:
         if not np.isfinite([self.scale, *self.mean, *self.std]).all() or 0 in (self.scale, *self.std):
             raise InvalidInput("scale, mean and std must be finite, scale and std not 0", field="std")
         if self.bgr and channels != 3:
-            raise InvalidInput("a network of grey pictures has no order of channels", field="channel_order")
+            raise InvalidInput("a network of grey images has no order of channels", field="channel_order")
         if element == TensorProto.UINT8 and not self.leaves_pixels:
             raise InvalidInput(
                 "the network takes uint8, the pixels themselves: scale, mean and std are its own",

@@ -9,15 +9,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import PROBABILITIES
-from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, verify
 from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.model.card import PROBABILITIES
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, verify
 from spyglass_export.prove_heatmaps import prove_heatmaps
 from spyglass_export.runtime_errors import first_sentence
 
 
 def prove(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
-    """Raises CertificateError unless the file answers as `card` says, pictures one by one and in a batch.
+    """Raises CertificateError unless the file answers as `card` says, images one by one and in a batch.
 
     Its heatmaps have nothing to be compared with, but must hold together: see `prove_heatmaps`.
     """
@@ -55,7 +55,7 @@ def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
 
 
 def _prove_batch(card: ModelCard, run: Run) -> None:
-    """A graph can be right for one picture and mix up several, or refuse them."""
+    """A graph can be right for one image and mix up several, or refuse them."""
     tensors = card.certificate.tensors
     expected = np.array([golden.expected for golden in tensors], np.float32)
     answers = run(np.concatenate([golden_tensor(golden.seed, card.input) for golden in tensors]))

@@ -10,17 +10,17 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PROBABILITIES, SCORE_CAM, SCORES
-from spyglass_contract.certificate import golden_tensor
 from spyglass_contract.errors import CertificateError
-from spyglass_contract.pixels import prepare
-from spyglass_contract.score_cam import telling_channels
+from spyglass_contract.heatmaps.score_cam import telling_channels
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PROBABILITIES, SCORE_CAM, SCORES
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.runtime_errors import first_sentence
 
 # Between one map asked alone and among others. It is divided by its own maximum, which enlarges what another
-# order of additions does to it; a map of the wrong class or picture differs by tenths.
+# order of additions does to it; a map of the wrong class or image differs by tenths.
 TOLERANCE = 1e-3
-# Classes of one picture that are asked at once.
+# Classes of one image that are asked at once.
 CLASSES = 3
 PREDICTED = -1
 
@@ -36,12 +36,12 @@ class Examined:
 
 
 def prove_heatmaps(session: onnxruntime.InferenceSession, card: ModelCard) -> Examined:
-    """Asks for heatmaps of the golden pictures, or of the golden tensors where there are no pictures.
+    """Asks for heatmaps of the golden images, or of the golden tensors where there are no images.
 
-    Of each picture the most probable classes are asked at once and one by one, and the predicted class of all
-    pictures in one batch. By Score-CAM the graph has a feature map and scores, which are asked instead.
+    Of each image the most probable classes are asked at once and one by one, and the predicted class of all
+    images in one batch. By Score-CAM the graph has a feature map and scores, which are asked instead.
 
-    Raises CertificateError unless all are finite, the maps in [0, 1], one for each picture or class, and the
+    Raises CertificateError unless all are finite, the maps in [0, 1], one for each image or class, and the
     same however they are asked. A file whose card names no layer explained is not asked.
     """
     if not card.explained_layer:
@@ -52,16 +52,16 @@ def prove_heatmaps(session: onnxruntime.InferenceSession, card: ModelCard) -> Ex
 
 
 class _Golden:
-    """The pictures that are asked about, and the file that answers."""
+    """The images that are asked about, and the file that answers."""
 
     def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
         certificate, self._session, self._card = card.certificate, session, card
-        self.names = [golden.name for golden in certificate.pictures]
-        pixels = [prepare(golden.encoded, card.input).pixels[np.newaxis] for golden in certificate.pictures]
+        self.names = [golden.name for golden in certificate.images]
+        pixels = [prepare(golden.encoded, card.input).pixels[np.newaxis] for golden in certificate.images]
         if not pixels:
             self.names = [f"tensor {golden.seed}" for golden in certificate.tensors]
             pixels = [golden_tensor(golden.seed, card.input) for golden in certificate.tensors]
-        # uint8 [pictures, height, width, channels].
+        # uint8 [images, height, width, channels].
         self.pixels = np.concatenate(pixels)
         self.classes = len(card.class_names)
 
@@ -82,7 +82,7 @@ class _Golden:
         (maps,) = self.ask([HEATMAP], pixels, classes)
         _check(
             maps.ndim == 3 and len(maps) == wanted,
-            f"of {len(pixels)} pictures and {len(classes)} classes it has the shape {list(maps.shape)}, "
+            f"of {len(pixels)} images and {len(classes)} classes it has the shape {list(maps.shape)}, "
             f"not {wanted} maps",
         )
         _check(bool(((maps >= 0) & (maps <= 1)).all()), "it has values outside of [0, 1]")
@@ -94,10 +94,8 @@ def _heatmaps(golden: _Golden) -> Iterator[bool]:
     together = golden.maps(golden.pixels, [PREDICTED], len(golden.pixels))
     golden.maps(golden.pixels, [], 0)
     (probabilities,) = golden.ask([PROBABILITIES], golden.pixels, [])
-    for name, picture, predicted, row in zip(
-        golden.names, golden.pixels, together, probabilities, strict=True
-    ):
-        pixels = picture[np.newaxis]
+    for name, image, predicted, row in zip(golden.names, golden.pixels, together, probabilities, strict=True):
+        pixels = image[np.newaxis]
         best = [int(index) for index in np.argsort(-row, kind="stable")[:CLASSES]]
         at_once = golden.maps(pixels, [PREDICTED, *best], 1 + len(best))
         _check_same(at_once[0], predicted, f"of {name} in a batch")
@@ -115,7 +113,7 @@ def _feature_maps(golden: _Golden) -> Iterator[bool]:
     features, scores, probabilities = golden.ask(outputs, golden.pixels, [PREDICTED])
     shapes = f"the feature map is {list(features.shape)} and the scores are {list(scores.shape)}"
     fits = features.ndim == 4 and len(features) == count and scores.shape == (count, golden.classes)
-    _check(fits, f"{shapes}, of {count} pictures and {golden.classes} classes")
+    _check(fits, f"{shapes}, of {count} images and {golden.classes} classes")
     for index, name in enumerate(golden.names):
         pixels = golden.pixels[index : index + 1]
         alone, own, _ = golden.ask(outputs, pixels, [PREDICTED])

@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import read_card, write_card
-from spyglass_contract.certificate import replay
 from spyglass_contract.errors import ModelError
+from spyglass_contract.model.card import read_card, write_card
+from spyglass_contract.model.certificate import replay
 from spyglass_export.prove import open_session, prove, runner
 from spyglass_export.prove_heatmaps import prove_heatmaps
 

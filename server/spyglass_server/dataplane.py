@@ -1,4 +1,4 @@
-"""The tasks themselves: a picture and a model in, an answer out. Knows no protocol and blocks its caller."""
+"""The tasks themselves: an image and a model in, an answer out. Knows no protocol and blocks its caller."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT
 from spyglass_contract.errors import FailedPrecondition, InternalError, InvalidInput
-from spyglass_contract.header import Limits
-from spyglass_server.admission import Admission
-from spyglass_server.call import Call
-from spyglass_server.decoders import Decoded, Decoders, Picture
+from spyglass_contract.images.header import Limits
 from spyglass_server.domain import (
     Classification,
     ClassScore,
@@ -28,15 +25,18 @@ from spyglass_server.domain import (
     Target,
     Timing,
 )
-from spyglass_server.drawing import Canvas, Drawing, check_room
-from spyglass_server.explain import PREDICTED, Explained
-from spyglass_server.explaining import infer_explained
-from spyglass_server.mask_styles import MaskStyle, check_mask_room
-from spyglass_server.model import Model
-from spyglass_server.repository import Repository
-from spyglass_server.scheduler import Answer
-from spyglass_server.segmenting import Segmenting
-from spyglass_server.targets import class_indices
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.decoders import Decoded, Decoders, ImageData
+from spyglass_server.engine.model import Model
+from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.scheduler import Answer
+from spyglass_server.engine.targets import class_indices
+from spyglass_server.heatmaps.drawing import Canvas, Drawing, check_room
+from spyglass_server.heatmaps.explain import PREDICTED, Explained
+from spyglass_server.heatmaps.explaining import infer_explained
+from spyglass_server.masks.segmenting import Segmenting
+from spyglass_server.masks.styles import MaskStyle, check_mask_room
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _INDEXED = MaskStyle()
 class DataPlane:
     """Answers requests from any number of threads.
 
-    Pictures are decoded and drawn on `decoders` threads, and inference goes through the model's queue.
+    Images are decoded and drawn on `decoders` threads, and inference goes through the model's queue.
     Neither holds a lock that another request needs.
     """
 
@@ -61,18 +61,18 @@ class DataPlane:
         self._decoders = Decoders(decoders, limits)
 
     def classify(
-        self, picture: Picture, *, model: ModelSelector, top_k: int = 0, call: Call | None = None
+        self, image: ImageData, *, model: ModelSelector, top_k: int = 0, call: Call | None = None
     ) -> Classification:
         """The `top_k` most probable classes (0: five, or all where there are fewer).
 
-        `picture` is a whole file, or upright uint8 [height, width, 1, 3 or 4]. Raises any of
+        `image` is a whole file, or upright uint8 [height, width, 1, 3 or 4]. Raises any of
         `spyglass_contract.errors` but ModelError.
         """
         call = call or Call()
         with self.admission.permit(call):
             chosen = self.repository.resolve(model, TASK_CLASSIFY)
             count = _count(top_k, chosen)
-            answer, decoded = self._decoders.infer(picture, chosen, call, chosen.network.run)
+            answer, decoded = self._decoders.infer(image, chosen, call, chosen.network.run)
             _check_finite(chosen, answer.output)
             started = time.monotonic()
             classes = best_classes(answer.output, chosen.class_names, count)
@@ -81,7 +81,7 @@ class DataPlane:
 
     def heatmap(
         self,
-        picture: Picture,
+        image: ImageData,
         *,
         model: ModelSelector,
         targets: Sequence[Target] = (None,),
@@ -89,7 +89,7 @@ class DataPlane:
         top_k: int = 0,
         call: Call | None = None,
     ) -> Explanation:
-        """Where in the picture the model saw each of the `targets`, by one forward pass, and `classify`.
+        """Where in the image the model saw each of the `targets`, by one forward pass, and `classify`.
 
         Of a model whose card says Score-CAM it takes a forward pass for each channel of the feature map.
         Raises what `classify` raises, FailedPrecondition for a model without a heatmap, InvalidInput for
@@ -101,11 +101,11 @@ class DataPlane:
             _check_explains(chosen)
             count, asked = _count(top_k, chosen), class_indices(targets, chosen.class_names)
             accept = partial(check_room, drawing=drawing, maps=len(asked))
-            answer, decoded = infer_explained(self._decoders, picture, chosen, call, asked, accept)
+            answer, decoded = infer_explained(self._decoders, image, chosen, call, asked, accept)
             _check_finite(chosen, answer.output.probabilities, answer.output.maps)
             started = time.monotonic()
             classes = best_classes(answer.output.probabilities, chosen.class_names, count)
-            canvas = Canvas(picture, decoded.prepared, chosen.card.input, self._decoders.limits)
+            canvas = Canvas(image, decoded.prepared, chosen.card.input, self._decoders.limits)
             draw = partial(_draw, answer.output, asked, chosen, canvas, drawing)
             explained = self._decoders.run(call, draw)
             timing = _timing(decoded, answer, started)
@@ -122,7 +122,7 @@ class DataPlane:
 
     def segment(
         self,
-        picture: Picture,
+        image: ImageData,
         *,
         model: ModelSelector,
         style: MaskStyle = _INDEXED,
@@ -130,7 +130,7 @@ class DataPlane:
         soft: int | str | None = None,
         call: Call | None = None,
     ) -> Segmentation:
-        """Which class each pixel of the upright picture is of, and the probability of the class `soft`.
+        """Which class each pixel of the upright image is of, and the probability of the class `soft`.
 
         Raises what `classify` raises, InvalidInput for a class that the model does not have, and
         LimitExceeded for a mask that is larger, or more refinements, than one request may have.
@@ -140,10 +140,10 @@ class DataPlane:
             chosen = self.repository.resolve(model, TASK_SEGMENT)
             segmenting = Segmenting.of(chosen.class_names, style, refine, soft)
             accept = partial(check_mask_room, style=style)
-            answer, decoded = self._decoders.infer(picture, chosen, call, chosen.network.run, accept)
+            answer, decoded = self._decoders.infer(image, chosen, call, chosen.network.run, accept)
             _check_finite(chosen, answer.output)
             started = time.monotonic()
-            canvas = Canvas(picture, decoded.prepared, chosen.card.input, self._decoders.limits)
+            canvas = Canvas(image, decoded.prepared, chosen.card.input, self._decoders.limits)
             draw = partial(segmenting.draw, answer.output, canvas)
             mask, classes, soft_map = self._decoders.run(call, draw)
             timing = _timing(decoded, answer, started)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spyglass.v1.heatmap_pb2 import HeatmapFormat
 from spyglass.v1.segment_pb2 import MaskFormat
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.geometry import Box
+from spyglass_contract.images.geometry import Box
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Timing:
     queue_ms: float
     inference_ms: float
     encode_ms: float
-    # How many pictures ran through the network together.
+    # How many images ran through the network together.
     batch_size: int
 
 
@@ -88,13 +88,13 @@ class DrawnMap:
     format: HeatmapFormat.ValueType
     # A PNG, or float32 [height, width], little-endian, in [0, 1].
     data: bytes
-    # Nothing in the picture speaks for the class.
+    # Nothing in the image speaks for the class.
     all_zero: bool
 
 
 @dataclass(frozen=True)
 class ExplainedClass:
-    """Where in the picture the network saw one class."""
+    """Where in the image the network saw one class."""
 
     target: ClassScore
     heatmap: DrawnMap
@@ -108,10 +108,10 @@ class Explanation:
     classes: tuple[ClassScore, ...]
     # The feature map that the heatmaps were computed from.
     layer: str
-    # Of the upright picture, in pixels.
+    # Of the upright image, in pixels.
     width: int
     height: int
-    # The part of the picture's plane that the network saw, in the picture's pixels.
+    # The part of the image's plane that the network saw, in the image's pixels.
     box: Box
     served_by: ServedBy
     timing: Timing
@@ -185,10 +185,10 @@ class Segmentation:
     classes: tuple[SegmentedClass, ...]
     # Only where one was asked for.
     soft: SoftMap | None
-    # Of the upright picture, in pixels.
+    # Of the upright image, in pixels.
     width: int
     height: int
-    # The part of the picture's plane that the network saw, in the picture's pixels.
+    # The part of the image's plane that the network saw, in the image's pixels.
     box: Box
     served_by: ServedBy
     timing: Timing

@@ -10,13 +10,8 @@ from pathlib import Path
 from threading import Lock
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, Task
-from spyglass_contract.header import Limits
-from spyglass_server.admission import Admission
-from spyglass_server.bundled import bundled_models
-from spyglass_server.call import Call
-from spyglass_server.cpus import usable_cpus
+from spyglass_contract.images.header import Limits
 from spyglass_server.dataplane import DataPlane
-from spyglass_server.decoders import Picture
 from spyglass_server.domain import (
     Classification,
     Explanation,
@@ -25,8 +20,13 @@ from spyglass_server.domain import (
     Segmentation,
     Target,
 )
-from spyglass_server.model import Model, Resources
-from spyglass_server.repository import DEFAULT_MODELS, DEFAULT_OF_TASK, Repository, model_files
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.decoders import ImageData
+from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.engine.repository import DEFAULT_MODELS, DEFAULT_OF_TASK, Repository, model_files
 
 
 class Embedded:
@@ -44,7 +44,7 @@ class Embedded:
 
     def classify(
         self,
-        picture: Picture,
+        image: ImageData,
         *,
         model: ModelSelector | None = None,
         top_k: int = 0,
@@ -53,11 +53,11 @@ class Embedded:
         """As `DataPlane.classify`; `timeout` in seconds, None: none. Safe to call from many threads."""
         selector = model or ModelSelector()
         self._load(selector, TASK_CLASSIFY)
-        return self._dataplane.classify(picture, model=selector, top_k=top_k, call=_call(timeout))
+        return self._dataplane.classify(image, model=selector, top_k=top_k, call=_call(timeout))
 
     def heatmap(
         self,
-        picture: Picture,
+        image: ImageData,
         *,
         model: ModelSelector | None = None,
         targets: Sequence[Target] = (None,),
@@ -68,22 +68,22 @@ class Embedded:
         selector = model or ModelSelector()
         self._load(selector, TASK_CLASSIFY)
         return self._dataplane.heatmap(
-            picture, model=selector, targets=targets, top_k=top_k, call=_call(timeout)
+            image, model=selector, targets=targets, top_k=top_k, call=_call(timeout)
         )
 
     def segment(
         self,
-        picture: Picture,
+        image: ImageData,
         *,
         model: ModelSelector | None = None,
         refine: Sequence[Refinement] = (),
         soft: int | str | None = None,
         timeout: float | None = None,
     ) -> Segmentation:
-        """As `DataPlane.segment`, the mask an indexed PNG of the picture's size; `timeout` in seconds."""
+        """As `DataPlane.segment`, the mask an indexed PNG of the image's size; `timeout` in seconds."""
         selector = model or ModelSelector()
         self._load(selector, TASK_SEGMENT)
-        return self._dataplane.segment(picture, model=selector, refine=refine, soft=soft, call=_call(timeout))
+        return self._dataplane.segment(image, model=selector, refine=refine, soft=soft, call=_call(timeout))
 
     def close(self) -> None:
         """Stops every model."""

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-from spyglass_server.request_id import current_request_id
+from spyglass_server.interceptors.request_id import current_request_id
 
 LogFormat = Literal["json", "console"]
 

@@ -16,14 +16,14 @@ from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.errors import SpyglassError
-from spyglass_contract.header import Limits
-from spyglass_server.admission import Admission
+from spyglass_contract.images.header import Limits
 from spyglass_server.dataplane import DataPlane
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.repository import Repository, model_files
 from spyglass_server.interceptors import LAYERS
 from spyglass_server.interceptors.stream_limit import StreamLimit
-from spyglass_server.model import Model, Resources
-from spyglass_server.readiness import VISION, Readiness
-from spyglass_server.repository import Repository, model_files
+from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 
@@ -34,7 +34,7 @@ _SPARE_THREADS = 16
 # gRPC cancels the calls that have come in and are not handed over when it stops; for so long they are, and
 # are told that the server is draining, which their callers know to try again.
 _LAST_CALLS_SECONDS = 0.5
-# A picture up to this much over its limit is told so; gRPC itself cuts off what is longer.
+# An image up to this much over its limit is told so; gRPC itself cuts off what is longer.
 _MESSAGE_HEADROOM = 2
 
 

@@ -17,9 +17,9 @@ from pydantic_settings import (
 )
 
 from spyglass_contract.errors import InvalidInput, SpyglassError
-from spyglass_server.bundled import bundled_models
-from spyglass_server.cpus import usable_cpus
-from spyglass_server.repository import DEFAULT_MODELS
+from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.engine.repository import DEFAULT_MODELS
 
 
 class ServerSettings(BaseSettings):
@@ -51,7 +51,7 @@ class ServerSettings(BaseSettings):
     )
     threads_per_worker: int = Field(1, ge=1, le=1024, description="Threads that share one inference.")
     max_batch: int = Field(
-        0, ge=0, le=1024, description="Pictures that run together at most; 0: 1 on a CPU, 16 on a GPU."
+        0, ge=0, le=1024, description="Images that run together at most; 0: 1 on a CPU, 16 on a GPU."
     )
     score_cam_channels: int = Field(
         0,
@@ -64,11 +64,11 @@ class ServerSettings(BaseSettings):
     )
     max_streams: int = Field(16, ge=1, le=1024, description="Streaming calls open at a time.")
     max_image_bytes: int = Field(
-        32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="The largest file of a picture, in bytes."
+        32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="The largest file of an image, in bytes."
     )
     # Pillow itself refuses what has more than 178 megapixels.
     max_image_pixels: int = Field(
-        64 * 1024 * 1024, ge=1, le=128 * 1024 * 1024, description="The largest picture, in pixels."
+        64 * 1024 * 1024, ge=1, le=128 * 1024 * 1024, description="The largest image, in pixels."
     )
     grace_seconds: float = Field(
         20.0, ge=0, le=3600, description="How long running requests may go on after SIGTERM, in seconds."

@@ -1,4 +1,4 @@
-"""A real server with the tiny model of colours, and a folder of pictures to ask it about."""
+"""A real server with the tiny model of colours, and a folder of images to ask it about."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_cli import classify_image
+from spyglass_cli.commands import classify_image
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
@@ -23,12 +23,12 @@ def server(tiny_models: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, color_picture: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with pictures/red.png, pictures/more/blue.png and pictures/broken.jpg."""
-    (tmp_path / "pictures/more").mkdir(parents=True)
-    (tmp_path / "pictures/red.png").write_bytes(color_picture("red"))
-    (tmp_path / "pictures/more/blue.png").write_bytes(color_picture("blue"))
-    (tmp_path / "pictures/broken.jpg").write_bytes(b"\xff\xd8\xff this is no JPEG")
+def folder(tmp_path: Path, color_image: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with images/red.png, images/more/blue.png and images/broken.jpg."""
+    (tmp_path / "images/more").mkdir(parents=True)
+    (tmp_path / "images/red.png").write_bytes(color_image("red"))
+    (tmp_path / "images/more/blue.png").write_bytes(color_image("blue"))
+    (tmp_path / "images/broken.jpg").write_bytes(b"\xff\xd8\xff this is no JPEG")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -24,19 +24,19 @@ COMMAND = [
     "-W",
     "error",
     "-c",
-    "import sys; from spyglass_cli.classify_image import main; sys.exit(main())",
+    "import sys; from spyglass_cli.commands.classify_image import main; sys.exit(main())",
 ]
 
 
 @pytest.fixture
-def many_pictures(tmp_path: Path, color_picture: Callable[..., bytes]) -> Path:
+def many_images(tmp_path: Path, color_image: Callable[..., bytes]) -> Path:
     for number in range(200):
-        (tmp_path / f"{number:03}.png").write_bytes(color_picture("red"))
+        (tmp_path / f"{number:03}.png").write_bytes(color_image("red"))
     return tmp_path
 
 
 class Speechless(VisionServicer):
-    """Takes pictures and never answers."""
+    """Takes images and never answers."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -69,7 +69,7 @@ def test_an_interrupt_ends_the_command_with_130_and_no_more(
     foreground = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", foreground + COMMAND[-1]]
     with subprocess.Popen(
-        [*command, "pictures", "--server", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "images", "--server", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert servicer.asked.wait(30)
         process.send_signal(signal.SIGINT)
@@ -77,9 +77,9 @@ def test_an_interrupt_ends_the_command_with_130_and_no_more(
     assert (process.returncode, output, errors) == (130, b"", b"")
 
 
-def test_a_reader_that_leaves_ends_the_command_quietly(server: str, many_pictures: Path) -> None:
+def test_a_reader_that_leaves_ends_the_command_quietly(server: str, many_images: Path) -> None:
     with subprocess.Popen(
-        [*COMMAND, str(many_pictures), "--format", "jsonl", "--server", server],
+        [*COMMAND, str(many_images), "--format", "jsonl", "--server", server],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -92,11 +92,11 @@ def test_a_reader_that_leaves_ends_the_command_quietly(server: str, many_picture
 
 
 def test_a_progress_bar_is_drawn_on_a_terminal_and_not_into_the_output(
-    server: str, many_pictures: Path
+    server: str, many_images: Path
 ) -> None:
     terminal, errors = pty.openpty()
     finished = subprocess.run(
-        [*COMMAND, str(many_pictures), "--format", "json", "--server", server],
+        [*COMMAND, str(many_images), "--format", "json", "--server", server],
         stdout=subprocess.PIPE,
         stderr=errors,
         env={**os.environ, "TERM": "xterm"},
@@ -121,9 +121,9 @@ def read_all(terminal: int) -> bytes:
 
 @pytest.mark.parametrize("format_name", ["table", "json", "jsonl", "csv"])
 def test_a_name_that_is_no_text_is_shown_all_the_same(
-    server: str, tmp_path: Path, color_picture: Callable[..., bytes], format_name: str
+    server: str, tmp_path: Path, color_image: Callable[..., bytes], format_name: str
 ) -> None:
-    (tmp_path / "odd \udcff[red].png").write_bytes(color_picture("red"))
+    (tmp_path / "odd \udcff[red].png").write_bytes(color_image("red"))
     finished = subprocess.run(
         [*COMMAND, str(tmp_path), "--format", format_name, "--server", server],
         capture_output=True,

@@ -29,15 +29,15 @@ def test_the_bundled_model_answers_and_the_command_says_so(classify: Classify, e
     assert any(entry["name"] in ("espresso", "cup") for entry in cup["classes"])
 
 
-def test_failures_and_answers_keep_the_order_of_the_pictures(
+def test_failures_and_answers_keep_the_order_of_the_images(
     classify: Classify, examples: str, folder: Path
 ) -> None:
     cat = f"{examples}/chelsea.jpg"
-    pictures = [cat, "pictures/broken.jpg", "missing.jpg", "*.gif"] * 6
-    done = classify(*pictures, "--format", "jsonl", "--top-k", "1")
+    images = [cat, "images/broken.jpg", "missing.jpg", "*.gif"] * 6
+    done = classify(*images, "--format", "jsonl", "--top-k", "1")
     answers = [json.loads(line) for line in done.output.splitlines()]
     assert done.code == 1
-    assert [answer["path"] for answer in answers] == pictures
+    assert [answer["path"] for answer in answers] == images
     assert [answer.get("error", {}).get("reason") for answer in answers] == [
         None,
         "IMAGE_CORRUPT",
@@ -47,12 +47,12 @@ def test_failures_and_answers_keep_the_order_of_the_pictures(
 
 
 def test_a_bundled_model_is_asked_by_name(classify: Classify, folder: Path) -> None:
-    done = classify("pictures/red.png", "--model", "mnist-convnet", "--format", "json")
+    done = classify("images/red.png", "--model", "mnist-convnet", "--format", "json")
     assert json.loads(done.output)[0]["model"]["name"] == "mnist-convnet"
 
 
-def test_a_model_that_is_not_bundled_fails_each_picture(classify: Classify, folder: Path) -> None:
-    done = classify("pictures/red.png", "--model", "nonesuch", "--format", "json")
+def test_a_model_that_is_not_bundled_fails_each_image(classify: Classify, folder: Path) -> None:
+    done = classify("images/red.png", "--model", "nonesuch", "--format", "json")
     assert done.code == 1
     assert json.loads(done.output)[0]["error"]["code"] == "NOT_FOUND"
 
@@ -67,7 +67,7 @@ def test_without_onnx_runtime_the_command_says_what_to_install(
     classify: Classify, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    done = classify("pictures/red.png")
+    done = classify("images/red.png")
     assert done.code == 2
     assert "pip install 'spyglass[server]'" in done.errors
     assert done.output == ""
@@ -75,7 +75,7 @@ def test_without_onnx_runtime_the_command_says_what_to_install(
 
 def test_only_what_is_used_is_imported(examples: str) -> None:
     check = (
-        "import sys; from spyglass_cli.classify_image import main\n"
+        "import sys; from spyglass_cli.commands.classify_image import main\n"
         f"code = main(['{examples}/chelsea.jpg', '--format', 'csv'])\n"
         "unused = {'grpc', 'rich', 'onnx', 'pydantic', 'matplotlib', 'keras'} & set(sys.modules)\n"
         "sys.exit(', '.join(unused) or code)"

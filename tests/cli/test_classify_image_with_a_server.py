@@ -12,43 +12,43 @@ from typing import Any
 
 import pytest
 
-from spyglass_client import Classification, Client, ImageError, read_picture
+from spyglass_client import Classification, Client, ImageError, read_image
 
 Classify = Callable[..., Any]
 
 
 def test_a_table_names_the_classes_best_first(classify: Classify, server: str, folder: Path) -> None:
-    done = classify("pictures/red.png", "--server", server)
+    done = classify("images/red.png", "--server", server)
     lines = [line.split() for line in done.output.splitlines() if line.strip()]
     assert done.code == 0
     assert done.errors == ""
-    assert lines[0] == ["picture", "class", "score"]
-    assert lines[2][:2] == ["pictures/red.png", "red"]
+    assert lines[0] == ["image", "class", "score"]
+    assert lines[2][:2] == ["images/red.png", "red"]
     assert sorted(line[-2] for line in lines[2:5]) == ["blue", "green", "red"]
     assert "colors:1" in done.output
 
 
 def test_json_is_an_array_of_what_the_api_says(classify: Classify, server: str, folder: Path) -> None:
-    done = classify("pictures/red.png", "--format", "json", "--top-k", "1", "--server", server)
+    done = classify("images/red.png", "--format", "json", "--top-k", "1", "--server", server)
     (answer,) = json.loads(done.output)
-    assert answer["path"] == "pictures/red.png"
+    assert answer["path"] == "images/red.png"
     assert answer["model"] == {"name": "colors", "version": 1}
     assert answer["classes"] == [{"index": 0, "name": "red", "score": pytest.approx(1.0, abs=1e-4)}]
     assert set(answer["timing_ms"]) == {"decode", "queue", "inference", "encode"}
 
 
 def test_json_of_several_is_an_array_in_order(classify: Classify, server: str, folder: Path) -> None:
-    done = classify("pictures/more/blue.png", "pictures/red.png", "--format", "json", "--server", server)
+    done = classify("images/more/blue.png", "images/red.png", "--format", "json", "--server", server)
     assert [answer["classes"][0]["name"] for answer in json.loads(done.output)] == ["blue", "red"]
 
 
 def test_json_lines_are_objects_in_order(classify: Classify, server: str, folder: Path) -> None:
-    done = classify("pictures", "--format", "jsonl", "--server", server)
+    done = classify("images", "--format", "jsonl", "--server", server)
     answers = [json.loads(line) for line in done.output.splitlines()]
     assert [answer["path"] for answer in answers] == [
-        "pictures/broken.jpg",
-        "pictures/red.png",
-        "pictures/more/blue.png",
+        "images/broken.jpg",
+        "images/red.png",
+        "images/more/blue.png",
     ]
     assert answers[0]["error"]["code"] == "INVALID_ARGUMENT"
     assert answers[0]["error"]["reason"] == "IMAGE_CORRUPT"
@@ -56,14 +56,14 @@ def test_json_lines_are_objects_in_order(classify: Classify, server: str, folder
 
 
 def test_csv_has_a_row_for_each_class_and_each_failure(classify: Classify, server: str, folder: Path) -> None:
-    done = classify("pictures", "--format", "csv", "--top-k", "2", "--server", server)
+    done = classify("images", "--format", "csv", "--top-k", "2", "--server", server)
     rows = list(csv.DictReader(io.StringIO(done.output)))
     assert [(row["path"], row["rank"]) for row in rows] == [
-        ("pictures/broken.jpg", ""),
-        ("pictures/red.png", "1"),
-        ("pictures/red.png", "2"),
-        ("pictures/more/blue.png", "1"),
-        ("pictures/more/blue.png", "2"),
+        ("images/broken.jpg", ""),
+        ("images/red.png", "1"),
+        ("images/red.png", "2"),
+        ("images/more/blue.png", "1"),
+        ("images/more/blue.png", "2"),
     ]
     assert rows[0]["error"].startswith("IMAGE_CORRUPT: ")
     assert (rows[1]["class"], rows[1]["model"], rows[1]["version"]) == ("red", "colors", "1")
@@ -72,12 +72,12 @@ def test_csv_has_a_row_for_each_class_and_each_failure(classify: Classify, serve
 def test_a_failure_has_a_line_of_its_own_and_the_others_are_answered(
     classify: Classify, server: str, folder: Path
 ) -> None:
-    done = classify("pictures", "missing.jpg", "*.gif", "--server", server)
+    done = classify("images", "missing.jpg", "*.gif", "--server", server)
     assert done.code == 1
     assert "red" in done.output
     assert "blue" in done.output
     assert [line.partition(":")[0] for line in done.errors.splitlines()] == [
-        "pictures/broken.jpg",
+        "images/broken.jpg",
         "missing.jpg",
         "*.gif",
     ]
@@ -93,34 +93,34 @@ def test_failures_alone_are_written_in_any_format(
     assert "Traceback" not in done.errors
 
 
-def test_a_picture_comes_from_standard_input(
+def test_an_image_comes_from_standard_input(
     classify: Classify,
     server: str,
     monkeypatch: pytest.MonkeyPatch,
-    color_picture: Callable[..., bytes],
+    color_image: Callable[..., bytes],
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(color_picture("green"))))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(color_image("green"))))
     done = classify("-", "--format", "json", "--server", server)
     (answer,) = json.loads(done.output)
     assert answer["path"] == "-"
     assert answer["classes"][0]["name"] == "green"
 
 
-def test_more_pictures_than_the_window_holds_are_all_answered(
-    classify: Classify, server: str, tmp_path: Path, color_picture: Callable[..., bytes]
+def test_more_images_than_the_window_holds_are_all_answered(
+    classify: Classify, server: str, tmp_path: Path, color_image: Callable[..., bytes]
 ) -> None:
     colors = ["red", "green", "blue"] * 20
     for number, color in enumerate(colors):
-        (tmp_path / f"{number:03}.png").write_bytes(color_picture(color))
+        (tmp_path / f"{number:03}.png").write_bytes(color_image(color))
     done = classify(str(tmp_path), "--format", "csv", "--top-k", "1", "--server", server)
     assert [row["class"] for row in csv.DictReader(io.StringIO(done.output))] == colors
     assert done.code == 0
 
 
 def test_the_command_and_the_library_say_the_same(classify: Classify, server: str, folder: Path) -> None:
-    done = classify("pictures/red.png", "--format", "json", "--server", server)
+    done = classify("images/red.png", "--format", "json", "--server", server)
     with Client(server) as client:
-        answer = client.classify("pictures/red.png").to_dict()
+        answer = client.classify("images/red.png").to_dict()
     (said,) = json.loads(done.output)
     assert said["classes"] == answer["classes"]
 
@@ -129,17 +129,17 @@ def test_the_command_and_the_library_say_the_same(classify: Classify, server: st
 def test_a_model_is_asked_by_name_and_version(
     classify: Classify, server: str, folder: Path, model: str
 ) -> None:
-    assert classify("pictures/red.png", "--model", model, "--server", server).code == 0
+    assert classify("images/red.png", "--model", model, "--server", server).code == 0
 
 
 @pytest.mark.parametrize(
     ("model", "reason"),
     [("shapes", "MODEL_NOT_FOUND"), ("colors:7", "VERSION_NOT_FOUND"), ("colors@best", "LABEL_NOT_FOUND")],
 )
-def test_a_model_that_is_not_served_fails_each_picture(
+def test_a_model_that_is_not_served_fails_each_image(
     classify: Classify, server: str, folder: Path, model: str, reason: str
 ) -> None:
-    done = classify("pictures/red.png", "--model", model, "--format", "json", "--server", server)
+    done = classify("images/red.png", "--model", model, "--format", "json", "--server", server)
     assert done.code == 1
     assert json.loads(done.output)[0]["error"]["reason"] == reason
 
@@ -148,13 +148,13 @@ def test_the_environment_names_the_server(
     classify: Classify, server: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPYGLASS_SERVER", server)
-    done = classify("pictures/red.png")
+    done = classify("images/red.png")
     assert done.code == 0
     assert done.errors == ""
 
 
-def test_a_server_out_of_reach_fails_every_picture(classify: Classify, folder: Path) -> None:
-    done = classify("pictures", "*.gif", "--format", "jsonl", "--server", "127.0.0.1:1")
+def test_a_server_out_of_reach_fails_every_image(classify: Classify, folder: Path) -> None:
+    done = classify("images", "*.gif", "--format", "jsonl", "--server", "127.0.0.1:1")
     reasons = [json.loads(line)["error"]["reason"] for line in done.output.splitlines()]
     assert reasons == ["UNREACHABLE"] * 3 + ["IMAGE_NOT_FOUND"]
     assert done.code == 1
@@ -197,11 +197,11 @@ def test_an_address_in_the_environment_that_is_none_ends_with_2(
 
 
 def test_the_library_reads_streams_and_fails_against_the_real_server(server: str, folder: Path) -> None:
-    red = read_picture("pictures/red.png")
+    red = read_image("images/red.png")
     with Client(server) as client:
-        answers = list(client.classify_many([red, b"", red, "pictures/broken.jpg"] * 10, top_k=1))
+        answers = list(client.classify_many([red, b"", red, "images/broken.jpg"] * 10, top_k=1))
         with pytest.raises(ImageError) as caught:
             client.classify(b"text")
     assert [isinstance(answer, Classification) for answer in answers] == [True, False, True, False] * 10
-    assert caught.value.reason == "IMAGE_NOT_A_PICTURE"
+    assert caught.value.reason == "IMAGE_UNRECOGNISED"
     assert caught.value.request_id

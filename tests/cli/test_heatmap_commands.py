@@ -33,15 +33,13 @@ def explain(
 
 
 @pytest.fixture
-def gradient(folder: Path, gradient_picture: Image.Image) -> Path:
+def gradient(folder: Path, gradient_image: Image.Image) -> Path:
     path = folder / "gradient.png"
-    gradient_picture.save(path)
+    gradient_image.save(path)
     return path
 
 
-def test_a_heatmap_is_written_beside_its_picture(
-    explain: Any, gradient: Path, explaining_server: str
-) -> None:
+def test_a_heatmap_is_written_beside_its_image(explain: Any, gradient: Path, explaining_server: str) -> None:
     code, output, errors = explain("gradient.png", "--class", "red")
     with Client(explaining_server) as client:
         wanted = client.heatmap(gradient, target="red").overlay()
@@ -54,10 +52,10 @@ def test_a_heatmap_is_written_beside_its_picture(
 
 
 def test_heatmaps_of_a_folder_go_under_out_and_failures_are_told(explain: Any, folder: Path) -> None:
-    code, _, errors = explain("pictures", "--out", "why/not")
+    code, _, errors = explain("images", "--out", "why/not")
     assert code == 1
     assert sorted(path.name for path in Path("why/not").iterdir()) == ["blue.heatmap.jpg", "red.heatmap.jpg"]
-    assert "pictures/broken.jpg" in errors
+    assert "images/broken.jpg" in errors
 
 
 def test_each_class_that_was_asked_for_has_its_heatmap(explain: Any, gradient: Path) -> None:
@@ -83,17 +81,17 @@ def test_csv_has_the_path_in_the_row_of_the_class(explain: Any, gradient: Path) 
     assert rows["blue"] == ("", "gradient.heatmap-2.jpg")
 
 
-def test_pictures_of_one_name_do_not_overwrite_each_others_heatmaps(explain: Any, folder: Path) -> None:
-    Path("pictures/more/red.png").write_bytes(Path("pictures/red.png").read_bytes())
-    explain("pictures/red.png", "pictures/more/red.png", "--out", "why")
+def test_images_of_one_name_do_not_overwrite_each_others_heatmaps(explain: Any, folder: Path) -> None:
+    Path("images/more/red.png").write_bytes(Path("images/red.png").read_bytes())
+    explain("images/red.png", "images/more/red.png", "--out", "why")
     assert sorted(path.name for path in Path("why").iterdir()) == ["red-2.heatmap.jpg", "red.heatmap.jpg"]
 
 
 def test_a_folder_is_explained_twice_without_its_heatmaps(explain: Any, folder: Path) -> None:
-    first = explain("pictures", "--format", "jsonl")
-    second = explain("pictures", "--format", "jsonl")
+    first = explain("images", "--format", "jsonl")
+    second = explain("images", "--format", "jsonl")
     paths = [[json.loads(line)["path"] for line in output.splitlines()] for _, output, _ in (first, second)]
-    assert Path("pictures/red.heatmap.jpg").is_file()
+    assert Path("images/red.heatmap.jpg").is_file()
     assert paths[0] == paths[1]
 
 
@@ -113,8 +111,8 @@ def test_classify_image_writes_one_heatmap_as_a_file_of_any_kind(
         assert written.format == "PNG"
 
 
-@pytest.mark.parametrize("spelling", ["gradient.png", "./pictures/../gradient.png", "link.png", "hard.png"])
-def test_a_picture_is_not_overwritten_by_its_own_heatmap(
+@pytest.mark.parametrize("spelling", ["gradient.png", "./images/../gradient.png", "link.png", "hard.png"])
+def test_an_image_is_not_overwritten_by_its_own_heatmap(
     classify: Classify, gradient: Path, explaining_server: str, spelling: str
 ) -> None:
     Path("link.png").symlink_to("gradient.png")
@@ -122,11 +120,11 @@ def test_a_picture_is_not_overwritten_by_its_own_heatmap(
     before, files = gradient.read_bytes(), sorted(gradient.parent.rglob("*"))
     done = classify("gradient.png", "--heatmap", spelling, "--server", explaining_server)
     assert (done.code, done.output) == (2, "")
-    assert "is the picture itself" in done.errors
+    assert "is the image itself" in done.errors
     assert gradient.read_bytes() == before and sorted(gradient.parent.rglob("*")) == files
 
 
-def test_a_picture_that_is_named_by_its_link_is_not_overwritten_either(
+def test_an_image_that_is_named_by_its_link_is_not_overwritten_either(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     Path("link.png").symlink_to("gradient.png")
@@ -135,7 +133,7 @@ def test_a_picture_that_is_named_by_its_link_is_not_overwritten_either(
     assert done.code == 2 and gradient.read_bytes() == before
 
 
-def test_a_kind_of_picture_that_is_not_written_makes_no_folder_of_that_name(
+def test_a_kind_of_image_that_is_not_written_makes_no_folder_of_that_name(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     done = classify("gradient.png", "--heatmap", "new/why.gif", "--server", explaining_server)
@@ -146,7 +144,7 @@ def test_a_kind_of_picture_that_is_not_written_makes_no_folder_of_that_name(
 def test_classify_image_writes_heatmaps_into_a_folder(
     classify: Classify, folder: Path, explaining_server: str
 ) -> None:
-    done = classify("pictures", "--heatmap", "why", "--format", "jsonl", "--server", explaining_server)
+    done = classify("images", "--heatmap", "why", "--format", "jsonl", "--server", explaining_server)
     answers = [json.loads(line) for line in done.output.splitlines()]
     assert [answer.get("heatmaps", [{}])[0].get("path") for answer in answers] == [
         None,
@@ -177,8 +175,8 @@ def test_without_a_server_the_bundled_model_explains(
     coffee = repository_root / "examples/coffee.jpg"
     done = classify(str(coffee), "--heatmap", "why.png", "--format", "json", "--top-k", "1")
     (answer,) = json.loads(done.output)
-    with Image.open("why.png") as written, Image.open(coffee) as picture:
-        overlay, plain = np.asarray(written, int), np.asarray(picture.convert("RGB"), int)
+    with Image.open("why.png") as written, Image.open(coffee) as image:
+        overlay, plain = np.asarray(written, int), np.asarray(image.convert("RGB"), int)
     assert done.errors == "no server given: using the bundled models in this process\n"
     assert answer["heatmaps"][0]["target"]["name"] == "espresso"
     # The coffee in the cup is red; the left edge, which the model's crop leaves out, is in the blue of zero.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_cli.heatmap_flags import explanation
+from spyglass_cli.flags.heatmap import explanation
 from spyglass_cli.main import main
 
 

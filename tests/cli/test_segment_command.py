@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from spyglass_cli import main as spyglass
-from spyglass_cli.mask_files import MaskFiles
-from spyglass_cli.outcomes import Outcome, Outcomes
+from spyglass_cli.asking.outcomes import Outcome, Outcomes
+from spyglass_cli.output.mask_files import MaskFiles
 from spyglass_client import Client, Failure
 
 Segment = Callable[..., tuple[int, str, str]]
 
-# In the picture of the fixture `square`, 64 × 48 pixels: left, top, right, bottom.
+# In the image of the fixture `square`, 64 × 48 pixels: left, top, right, bottom.
 BOX = (16, 12, 48, 36)
 RED, BLUE = 1, 3
 
@@ -55,20 +55,20 @@ def by_itself(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def square(folder: Path, square_picture: Callable[..., Image.Image]) -> Image.Image:
+def square(folder: Path, square_image: Callable[..., Image.Image]) -> Image.Image:
     """square.png in the working directory: a red box on blue."""
-    picture = square_picture((64, 48), BOX)
-    picture.save(folder / "square.png")
-    return picture
+    image = square_image((64, 48), BOX)
+    image.save(folder / "square.png")
+    return image
 
 
 @pytest.fixture
-def spots(folder: Path, square_picture: Callable[..., Image.Image]) -> None:
+def spots(folder: Path, square_image: Callable[..., Image.Image]) -> None:
     """spots.png in the working directory: a red box with a blue hole, and a small red one beside it."""
-    picture = square_picture((64, 48), (4, 4, 36, 36))
-    picture.paste((0, 0, 255), (16, 16, 24, 24))
-    picture.paste((255, 0, 0), (48, 8, 56, 16))
-    picture.save(folder / "spots.png")
+    image = square_image((64, 48), (4, 4, 36, 36))
+    image.paste((0, 0, 255), (16, 16, 24, 24))
+    image.paste((255, 0, 0), (48, 8, 56, 16))
+    image.save(folder / "spots.png")
 
 
 def inside(box: tuple[int, int, int, int] = BOX) -> Any:
@@ -79,7 +79,7 @@ def inside(box: tuple[int, int, int, int] = BOX) -> Any:
     return mask
 
 
-def test_an_overlay_is_written_beside_its_picture(
+def test_an_overlay_is_written_beside_its_image(
     segment: Segment, square: Image.Image, segmenting_server: str
 ) -> None:
     code, output, errors = segment("square.png")
@@ -93,7 +93,7 @@ def test_an_overlay_is_written_beside_its_picture(
         assert np.abs(np.asarray(written, int) - np.asarray(wanted, int)).mean() < 12
 
 
-def test_a_mask_is_a_palette_png_of_the_pictures_size(segment: Segment, square: Image.Image) -> None:
+def test_a_mask_is_a_palette_png_of_the_images_size(segment: Segment, square: Image.Image) -> None:
     code, _, _ = segment("square.png", "--kind", "mask", "--out", "new/masks")
     with Image.open("new/masks/square.mask.png") as written:
         assert (code, written.mode) == (0, "P")
@@ -132,10 +132,10 @@ def test_what_is_known_of_a_class_is_applied(segment: Segment, spots: None) -> N
     assert red_pixels("--largest", "--fill-holes") == pytest.approx(box, abs=16)
 
 
-def test_the_table_tells_what_each_class_has_of_the_picture(segment: Segment, square: Image.Image) -> None:
+def test_the_table_tells_what_each_class_has_of_the_image(segment: Segment, square: Image.Image) -> None:
     _, output, _ = segment("square.png")
     lines = [line.split() for line in output.splitlines()]
-    assert ["picture", "class", "fraction", "pixels", "mean", "score"] in lines
+    assert ["image", "class", "fraction", "pixels", "mean", "score"] in lines
     (blue,) = (line for line in lines if line[:2] == ["square.png", "blue"])
     (red,) = (line for line in lines if line[:1] == ["red"])
     assert blue[2:4] == ["75.0%", "2,304"]
@@ -167,29 +167,29 @@ def test_json_has_the_classes_and_where_the_file_is(segment: Segment, square: Im
 
 
 def test_of_a_folder_failures_are_told_and_the_others_are_written(segment: Segment, folder: Path) -> None:
-    code, _, errors = segment("pictures", "--out", "masks")
+    code, _, errors = segment("images", "--out", "masks")
     assert code == 1
-    assert "pictures/broken.jpg" in errors
+    assert "images/broken.jpg" in errors
     assert sorted(path.name for path in Path("masks").iterdir()) == ["blue.mask.jpg", "red.mask.jpg"]
 
 
 def test_a_folder_is_segmented_twice_without_what_was_written(segment: Segment, folder: Path) -> None:
     cut = ("--kind", "cutout", "--class", "red")
     outputs = [
-        segment("pictures", "--format", "jsonl", *options)[1] for options in ((), ("--kind", "mask"), cut, ())
+        segment("images", "--format", "jsonl", *options)[1] for options in ((), ("--kind", "mask"), cut, ())
     ]
     paths = [[json.loads(line)["path"] for line in output.splitlines()] for output in outputs]
-    assert all(Path(f"pictures/red{end}").is_file() for end in (".mask.jpg", ".mask.png", ".cutout.png"))
+    assert all(Path(f"images/red{end}").is_file() for end in (".mask.jpg", ".mask.png", ".cutout.png"))
     assert paths[0] == paths[3]
 
 
-def test_pictures_of_one_name_do_not_overwrite_each_others_masks(segment: Segment, folder: Path) -> None:
-    Path("pictures/more/red.png").write_bytes(Path("pictures/red.png").read_bytes())
-    segment("pictures/red.png", "pictures/more/red.png", "--out", "masks")
+def test_images_of_one_name_do_not_overwrite_each_others_masks(segment: Segment, folder: Path) -> None:
+    Path("images/more/red.png").write_bytes(Path("images/red.png").read_bytes())
+    segment("images/red.png", "images/more/red.png", "--out", "masks")
     assert sorted(path.name for path in Path("masks").iterdir()) == ["red-2.mask.jpg", "red.mask.jpg"]
 
 
-def test_pictures_of_one_folder_by_two_names_do_not_overwrite_each_others_masks(
+def test_images_of_one_folder_by_two_names_do_not_overwrite_each_others_masks(
     segment: Segment, square: Image.Image, folder: Path
 ) -> None:
     square.save("square.bmp")
@@ -202,7 +202,7 @@ def test_a_file_that_cannot_be_written_fails_and_the_others_are_answered(
     segment: Segment, folder: Path, format: str
 ) -> None:
     Path("masks/blue.mask.jpg").mkdir(parents=True)
-    code, output, _ = segment("pictures", "--out", "masks", "--format", format)
+    code, output, _ = segment("images", "--out", "masks", "--format", format)
     answers = json.loads(output) if format == "json" else [json.loads(line) for line in output.splitlines()]
     errors = {Path(answer["path"]).name: answer.get("error", {}).get("reason") for answer in answers}
     assert code == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_cli.sources import Source, find_sources
+from spyglass_cli.asking.sources import Source, find_sources
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +28,11 @@ def paths(*arguments: str) -> list[str]:
 
 
 def test_a_file_is_taken_whatever_it_is_called() -> None:
-    touch("picture", "notes.txt")
-    assert paths("picture", "notes.txt") == ["picture", "notes.txt"]
+    touch("image", "notes.txt")
+    assert paths("image", "notes.txt") == ["image", "notes.txt"]
 
 
-def test_a_folder_gives_its_pictures_by_name_those_of_folders_in_it_after() -> None:
+def test_a_folder_gives_its_images_by_name_those_of_folders_in_it_after() -> None:
     touch("album/b.PNG", "album/a.jpg", "album/notes.txt", "album/y/d.webp", "album/x/c.tiff")
     assert paths("album") == ["album/a.jpg", "album/b.PNG", "album/x/c.tiff", "album/y/d.webp"]
 
@@ -43,7 +43,7 @@ def test_a_glob_gives_what_matches_by_name() -> None:
     assert paths("**/*.png") == ["a.png", "b.png", "deep/er/c.png"]
 
 
-def test_a_glob_that_matches_a_folder_gives_its_pictures() -> None:
+def test_a_glob_that_matches_a_folder_gives_its_images() -> None:
     touch("album 1/a.png", "album 2/b.png")
     assert paths("album*") == ["album 1/a.png", "album 2/b.png"]
 
@@ -59,7 +59,7 @@ def test_the_order_of_the_command_line_is_kept() -> None:
 
 
 @pytest.mark.parametrize("path", ["empty", "*.gif"])
-def test_what_holds_no_picture_is_reported_and_not_passed_over(path: str) -> None:
+def test_what_holds_no_image_is_reported_and_not_passed_over(path: str) -> None:
     Path("empty").mkdir()
     (source,) = find_sources([path])
     assert source.path == path

@@ -16,13 +16,13 @@ from spyglass.v1.model_pb2 import TASK_CLASSIFY, GetModelResponse, ListModelsRes
 from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
 from spyglass.v1.vision_pb2_grpc import VisionServicer, add_VisionServicer_to_server
 from spyglass_client import AsyncClient, Client, Retry
-from spyglass_server.statuses import to_abort, to_status
+from spyglass_server.interceptors.statuses import to_abort, to_status
 
 Respond = Callable[[ClassifyRequest], ClassifyResponse]
 
 
 def cat(request: ClassifyRequest) -> ClassifyResponse:
-    """Whatever the picture is, it is a cat."""
+    """Whatever the image is, it is a cat."""
     return ClassifyResponse(
         id=request.id,
         classes=[ClassScore(index=1, name="cat", score=0.75), ClassScore(index=0, name="dog", score=0.25)],

@@ -35,7 +35,7 @@ class Failing:
 def test_an_answer_has_classes_model_timing_and_id(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
-    answer = connect(serve(fake_vision())).classify(b"picture", id="holiday-7")
+    answer = connect(serve(fake_vision())).classify(b"image", id="holiday-7")
     assert answer == sc.Classification(
         classes=(sc.ClassScore(1, "cat", 0.75), sc.ClassScore(0, "dog", 0.25)),
         model=sc.AnsweringModel("pets", 3, "ab" * 32, "CPUExecutionProvider"),
@@ -49,7 +49,7 @@ def test_an_answer_has_classes_model_timing_and_id(
 def test_an_answer_as_json_is_what_the_api_says(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
-    assert connect(serve(fake_vision())).classify(b"picture").to_dict() == {
+    assert connect(serve(fake_vision())).classify(b"image").to_dict() == {
         "model": {"name": "pets", "version": 3},
         "classes": [
             {"index": 1, "name": "cat", "score": 0.75},
@@ -63,9 +63,9 @@ def test_the_request_says_what_the_caller_said(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision()
-    connect(serve(fake)).classify(b"picture", model="pets@stable", top_k=2)
+    connect(serve(fake)).classify(b"image", model="pets@stable", top_k=2)
     (request,) = fake.requests
-    assert request.image.encoded == b"picture"
+    assert request.image.encoded == b"image"
     assert request.model == ModelRef(name="pets", label="stable")
     assert request.top_k == 2
 
@@ -74,7 +74,7 @@ def test_what_the_caller_leaves_out_is_left_to_the_server(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision()
-    connect(serve(fake)).classify(b"picture")
+    connect(serve(fake)).classify(b"image")
     assert fake.requests[0].top_k == 0
     assert fake.requests[0].model == ModelRef()
 
@@ -82,7 +82,7 @@ def test_what_the_caller_leaves_out_is_left_to_the_server(
 @pytest.mark.parametrize("top_k", [0, -1, 2**32])
 def test_a_top_k_that_cannot_be_is_refused_before_anything_is_sent(connect: Connect, top_k: int) -> None:
     with pytest.raises(errors.InvalidInput, match="top_k"):
-        connect("localhost:1").classify(b"picture", top_k=top_k)
+        connect("localhost:1").classify(b"image", top_k=top_k)
 
 
 def test_a_missing_file_is_refused_before_anything_is_sent(connect: Connect, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_an_error_comes_back_with_reason_field_and_the_id_to_quote(
 ) -> None:
     failing = Failing(errors.ImageError("cut off", reason="IMAGE_TRUNCATED", field="image"))
     with pytest.raises(errors.ImageError, match="cut off") as caught:
-        connect(serve(fake_vision(failing))).classify(b"picture")
+        connect(serve(fake_vision(failing))).classify(b"image")
     error = caught.value
     assert (error.reason, error.field, error.request_id) == ("IMAGE_TRUNCATED", "image", "request-7")
 
@@ -117,7 +117,7 @@ def test_a_server_that_is_not_ready_is_asked_again(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision(Failing(errors.Unavailable("starting"), errors.Overloaded("full", retry_after=0.001)))
-    connect(serve(fake)).classify(b"picture")
+    connect(serve(fake)).classify(b"image")
     assert len(fake.requests) == 3
 
 
@@ -129,7 +129,7 @@ def test_what_asking_again_does_not_cure_is_asked_once(
 ) -> None:
     fake = fake_vision(Failing(error))
     with pytest.raises(type(error)):
-        connect(serve(fake)).classify(b"picture")
+        connect(serve(fake)).classify(b"image")
     assert len(fake.requests) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_client_that_shall_not_ask_again_does_not(
 ) -> None:
     fake = fake_vision(Failing(errors.Unavailable("starting")))
     with pytest.raises(errors.Unavailable):
-        connect(serve(fake), retry=sc.Retry(attempts=1)).classify(b"picture")
+        connect(serve(fake), retry=sc.Retry(attempts=1)).classify(b"image")
 
 
 def test_a_call_ends_with_its_deadline(
@@ -152,14 +152,14 @@ def test_a_call_ends_with_its_deadline(
 
     try:
         with pytest.raises(errors.DeadlineExceeded, match="no answer in time"):
-            connect(serve(fake_vision(slow))).classify(b"picture", timeout=0.2)
+            connect(serve(fake_vision(slow))).classify(b"image", timeout=0.2)
     finally:
         released.set()
 
 
 def test_a_server_out_of_reach_is_unavailable(connect: Connect) -> None:
     with pytest.raises(errors.Unavailable, match="cannot be reached") as caught:
-        connect("localhost:1").classify(b"picture")
+        connect("localhost:1").classify(b"image")
     assert caught.value.reason == "UNREACHABLE"
 
 
@@ -170,11 +170,11 @@ def test_a_call_that_the_server_lacks_is_unimplemented(serve: Serve, connect: Co
 
 def test_the_token_goes_along(serve: Serve, connect: Connect, fake_vision: Callable[..., Any]) -> None:
     fake = fake_vision()
-    connect(serve(fake), credentials=sc.Credentials(token="s3cret")).classify(b"picture")
+    connect(serve(fake), credentials=sc.Credentials(token="s3cret")).classify(b"image")
     assert fake.metadata["authorization"] == "Bearer s3cret"
 
 
-def test_a_picture_of_any_size_is_sent_whole(
+def test_an_image_of_any_size_is_sent_whole(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     with pytest.raises(errors.LimitExceeded) as caught:
@@ -185,17 +185,17 @@ def test_a_picture_of_any_size_is_sent_whole(
 
 def test_a_closed_client_says_so(serve: Serve, connect: Connect, fake_vision: Callable[..., Any]) -> None:
     client = connect(serve(fake_vision()))
-    client.classify(b"picture")
+    client.classify(b"image")
     client.close()
     client.close()
     with pytest.raises(RuntimeError, match="closed"):
-        client.classify(b"picture")
+        client.classify(b"image")
 
 
 def test_a_test_plugs_in_a_channel_of_its_own(serve: Serve, fake_vision: Callable[..., Any]) -> None:
     target = serve(fake_vision())
     with sc.Client(open_channel=lambda: grpc.insecure_channel(target)) as client:
-        assert client.classify(b"picture").best.name == "cat"
+        assert client.classify(b"image").best.name == "cat"
 
 
 async def test_an_asyncio_test_plugs_in_a_channel_of_its_own(
@@ -203,4 +203,4 @@ async def test_an_asyncio_test_plugs_in_a_channel_of_its_own(
 ) -> None:
     target = serve(fake_vision())
     async with sc.AsyncClient(open_channel=lambda: grpc.insecure_channel(target)) as client:
-        assert (await client.classify(b"picture")).best.name == "cat"
+        assert (await client.classify(b"image")).best.name == "cat"

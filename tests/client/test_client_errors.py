@@ -12,7 +12,7 @@ from spyglass_client._errors import error_from_status
 from spyglass_client._rpc_errors import error_from_rpc
 from spyglass_contract import errors
 from spyglass_contract.status_codes import STATUS_CODES
-from spyglass_server.statuses import to_status
+from spyglass_server.interceptors.statuses import to_status
 
 
 class FailedRpc:

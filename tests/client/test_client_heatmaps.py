@@ -19,7 +19,7 @@ from spyglass.v1.image_pb2 import Image
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_client import Classification, FailedPrecondition, Failure, Heatmap, InvalidInput
 from spyglass_contract.errors import InternalError
-from spyglass_contract.heatmaps import draw_overlay
+from spyglass_contract.heatmaps.overlay import draw_overlay
 
 Connect = Callable[..., Any]
 
@@ -30,8 +30,8 @@ def client(explaining_server: str, connect: Connect) -> Any:
 
 
 @pytest.fixture
-def picture(gradient_picture: PillowImage.Image, encode: Callable[..., bytes]) -> bytes:
-    return encode(gradient_picture)
+def image(gradient_image: PillowImage.Image, encode: Callable[..., bytes]) -> bytes:
+    return encode(gradient_image)
 
 
 def drawn_by_the_server(target: str, **fields: Any) -> HeatmapData:
@@ -43,8 +43,8 @@ def pixels_of(image: PillowImage.Image) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def test_a_heatmap_names_what_it_explains(client: Any, picture: bytes) -> None:
-    heat = client.heatmap(picture, target="red", top_k=2, id="why")
+def test_a_heatmap_names_what_it_explains(client: Any, image: bytes) -> None:
+    heat = client.heatmap(image, target="red", top_k=2, id="why")
     assert heat.target.name == "red"
     assert heat.layer == "floats"
     assert heat.feature_map.shape == (8, 8)
@@ -54,14 +54,14 @@ def test_a_heatmap_names_what_it_explains(client: Any, picture: bytes) -> None:
     assert heat.error is None
 
 
-def test_a_heatmap_of_another_picture_is_not_drawn(client: Any, picture: bytes) -> None:
-    heat = dataclasses.replace(client.heatmap(picture), width=100_000, height=100_000)
-    with pytest.raises(InternalError, match="another picture"):
+def test_a_heatmap_of_another_image_is_not_drawn(client: Any, image: bytes) -> None:
+    heat = dataclasses.replace(client.heatmap(image), width=100_000, height=100_000)
+    with pytest.raises(InternalError, match="another image"):
         heat.overlay()
 
 
-def test_a_heatmap_is_also_a_classification(client: Any, picture: bytes) -> None:
-    heat, answer = client.heatmap(picture), client.classify(picture)
+def test_a_heatmap_is_also_a_classification(client: Any, image: bytes) -> None:
+    heat, answer = client.heatmap(image), client.classify(image)
     assert isinstance(heat, Classification)
     assert heat.classes == answer.classes
     assert heat.best == heat.target == answer.best
@@ -69,35 +69,35 @@ def test_a_heatmap_is_also_a_classification(client: Any, picture: bytes) -> None
 
 
 def test_the_map_is_the_one_that_the_server_makes_as_image(
-    client: Any, explaining_server: str, picture: bytes
+    client: Any, explaining_server: str, image: bytes
 ) -> None:
-    theirs = drawn_by_the_server(explaining_server, image=Image(encoded=picture), class_index=0)
-    heat = client.heatmap(picture, target=0)
+    theirs = drawn_by_the_server(explaining_server, image=Image(encoded=image), class_index=0)
+    heat = client.heatmap(image, target=0)
     assert heat.map.dtype == np.float32
     np.testing.assert_array_equal(heat.map, np.frombuffer(theirs.data, "<f4").reshape(20, 40))
 
 
 def test_the_overlay_is_the_one_that_the_server_draws(
-    client: Any, explaining_server: str, picture: bytes
+    client: Any, explaining_server: str, image: bytes
 ) -> None:
     theirs = drawn_by_the_server(
         explaining_server,
-        image=Image(encoded=picture),
+        image=Image(encoded=image),
         class_index=0,
         format=HEATMAP_FORMAT_PNG_OVERLAY,
     )
-    overlay = client.heatmap(picture, target=0).overlay()
+    overlay = client.heatmap(image, target=0).overlay()
     np.testing.assert_array_equal(pixels_of(overlay), pixels_of(PillowImage.open(io.BytesIO(theirs.data))))
 
 
 def test_a_path_an_image_and_an_array_are_drawn_over_alike(
-    client: Any, gradient_picture: PillowImage.Image, picture: bytes, tmp_path: Path
+    client: Any, gradient_image: PillowImage.Image, image: bytes, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture.png"
-    path.write_bytes(picture)
+    path = tmp_path / "image.png"
+    path.write_bytes(image)
     overlays = [
         pixels_of(client.heatmap(kind, target="green").overlay())
-        for kind in (picture, path, gradient_picture, np.asarray(gradient_picture))
+        for kind in (image, path, gradient_image, np.asarray(gradient_image))
     ]
     for overlay in overlays[1:]:
         np.testing.assert_array_equal(overlay, overlays[0])
@@ -110,30 +110,30 @@ def test_a_grey_array_is_drawn_over_in_colours(client: Any) -> None:
     np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(wanted))
 
 
-def test_a_picture_that_lies_on_its_side_is_drawn_upright(
-    client: Any, gradient_picture: PillowImage.Image, encode: Callable[..., bytes]
+def test_an_image_that_lies_on_its_side_is_drawn_upright(
+    client: Any, gradient_image: PillowImage.Image, encode: Callable[..., bytes]
 ) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6
-    turned = encode(gradient_picture.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
+    turned = encode(gradient_image.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
     heat = client.heatmap(turned, target="red")
-    wanted = draw_overlay(gradient_picture, heat.map)
+    wanted = draw_overlay(gradient_image, heat.map)
     assert heat.map.shape == (20, 40)
     np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(wanted))
 
 
-def test_further_classes_come_with_maps_of_their_own(client: Any, picture: bytes) -> None:
-    heat = client.heatmap(picture, target="red", further=["green", 2])
+def test_further_classes_come_with_maps_of_their_own(client: Any, image: bytes) -> None:
+    heat = client.heatmap(image, target="red", further=["green", 2])
     assert [each.target.name for each in heat.explained] == ["red", "green", "blue"]
     assert heat.explained[0] is heat
-    alone = client.heatmap(picture, target="green")
+    alone = client.heatmap(image, target="green")
     np.testing.assert_allclose(heat.further[0].map, alone.map, atol=1e-6)
     assert heat.further[1].all_zero
     assert heat.further[1].overlay().size == (40, 20)
 
 
-def test_json_has_the_layer_and_the_targets(client: Any, picture: bytes) -> None:
-    fields = client.heatmap(picture, target="red", further=["blue"], top_k=1).to_dict()
+def test_json_has_the_layer_and_the_targets(client: Any, image: bytes) -> None:
+    fields = client.heatmap(image, target="red", further=["blue"], top_k=1).to_dict()
     assert fields["layer"] == "floats"
     assert [(each["target"]["name"], each["all_zero"]) for each in fields["heatmaps"]] == [
         ("red", False),
@@ -142,19 +142,19 @@ def test_json_has_the_layer_and_the_targets(client: Any, picture: bytes) -> None
     assert len(fields["classes"]) == 1
 
 
-def test_many_are_explained_in_order_and_failures_keep_their_place(client: Any, picture: bytes) -> None:
+def test_many_are_explained_in_order_and_failures_keep_their_place(client: Any, image: bytes) -> None:
     counted: list[int] = []
-    pictures = [picture, b"text", picture, "missing.png", picture] * 5
-    answers = list(client.heatmap_many(pictures, target="green", window=4, progress=counted.append))
+    images = [image, b"text", image, "missing.png", image] * 5
+    answers = list(client.heatmap_many(images, target="green", window=4, progress=counted.append))
     assert [type(answer) for answer in answers] == [Heatmap, Failure, Heatmap, Failure, Heatmap] * 5
     assert {answer.target.name for answer in answers if isinstance(answer, Heatmap)} == {"green"}
     assert counted == list(range(1, 26))
 
 
 @pytest.mark.parametrize("target", ["violet", 3])
-def test_a_class_that_there_is_not_is_an_error(client: Any, picture: bytes, target: int | str) -> None:
+def test_a_class_that_there_is_not_is_an_error(client: Any, image: bytes, target: int | str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        client.heatmap(picture, target=target)
+        client.heatmap(image, target=target)
     assert caught.value.reason == "CLASS_UNKNOWN"
 
 
@@ -163,14 +163,14 @@ def test_a_number_that_is_no_index_is_refused_before_it_is_sent(connect: Connect
         connect("localhost:1").heatmap(b"", further=[-1])
 
 
-def test_a_model_without_a_heatmap_is_an_error(client: Any, picture: bytes) -> None:
+def test_a_model_without_a_heatmap_is_an_error(client: Any, image: bytes) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        client.heatmap(picture, model="plain")
+        client.heatmap(image, model="plain")
     assert caught.value.reason == "HEATMAP_MISSING"
 
 
-def test_a_picture_too_large_for_the_servers_maps_is_drawn_here(
-    client: Any, color_picture: Callable[..., bytes]
+def test_an_image_too_large_for_the_servers_maps_is_drawn_here(
+    client: Any, color_image: Callable[..., bytes]
 ) -> None:
-    overlay = client.heatmap(color_picture("red", (2100, 2100))).overlay()
+    overlay = client.heatmap(color_image("red", (2100, 2100))).overlay()
     assert overlay.size == (2100, 2100)

@@ -35,10 +35,10 @@ from spyglass_client import (
     Segmentation,
     SegmentedClass,
 )
-from spyglass_contract.class_colors import class_colors, hex_color
-from spyglass_contract.mask_drawing import draw_mask
-from spyglass_contract.mask_png import encode_mask
-from spyglass_server.statuses import to_abort, to_status
+from spyglass_contract.masks.colors import class_colors, hex_color
+from spyglass_contract.masks.drawing import draw_mask
+from spyglass_contract.masks.palette_png import encode_mask
+from spyglass_server.interceptors.statuses import to_abort, to_status
 
 Connect = Callable[..., Any]
 
@@ -49,7 +49,7 @@ WHOLE = (0.0, 0.0, float(WIDTH), float(HEIGHT))
 
 
 def cat_on_the_left() -> NDArray[np.uint8]:
-    """The mask of a picture of 40 × 20 pixels: a cat in 8 × 10 of them, and 4 columns that were not seen."""
+    """The mask of an image of 40 × 20 pixels: a cat in 8 × 10 of them, and 4 columns that were not seen."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[5:15, 2:10] = 1
     mask[:, 36:] = 255
@@ -88,7 +88,7 @@ def reply_with(
         served_by=ServedBy(model="pets", version=3, sha256="ab" * 32, provider="CPUExecutionProvider"),
         timing=Timing(decode_ms=1.5, queue_ms=0.25, inference_ms=4, encode_ms=0.125, batch_size=2),
         frame=MapFrame(
-            picture_width=WIDTH, picture_height=HEIGHT, left=left, top=top, right=right, bottom=bottom
+            image_width=WIDTH, image_height=HEIGHT, left=left, top=top, right=right, bottom=bottom
         ),
     )
     if soft is not None:
@@ -97,7 +97,7 @@ def reply_with(
 
 
 class FakeMasks(VisionServicer):
-    """Answers with one reply, remembers what it was asked, and refuses pictures that are no PNG."""
+    """Answers with one reply, remembers what it was asked, and refuses images that are no PNG."""
 
     def __init__(self, reply: SegmentResponse) -> None:
         self.reply = reply
@@ -122,7 +122,7 @@ class FakeMasks(VisionServicer):
     def _respond(self, request: SegmentRequest) -> SegmentResponse:
         self.requests.append(request)
         if not request.image.HasField("raw") and not request.image.encoded.startswith(b"\x89PNG"):
-            raise InvalidInput("that is no picture")
+            raise InvalidInput("that is no image")
         reply = SegmentResponse()
         reply.CopyFrom(self.reply)
         reply.id = request.id
@@ -130,16 +130,16 @@ class FakeMasks(VisionServicer):
 
 
 @pytest.fixture
-def picture(gradient_picture: Image.Image, encode: Callable[..., bytes]) -> bytes:
-    return encode(gradient_picture)
+def image(gradient_image: Image.Image, encode: Callable[..., bytes]) -> bytes:
+    return encode(gradient_image)
 
 
 @pytest.fixture
-def ask(serve: Callable[..., str], connect: Connect, picture: bytes) -> Callable[..., Segmentation]:
+def ask(serve: Callable[..., str], connect: Connect, image: bytes) -> Callable[..., Segmentation]:
     """The client's answer where the server gives this reply: `ask(reply, **arguments)`."""
 
     def segment(reply: SegmentResponse, **arguments: Any) -> Segmentation:
-        answer: Segmentation = connect(serve(FakeMasks(reply))).segment(picture, **arguments)
+        answer: Segmentation = connect(serve(FakeMasks(reply))).segment(image, **arguments)
         return answer
 
     return segment
@@ -162,12 +162,12 @@ def test_all_classes_are_listed_with_what_they_have_of_the_mask(ask: Any) -> Non
     assert answer.classes[2].pixels == 0
 
 
-def test_the_request_says_what_was_asked_for(serve: Any, connect: Connect, picture: bytes) -> None:
+def test_the_request_says_what_was_asked_for(serve: Any, connect: Connect, image: bytes) -> None:
     servicer = FakeMasks(reply_with(cat_on_the_left()))
     client = connect(serve(servicer))
     refinements = [Refinement("cat", largest_component=True), Refinement(2, fill_holes=True)]
-    client.segment(picture, model="pets:3", size="model", refine=refinements, soft="dog")
-    client.segment(picture, soft=2)
+    client.segment(image, model="pets:3", size="model", refine=refinements, soft="dog")
+    client.segment(image, soft=2)
     first, second = servicer.requests
     assert (first.model.name, first.model.version) == ("pets", 3)
     assert (first.format, first.size) == (MASK_FORMAT_PNG_INDEXED, MASK_SIZE_AS_MODEL)
@@ -196,14 +196,14 @@ def test_json_has_the_classes_that_occur_and_no_pixels(ask: Any) -> None:
     assert fields["timing_ms"]["inference"] == 4
 
 
-def test_the_overlay_is_drawn_as_everywhere(ask: Any, gradient_picture: Image.Image) -> None:
+def test_the_overlay_is_drawn_as_everywhere(ask: Any, gradient_image: Image.Image) -> None:
     overlay = ask(reply_with(cat_on_the_left())).overlay()
-    wanted = draw_mask(gradient_picture, cat_on_the_left(), NAMES, COLORS)
+    wanted = draw_mask(gradient_image, cat_on_the_left(), NAMES, COLORS)
     np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
 
 
 def test_a_mask_of_the_networks_size_is_laid_over_what_it_covers(
-    ask: Any, gradient_picture: Image.Image
+    ask: Any, gradient_image: Image.Image
 ) -> None:
     mask = np.zeros((4, 4), np.uint8)
     mask[:, 2:] = 2
@@ -212,16 +212,16 @@ def test_a_mask_of_the_networks_size_is_laid_over_what_it_covers(
     wanted = np.full((HEIGHT, WIDTH), 255, np.uint8)
     wanted[:, 10:20], wanted[:, 20:30] = 0, 2
     assert answer.array.shape == (4, 4)
-    overlay = draw_mask(gradient_picture, wanted, NAMES, COLORS)
+    overlay = draw_mask(gradient_image, wanted, NAMES, COLORS)
     np.testing.assert_array_equal(np.asarray(answer.overlay()), np.asarray(overlay))
     np.testing.assert_array_equal(np.asarray(answer.cutout("dog"))[..., 3], (wanted == 2) * 255)
 
 
-def test_a_cutout_has_the_class_and_nothing_else(ask: Any, gradient_picture: Image.Image) -> None:
+def test_a_cutout_has_the_class_and_nothing_else(ask: Any, gradient_image: Image.Image) -> None:
     cutout = ask(reply_with(cat_on_the_left())).cutout(1)
     pixels, cat = np.asarray(cutout), cat_on_the_left() == 1
     assert (cutout.mode, cutout.size) == ("RGBA", (WIDTH, HEIGHT))
-    np.testing.assert_array_equal(pixels[cat, :3], np.asarray(gradient_picture)[cat])
+    np.testing.assert_array_equal(pixels[cat, :3], np.asarray(gradient_image)[cat])
     assert (pixels[cat, 3] == 255).all()
     assert not pixels[~cat].any()
 
@@ -275,24 +275,24 @@ def test_a_class_that_is_none_or_several_is_an_error(
 
 
 def test_an_array_and_an_image_are_drawn_over_alike(
-    serve: Any, connect: Connect, gradient_picture: Image.Image, picture: bytes
+    serve: Any, connect: Connect, gradient_image: Image.Image, image: bytes
 ) -> None:
     client = connect(serve(FakeMasks(reply_with(cat_on_the_left()))))
     overlays = [
         np.asarray(client.segment(kind).overlay())
-        for kind in (picture, gradient_picture, np.asarray(gradient_picture))
+        for kind in (image, gradient_image, np.asarray(gradient_image))
     ]
     for overlay in overlays[1:]:
         np.testing.assert_array_equal(overlay, overlays[0])
 
 
 def test_many_are_segmented_in_order_and_failures_keep_their_place(
-    serve: Any, connect: Connect, picture: bytes
+    serve: Any, connect: Connect, image: bytes
 ) -> None:
     counted: list[int] = []
     client = connect(serve(FakeMasks(reply_with(cat_on_the_left()))))
-    pictures = [picture, b"text", picture, "missing.png", picture] * 5
-    answers = list(client.segment_many(pictures, window=4, progress=counted.append))
+    images = [image, b"text", image, "missing.png", image] * 5
+    answers = list(client.segment_many(images, window=4, progress=counted.append))
     assert [type(answer) for answer in answers] == [
         Segmentation,
         Failure,
@@ -313,11 +313,11 @@ def nothing(reply: SegmentResponse) -> None:
 
 def another_size_than_stated(reply: SegmentResponse) -> None:
     reply.mask.width += 1
-    reply.frame.picture_width += 1
+    reply.frame.image_width += 1
 
 
-def another_size_than_the_picture(reply: SegmentResponse) -> None:
-    reply.frame.picture_height += 1
+def another_size_than_the_image(reply: SegmentResponse) -> None:
+    reply.frame.image_height += 1
 
 
 def nowhere(reply: SegmentResponse) -> None:
@@ -354,7 +354,7 @@ def soft_map_of_another_size(reply: SegmentResponse) -> None:
         no_png,
         nothing,
         another_size_than_stated,
-        another_size_than_the_picture,
+        another_size_than_the_image,
         nowhere,
         everywhere,
         classes_out_of_order,
@@ -365,15 +365,15 @@ def soft_map_of_another_size(reply: SegmentResponse) -> None:
     ],
 )
 def test_a_reply_that_cannot_be_is_an_error(
-    serve: Any, connect: Connect, picture: bytes, spoil: Callable[[SegmentResponse], None]
+    serve: Any, connect: Connect, image: bytes, spoil: Callable[[SegmentResponse], None]
 ) -> None:
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
     spoil(reply)
     client = connect(serve(FakeMasks(reply)))
     with pytest.raises(InternalError) as caught:
-        client.segment(picture)
+        client.segment(image)
     assert caught.value.reason == "REPLY_INVALID"
-    (failure,) = client.segment_many([picture])
+    (failure,) = client.segment_many([image])
     assert failure.error.reason == "REPLY_INVALID"
 
 
@@ -389,9 +389,9 @@ def test_a_mask_that_is_cut_off_is_an_error_when_it_is_looked_at(ask: Any) -> No
         assert caught.value.reason == "REPLY_INVALID"
 
 
-def test_a_mask_of_another_picture_is_not_drawn_over_this_one(ask: Any) -> None:
+def test_a_mask_of_another_image_is_not_drawn_over_this_one(ask: Any) -> None:
     reply = reply_with(cat_on_the_left()[:10])
-    reply.frame.picture_height = 10
+    reply.frame.image_height = 10
     answer = ask(reply)
     for draw in (answer.overlay, lambda: answer.cutout(1)):
         with pytest.raises(InternalError) as caught:
@@ -399,9 +399,9 @@ def test_a_mask_of_another_picture_is_not_drawn_over_this_one(ask: Any) -> None:
         assert caught.value.reason == "REPLY_INVALID"
 
 
-def test_no_memory_is_taken_for_a_picture_that_was_not_sent(ask: Any) -> None:
+def test_no_memory_is_taken_for_an_image_that_was_not_sent(ask: Any) -> None:
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
-    reply.frame.picture_width = reply.frame.picture_height = 2**32 - 1
+    reply.frame.image_width = reply.frame.image_height = 2**32 - 1
     answer = ask(reply, size="model")
     for draw in (answer.overlay, lambda: answer.cutout("background"), lambda: answer.cutout("dog")):
         with pytest.raises(InternalError) as caught:
@@ -431,22 +431,22 @@ def test_what_cannot_be_asked_is_refused_before_it_is_sent(
 
 
 def test_the_overlay_is_the_one_that_the_server_draws(
-    connect: Connect, segmenting_server: str, picture: bytes
+    connect: Connect, segmenting_server: str, image: bytes
 ) -> None:
-    request = SegmentRequest(image=ImageMessage(encoded=picture), format=MASK_FORMAT_PNG_OVERLAY)
+    request = SegmentRequest(image=ImageMessage(encoded=image), format=MASK_FORMAT_PNG_OVERLAY)
     with grpc.insecure_channel(segmenting_server) as channel:
         theirs = Image.open(io.BytesIO(VisionStub(channel).Segment(request).mask.data))
-    overlay = connect(segmenting_server).segment(picture).overlay()
+    overlay = connect(segmenting_server).segment(image).overlay()
     np.testing.assert_array_equal(np.asarray(overlay), np.asarray(theirs))
 
 
 @pytest.mark.parametrize("model", ["stretch", "crop", "pad", "coarse"])
-def test_both_sizes_are_of_the_same_place_in_the_picture(
-    connect: Connect, segmenting_server: str, square_picture: Callable[..., Image.Image], model: str
+def test_both_sizes_are_of_the_same_place_in_the_image(
+    connect: Connect, segmenting_server: str, square_image: Callable[..., Image.Image], model: str
 ) -> None:
-    client, picture = connect(segmenting_server), square_picture((301, 100), (120, 20, 180, 80))
+    client, image = connect(segmenting_server), square_image((301, 100), (120, 20, 180, 80))
     opacities = [
-        np.asarray(client.segment(picture, model=model, size=size).cutout("red"))[..., 3]
+        np.asarray(client.segment(image, model=model, size=size).cutout("red"))[..., 3]
         for size in ("image", "model")
     ]
     assert opacities[0][40:60, 140:160].all()
@@ -455,8 +455,8 @@ def test_both_sizes_are_of_the_same_place_in_the_picture(
 
 
 def test_a_model_that_only_classifies_is_an_error(
-    connect: Connect, explaining_server: str, picture: bytes
+    connect: Connect, explaining_server: str, image: bytes
 ) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        connect(explaining_server).segment(picture, model="colors")
+        connect(explaining_server).segment(image, model="colors")
     assert caught.value.reason == "MODEL_TASK_MISMATCH"

@@ -15,7 +15,7 @@ import spyglass_client as sc
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.vision_pb2_grpc import VisionServicer
 from spyglass_contract import errors
-from spyglass_server.statuses import to_abort
+from spyglass_server.interceptors.statuses import to_abort
 
 Connect = Callable[..., Any]
 Serve = Callable[..., str]
@@ -23,14 +23,14 @@ MakeVision = Callable[..., Any]
 
 
 def echo(request: ClassifyRequest) -> ClassifyResponse:
-    """Says in the model's name what the picture was."""
+    """Says in the model's name what the image was."""
     reply = ClassifyResponse(id=request.id)
     reply.served_by.model = request.image.encoded.decode()
     return reply
 
 
-def pictures(count: int) -> list[bytes]:
-    return [f"picture {number}".encode() for number in range(count)]
+def images(count: int) -> list[bytes]:
+    return [f"image {number}".encode() for number in range(count)]
 
 
 def names(answers: Iterator[sc.Answer]) -> list[str]:
@@ -38,7 +38,7 @@ def names(answers: Iterator[sc.Answer]) -> list[str]:
 
 
 class Backwards(VisionServicer):
-    """Answers four pictures at a time, the last one first."""
+    """Answers four images at a time, the last one first."""
 
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
@@ -48,7 +48,7 @@ class Backwards(VisionServicer):
 
 
 class Breaking(VisionServicer):
-    """Ends each of its first streams after `answered` pictures with an error; later ones it serves."""
+    """Ends each of its first streams after `answered` images with an error; later ones it serves."""
 
     def __init__(self, error: Exception | None, *, breaks: int = 1, answered: int = 2) -> None:
         self._error = error
@@ -68,16 +68,16 @@ class Breaking(VisionServicer):
             context.abort_with_status(to_abort(self._error, "request-7"))
 
 
-def test_answers_come_in_the_order_of_the_pictures(serve: Serve, connect: Connect) -> None:
-    answers = connect(serve(Backwards())).classify_many(pictures(40), window=8)
-    assert names(answers) == [f"picture {number}" for number in range(40)]
+def test_answers_come_in_the_order_of_the_images(serve: Serve, connect: Connect) -> None:
+    answers = connect(serve(Backwards())).classify_many(images(40), window=8)
+    assert names(answers) == [f"image {number}" for number in range(40)]
 
 
-def test_no_pictures_are_no_answers(serve: Serve, connect: Connect) -> None:
+def test_no_images_are_no_answers(serve: Serve, connect: Connect) -> None:
     assert list(connect(serve(Backwards())).classify_many([])) == []
 
 
-def test_a_failing_picture_does_not_keep_the_others_from_their_answers(
+def test_a_failing_image_does_not_keep_the_others_from_their_answers(
     serve: Serve, connect: Connect, fake_vision: MakeVision, tmp_path: Path
 ) -> None:
     def respond(request: ClassifyRequest) -> ClassifyResponse:
@@ -106,67 +106,65 @@ def test_a_failure_as_json_is_an_error_object() -> None:
     }
 
 
-def test_pictures_are_taken_as_they_are_needed(
-    serve: Serve, connect: Connect, fake_vision: MakeVision
-) -> None:
+def test_images_are_taken_as_they_are_needed(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
     taken = itertools.count()
-    endless = (f"picture {next(taken)}".encode() for _ in itertools.count())
+    endless = (f"image {next(taken)}".encode() for _ in itertools.count())
     answers = connect(serve(fake_vision(echo))).classify_many(endless, window=4)
-    assert names(itertools.islice(answers, 50))[-1] == "picture 49"
+    assert names(itertools.islice(answers, 50))[-1] == "image 49"
     answers.close()
     assert next(taken) <= 50 + 4
 
 
-def test_what_goes_wrong_with_the_callers_pictures_is_raised_to_the_caller(
+def test_what_goes_wrong_with_the_callers_images_is_raised_to_the_caller(
     serve: Serve, connect: Connect, fake_vision: MakeVision
 ) -> None:
     def failing() -> Iterator[bytes]:
-        yield b"picture"
+        yield b"image"
         raise LookupError("the caller's own")
 
     with pytest.raises(LookupError, match="the caller's own"):
         list(connect(serve(fake_vision(echo))).classify_many(failing()))
 
 
-def test_a_model_that_cannot_be_is_refused_before_any_picture_is_taken(connect: Connect) -> None:
+def test_a_model_that_cannot_be_is_refused_before_any_image_is_taken(connect: Connect) -> None:
     with pytest.raises(errors.InvalidInput):
         connect("localhost:1").classify_many(iter([]), model="a:b:c")
 
 
 def test_progress_is_told(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
     counted: list[int] = []
-    list(connect(serve(fake_vision(echo))).classify_many(pictures(5), progress=counted.append))
+    list(connect(serve(fake_vision(echo))).classify_many(images(5), progress=counted.append))
     assert counted == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("error", [errors.Unavailable("draining"), None])
-def test_pictures_in_a_stream_that_broke_are_answered_by_the_next(
+def test_images_in_a_stream_that_broke_are_answered_by_the_next(
     serve: Serve, connect: Connect, error: Exception | None
 ) -> None:
     breaking = Breaking(error, breaks=2)
-    answers = connect(serve(breaking)).classify_many(pictures(20), window=6)
-    assert names(answers) == [f"picture {number}" for number in range(20)]
+    answers = connect(serve(breaking)).classify_many(images(20), window=6)
+    assert names(answers) == [f"image {number}" for number in range(20)]
     assert breaking.streams == 3
 
 
 def test_what_ends_a_stream_for_good_is_raised(serve: Serve, connect: Connect) -> None:
     breaking = Breaking(errors.PermissionDenied("not yours"))
     with pytest.raises(errors.PermissionDenied, match="not yours"):
-        list(connect(serve(breaking)).classify_many(pictures(5)))
+        list(connect(serve(breaking)).classify_many(images(5)))
     assert breaking.streams == 1
 
 
 def test_a_server_without_streams_is_not_worked_around(serve: Serve, connect: Connect) -> None:
     with pytest.raises(errors.Unimplemented):
-        list(connect(serve(VisionServicer())).classify_many(pictures(3)))
+        list(connect(serve(VisionServicer())).classify_many(images(3)))
 
 
 def test_a_server_out_of_reach_is_unavailable(connect: Connect) -> None:
     with pytest.raises(errors.Unavailable):
-        list(connect("localhost:1").classify_many(pictures(3)))
+        list(connect("localhost:1").classify_many(images(3)))
 
 
-def test_a_picture_too_large_to_carry_fails_alone(
+def test_an_image_too_large_to_carry_fails_alone(
     serve: Serve, connect: Connect, fake_vision: MakeVision
 ) -> None:
     client = connect(serve(fake_vision(echo)))
@@ -175,14 +173,14 @@ def test_a_picture_too_large_to_carry_fails_alone(
     assert answers[1].error.reason == "MESSAGE_TOO_LARGE"
 
 
-def test_a_picture_that_is_never_answered_fails_when_its_time_is_over(serve: Serve, connect: Connect) -> None:
+def test_an_image_that_is_never_answered_fails_when_its_time_is_over(serve: Serve, connect: Connect) -> None:
     class Forgetful(VisionServicer):
         def ClassifyStream(
             self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
         ) -> Iterator[ClassifyResponse]:
             return (echo(request) for request in request_iterator if request.id != "1")
 
-    answers = list(connect(serve(Forgetful())).classify_many(pictures(4), timeout=1.0))
+    answers = list(connect(serve(Forgetful())).classify_many(images(4), timeout=1.0))
     assert [type(answer.error) for answer in answers] == [
         type(None),
         errors.DeadlineExceeded,
@@ -201,18 +199,18 @@ def test_a_caller_that_leaves_early_ends_the_call_on_the_server(serve: Serve, co
             context.add_callback(ended.set)
             return map(echo, request_iterator)
 
-    answers = connect(serve(Watching())).classify_many(pictures(50), window=2)
+    answers = connect(serve(Watching())).classify_many(images(50), window=2)
     next(answers)
     assert not ended.is_set()
     answers.close()
     assert ended.wait(10)
 
 
-async def test_an_asyncio_client_takes_asynchronous_pictures(serve: Serve, fake_vision: MakeVision) -> None:
+async def test_an_asyncio_client_takes_asynchronous_images(serve: Serve, fake_vision: MakeVision) -> None:
     async def source() -> AsyncIterator[bytes]:
-        for picture in pictures(7):
-            yield picture
+        for image in images(7):
+            yield image
 
     async with sc.AsyncClient(serve(fake_vision(echo))) as client:
         answers = [answer async for answer in client.classify_many(source(), window=3)]
-    assert names(iter(answers)) == [f"picture {number}" for number in range(7)]
+    assert names(iter(answers)) == [f"image {number}" for number in range(7)]

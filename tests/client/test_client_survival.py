@@ -57,26 +57,26 @@ def test_a_client_finds_a_restarted_server_again(
     port = free_port()
     first = serve_at(port)
     client = connect(f"localhost:{port}", retry=PATIENT)
-    assert client.classify(b"picture").best.name == "cat"
+    assert client.classify(b"image").best.name == "cat"
     first.stop(None).wait()
     with pytest.raises((sc.Unavailable, sc.DeadlineExceeded)):
-        client.classify(b"picture", timeout=0.2)
+        client.classify(b"image", timeout=0.2)
     serve_at(port)
-    assert client.classify(b"picture").best.name == "cat"
+    assert client.classify(b"image").best.name == "cat"
 
 
 def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server], connect: Connect) -> None:
     port = free_port()
     servers = [serve_at(port)]
 
-    def pictures() -> Iterator[bytes]:
+    def images() -> Iterator[bytes]:
         for number in range(30):
             if number == 12:
                 servers.pop().stop(None).wait()
                 servers.append(serve_at(port))
-            yield b"picture"
+            yield b"image"
 
-    answers = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(pictures(), window=4))
+    answers = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(images(), window=4))
     assert [answer.best.name for answer in answers] == ["cat"] * 30
 
 
@@ -92,7 +92,7 @@ def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_time_to
             retry=sc.Retry(attempts=1),
         )
         with pytest.raises(sc.Unavailable):
-            client.classify(b"picture")
+            client.classify(b"image")
 
 
 FORK = """
@@ -100,15 +100,15 @@ import os, sys
 from spyglass_client import Client
 
 client = Client(sys.argv[1])
-client.classify(b"picture")
+client.classify(b"image")
 child = os.fork()
 if child == 0:
-    answered = client.classify(b"picture", timeout=20).best.name == "cat"
-    streamed = [answer.best.name for answer in client.classify_many([b"picture"] * 3)]
+    answered = client.classify(b"image", timeout=20).best.name == "cat"
+    streamed = [answer.best.name for answer in client.classify_many([b"image"] * 3)]
     client.close()
     os._exit(0 if answered and streamed == ["cat"] * 3 else 1)
 _, status = os.waitpid(child, 0)
-client.classify(b"picture", timeout=20)
+client.classify(b"image", timeout=20)
 client.close()
 sys.exit(os.waitstatus_to_exitcode(status))
 """
@@ -124,7 +124,7 @@ def test_a_forked_process_has_a_connection_of_its_own(serve: Serve, fake_vision:
 def test_many_threads_share_a_client(serve: Serve, fake_vision: MakeVision) -> None:
     with sc.Client(serve(fake_vision())) as client, ThreadPoolExecutor(8) as pool:
         ids = [f"request {number}" for number in range(64)]
-        answers = pool.map(lambda id: client.classify(b"picture", id=id), ids)
+        answers = pool.map(lambda id: client.classify(b"image", id=id), ids)
         assert [answer.id for answer in answers] == ids
 
 
@@ -135,7 +135,7 @@ def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
     ids = [f"request {number}" for number in range(64)]
 
     async def ask_all() -> list[str]:
-        answers = await asyncio.gather(*(client.classify(b"picture", id=id) for id in ids))
+        answers = await asyncio.gather(*(client.classify(b"image", id=id) for id in ids))
         return [answer.id for answer in answers]
 
     assert asyncio.run(ask_all()) == ids
@@ -152,7 +152,7 @@ def test_a_cancelled_task_cancels_its_call(serve: Serve, fake_vision: MakeVision
 
     async def main() -> None:
         async with sc.AsyncClient(serve(fake_vision(slow))) as client:
-            task = asyncio.create_task(client.classify(b"picture"))
+            task = asyncio.create_task(client.classify(b"image"))
             await asyncio.to_thread(entered.wait, 10)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -182,9 +182,9 @@ def test_a_server_with_a_certificate_is_believed_by_who_knows_its_signer(
     identity = grpc.ssl_server_credentials([(key.read_bytes(), pem.read_bytes())])
     target = serve(fake_vision(), identity)
     trusting = connect(target, credentials=sc.Credentials.from_files(ca=pem))
-    assert trusting.classify(b"picture").best.name == "cat"
+    assert trusting.classify(b"image").best.name == "cat"
     with pytest.raises(sc.Unavailable):
-        connect(target, credentials=sc.Credentials(tls=True)).classify(b"picture")
+        connect(target, credentials=sc.Credentials(tls=True)).classify(b"image")
 
 
 def test_importing_the_library_does_not_import_grpc() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from spyglass.v1.model_pb2 import ModelRef
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.model_names import model_ref
+from spyglass_contract.model.names import model_ref
 
 
 @pytest.mark.parametrize(

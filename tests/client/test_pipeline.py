@@ -15,7 +15,7 @@ from spyglass_client._options import Retry
 from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
 from spyglass_client._results import Answer, Failure, read_classification
 from spyglass_contract import errors
-from spyglass_server.statuses import to_status
+from spyglass_server.interceptors.statuses import to_status
 
 STEADY = Retry(attempts=3, initial_backoff=1.0, max_backoff=1.0, jitter=0)
 
@@ -36,7 +36,7 @@ def clock() -> Clock:
 @pytest.fixture
 def make(clock: Clock) -> Callable[..., Pipeline]:
     def pipeline(count: int, *, window: int = 8, seconds: float | None = 10.0) -> Pipeline:
-        """A pipeline that has sent `count` pictures of one, two, three … bytes and waits for replies."""
+        """A pipeline that has sent `count` images of one, two, three … bytes and waits for replies."""
         made = Pipeline(read=read, window=window, retry=STEADY, seconds=seconds, clock=clock)
         for number in range(count):
             made.take(ClassifyRequest(image=Image(encoded=b"x" * (number + 1))))
@@ -71,7 +71,7 @@ def refusal(number: int, error: errors.SpyglassError) -> ClassifyResponse:
 
 
 @given(order=st.permutations(range(6)))
-def test_answers_keep_the_order_of_the_pictures_whatever_that_of_the_replies(order: list[int]) -> None:
+def test_answers_keep_the_order_of_the_images_whatever_that_of_the_replies(order: list[int]) -> None:
     pipeline = Pipeline(read=read, window=6, retry=STEADY, seconds=None)
     for _ in order:
         pipeline.take(ClassifyRequest())
@@ -83,7 +83,7 @@ def test_answers_keep_the_order_of_the_pictures_whatever_that_of_the_replies(ord
     assert pipeline.step() == Stop()
 
 
-def test_no_more_pictures_are_taken_than_the_window_holds() -> None:
+def test_no_more_images_are_taken_than_the_window_holds() -> None:
     pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=None)
     for _ in range(2):
         pipeline.hear(None)
@@ -116,7 +116,7 @@ def test_a_window_that_lets_nothing_through_is_refused() -> None:
         Pipeline(read=read, window=0, retry=STEADY, seconds=None)
 
 
-def test_a_picture_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pipeline]) -> None:
+def test_an_image_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pipeline]) -> None:
     pipeline = Pipeline(read=read, window=3, retry=STEADY, seconds=None)
     pipeline.take(ClassifyRequest())
     pipeline.take(errors.ImageError("unreadable"))
@@ -127,7 +127,7 @@ def test_a_picture_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pi
     assert isinstance(given_back(pipeline.step()).error, errors.ImageError)
 
 
-def test_a_picture_that_the_server_refuses_fails_at_once(make: Callable[..., Pipeline]) -> None:
+def test_an_image_that_the_server_refuses_fails_at_once(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1)
     pipeline.hear(refusal(0, errors.ImageError("cut off", reason="IMAGE_TRUNCATED")))
     error = given_back(pipeline.step()).error
@@ -135,7 +135,7 @@ def test_a_picture_that_the_server_refuses_fails_at_once(make: Callable[..., Pip
     assert error.reason == "IMAGE_TRUNCATED"
 
 
-def test_a_picture_that_found_no_room_is_sent_again_when_the_server_said(
+def test_an_image_that_found_no_room_is_sent_again_when_the_server_said(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(1)
@@ -146,7 +146,7 @@ def test_a_picture_that_found_no_room_is_sent_again_when_the_server_said(
     assert sent(pipeline.step()) == "0"
 
 
-def test_a_picture_fails_when_its_attempts_are_used_up(make: Callable[..., Pipeline], clock: Clock) -> None:
+def test_an_image_fails_when_its_attempts_are_used_up(make: Callable[..., Pipeline], clock: Clock) -> None:
     pipeline = make(1)
     for _ in range(2):
         pipeline.hear(refusal(0, errors.Unavailable("draining")))
@@ -156,13 +156,13 @@ def test_a_picture_fails_when_its_attempts_are_used_up(make: Callable[..., Pipel
     assert isinstance(given_back(pipeline.step()), Failure)
 
 
-def test_a_picture_is_not_put_off_past_its_deadline(make: Callable[..., Pipeline]) -> None:
+def test_an_image_is_not_put_off_past_its_deadline(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1, seconds=2.0)
     pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=5.0)))
     assert isinstance(given_back(pipeline.step()).error, errors.Overloaded)
 
 
-def test_a_picture_whose_time_is_over_fails_and_its_late_reply_is_dropped(
+def test_an_image_whose_time_is_over_fails_and_its_late_reply_is_dropped(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(2, seconds=5.0)
@@ -175,7 +175,7 @@ def test_a_picture_whose_time_is_over_fails_and_its_late_reply_is_dropped(
     assert given_back(pipeline.step()).error is None
 
 
-def test_pictures_without_an_answer_are_sent_again_after_the_stream_broke(
+def test_images_without_an_answer_are_sent_again_after_the_stream_broke(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(3)
@@ -208,7 +208,7 @@ def test_what_asking_again_does_not_cure_is_raised_at_once(make: Callable[..., P
         make(1).hear(errors.Unauthenticated("no token"))
 
 
-def test_of_pictures_too_large_to_carry_only_the_largest_fails(make: Callable[..., Pipeline]) -> None:
+def test_of_images_too_large_to_carry_only_the_largest_fails(make: Callable[..., Pipeline]) -> None:
     pipeline = make(3)
     pipeline.hear(errors.LimitExceeded("too large", reason=MESSAGE_TOO_LARGE))
     assert [sent(pipeline.step()) for _ in range(2)] == ["0", "1"]

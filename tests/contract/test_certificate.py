@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec, ModelCard
-from spyglass_contract.certificate import REPLAY_TOLERANCE, golden_tensor, pixels_sha256, replay, verify
 from spyglass_contract.errors import CertificateError
+from spyglass_contract.model.certificate import REPLAY_TOLERANCE, golden_tensor, pixels_sha256, replay, verify
 
 MakeCard = Callable[..., ModelCard]
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -54,11 +54,11 @@ def test_every_question_is_asked_one_at_a_time(make_card: MakeCard, answer_color
     card = make_card()
     replay(card, record)
 
-    questions = len(card.certificate.tensors) + len(card.certificate.pictures)
+    questions = len(card.certificate.tensors) + len(card.certificate.images)
     assert shapes == [(1, 8, 8, 3)] * questions
 
 
-@pytest.mark.parametrize("part", ["tensors", "pictures"])
+@pytest.mark.parametrize("part", ["tensors", "images"])
 def test_half_a_certificate_is_none(make_card: MakeCard, answer_colors: Run, part: str) -> None:
     card = make_card()
     card.certificate.ClearField(part)
@@ -77,7 +77,7 @@ def test_the_tolerance_is_where_it_says(
     make_card: MakeCard, answer_colors: Run, factor: float, passes: bool
 ) -> None:
     card = make_card()
-    for golden in (*card.certificate.tensors, *card.certificate.pictures):
+    for golden in (*card.certificate.tensors, *card.certificate.images):
         golden.expected[0] += factor * REPLAY_TOLERANCE
 
     if passes:
@@ -88,30 +88,30 @@ def test_the_tolerance_is_where_it_says(
 
 def test_one_wrong_answer_among_right_ones_fails(make_card: MakeCard, answer_colors: Run) -> None:
     card = make_card()
-    card.certificate.pictures[-1].expected[0] += 0.01
+    card.certificate.images[-1].expected[0] += 0.01
 
-    assert "pictures 0.01" in failure(card, answer_colors)
+    assert "images 0.01" in failure(card, answer_colors)
 
 
 def test_other_pixels_with_the_same_answer_pass_and_are_reported(
     make_card: MakeCard, answer_colors: Run
 ) -> None:
     card = make_card()
-    card.certificate.pictures[1].pixels_sha256 = "0" * 64
+    card.certificate.images[1].pixels_sha256 = "0" * 64
 
     assert verify(card, answer_colors).changed_pixels == ("green.png",)
 
 
 def test_other_pixels_are_named_where_the_answer_fails(make_card: MakeCard, answer_colors: Run) -> None:
     card = make_card()
-    card.certificate.pictures[0].encoded = card.certificate.pictures[1].encoded
+    card.certificate.images[0].encoded = card.certificate.images[1].encoded
 
     assert "the pixels of red.png differ" in failure(card, answer_colors)
 
 
-def test_a_golden_picture_that_cannot_be_read_fails_by_name(make_card: MakeCard, answer_colors: Run) -> None:
+def test_a_golden_image_that_cannot_be_read_fails_by_name(make_card: MakeCard, answer_colors: Run) -> None:
     card = make_card()
-    card.certificate.pictures[0].encoded = card.certificate.pictures[0].encoded[:40]
+    card.certificate.images[0].encoded = card.certificate.images[0].encoded[:40]
 
     assert failure(card, answer_colors).startswith("golden red.png: ")
 
@@ -141,7 +141,7 @@ def test_an_answer_that_is_not_finite_fails(make_card: MakeCard, value: float) -
     assert "not finite" in failure(make_card(), lambda pixels: np.full((1, 3), value, np.float32))
 
 
-@pytest.mark.parametrize("part", ["tensors", "pictures"])
+@pytest.mark.parametrize("part", ["tensors", "images"])
 def test_an_expected_answer_that_is_not_finite_fails(
     make_card: MakeCard, answer_colors: Run, part: str
 ) -> None:

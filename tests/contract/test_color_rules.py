@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec
-from spyglass_contract.decode import decode
 from spyglass_contract.errors import ImageError
-from spyglass_contract.header import Limits
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.header import Limits
 
 Encode = Callable[..., bytes]
 MakeSpec = Callable[..., InputSpec]
@@ -54,10 +54,10 @@ def test_grey_stays_as_it_is_for_a_grey_model(encode: Encode, make_spec: MakeSpe
 
 
 def test_black_and_white_is_0_and_255(encode: Encode) -> None:
-    picture = Image.new("1", (2, 1))
-    picture.putpixel((1, 0), 1)
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
 
-    assert pixels_of(encode(picture)).tolist() == [[[0, 0, 0], [255, 255, 255]]]
+    assert pixels_of(encode(image)).tolist() == [[[0, 0, 0], [255, 255, 255]]]
 
 
 @pytest.mark.parametrize("ink", [(255, 0, 0, 0), (0, 0, 0, 255), (100, 50, 25, 40), (10, 200, 0, 128)])
@@ -85,10 +85,10 @@ def test_cmyk_becomes_grey_by_way_of_rgb(encode: Encode, make_spec: MakeSpec) ->
 
 
 def paletted() -> Image.Image:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([10, 20, 30, 200, 100, 50])
-    picture.putpixel((1, 0), 1)
-    return picture
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    return image
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF", "BMP", "TIFF"])

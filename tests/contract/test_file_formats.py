@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from spyglass_contract.decode import decode
 from spyglass_contract.errors import ImageError
-from spyglass_contract.header import Limits, sniff
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.header import Limits, sniff
 
 Encode = Callable[..., bytes]
 
@@ -28,7 +28,7 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def picture(
+def image(
     request: pytest.FixtureRequest, photograph: Callable[[int, int], Image.Image], encode: Encode
 ) -> bytes:
     """A photograph of 120 × 80 in each format that is read."""
@@ -42,20 +42,20 @@ def refusal(data: bytes) -> ImageError:
     return raised.value
 
 
-def test_it_is_read(picture: bytes) -> None:
-    assert decode(picture, Limits())[0].size == (120, 80)
+def test_it_is_read(image: bytes) -> None:
+    assert decode(image, Limits())[0].size == (120, 80)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kept", [0.01, 0.1, 0.5, 0.95])
-def test_cut_off_anywhere_it_is_refused(picture: bytes, kept: float) -> None:
-    assert refusal(picture[: int(len(picture) * kept)]).field == "image"
+def test_cut_off_anywhere_it_is_refused(image: bytes, kept: float) -> None:
+    assert refusal(image[: int(len(image) * kept)]).field == "image"
 
 
 @pytest.mark.parametrize(
     "kind", ["JPEG", "progressive JPEG", "PNG", "lossy WEBP", "lossless WEBP", "BMP", "GIF", "TIFF"]
 )
-def test_a_picture_cut_in_half_is_called_cut_off(
+def test_an_image_cut_in_half_is_called_cut_off(
     photograph: Callable[[int, int], Image.Image], encode: Encode, kind: str
 ) -> None:
     image_format, options = KINDS[kind]
@@ -111,8 +111,8 @@ def test_a_format_that_is_not_read_is_refused_by_name(data: bytes, found: str) -
 @pytest.mark.parametrize(
     "data", [b"hello", b"\0" * 100, b"\xff\xd8", b"RIFF\x24\0\0\0WAVEfmt ", b"<note>", b"\x89PNG", b"{}"]
 )
-def test_what_is_no_picture_is_called_so(data: bytes) -> None:
-    assert refusal(data).reason == "IMAGE_NOT_A_PICTURE"
+def test_what_is_no_image_is_called_so(data: bytes) -> None:
+    assert refusal(data).reason == "IMAGE_UNRECOGNISED"
 
 
 def test_no_bytes_are_called_so() -> None:
@@ -144,8 +144,8 @@ def test_a_bmp_of_zero_width_is_corrupt() -> None:
     assert refusal(b"BM" + struct.pack("<LHHL", 54, 0, 0, 54) + header).reason == "IMAGE_CORRUPT"
 
 
-def test_no_refusal_tells_of_the_machine_it_happened_on(picture: bytes) -> None:
-    message = refusal(picture[: len(picture) // 3]).message
+def test_no_refusal_tells_of_the_machine_it_happened_on(image: bytes) -> None:
+    message = refusal(image[: len(image) // 3]).message
 
     assert "/" not in message
     assert "0x" not in message

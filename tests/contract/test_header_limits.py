@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spyglass_contract.decode import decode, from_array
 from spyglass_contract.errors import ImageError, LimitExceeded
-from spyglass_contract.header import Limits, open_header
+from spyglass_contract.images.decode import decode, from_array
+from spyglass_contract.images.header import Limits, open_header
 
 Encode = Callable[..., bytes]
 
@@ -24,9 +24,9 @@ START_OF_SCAN = b"\xff\xda"
 # Opens every file named on the command line with 48 MB of address space to spare, and prints what came of it.
 REFUSE_WITHOUT_MEMORY = """
 import json, pathlib, resource, sys
-from spyglass_contract.decode import decode
+from spyglass_contract.images.decode import decode
 from spyglass_contract.errors import SpyglassError
-from spyglass_contract.header import Limits
+from spyglass_contract.images.header import Limits
 
 pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
 ceiling = pages * resource.getpagesize() + 48 * 1024 * 1024
@@ -65,7 +65,7 @@ def test_bombs_take_no_memory(bombs: dict[str, bytes], tmp_path: Path) -> None:
     assert json.loads(finished.stdout) == dict.fromkeys(bombs, "IMAGE_TOO_MANY_PIXELS")
 
 
-def test_that_much_memory_does_not_do_for_a_picture_within_the_limits(encode: Encode, tmp_path: Path) -> None:
+def test_that_much_memory_does_not_do_for_an_image_within_the_limits(encode: Encode, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(encode(Image.new("RGB", (5000, 5000)), "WEBP", lossless=True, method=0))
 
     finished = subprocess.run(
@@ -196,7 +196,7 @@ def test_a_run_length_bmp_is_read_up_to_a_few_megapixels() -> None:
 
 
 @pytest.mark.parametrize("size", [(65_501, 1), (1, 65_501)])
-def test_a_picture_has_no_side_longer_than_a_jpeg_can_be(encode: Encode, size: tuple[int, int]) -> None:
+def test_an_image_has_no_side_longer_than_a_jpeg_can_be(encode: Encode, size: tuple[int, int]) -> None:
     longest = (min(size[0], 65_500), min(size[1], 65_500))
     assert decode(encode(Image.new("L", longest), "PNG"), Limits())[0].size == longest
     for read in (

@@ -1,4 +1,4 @@
-"""Heatmaps laid over pictures: sizes, places and colours."""
+"""Heatmaps laid over images: sizes, places and colours."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from spyglass.v1.model_pb2 import (
     RESIZE_RULE_STRETCH,
     InputSpec,
 )
-from spyglass_contract.geometry import Box, input_box, place
-from spyglass_contract.heatmaps import draw_overlay, grey_levels, map_to_picture, map_to_size
-from spyglass_contract.jet import JET
+from spyglass_contract.heatmaps.colors import JET
+from spyglass_contract.heatmaps.overlay import draw_overlay, grey_levels, map_to_image, map_to_size
+from spyglass_contract.images.geometry import Box, input_box, place
 
 RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
-PICTURES = [(40, 30), (30, 40), (21, 21), (7, 90)]
+IMAGES = [(40, 30), (30, 40), (21, 21), (7, 90)]
 
 
 def spec(rule: str, crop_fraction: float = 0.0) -> InputSpec:
@@ -58,40 +58,40 @@ def cells() -> NDArray[np.float32]:
     return np.random.default_rng(7).random((7, 5), dtype=np.float32)
 
 
-@pytest.mark.parametrize("size", PICTURES)
+@pytest.mark.parametrize("size", IMAGES)
 @pytest.mark.parametrize("rule", RULES)
 def test_a_map_is_interpolated_bilinearly_over_what_the_network_saw(
     rule: str, size: tuple[int, int], cells: NDArray[np.float32]
 ) -> None:
     box = box_of(rule, *size)
-    found = map_to_picture(cells, box, *size)
+    found = map_to_image(cells, box, *size)
     assert found.dtype == np.float32
     assert found.shape == (size[1], size[0])
     np.testing.assert_allclose(found, interpolated(cells, box, *size), atol=1e-6)
 
 
 def test_what_was_cropped_is_zero_and_the_rest_is_not() -> None:
-    found = map_to_picture(np.ones((3, 3), np.float32), box_of("crop", 40, 20), 40, 20)
+    found = map_to_image(np.ones((3, 3), np.float32), box_of("crop", 40, 20), 40, 20)
     assert not found[:, :10].any()
     assert not found[:, 30:].any()
     assert (found[:, 10:30] == 1).all()
 
 
 def test_a_crop_fraction_leaves_a_frame_of_zeros() -> None:
-    found = map_to_picture(np.ones((3, 3), np.float32), box_of("crop", 40, 40, 0.5), 40, 40)
+    found = map_to_image(np.ones((3, 3), np.float32), box_of("crop", 40, 40, 0.5), 40, 40)
     assert found.sum() == 20 * 20
     assert (found[10:30, 10:30] == 1).all()
 
 
 def test_what_was_padded_is_cut_away() -> None:
-    # 24 × 12 pixels of the input are the picture; the map's upper and lower quarter lie on black.
+    # 24 × 12 pixels of the input are the image; the map's upper and lower quarter lie on black.
     cells = np.array([[1], [0.25], [0.25], [1]], np.float32).repeat(4, axis=1)
-    found = map_to_picture(cells, box_of("pad", 40, 20), 40, 20)
+    found = map_to_image(cells, box_of("pad", 40, 20), 40, 20)
     assert found[9:11].max() == 0.25
     assert found.max() < 0.7
 
 
-def test_the_box_of_a_padded_picture_reaches_beyond_it() -> None:
+def test_the_box_of_a_padded_image_reaches_beyond_it() -> None:
     assert box_of("pad", 40, 20) == (0, -10, 40, 30)
     assert box_of("crop", 40, 20) == (10, 0, 30, 20)
     assert box_of("stretch", 40, 20) == (0, 0, 40, 20)
@@ -99,19 +99,19 @@ def test_the_box_of_a_padded_picture_reaches_beyond_it() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_map_of_zeros_stays_zero(rule: str) -> None:
-    assert not map_to_picture(np.zeros((7, 7), np.float32), box_of(rule, 31, 17), 31, 17).any()
+    assert not map_to_image(np.zeros((7, 7), np.float32), box_of(rule, 31, 17), 31, 17).any()
 
 
-@pytest.mark.parametrize("size", PICTURES)
+@pytest.mark.parametrize("size", IMAGES)
 def test_no_size_leaves_the_range_of_the_map(size: tuple[int, int], cells: NDArray[np.float32]) -> None:
-    for found in (map_to_size(cells, *size), map_to_picture(cells, box_of("stretch", *size), *size)):
+    for found in (map_to_size(cells, *size), map_to_image(cells, box_of("stretch", *size), *size)):
         assert found.min() >= cells.min() - 1e-6
         assert found.max() <= cells.max() + 1e-6
 
 
 def test_a_map_of_the_inputs_size_is_the_same_interpolation(cells: NDArray[np.float32]) -> None:
     np.testing.assert_allclose(
-        map_to_size(cells, 24, 24), map_to_picture(cells, (0, 0, 24, 24), 24, 24), atol=1e-6
+        map_to_size(cells, 24, 24), map_to_image(cells, (0, 0, 24, 24), 24, 24), atol=1e-6
     )
 
 
@@ -131,7 +131,7 @@ def test_the_colours_go_from_dark_blue_over_green_to_dark_red() -> None:
     assert JET[128, 1] == 255
 
 
-def test_an_overlay_is_jet_at_40_percent_over_the_picture() -> None:
+def test_an_overlay_is_jet_at_40_percent_over_the_image() -> None:
     generator = np.random.default_rng(3)
     pixels = generator.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     values = generator.random((20, 30), dtype=np.float32)
@@ -140,7 +140,7 @@ def test_an_overlay_is_jet_at_40_percent_over_the_picture() -> None:
     assert np.abs(found - wanted).max() <= 1
 
 
-def test_an_overlay_of_a_grey_picture_has_colours() -> None:
+def test_an_overlay_of_a_grey_image_has_colours() -> None:
     overlay = draw_overlay(Image.new("L", (4, 3), 100), np.ones((3, 4), np.float32))
     assert overlay.mode == "RGB"
     assert overlay.getpixel((0, 0)) == pytest.approx((111, 60, 60), abs=1)

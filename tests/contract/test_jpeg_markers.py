@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from spyglass_contract.jpeg_markers import START_OF_SCAN, jpeg_markers
+from spyglass_contract.images.jpeg_markers import START_OF_SCAN, jpeg_markers
 
 START_OF_FRAME, PROGRESSIVE_FRAME, END_OF_IMAGE = 0xC0, 0xC2, 0xD9
 

@@ -1,4 +1,4 @@
-"""Masks laid over pictures: the colours of the classes, their borders and the legend."""
+"""Masks laid over images: the colours of the classes, their borders and the legend."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spyglass_contract.class_colors import OKABE_ITO, class_colors, hex_color
-from spyglass_contract.mask_drawing import border_lines, draw_mask, line_width
+from spyglass_contract.masks.colors import OKABE_ITO, class_colors, hex_color
+from spyglass_contract.masks.drawing import border_lines, draw_mask, line_width
 
 NAMES = ("background", "cat", "dog")
 COLORS = class_colors(NAMES)
@@ -27,9 +27,9 @@ def mask() -> NDArray[np.uint8]:
 
 
 def drawn(mask: NDArray[np.uint8], names: tuple[str, ...] = NAMES) -> NDArray[np.int_]:
-    """The mask over a grey picture of its size."""
-    picture = Image.new("RGB", mask.shape[::-1], GREY)
-    return np.asarray(draw_mask(picture, mask, names, class_colors(names)), int)
+    """The mask over a grey image of its size."""
+    image = Image.new("RGB", mask.shape[::-1], GREY)
+    return np.asarray(draw_mask(image, mask, names, class_colors(names)), int)
 
 
 def test_every_class_has_a_colour_of_its_own() -> None:
@@ -97,13 +97,13 @@ def test_a_line_is_as_wide_on_either_side_of_a_border() -> None:
         np.testing.assert_array_equal(border_lines(values.T.copy(), width), wanted.T)
 
 
-def test_a_line_reaches_the_edge_of_the_picture_and_no_farther() -> None:
+def test_a_line_reaches_the_edge_of_the_image_and_no_farther() -> None:
     values = np.zeros((5, 3), np.uint8)
     values[2] = 1
     assert border_lines(values, 9).all()
 
 
-def test_lines_grow_with_the_picture() -> None:
+def test_lines_grow_with_the_image() -> None:
     assert [line_width(*size) for size in [(1, 1), (451, 300), (300, 800), (4000, 3000)]] == [1, 1, 2, 10]
 
 
@@ -140,7 +140,7 @@ def test_of_too_many_classes_the_largest_are_in_the_legend() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (12, 12)])
-def test_a_tiny_picture_has_no_legend(size: tuple[int, int]) -> None:
+def test_a_tiny_image_has_no_legend(size: tuple[int, int]) -> None:
     found = drawn(np.ones(size, np.uint8))
     assert np.abs(found - (np.array(GREY) + COLORS[1]) / 2).max() <= 1
 
@@ -151,7 +151,7 @@ def test_a_line_whose_letters_no_font_has_is_drawn_without_a_legend() -> None:
     assert len(overlay.getcolors() or ()) == 1
 
 
-def test_a_grey_picture_is_drawn_over_in_colours() -> None:
+def test_a_grey_image_is_drawn_over_in_colours() -> None:
     overlay = draw_mask(Image.new("L", (4, 3), 100), np.ones((3, 4), np.uint8), NAMES, COLORS)
     assert overlay.mode == "RGB"
     assert np.ptp(np.array(overlay)[0, 0].astype(int)) > 50
@@ -165,13 +165,13 @@ def test_a_mask_of_another_size_is_refused() -> None:
 def test_twelve_megapixels_take_a_few_bytes_each() -> None:
     values = np.zeros((3000, 4000), np.uint8)
     values[1000:2000, 1000:3000] = 1
-    picture = Image.new("RGB", (4000, 3000), GREY)
+    image = Image.new("RGB", (4000, 3000), GREY)
     tracemalloc.start()
     try:
-        overlay = draw_mask(picture, values, NAMES, COLORS)
+        overlay = draw_mask(image, values, NAMES, COLORS)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # What Pillow holds is not traced: two pictures at four bytes, and three masks at one.
+    # What Pillow holds is not traced: two images at four bytes, and three masks at one.
     assert peak <= 5 * values.size
     assert overlay.getpixel((2000, 1005)) == COLORS[1]

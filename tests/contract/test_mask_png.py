@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from spyglass_contract.errors import ImageError
-from spyglass_contract.mask_png import UNSEEN_COLOR, decode_mask, encode_mask
+from spyglass_contract.masks.palette_png import UNSEEN_COLOR, decode_mask, encode_mask
 
 
 def colors_of(count: int) -> list[tuple[int, int, int]]:
@@ -76,7 +76,7 @@ def test_a_png_of_another_kind_is_refused(mode: str, encode: Callable[..., bytes
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "BMP", "TIFF"])
-def test_a_palette_picture_of_another_format_is_refused(
+def test_a_palette_image_of_another_format_is_refused(
     image_format: str, encode: Callable[..., bytes]
 ) -> None:
     with pytest.raises(ImageError):

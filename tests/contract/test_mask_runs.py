@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.mask_runs import compress_runs, decode_runs, decompress_runs, encode_runs
+from spyglass_contract.masks.run_lengths import compress_runs, decode_runs, decompress_runs, encode_runs
 
 # pycocotools 2.0.11 is not up to numpy's newest rules for arrays that share memory.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -1,4 +1,4 @@
-"""A mask goes where the picture's own pixels go."""
+"""A mask goes where the image's own pixels go."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ResizeRule,
 )
-from spyglass_contract.geometry import place
-from spyglass_contract.masks import mask_to_input, mask_to_picture
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.geometry import place
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.masks.placement import mask_to_image, mask_to_input
 
 RULES = pytest.mark.parametrize(
     "rule", [RESIZE_RULE_STRETCH, RESIZE_RULE_CROP, RESIZE_RULE_PAD], ids=["stretch", "crop", "pad"]
@@ -28,7 +28,7 @@ def spec_of(rule: ResizeRule.ValueType) -> InputSpec:
 
 
 def rectangle(width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """200 in a part of the picture, 50 around it."""
+    """200 in a part of the image, 50 around it."""
     mask = np.full((height, width), 50, np.uint8)
     mask[height // 4 : height // 2, width // 3 :] = 200
     return mask
@@ -36,9 +36,7 @@ def rectangle(width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[n
 
 @RULES
 @SIZES
-def test_a_mask_lies_where_the_picture_of_it_lies(
-    rule: ResizeRule.ValueType, width: int, height: int
-) -> None:
+def test_a_mask_lies_where_the_image_of_it_lies(rule: ResizeRule.ValueType, width: int, height: int) -> None:
     spec, mask = spec_of(rule), rectangle(width, height)
     carried = mask_to_input(mask, spec, outside=0)
     interpolated = prepare(mask, spec).pixels[..., 0]
@@ -55,7 +53,7 @@ def test_a_mask_carried_there_and_back_is_itself_but_for_its_edges(
 ) -> None:
     spec, mask = spec_of(rule), rectangle(width, height)
     placement = place(width, height, spec)
-    back = mask_to_picture(mask_to_input(mask, spec, outside=9), spec, placement, width, height, outside=7)
+    back = mask_to_image(mask_to_input(mask, spec, outside=9), spec, placement, width, height, outside=7)
     seen = back != 7
     left, top, right, bottom = placement.source
     # Whole pixels, of which the box cuts some in two.

@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
-from spyglass_contract.card import METADATA_KEY, card_from_metadata, card_to_json, validate_card, write_card
 from spyglass_contract.errors import CardError
+from spyglass_contract.model.card import (
+    METADATA_KEY,
+    card_from_metadata,
+    card_to_json,
+    validate_card,
+    write_card,
+)
 
 onnx = pytest.importorskip("onnx")
 
@@ -20,7 +26,7 @@ MakeCard = Callable[..., ModelCard]
 READ_WITHOUT_ONNX = """
 import sys
 import onnxruntime
-from spyglass_contract.card import card_to_json, read_card
+from spyglass_contract.model.card import card_to_json, read_card
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 print(card_to_json(read_card(session)))

@@ -1,4 +1,4 @@
-"""EXIF and TIFF orientation: every picture is turned upright, and broken EXIF data turns none."""
+"""EXIF and TIFF orientation: every image is turned upright, and broken EXIF data turns none."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spyglass_contract.decode import decode
-from spyglass_contract.header import Limits
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import prepare
 
 Encode = Callable[..., bytes]
 
@@ -53,7 +53,7 @@ def exif_of(orientation: object) -> Image.Exif:
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("image_format", FORMATS)
-def test_a_turned_picture_comes_out_upright(encode: Encode, image_format: str, orientation: int) -> None:
+def test_a_turned_image_comes_out_upright(encode: Encode, image_format: str, orientation: int) -> None:
     stored = stored_pixels()
     options = FORMATS[image_format]
     data = encode(
@@ -68,7 +68,7 @@ def test_a_turned_picture_comes_out_upright(encode: Encode, image_format: str, o
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-def test_a_turned_picture_is_prepared_as_the_upright_one(
+def test_a_turned_image_is_prepared_as_the_upright_one(
     encode: Encode, make_spec: Encode, orientation: int
 ) -> None:
     stored, spec = stored_pixels(), make_spec(width=12)

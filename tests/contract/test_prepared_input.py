@@ -1,4 +1,4 @@
-"""`prepare`: whatever the picture, the input that the card states."""
+"""`prepare`: whatever the image, the input that the card states."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
 )
 from spyglass_contract.errors import ImageError, LimitExceeded
-from spyglass_contract.header import Limits
-from spyglass_contract.pixels import channels, prepare
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import channels, prepare
 
 MakeSpec = Callable[..., InputSpec]
 
@@ -67,7 +67,7 @@ def test_any_file_becomes_the_input_that_the_card_states(
     assert (prepared.width, prepared.height) == size
 
 
-def test_a_picture_of_the_inputs_size_is_the_input(make_spec: MakeSpec) -> None:
+def test_an_image_of_the_inputs_size_is_the_input(make_spec: MakeSpec) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (8, 8, 3), np.uint8)
 
     for rule in (RESIZE_RULE_STRETCH, RESIZE_RULE_CROP, RESIZE_RULE_PAD):
@@ -99,7 +99,7 @@ def test_crop_cuts_the_sides_off(make_spec: MakeSpec) -> None:
     assert (prepare(pixels, make_spec(resize=RESIZE_RULE_CROP)).pixels == 200).all()
 
 
-def test_pad_puts_the_picture_on_black(make_spec: MakeSpec) -> None:
+def test_pad_puts_the_image_on_black(make_spec: MakeSpec) -> None:
     padded = prepare(np.full((8, 16, 3), 200, np.uint8), make_spec(resize=RESIZE_RULE_PAD)).pixels
 
     assert (padded[2:6] == 200).all()
@@ -130,7 +130,7 @@ def test_bicubic_is_not_bilinear(make_spec: MakeSpec) -> None:
     ],
     ids=["float", "int64", "one axis", "four axes", "two channels", "five channels"],
 )
-def test_an_array_that_is_no_picture_is_refused(make_spec: MakeSpec, pixels: np.ndarray) -> None:
+def test_an_array_that_is_no_image_is_refused(make_spec: MakeSpec, pixels: np.ndarray) -> None:
     with pytest.raises(ImageError) as raised:
         prepare(pixels, make_spec())
 

@@ -1,4 +1,4 @@
-"""Where a picture lands in the input: each rule's boxes, at sizes from one pixel to the absurd."""
+"""Where an image lands in the input: each rule's boxes, at sizes from one pixel to the absurd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ResizeRule,
 )
-from spyglass_contract.geometry import Frame, Placement, jpeg_reduction, place
+from spyglass_contract.images.geometry import Frame, Placement, jpeg_reduction, place
 
 SIDES = st.integers(1, 20_000)
 INPUT_SIDES = st.integers(1, 1024)
@@ -26,7 +26,7 @@ def input_of(
     return InputSpec(width=width, height=height, resize=rule, crop_fraction=fraction)
 
 
-def test_stretch_takes_all_of_the_picture_to_all_of_the_input() -> None:
+def test_stretch_takes_all_of_the_image_to_all_of_the_input() -> None:
     assert place(451, 300, input_of(224, 160)) == Placement((0, 0, 451, 300), (0, 0, 224, 160))
 
 
@@ -73,7 +73,7 @@ def test_a_crop_fraction_of_zero_means_all_of_the_box() -> None:
         ((2, 2), (0, 0, 224, 224)),
     ],
 )
-def test_pad_keeps_the_whole_picture_in_the_middle(
+def test_pad_keeps_the_whole_image_in_the_middle(
     size: tuple[int, int], target: tuple[int, int, int, int]
 ) -> None:
     placement = place(*size, input_of(224, 224, RESIZE_RULE_PAD))
@@ -83,7 +83,7 @@ def test_pad_keeps_the_whole_picture_in_the_middle(
 
 
 @given(SIDES, SIDES, INPUT_SIDES, INPUT_SIDES, FRACTIONS)
-def test_a_crop_lies_inside_the_picture_and_keeps_the_inputs_shape(
+def test_a_crop_lies_inside_the_image_and_keeps_the_inputs_shape(
     width: int, height: int, input_width: int, input_height: int, fraction: float
 ) -> None:
     left, top, right, bottom = place(
@@ -109,7 +109,7 @@ def test_a_full_crop_reaches_two_opposite_edges(
 
 
 @given(SIDES, SIDES, INPUT_SIDES, INPUT_SIDES)
-def test_padding_lies_around_a_picture_that_keeps_its_shape(
+def test_padding_lies_around_an_image_that_keeps_its_shape(
     width: int, height: int, input_width: int, input_height: int
 ) -> None:
     placement = place(width, height, input_of(input_width, input_height, RESIZE_RULE_PAD))
@@ -162,7 +162,5 @@ def test_without_a_margin_nothing_is_reduced() -> None:
     ],
     ids=["in full", "reduced", "reduced and turned"],
 )
-def test_a_box_of_the_full_picture_is_found_in_the_decoded_pixels(
-    frame: Frame, box: tuple[float, ...]
-) -> None:
+def test_a_box_of_the_full_image_is_found_in_the_decoded_pixels(frame: Frame, box: tuple[float, ...]) -> None:
     assert frame.decoded((10, 20, 100, 60)) == pytest.approx(box)

@@ -10,7 +10,7 @@ import pytest
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, ModelError
-from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_record_that_lacks_a_field_is_refused(tmp_path: Path, record: RunRecor
         folder.read_record()
 
 
-def test_golden_pictures_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_golden_images_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.golden.mkdir()
     for name in ("b.png", "a.jpg"):
@@ -73,8 +73,8 @@ def test_golden_pictures_come_in_the_order_of_their_names(tmp_path: Path) -> Non
     assert list(folder.read_golden().items()) == [("a.jpg", b"a.jpg"), ("b.png", b"b.png")]
 
 
-def test_a_run_without_golden_pictures_cannot_be_exported(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no golden pictures"):
+def test_a_run_without_golden_images_cannot_be_exported(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no golden images"):
         RunFolder(tmp_path).read_golden()
 
 

@@ -15,9 +15,9 @@ from spyglass.v1.model_pb2 import (
     RESIZE_RULE_STRETCH,
     InputSpec,
 )
-from spyglass_contract.decode import decode
-from spyglass_contract.header import Limits
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import prepare
 
 Encode = Callable[..., bytes]
 MakeSpec = Callable[..., InputSpec]

@@ -1,4 +1,4 @@
-"""Masks of pictures, against interpolating every probability at every pixel."""
+"""Masks of images, against interpolating every probability at every pixel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, RESIZE_RULE_PAD, RESIZE_RULE_STRETCH, InputSpec
-from spyglass_contract.geometry import Box, input_box, place
-from spyglass_contract.heatmaps import grey_levels, map_to_picture
-from spyglass_contract.masks import UNSEEN
-from spyglass_contract.soft_maps import soft_map_of_picture
-from spyglass_contract.upsampling import ClassMask, mask_of_network, mask_of_picture
+from spyglass_contract.heatmaps.overlay import grey_levels, map_to_image
+from spyglass_contract.images.geometry import Box, input_box, place
+from spyglass_contract.masks.placement import UNSEEN
+from spyglass_contract.masks.probability_maps import soft_map_of_image
+from spyglass_contract.masks.upsampling import ClassMask, mask_of_image, mask_of_network
 
 RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
 
@@ -96,7 +96,7 @@ def undecided(full: NDArray[np.float64]) -> NDArray[np.bool_]:
 @settings(deadline=None)
 @given(cases())
 def test_the_mask_is_the_argmax_of_what_is_interpolated(case: Case) -> None:
-    found = mask_of_picture(*case).mask
+    found = mask_of_image(*case).mask
     full = plainly(case)
     assert found.dtype == np.uint8
     assert found.shape == (case.height, case.width)
@@ -107,7 +107,7 @@ def test_the_mask_is_the_argmax_of_what_is_interpolated(case: Case) -> None:
 @settings(deadline=None)
 @given(cases())
 def test_pixels_and_mean_scores_are_those_of_the_mask_itself(case: Case) -> None:
-    found = mask_of_picture(*case)
+    found = mask_of_image(*case)
     full = plainly(case)
     for index in range(full.shape[2]):
         own = found.mask == index
@@ -120,7 +120,7 @@ def test_pixels_and_mean_scores_are_those_of_the_mask_itself(case: Case) -> None
 @given(cases())
 def test_a_soft_map_is_what_is_interpolated_in_256_levels(case: Case) -> None:
     values = np.ascontiguousarray(case.probabilities[:, :, 0])
-    found = soft_map_of_picture(values, case.box, case.width, case.height)
+    found = soft_map_of_image(values, case.box, case.width, case.height)
     wanted = grey_levels(plainly(case)[:, :, 0].astype(np.float32))
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - wanted).max() <= 1
@@ -129,14 +129,14 @@ def test_a_soft_map_is_what_is_interpolated_in_256_levels(case: Case) -> None:
 
 @pytest.mark.parametrize("size", [(301, 203), (203, 301), (64, 48), (31, 23), (5, 90)])
 @pytest.mark.parametrize("rule", RULES)
-def test_pictures_larger_and_smaller_than_the_networks_output_are_served_alike(
+def test_images_larger_and_smaller_than_the_networks_output_are_served_alike(
     rule: str, size: tuple[int, int]
 ) -> None:
     spec = InputSpec(height=48, width=64, resize=RULES[rule])
     case = Case(probabilities_of(48, 64, 4, 3, 8.0), input_box(place(*size, spec), spec), *size)
     full = plainly(case)
     wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
-    found = mask_of_picture(*case).mask
+    found = mask_of_image(*case).mask
     np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
 
 
@@ -145,13 +145,13 @@ def test_heatmaps_and_masks_are_interpolated_alike(rule: str) -> None:
     spec = InputSpec(height=48, width=64, resize=RULES[rule])
     values = probabilities_of(12, 16, 2, 3, 8.0)[:, :, 0].copy()
     box = input_box(place(101, 90, spec), spec)
-    as_heatmap = grey_levels(map_to_picture(values, box, 101, 90)).astype(int)
-    assert np.abs(soft_map_of_picture(values, box, 101, 90) - as_heatmap).max() <= 1
+    as_heatmap = grey_levels(map_to_image(values, box, 101, 90)).astype(int)
+    assert np.abs(soft_map_of_image(values, box, 101, 90) - as_heatmap).max() <= 1
 
 
 def test_a_class_that_is_nowhere_the_first_at_a_cell_is_found_between_them() -> None:
     cells = np.array([[[0.55, 0.45, 0.0], [0.0, 0.45, 0.55]]], np.float32)
-    values = mask_of_picture(cells, (0, 0, 60, 1), 60, 1).mask[0]
+    values = mask_of_image(cells, (0, 0, 60, 1), 60, 1).mask[0]
     assert set(values.tolist()) == {0, 1, 2}
     assert (np.diff(values.astype(int)) >= 0).all()
 
@@ -159,14 +159,14 @@ def test_a_class_that_is_nowhere_the_first_at_a_cell_is_found_between_them() -> 
 def test_of_equally_probable_classes_the_first_is_taken() -> None:
     equal = np.full((3, 4, 5), 0.2, np.float32)
     equal[:, :, 0] = 0.1
-    assert (mask_of_picture(equal, (0, 0, 9, 7), 9, 7).mask == 1).all()
+    assert (mask_of_image(equal, (0, 0, 9, 7), 9, 7).mask == 1).all()
     assert (mask_of_network(equal).mask == 1).all()
 
 
 def test_more_classes_than_half_a_byte_holds_keep_their_indices() -> None:
     case = Case(probabilities_of(6, 9, 255, 1, 6.0), (0, 0, 50, 40), 50, 40)
     full = plainly(case)
-    found = mask_of_picture(*case).mask
+    found = mask_of_image(*case).mask
     wanted = full.argmax(axis=2)
     np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
 
@@ -174,7 +174,7 @@ def test_more_classes_than_half_a_byte_holds_keep_their_indices() -> None:
 def test_the_networks_own_size_needs_no_interpolation() -> None:
     probabilities = probabilities_of(7, 9, 3, 5, 2.0)
     own = mask_of_network(probabilities)
-    same = mask_of_picture(probabilities, (0, 0, 9, 7), 9, 7)
+    same = mask_of_image(probabilities, (0, 0, 9, 7), 9, 7)
     np.testing.assert_array_equal(own.mask, probabilities.argmax(axis=2))
     np.testing.assert_array_equal(own.mask, same.mask)
     np.testing.assert_array_equal(own.pixels, same.pixels)
@@ -197,7 +197,7 @@ def traced() -> Callable[[Callable[[], object]], int]:
 
 
 def allowed(case: Case) -> int:
-    """What the docstring of `mask_of_picture` allows, in bytes."""
+    """What the docstring of `mask_of_image` allows, in bytes."""
     rows, columns, _ = case.probabilities.shape
     mask = case.width * case.height
     return mask + 2 * case.probabilities.nbytes + 100 * (rows * columns + case.width) + 8 * 1024 * 1024
@@ -215,7 +215,7 @@ def allowed(case: Case) -> int:
         pytest.param((1024, 1024, 4), 300, 200, 0.1, id="smaller than the output"),
     ],
 )
-def test_memory_is_bounded_whatever_the_picture(
+def test_memory_is_bounded_whatever_the_image(
     shape: tuple[int, int, int],
     width: int,
     height: int,
@@ -224,7 +224,7 @@ def test_memory_is_bounded_whatever_the_picture(
 ) -> None:
     case = Case(probabilities_of(*shape, 0, sharpness), (0, 0, width, height), width, height)
     results: list[ClassMask] = []
-    assert traced(lambda: results.append(mask_of_picture(*case))) < allowed(case)
+    assert traced(lambda: results.append(mask_of_image(*case))) < allowed(case)
     assert results[0].pixels.sum() == width * height
 
 
@@ -233,5 +233,5 @@ def test_a_soft_map_of_twelve_megapixels_is_made_strip_by_strip(
     cells: int, traced: Callable[[Callable[[], object]], int]
 ) -> None:
     values = probabilities_of(cells, cells, 3, 0, 6.0)[:, :, 0]
-    spent = traced(lambda: soft_map_of_picture(values, (0, 0, 4000, 3000), 4000, 3000))
+    spent = traced(lambda: soft_map_of_image(values, (0, 0, 4000, 3000), 4000, 3000))
     assert spent < 4000 * 3000 + 8 * 1024 * 1024 + 60 * 4000

@@ -51,7 +51,7 @@ def test_the_bare_install_brings_the_client_alone(bare: Path) -> None:
 
 def test_the_models_are_inside_the_installed_package(bare: Path) -> None:
     where = subprocess.run(
-        [bare / "python", "-c", "import spyglass_server.bundled as b; print(b.bundled_models())"],
+        [bare / "python", "-c", "import spyglass_server.engine.bundled as b; print(b.bundled_models())"],
         check=True,
         capture_output=True,
         text=True,

@@ -92,7 +92,7 @@ def test_the_compose_services_build_and_use_one_image(compose: dict[str, Any], r
 
 
 @pytest.mark.slow
-def test_the_commands_of_image_and_compose_file_serve_and_classify_a_picture(
+def test_the_commands_of_image_and_compose_file_serve_and_classify_an_image(
     stages: list[Stage], compose: dict[str, Any], repository_root: Path, tmp_path: Path
 ) -> None:
     installed = _build(stages[0], repository_root, tmp_path)

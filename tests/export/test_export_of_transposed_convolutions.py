@@ -18,22 +18,22 @@ import onnxruntime as ort
 from keras import layers
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
-from spyglass_contract.card import read_card
-from spyglass_contract.certificate import EXPORT_TOLERANCE, golden_tensor, verify
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.card import read_card
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor, verify
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.export import export_model, export_run
 from spyglass_training.models import pet_segmentation
 from spyglass_training.models.image_input import image_input
 
 pytestmark = pytest.mark.training
 
-Picture = Callable[..., bytes]
+MakeImage = Callable[..., bytes]
 MakeRun = Callable[..., RunFolder]
 
 
 @pytest.fixture
 def card(make_card: Callable[..., ModelCard]) -> ModelCard:
-    """Of a model that segments pictures of 8 × 8 into three classes."""
+    """Of a model that segments images of 8 × 8 into three classes."""
     segmenting = make_card()
     segmenting.task = TASK_SEGMENT
     return segmenting
@@ -48,9 +48,9 @@ def with_random_biases(model: keras.Model) -> keras.Model:
     return model
 
 
-def exported(model: keras.Model, card: ModelCard, target: Path, picture: bytes) -> set[str]:
+def exported(model: keras.Model, card: ModelCard, target: Path, image: bytes) -> set[str]:
     """Writes the model's file and returns the operators in it, once it has answered as Keras does."""
-    export_model(model, card, {"picture.png": picture}, target)
+    export_model(model, card, {"image.png": image}, target)
     session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(100, 103)])
     found = session.run(["probabilities"], {"image": pixels})[0]
@@ -61,10 +61,10 @@ def exported(model: keras.Model, card: ModelCard, target: Path, picture: bytes) 
     return {node.op_type for node in onnx.load(str(target)).graph.node}
 
 
-def test_the_network_for_pets_has_none_left(card: ModelCard, tmp_path: Path, color_picture: Picture) -> None:
+def test_the_network_for_pets_has_none_left(card: ModelCard, tmp_path: Path, color_image: MakeImage) -> None:
     keras.utils.set_random_seed(0)
     model = with_random_biases(pet_segmentation.build(card.input, 3))
-    assert "ConvTranspose" not in exported(model, card, tmp_path / "model.onnx", color_picture("red"))
+    assert "ConvTranspose" not in exported(model, card, tmp_path / "model.onnx", color_image("red"))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_network_for_pets_has_none_left(card: ModelCard, tmp_path: Path, col
 )
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus"])
 def test_any_of_keras_layers_is_rewritten_between_others(
-    options: dict[str, Any], activation: str, card: ModelCard, tmp_path: Path, color_picture: Picture
+    options: dict[str, Any], activation: str, card: ModelCard, tmp_path: Path, color_image: MakeImage
 ) -> None:
     image = image_input(card.input)
     x = layers.Rescaling(1 / 255)(image)
@@ -88,7 +88,7 @@ def test_any_of_keras_layers_is_rewritten_between_others(
     x = layers.BatchNormalization()(x)
     x = layers.Conv2D(3, 1, activation="softmax")(x)
     model = with_random_biases(keras.Model(image, x))
-    assert "ConvTranspose" not in exported(model, card, tmp_path / "model.onnx", color_picture("red"))
+    assert "ConvTranspose" not in exported(model, card, tmp_path / "model.onnx", color_image("red"))
 
 
 def test_a_heatmap_still_explains_the_layer_as_the_network_has_it(make_run: MakeRun, tmp_path: Path) -> None:

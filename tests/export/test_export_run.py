@@ -18,10 +18,10 @@ import onnx
 import onnxruntime as ort
 import tensorflow
 
-from spyglass_contract.card import read_card
-from spyglass_contract.certificate import EXPORT_TOLERANCE, golden_tensor, verify
 from spyglass_contract.errors import CardError, CertificateError, ModelError
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.card import read_card
+from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor, verify
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.certify import certify
 from spyglass_export.convert import convert
 from spyglass_export.draft import draft_card, name_and_version
@@ -76,7 +76,7 @@ def test_the_file_states_its_input_output_card_and_certificate(make_run: MakeRun
     assert list(card.class_names) == ["red", "green", "blue"]
     assert card.provenance.source_sha256 == hashlib.sha256(run.model.read_bytes()).hexdigest()
     assert card.provenance.metrics["test_accuracy"] == 0.25
-    assert len(card.certificate.tensors) == 16 and len(card.certificate.pictures) == 1
+    assert len(card.certificate.tensors) == 16 and len(card.certificate.images) == 1
     assert card.certificate.reference == f"keras {keras.__version__}"
     found = verify(
         card, lambda pixels: session.run(["probabilities"], {"image": pixels})[0], EXPORT_TOLERANCE
@@ -158,7 +158,7 @@ def test_a_network_that_cannot_be_vouched_for_leaves_no_file_and_no_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("of", ["tensors", "pictures"])
+@pytest.mark.parametrize("of", ["tensors", "images"])
 def test_a_wrong_golden_answer_leaves_no_file_and_an_older_one_untouched(
     make_run: MakeRun, target: Path, of: str
 ) -> None:

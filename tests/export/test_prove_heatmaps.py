@@ -16,8 +16,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
-from spyglass_contract.card import read_card
 from spyglass_contract.errors import CertificateError
+from spyglass_contract.model.card import read_card
 from spyglass_export.explain import Explained, with_heatmap
 from spyglass_export.gradcam import HeatmapError
 from spyglass_export.prove import open_session, prove
@@ -98,15 +98,15 @@ def test_the_certificate_says_how_many_maps_were_looked_at_and_how_many_are_empt
 ) -> None:
     write_proven(explained(), card, tmp_path / "model.onnx")
     written = read_card(open_session(tmp_path / "model.onnx")).certificate
-    # Each of three pictures has one colour, so nothing in it speaks for the two other classes.
+    # Each of three images has one colour, so nothing in it speaks for the two other classes.
     assert (written.heatmaps, written.zero_heatmaps) == (9, 6)
 
 
-def test_without_golden_pictures_the_golden_tensors_are_asked(
+def test_without_golden_images_the_golden_tensors_are_asked(
     explained: Callable[..., onnx.ModelProto], card: ModelCard
 ) -> None:
     session = open_session(explained().SerializeToString())
-    del card.certificate.pictures[:]
+    del card.certificate.images[:]
     assert prove_heatmaps(session, card) == Examined(maps=6, zero=0)
 
 
@@ -120,7 +120,7 @@ def test_of_score_cam_the_feature_map_and_the_scores_are_looked_at(
     explained: Callable[..., onnx.ModelProto], card: ModelCard
 ) -> None:
     good = explained("scorecam")
-    # Pictures of one colour have channels that are flat.
+    # Images of one colour have channels that are flat.
     assert prove_heatmaps(open_session(good.SerializeToString()), card) == Examined(maps=3, zero=3)
     negative = spoiled(good, "heatmap_scores", [node("Neg", "right", "heatmap_scores")])
     with pytest.raises(CertificateError, match=r"the best score of red\.png is of another class"):
@@ -170,5 +170,5 @@ def test_the_heatmaps_of_a_bundled_model_hold_together(
     session = open_session(bundled_file(name))
     card = read_card(session)
     examined = prove_heatmaps(session, card)
-    assert examined.maps == min(3, len(card.class_names)) * len(card.certificate.pictures)
+    assert examined.maps == min(3, len(card.class_names)) * len(card.certificate.images)
     assert examined.zero < examined.maps / 2

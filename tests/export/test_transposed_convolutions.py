@@ -297,7 +297,7 @@ def test_a_map_that_only_a_branch_reads_is_still_there() -> None:
 
 
 class Calibration(CalibrationDataReader):
-    """A few pictures to learn ranges from."""
+    """A few images to learn ranges from."""
 
     def __init__(self) -> None:
         self._images = iter([weights(1, CHANNELS, 5, 6, seed=seed) for seed in range(4)])

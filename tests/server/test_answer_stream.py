@@ -9,7 +9,7 @@ from threading import Barrier, Event, Lock
 
 import pytest
 
-from spyglass_server.request_id import current_request_id, using_request_id
+from spyglass_server.interceptors.request_id import current_request_id, using_request_id
 from spyglass_server.servicers.streams import answer_stream
 
 PATIENCE = 30

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded
-from spyglass_server.call import Call
+from spyglass_server.engine.call import Call
 
 
 def soon() -> float:

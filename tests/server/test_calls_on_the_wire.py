@@ -21,11 +21,11 @@ from spyglass.v1.model_pb2 import (
     ModelRef,
 )
 
-Picture = Callable[..., bytes]
+MakeImage = Callable[..., bytes]
 
 
-def request_for(picture: bytes, **fields: object) -> ClassifyRequest:
-    return ClassifyRequest(image=Image(encoded=picture), **fields)
+def request_for(image: bytes, **fields: object) -> ClassifyRequest:
+    return ClassifyRequest(image=Image(encoded=image), **fields)
 
 
 def raw(pixels: np.ndarray) -> RawImage:
@@ -38,8 +38,8 @@ def server(run_server: Callable[..., Any]) -> Any:
     return run_server()
 
 
-def test_a_picture_is_classified(server: Any, color_picture: Picture, tiny_models: Path) -> None:
-    reply = server.vision.Classify(request_for(color_picture("green"), id="mine"))
+def test_an_image_is_classified(server: Any, color_image: MakeImage, tiny_models: Path) -> None:
+    reply = server.vision.Classify(request_for(color_image("green"), id="mine"))
 
     assert reply.id == "mine"
     assert [(score.index, score.name) for score in reply.classes] == [(1, "green"), (0, "red"), (2, "blue")]
@@ -51,8 +51,8 @@ def test_a_picture_is_classified(server: Any, color_picture: Picture, tiny_model
     assert not reply.HasField("error")
 
 
-def test_a_reply_tells_where_the_time_went(server: Any, color_picture: Picture) -> None:
-    timing = server.vision.Classify(request_for(color_picture("red"))).timing
+def test_a_reply_tells_where_the_time_went(server: Any, color_image: MakeImage) -> None:
+    timing = server.vision.Classify(request_for(color_image("red"))).timing
 
     assert timing.decode_ms > 0
     assert timing.inference_ms > 0
@@ -73,25 +73,25 @@ def test_raw_pixels_are_classified(server: Any, shape: tuple[int, int, int]) -> 
     "model", [ModelRef(), ModelRef(name="colors"), ModelRef(name="colors", version=1)], ids=str
 )
 def test_a_model_is_named_as_closely_as_its_caller_cares_to(
-    server: Any, color_picture: Picture, model: ModelRef
+    server: Any, color_image: MakeImage, model: ModelRef
 ) -> None:
-    assert server.vision.Classify(request_for(color_picture("red"), model=model)).served_by.version == 1
+    assert server.vision.Classify(request_for(color_image("red"), model=model)).served_by.version == 1
 
 
-def test_as_many_classes_come_as_were_asked_for(server: Any, color_picture: Picture) -> None:
-    assert len(server.vision.Classify(request_for(color_picture("red"), top_k=2)).classes) == 2
+def test_as_many_classes_come_as_were_asked_for(server: Any, color_image: MakeImage) -> None:
+    assert len(server.vision.Classify(request_for(color_image("red"), top_k=2)).classes) == 2
 
 
-def test_a_callers_request_id_comes_back(server: Any, color_picture: Picture) -> None:
+def test_a_callers_request_id_comes_back(server: Any, color_image: MakeImage) -> None:
     _, call = server.vision.Classify.with_call(
-        request_for(color_picture("red")), metadata=[("x-request-id", "order-7")]
+        request_for(color_image("red")), metadata=[("x-request-id", "order-7")]
     )
 
     assert ("x-request-id", "order-7") in call.trailing_metadata()
 
 
-def test_a_call_without_a_request_id_gets_one(server: Any, color_picture: Picture) -> None:
-    _, call = server.vision.Classify.with_call(request_for(color_picture("red")))
+def test_a_call_without_a_request_id_gets_one(server: Any, color_image: MakeImage) -> None:
+    _, call = server.vision.Classify.with_call(request_for(color_image("red")))
 
     assert re.fullmatch("[0-9a-f]{32}", dict(call.trailing_metadata())["x-request-id"])
 
@@ -110,7 +110,7 @@ def test_a_model_shows_its_card(server: Any, make_card: Callable[..., ModelCard]
     reply = server.vision.GetModel(GetModelRequest(model=ModelRef(name="colors")))
 
     expected = make_card()
-    expected.certificate.ClearField("pictures")
+    expected.certificate.ClearField("images")
     expected.certificate.ClearField("tensors")
     assert reply.card == expected
     assert reply.served.name == "colors"
@@ -129,7 +129,7 @@ def test_all_versions_are_served_where_asked_for(
     make_card: Callable[..., ModelCard],
     make_model: Callable[..., Path],
     tmp_path: Path,
-    color_picture: Picture,
+    color_image: MakeImage,
 ) -> None:
     for name, version in (("colors", 1), ("colors", 2), ("paints", 3)):
         make_model(make_card(name, version))
@@ -143,4 +143,4 @@ def test_all_versions_are_served_where_asked_for(
     assert listed(latest) == [("colors", 2, False), ("paints", 3, False)]
     assert listed(everything) == [("colors", 1, False), ("colors", 2, False), ("paints", 3, True)]
     old = ModelRef(name="colors", version=1)
-    assert everything.vision.Classify(request_for(color_picture("red"), model=old)).served_by.version == 1
+    assert everything.vision.Classify(request_for(color_image("red"), model=old)).served_by.version == 1

@@ -1,4 +1,4 @@
-"""A picture and a model in, an answer out."""
+"""An image and a model in, an answer out."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from spyglass_contract.errors import (
     NotFound,
     Overloaded,
 )
-from spyglass_contract.header import Limits
-from spyglass_server.admission import Admission
-from spyglass_server.call import Call
+from spyglass_contract.images.header import Limits
 from spyglass_server.dataplane import DataPlane, best_classes
 from spyglass_server.domain import ModelSelector
-from spyglass_server.model import Model
-from spyglass_server.repository import Repository
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.model import Model
+from spyglass_server.engine.repository import Repository
 
 PATIENCE = 30
 ANY = ModelSelector()
-Picture = Callable[..., bytes]
+MakeImage = Callable[..., bytes]
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def dataplane(open_network: Callable[[Path], Model]) -> Iterator[DataPlane]:
         yield plane
 
 
-def test_a_picture_is_classified(dataplane: DataPlane, color_picture: Picture) -> None:
-    result = dataplane.classify(color_picture("green"), model=ANY)
+def test_an_image_is_classified(dataplane: DataPlane, color_image: MakeImage) -> None:
+    result = dataplane.classify(color_image("green"), model=ANY)
 
     assert [(score.index, score.name) for score in result.classes] == [(1, "green"), (0, "red"), (2, "blue")]
     assert result.classes[0].score > 0.99
@@ -54,17 +54,17 @@ def test_a_picture_is_classified(dataplane: DataPlane, color_picture: Picture) -
     assert (result.served_by.model, result.served_by.version) == ("colors", 1)
 
 
-def test_pixels_are_classified_as_the_file_of_them_is(dataplane: DataPlane, color_picture: Picture) -> None:
+def test_pixels_are_classified_as_the_file_of_them_is(dataplane: DataPlane, color_image: MakeImage) -> None:
     pixels = np.full((12, 20, 3), (200, 180, 10), np.uint8)
 
     from_pixels = dataplane.classify(pixels, model=ANY)
-    from_file = dataplane.classify(color_picture((200, 180, 10)), model=ANY)
+    from_file = dataplane.classify(color_image((200, 180, 10)), model=ANY)
 
     assert from_pixels.classes == from_file.classes
 
 
-def test_the_time_of_each_part_is_told(dataplane: DataPlane, color_picture: Picture) -> None:
-    timing = dataplane.classify(color_picture("red"), model=ANY).timing
+def test_the_time_of_each_part_is_told(dataplane: DataPlane, color_image: MakeImage) -> None:
+    timing = dataplane.classify(color_image("red"), model=ANY).timing
 
     assert timing.decode_ms > 0
     assert timing.queue_ms >= 0
@@ -75,17 +75,17 @@ def test_the_time_of_each_part_is_told(dataplane: DataPlane, color_picture: Pict
 
 @pytest.mark.parametrize(("top_k", "count"), [(0, 3), (1, 1), (2, 2), (3, 3)])
 def test_as_many_classes_come_as_were_asked_for(
-    dataplane: DataPlane, color_picture: Picture, top_k: int, count: int
+    dataplane: DataPlane, color_image: MakeImage, top_k: int, count: int
 ) -> None:
-    assert len(dataplane.classify(color_picture("red"), model=ANY, top_k=top_k).classes) == count
+    assert len(dataplane.classify(color_image("red"), model=ANY, top_k=top_k).classes) == count
 
 
 @pytest.mark.parametrize("top_k", [4, 1000, -1])
 def test_more_classes_than_there_are_cannot_be_had(
-    dataplane: DataPlane, color_picture: Picture, top_k: int
+    dataplane: DataPlane, color_image: MakeImage, top_k: int
 ) -> None:
     with pytest.raises(InvalidInput, match="colors has 3 classes") as raised:
-        dataplane.classify(color_picture("red"), model=ANY, top_k=top_k)
+        dataplane.classify(color_image("red"), model=ANY, top_k=top_k)
 
     assert (raised.value.reason, raised.value.field) == ("TOP_K_INVALID", "top_k")
 
@@ -99,18 +99,18 @@ def test_five_classes_come_where_nobody_says_how_many() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_answer_that_is_not_finite_is_a_fault(
-    dataplane: DataPlane, network: Any, color_picture: Picture, value: float
+    dataplane: DataPlane, network: Any, color_image: MakeImage, value: float
 ) -> None:
     network.answer = lambda pixels: np.full((len(pixels), 3), value, np.float32)
 
     with pytest.raises(InternalError) as raised:
-        dataplane.classify(color_picture("red"), model=ANY)
+        dataplane.classify(color_image("red"), model=ANY)
 
     assert raised.value.reason == "OUTPUT_NOT_FINITE"
 
 
 def test_a_failure_of_the_network_reaches_its_caller(
-    dataplane: DataPlane, network: Any, color_picture: Picture
+    dataplane: DataPlane, network: Any, color_image: MakeImage
 ) -> None:
     def fail(pixels: object) -> object:
         raise RuntimeError("kernel failed")
@@ -118,70 +118,70 @@ def test_a_failure_of_the_network_reaches_its_caller(
     network.answer = fail
 
     with pytest.raises(RuntimeError, match="kernel failed"):
-        dataplane.classify(color_picture("red"), model=ANY)
+        dataplane.classify(color_image("red"), model=ANY)
     assert dataplane.admission.inside == 0
 
 
-def test_limits_hold(dataplane: DataPlane, color_picture: Picture) -> None:
+def test_limits_hold(dataplane: DataPlane, color_image: MakeImage) -> None:
     with pytest.raises(LimitExceeded):
-        dataplane.classify(color_picture("red", (101, 100)), model=ANY)
+        dataplane.classify(color_image("red", (101, 100)), model=ANY)
     with pytest.raises(LimitExceeded):
         dataplane.classify(np.zeros((101, 100, 3), np.uint8), model=ANY)
     with pytest.raises(LimitExceeded):
         dataplane.classify(bytes(100_001), model=ANY)
 
 
-def test_who_fails_gives_the_permit_back(dataplane: DataPlane, color_picture: Picture) -> None:
+def test_who_fails_gives_the_permit_back(dataplane: DataPlane, color_image: MakeImage) -> None:
     for _ in range(10):
         with pytest.raises(ImageError):
-            dataplane.classify(b"no picture", model=ANY)
+            dataplane.classify(b"no image", model=ANY)
         with pytest.raises(NotFound):
-            dataplane.classify(color_picture("red"), model=ModelSelector("other"))
+            dataplane.classify(color_image("red"), model=ModelSelector("other"))
 
     assert dataplane.admission.inside == 0
 
 
-def test_without_room_a_request_is_refused_before_its_picture_is_looked_at(
-    dataplane: DataPlane, network: Any, color_picture: Picture, eventually: Callable[..., None]
+def test_without_room_a_request_is_refused_before_its_image_is_looked_at(
+    dataplane: DataPlane, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
 
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(dataplane.classify, color_picture("red"), model=ANY) for _ in range(4)]
+        waiting = [pool.submit(dataplane.classify, color_image("red"), model=ANY) for _ in range(4)]
         eventually(lambda: dataplane.admission.inside == 4)
         with pytest.raises(Overloaded):
-            dataplane.classify(b"no picture", model=ANY)
+            dataplane.classify(b"no image", model=ANY)
         network.gate.set()
         assert all(future.result(PATIENCE).classes[0].name == "red" for future in waiting)
 
 
 def test_a_deadline_that_passes_drops_what_waits(
-    dataplane: DataPlane, network: Any, color_picture: Picture
+    dataplane: DataPlane, network: Any, color_image: MakeImage
 ) -> None:
     network.close_gate()
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(dataplane.classify, color_picture("red"), model=ANY)
+        first = pool.submit(dataplane.classify, color_image("red"), model=ANY)
         assert network.entered.acquire(timeout=PATIENCE)
         with pytest.raises(DeadlineExceeded):
-            dataplane.classify(color_picture("blue"), model=ANY, call=Call(time.monotonic() + 0.05))
+            dataplane.classify(color_image("blue"), model=ANY, call=Call(time.monotonic() + 0.05))
         network.gate.set()
         first.result(PATIENCE)
 
-    dataplane.classify(color_picture("red"), model=ANY)
+    dataplane.classify(color_image("red"), model=ANY)
     assert network.batches == [1, 1]
 
 
 def test_a_caller_that_goes_drops_what_waits(
-    dataplane: DataPlane, network: Any, color_picture: Picture, eventually: Callable[..., None]
+    dataplane: DataPlane, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
     call = Call()
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(dataplane.classify, color_picture("red"), model=ANY)
+        first = pool.submit(dataplane.classify, color_image("red"), model=ANY)
         assert network.entered.acquire(timeout=PATIENCE)
-        second = pool.submit(dataplane.classify, color_picture("blue"), model=ANY, call=call)
+        second = pool.submit(dataplane.classify, color_image("blue"), model=ANY, call=call)
         eventually(lambda: dataplane.admission.inside == 2)
         call.cancel()
         with pytest.raises(Cancelled):
@@ -189,12 +189,12 @@ def test_a_caller_that_goes_drops_what_waits(
         network.gate.set()
         first.result(PATIENCE)
 
-    dataplane.classify(color_picture("red"), model=ANY)
+    dataplane.classify(color_image("red"), model=ANY)
     assert network.batches == [1, 1]
 
 
-def test_a_permit_is_held_for_as_long_as_the_picture_waits_for_a_decoder(
-    dataplane: DataPlane, color_picture: Picture, eventually: Callable[..., None]
+def test_a_permit_is_held_for_as_long_as_the_image_waits_for_a_decoder(
+    dataplane: DataPlane, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     call, go_on, both_busy = Call(), Event(), Barrier(3)
 
@@ -206,7 +206,7 @@ def test_a_permit_is_held_for_as_long_as_the_picture_waits_for_a_decoder(
     both_busy.wait(PATIENCE)
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(dataplane.classify, color_picture("red"), model=ANY, call=call)
+        asked = pool.submit(dataplane.classify, color_image("red"), model=ANY, call=call)
         eventually(lambda: dataplane.admission.inside == 1)
         call.cancel()
         with pytest.raises(TimeoutError):

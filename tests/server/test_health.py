@@ -8,7 +8,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 
 from spyglass_contract.errors import NotFound
-from spyglass_server.health import NOT_SERVING, SERVING, Health
+from spyglass_server.servicers.health import NOT_SERVING, SERVING, Health
 
 Eventually = Callable[[Callable[[], bool]], None]
 UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN

@@ -1,4 +1,4 @@
-"""What the server says of itself, without being asked about a picture."""
+"""What the server says of itself, without being asked about an image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass_contract.errors import ModelError
-from spyglass_server.model import Model
+from spyglass_server.engine.model import Model
 from spyglass_server.server import ListenError, Server
 from spyglass_server.settings import ServerSettings
 
@@ -48,14 +48,14 @@ def test_of_a_model_that_there_is_not_nothing_is_known(server: Any) -> None:
 
 
 def test_many_watchers_hold_no_thread_that_a_request_needs(
-    run_server: Callable[..., Any], color_picture: Callable[..., bytes]
+    run_server: Callable[..., Any], color_image: Callable[..., bytes]
 ) -> None:
     server = run_server(max_in_flight=1, max_streams=1)
 
     watches = [server.health.Watch(HealthCheckRequest()) for _ in range(100)]
 
     assert {next(watch).status for watch in watches} == {SERVING}
-    request = ClassifyRequest(image=Image(encoded=color_picture("red")))
+    request = ClassifyRequest(image=Image(encoded=color_image("red")))
     assert server.vision.Classify(request, timeout=PATIENCE).classes
     for watch in watches:
         watch.cancel()
@@ -91,12 +91,12 @@ def test_what_runs_is_answered_while_the_server_drains(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
-    color_picture: Callable[..., bytes],
+    color_image: Callable[..., bytes],
     eventually: Callable[..., None],
 ) -> None:
     server = run_server(open_network, grace_seconds=PATIENCE)
     network.close_gate()
-    call = server.vision.Classify.future(ClassifyRequest(image=Image(encoded=color_picture("red"))))
+    call = server.vision.Classify.future(ClassifyRequest(image=Image(encoded=color_image("red"))))
     watch = server.health.Watch(HealthCheckRequest())
     assert next(watch).status == SERVING
     assert network.entered.acquire(timeout=PATIENCE)
@@ -114,11 +114,11 @@ def test_what_runs_longer_than_the_grace_is_cut_off(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
-    color_picture: Callable[..., bytes],
+    color_image: Callable[..., bytes],
 ) -> None:
     server = run_server(open_network)
     network.close_gate()
-    call = server.vision.Classify.future(ClassifyRequest(image=Image(encoded=color_picture("red"))))
+    call = server.vision.Classify.future(ClassifyRequest(image=Image(encoded=color_image("red"))))
     assert network.entered.acquire(timeout=PATIENCE)
     call.add_done_callback(lambda _: network.gate.set())
 

@@ -29,7 +29,7 @@ from spyglass.v1.heatmap_pb2 import (
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ModelRef
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_contract.heatmaps import draw_overlay
+from spyglass_contract.heatmaps.overlay import draw_overlay
 
 RED, GREEN, BLUE = 0, 1, 2
 
@@ -41,8 +41,8 @@ def vision(explaining_server: str) -> Iterator[VisionStub]:
 
 
 @pytest.fixture
-def picture(gradient_picture: PillowImage.Image, encode: Callable[..., bytes]) -> Image:
-    return Image(encoded=encode(gradient_picture))
+def image(gradient_image: PillowImage.Image, encode: Callable[..., bytes]) -> Image:
+    return Image(encoded=encode(gradient_image))
 
 
 def floats(heatmap: HeatmapData) -> NDArray[np.float32]:
@@ -66,9 +66,9 @@ def refusal(call: Callable[[], object]) -> tuple[str, str, str]:
     return caught.value.code().name, info.reason, status.message
 
 
-def test_a_map_shows_where_the_network_saw_the_class(vision: VisionStub, picture: Image) -> None:
+def test_a_map_shows_where_the_network_saw_the_class(vision: VisionStub, image: Image) -> None:
     reply = vision.Heatmap(
-        HeatmapRequest(id="7", image=picture, class_name="red", size=MAP_SIZE_AS_FEATURE_MAP)
+        HeatmapRequest(id="7", image=image, class_name="red", size=MAP_SIZE_AS_FEATURE_MAP)
     )
     heatmap = floats(reply.heatmap)
     assert reply.id == "7"
@@ -82,9 +82,9 @@ def test_a_map_shows_where_the_network_saw_the_class(vision: VisionStub, picture
     assert not reply.heatmap.all_zero
 
 
-def test_the_same_classes_come_as_to_classify(vision: VisionStub, picture: Image) -> None:
-    heatmap = vision.Heatmap(HeatmapRequest(image=picture, top_k=2))
-    classes = vision.Classify(ClassifyRequest(image=picture, top_k=2))
+def test_the_same_classes_come_as_to_classify(vision: VisionStub, image: Image) -> None:
+    heatmap = vision.Heatmap(HeatmapRequest(image=image, top_k=2))
+    classes = vision.Classify(ClassifyRequest(image=image, top_k=2))
     assert list(heatmap.classes) == list(classes.classes)
     assert heatmap.served_by == classes.served_by
     assert heatmap.timing.batch_size == 1
@@ -92,10 +92,10 @@ def test_the_same_classes_come_as_to_classify(vision: VisionStub, picture: Image
 
 
 def test_without_a_target_the_predicted_class_is_explained(
-    vision: VisionStub, color_picture: Callable[..., bytes]
+    vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     for index, color in enumerate(("red", "green", "blue")):
-        reply = vision.Heatmap(HeatmapRequest(image=Image(encoded=color_picture(color))))
+        reply = vision.Heatmap(HeatmapRequest(image=Image(encoded=color_image(color))))
         assert reply.target == reply.classes[0]
         assert reply.target.index == index
         assert (floats(reply.heatmap) == 1).all()
@@ -106,14 +106,14 @@ def test_without_a_target_the_predicted_class_is_explained(
     [(MAP_SIZE_AS_IMAGE, 40, 20), (MAP_SIZE_AS_MODEL, 8, 8), (MAP_SIZE_AS_FEATURE_MAP, 8, 8)],
 )
 def test_a_map_has_the_size_that_was_asked_for(
-    vision: VisionStub, picture: Image, size: Any, width: int, height: int
+    vision: VisionStub, image: Image, size: Any, width: int, height: int
 ) -> None:
-    heatmap = vision.Heatmap(HeatmapRequest(image=picture, class_index=GREEN, size=size)).heatmap
+    heatmap = vision.Heatmap(HeatmapRequest(image=image, class_index=GREEN, size=size)).heatmap
     assert floats(heatmap).shape == (height, width)
 
 
-def test_grey_is_the_map_in_256_levels(vision: VisionStub, picture: Image) -> None:
-    request = HeatmapRequest(image=picture, class_index=RED)
+def test_grey_is_the_map_in_256_levels(vision: VisionStub, image: Image) -> None:
+    request = HeatmapRequest(image=image, class_index=RED)
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_GRAY
     grey = png(vision.Heatmap(request).heatmap)
@@ -121,47 +121,47 @@ def test_grey_is_the_map_in_256_levels(vision: VisionStub, picture: Image) -> No
     np.testing.assert_array_equal(np.asarray(grey), np.rint(numbers * 255))
 
 
-def test_an_overlay_as_image_lies_over_the_upright_picture(
-    vision: VisionStub, gradient_picture: PillowImage.Image, encode: Callable[..., bytes]
+def test_an_overlay_as_image_lies_over_the_upright_image(
+    vision: VisionStub, gradient_image: PillowImage.Image, encode: Callable[..., bytes]
 ) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6
-    turned = encode(gradient_picture.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
+    turned = encode(gradient_image.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
     request = HeatmapRequest(image=Image(encoded=turned), class_index=RED)
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_OVERLAY
     overlay = png(vision.Heatmap(request).heatmap)
-    wanted = draw_overlay(gradient_picture, numbers)
+    wanted = draw_overlay(gradient_image, numbers)
     np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
 
 
-def test_an_overlay_as_model_lies_over_the_networks_input(vision: VisionStub, picture: Image) -> None:
+def test_an_overlay_as_model_lies_over_the_networks_input(vision: VisionStub, image: Image) -> None:
     request = HeatmapRequest(
-        image=picture, class_index=RED, size=MAP_SIZE_AS_MODEL, format=HEATMAP_FORMAT_PNG_OVERLAY
+        image=image, class_index=RED, size=MAP_SIZE_AS_MODEL, format=HEATMAP_FORMAT_PNG_OVERLAY
     )
     assert png(vision.Heatmap(request).heatmap).size == (8, 8)
 
 
-def test_the_frame_says_where_the_network_looked(vision: VisionStub, picture: Image) -> None:
-    frame = vision.Heatmap(HeatmapRequest(image=picture)).frame
-    assert (frame.picture_width, frame.picture_height) == (40, 20)
+def test_the_frame_says_where_the_network_looked(vision: VisionStub, image: Image) -> None:
+    frame = vision.Heatmap(HeatmapRequest(image=image)).frame
+    assert (frame.image_width, frame.image_height) == (40, 20)
     assert (frame.left, frame.top, frame.right, frame.bottom) == (0, 0, 40, 20)
 
 
-def test_several_classes_are_explained_by_one_call(vision: VisionStub, picture: Image) -> None:
+def test_several_classes_are_explained_by_one_call(vision: VisionStub, image: Image) -> None:
     further = [HeatmapTarget(class_name="green"), HeatmapTarget(class_index=BLUE)]
-    reply = vision.Heatmap(HeatmapRequest(image=picture, class_index=RED, further=further))
+    reply = vision.Heatmap(HeatmapRequest(image=image, class_index=RED, further=further))
     together = [reply, *reply.further]
     for index, explained in enumerate(together):
-        alone = vision.Heatmap(HeatmapRequest(image=picture, class_index=index))
+        alone = vision.Heatmap(HeatmapRequest(image=image, class_index=index))
         assert explained.target == alone.target
         np.testing.assert_allclose(floats(explained.heatmap), floats(alone.heatmap), atol=1e-6)
 
 
 def test_a_class_that_nothing_speaks_for_has_a_map_of_zeros_and_a_flag(
-    vision: VisionStub, picture: Image
+    vision: VisionStub, image: Image
 ) -> None:
-    heatmap = vision.Heatmap(HeatmapRequest(image=picture, class_name="blue")).heatmap
+    heatmap = vision.Heatmap(HeatmapRequest(image=image, class_name="blue")).heatmap
     assert heatmap.all_zero
     assert not floats(heatmap).any()
 
@@ -183,64 +183,62 @@ def test_a_class_that_nothing_speaks_for_has_a_map_of_zeros_and_a_flag(
             "INVALID_INPUT",
         ),
         ({"model": ModelRef(name="none")}, "NOT_FOUND", "MODEL_NOT_FOUND"),
-        ({"image": Image(encoded=b"no picture")}, "INVALID_ARGUMENT", "IMAGE_NOT_A_PICTURE"),
+        ({"image": Image(encoded=b"no image")}, "INVALID_ARGUMENT", "IMAGE_UNRECOGNISED"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(
-    vision: VisionStub, picture: Image, fields: dict[str, Any], code: str, reason: str
+    vision: VisionStub, image: Image, fields: dict[str, Any], code: str, reason: str
 ) -> None:
-    request = HeatmapRequest(**{"image": picture, **fields})
+    request = HeatmapRequest(**{"image": image, **fields})
     assert refusal(lambda: vision.Heatmap(request))[:2] == (code, reason)
 
 
-def test_a_misspelt_name_is_answered_with_the_right_one(vision: VisionStub, picture: Image) -> None:
-    *_, message = refusal(lambda: vision.Heatmap(HeatmapRequest(image=picture, class_name="gren")))
+def test_a_misspelt_name_is_answered_with_the_right_one(vision: VisionStub, image: Image) -> None:
+    *_, message = refusal(lambda: vision.Heatmap(HeatmapRequest(image=image, class_name="gren")))
     assert "'green'" in message
 
 
-def test_a_name_of_two_classes_is_refused_with_their_indices(vision: VisionStub, picture: Image) -> None:
-    request = HeatmapRequest(image=picture, model=ModelRef(name="twins"), class_name="red")
+def test_a_name_of_two_classes_is_refused_with_their_indices(vision: VisionStub, image: Image) -> None:
+    request = HeatmapRequest(image=image, model=ModelRef(name="twins"), class_name="red")
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("INVALID_ARGUMENT", "CLASS_AMBIGUOUS")
     assert "0, 1" in message
 
 
-def test_a_model_without_a_heatmap_says_how_to_attach_one(vision: VisionStub, picture: Image) -> None:
-    request = HeatmapRequest(image=picture, model=ModelRef(name="plain"))
+def test_a_model_without_a_heatmap_says_how_to_attach_one(vision: VisionStub, image: Image) -> None:
+    request = HeatmapRequest(image=image, model=ModelRef(name="plain"))
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("FAILED_PRECONDITION", "HEATMAP_MISSING")
     assert "attach-heatmap" in message
 
 
 def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are_had(
-    vision: VisionStub, color_picture: Callable[..., bytes]
+    vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
-    request = HeatmapRequest(image=Image(encoded=color_picture("red", (2049, 1024))))
+    request = HeatmapRequest(image=Image(encoded=color_image("red", (2049, 1024))))
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("OUT_OF_RANGE", "MAP_TOO_LARGE")
     assert "AS_FEATURE_MAP" in message
     request.format = HEATMAP_FORMAT_PNG_GRAY
     assert png(vision.Heatmap(request).heatmap).size == (2049, 1024)
     request.format, request.size = HEATMAP_FORMAT_FLOAT32, MAP_SIZE_AS_FEATURE_MAP
-    assert vision.Heatmap(request).frame.picture_width == 2049
+    assert vision.Heatmap(request).frame.image_width == 2049
 
 
 def test_the_limit_counts_the_maps_of_every_class(
-    vision: VisionStub, color_picture: Callable[..., bytes]
+    vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     target = HeatmapTarget(class_index=RED)
-    request = HeatmapRequest(image=Image(encoded=color_picture("red", (1100, 1000))), further=[target] * 3)
+    request = HeatmapRequest(image=Image(encoded=color_image("red", (1100, 1000))), further=[target] * 3)
     assert refusal(lambda: vision.Heatmap(request))[1] == "MAP_TOO_LARGE"
 
 
-def test_a_stream_answers_each_picture_and_goes_on_after_a_failure(
-    vision: VisionStub, picture: Image
-) -> None:
+def test_a_stream_answers_each_image_and_goes_on_after_a_failure(vision: VisionStub, image: Image) -> None:
     requests = [
-        HeatmapRequest(id="good", image=picture),
+        HeatmapRequest(id="good", image=image),
         HeatmapRequest(id="bad", image=Image(encoded=b"text")),
-        HeatmapRequest(id="unknown", image=picture, class_index=99),
-        HeatmapRequest(id="last", image=picture, format=HEATMAP_FORMAT_PNG_OVERLAY),
+        HeatmapRequest(id="unknown", image=image, class_index=99),
+        HeatmapRequest(id="last", image=image, format=HEATMAP_FORMAT_PNG_OVERLAY),
     ]
     replies = {reply.id: reply for reply in vision.HeatmapStream(iter(requests))}
     assert replies["good"].heatmap.data

@@ -12,19 +12,19 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.card import write_card
 from spyglass_contract.errors import CardError, DeadlineExceeded
-from spyglass_contract.header import Limits
-from spyglass_server.admission import Admission
-from spyglass_server.call import Call
+from spyglass_contract.images.header import Limits
+from spyglass_contract.model.card import write_card
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.domain import ModelSelector
 from spyglass_server.embedded import open_embedded
-from spyglass_server.explain import PREDICTED, Explain
-from spyglass_server.model import Model, Resources
-from spyglass_server.repository import Repository
-from spyglass_server.scheduler import Scheduler
-from spyglass_server.session import Session
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.scheduler import Scheduler
+from spyglass_server.engine.session import Session
+from spyglass_server.heatmaps.explain import PREDICTED, Explain
 
 PATIENCE = 30
 
@@ -36,7 +36,7 @@ def session(explaining_models: Path) -> Session:
 
 @pytest.fixture
 def pixels() -> NDArray[np.uint8]:
-    """Three pictures: a red, a green and a blue one."""
+    """Three images: a red, a green and a blue one."""
     batch = np.full((3, 8, 8, 3), 10, np.uint8)
     for index in range(3):
         batch[index, :, :, index] = 200
@@ -64,13 +64,13 @@ class CountingNetwork:
         self._note(len(pixels), tuple(classes))
         return self.session.explain(pixels, classes)
 
-    def _note(self, pictures: int, classes: tuple[int, ...]) -> None:
-        self.runs.append((pictures, classes))
+    def _note(self, images: int, classes: tuple[int, ...]) -> None:
+        self.runs.append((images, classes))
         self.entered.release()
         assert self.gate.wait(PATIENCE)
 
 
-def test_one_class_is_explained_in_every_picture_of_a_batch(
+def test_one_class_is_explained_in_every_image_of_a_batch(
     session: Session, pixels: NDArray[np.uint8]
 ) -> None:
     probabilities, maps = session.explain(pixels, (1,))
@@ -78,7 +78,7 @@ def test_one_class_is_explained_in_every_picture_of_a_batch(
     assert maps.shape == (3, 8, 8)
 
 
-def test_several_classes_of_one_picture_are_one_run(session: Session, pixels: NDArray[np.uint8]) -> None:
+def test_several_classes_of_one_image_are_one_run(session: Session, pixels: NDArray[np.uint8]) -> None:
     network = CountingNetwork(session)
     (explained,) = Explain(network, (0, 2))(pixels[:1])
     assert network.runs == [(1, (0, 2))]
@@ -86,12 +86,12 @@ def test_several_classes_of_one_picture_are_one_run(session: Session, pixels: ND
     assert explained.probabilities.shape == (3,)
 
 
-def test_several_classes_of_several_pictures_give_each_picture_its_own(
+def test_several_classes_of_several_images_give_each_image_its_own(
     session: Session, pixels: NDArray[np.uint8]
 ) -> None:
     together = Explain(session, (0, PREDICTED))(pixels)
-    for picture, explained in zip(pixels, together, strict=True):
-        probabilities, maps = session.explain(picture[np.newaxis], (0, PREDICTED))
+    for image, explained in zip(pixels, together, strict=True):
+        probabilities, maps = session.explain(image[np.newaxis], (0, PREDICTED))
         np.testing.assert_array_equal(explained.maps, maps)
         np.testing.assert_array_equal(explained.probabilities, probabilities[0])
 
@@ -154,7 +154,7 @@ def test_only_like_is_batched_with_like(session: Session, pixels: NDArray[np.uin
 
 
 def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
-    session: Session, color_picture: Callable[..., bytes]
+    session: Session, color_image: Callable[..., bytes]
 ) -> None:
     network = CountingNetwork(session)
     repository = Repository()
@@ -165,7 +165,7 @@ def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
     network.runs.clear()
     occupied = model.submit(np.zeros((8, 8, 3), np.uint8), Call())
     with pytest.raises(DeadlineExceeded):
-        dataplane.heatmap(color_picture("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
+        dataplane.heatmap(color_image("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
     assert dataplane.admission.inside == 0
     network.gate.set()
     occupied.result(PATIENCE)
@@ -174,11 +174,11 @@ def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
 
 
 def test_without_a_server_heatmaps_are_had_too(
-    explaining_models: Path, color_picture: Callable[..., bytes]
+    explaining_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     with open_embedded(explaining_models) as embedded:
         found = embedded.heatmap(
-            color_picture("green"), model=ModelSelector("colors"), targets=("green", None), timeout=PATIENCE
+            color_image("green"), model=ModelSelector("colors"), targets=("green", None), timeout=PATIENCE
         )
     maps = [np.frombuffer(each.heatmap.data, "<f4").reshape(8, 8) for each in found.explained]
     assert [each.target.name for each in found.explained] == ["green", "green"]

@@ -21,10 +21,10 @@ from spyglass.v1.heatmap_pb2 import (
 )
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_CROP, InputSpec, ValueRange
 from spyglass_contract.errors import LimitExceeded
-from spyglass_contract.header import Limits
-from spyglass_contract.heatmaps import draw_overlay, grey_levels, map_to_picture
-from spyglass_contract.pixels import prepare
-from spyglass_server.drawing import Canvas, Drawing, check_room
+from spyglass_contract.heatmaps.overlay import draw_overlay, grey_levels, map_to_image
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import prepare
+from spyglass_server.heatmaps.drawing import Canvas, Drawing, check_room
 
 SPEC = InputSpec(
     tensor="image",
@@ -48,15 +48,15 @@ def photograph(chelsea: bytes) -> Callable[[int, int], bytes]:
 
     def make(width: int, height: int) -> bytes:
         buffer = io.BytesIO()
-        with Image.open(io.BytesIO(chelsea)) as picture:
-            picture.resize((width, height)).save(buffer, "JPEG")
+        with Image.open(io.BytesIO(chelsea)) as image:
+            image.resize((width, height)).save(buffer, "JPEG")
         return buffer.getvalue()
 
     return make
 
 
-def canvas_of(picture: bytes) -> Canvas:
-    return Canvas(picture, prepare(picture, SPEC), SPEC, Limits())
+def canvas_of(image: bytes) -> Canvas:
+    return Canvas(image, prepare(image, SPEC), SPEC, Limits())
 
 
 def read(png: bytes) -> Any:
@@ -65,7 +65,7 @@ def read(png: bytes) -> Any:
 
 def test_what_is_drawn_in_strips_is_what_is_drawn_at_once(photograph: Callable[[int, int], bytes]) -> None:
     canvas = canvas_of(photograph(1501, 1103))
-    whole = map_to_picture(VALUES, canvas.box, canvas.width, canvas.height)
+    whole = map_to_image(VALUES, canvas.box, canvas.width, canvas.height)
     np.testing.assert_array_equal(read(canvas.draw(VALUES, GRAY).data), grey_levels(whole))
     wanted = np.asarray(draw_overlay(canvas.upright, whole))
     np.testing.assert_array_equal(read(canvas.draw(VALUES, OVERLAY).data), wanted)
@@ -84,7 +84,7 @@ def test_what_is_drawn_in_strips_is_what_is_drawn_at_once(photograph: Callable[[
         (Drawing(), 33, True),
     ],
 )
-def test_pngs_of_a_picture_may_have_the_pixels_of_a_large_photograph(
+def test_pngs_of_an_image_may_have_the_pixels_of_a_large_photograph(
     photograph: Callable[[int, int], bytes], drawing: Drawing, maps: int, fits: bool
 ) -> None:
     prepared = prepare(photograph(4096, 4096), SPEC)

@@ -1,4 +1,4 @@
-"""Masks lie on the upright picture, whatever its size and the resize rule: squares at known places."""
+"""Masks lie on the upright image, whatever its size and the resize rule: squares at known places."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ModelRef
 from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, MASK_SIZE_AS_MODEL, SegmentRequest, SegmentResponse
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_contract.mask_png import decode_mask
+from spyglass_contract.masks.palette_png import decode_mask
 
 RED, BLUE, UNSEEN = 1, 3, 255
 
@@ -49,15 +49,15 @@ def near_border(size: tuple[int, int], box: tuple[int, int, int, int], reach: fl
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("model", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("size", [(61, 43), (35, 83)], ids=["landscape", "portrait"])
-def test_the_mask_is_that_of_the_upright_picture(
+def test_the_mask_is_that_of_the_upright_image(
     segmenting: VisionStub,
-    square_picture: Square,
+    square_image: Square,
     encode: Encode,
     orientation: int,
     model: str,
     size: tuple[int, int],
 ) -> None:
-    upright = square_picture(size, (5, 7, 25, 30))
+    upright = square_image(size, (5, 7, 25, 30))
     back = {
         1: None,
         2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
@@ -93,13 +93,13 @@ def test_the_mask_is_that_of_the_upright_picture(
 )
 def test_the_resize_rule_is_undone_to_half_a_cell(
     segmenting: VisionStub,
-    square_picture: Square,
+    square_image: Square,
     encode: Encode,
     model: str,
     size: tuple[int, int],
     box: tuple[int, int, int, int],
 ) -> None:
-    image = Image(encoded=encode(square_picture(size, box)))
+    image = Image(encoded=encode(square_image(size, box)))
     reply = segmenting.Segment(
         SegmentRequest(image=image, model=ModelRef(name=model), format=MASK_FORMAT_RAW)
     )
@@ -208,9 +208,9 @@ def test_cells_that_show_padding_are_unseen_in_a_mask_of_the_networks_size(
 
 
 def test_what_was_cropped_is_unseen_and_counts_for_no_class(
-    segmenting: VisionStub, square_picture: Square, encode: Encode
+    segmenting: VisionStub, square_image: Square, encode: Encode
 ) -> None:
-    image = Image(encoded=encode(square_picture((101, 48), (40, 10, 60, 30))))
+    image = Image(encoded=encode(square_image((101, 48), (40, 10, 60, 30))))
     reply = segmenting.Segment(SegmentRequest(image=image, model=ModelRef(name="crop")))
     mask = decode_mask(reply.mask.data)
     assert (mask[:, :18] == UNSEEN).all()

@@ -13,8 +13,8 @@ import pytest
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, Unavailable
-from spyglass_server.call import Call
-from spyglass_server.model import Model, Resources
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.model import Model, Resources
 
 MakeCard = Callable[..., ModelCard]
 MakeModel = Callable[..., Path]
@@ -43,7 +43,7 @@ def test_a_model_says_which_file_it_is(make_model: MakeModel) -> None:
 
 
 @pytest.mark.parametrize(("asked", "found"), [(0, 1), (4, 4)])
-def test_pictures_run_one_by_one_on_a_cpu_unless_asked_for_otherwise(
+def test_images_run_one_by_one_on_a_cpu_unless_asked_for_otherwise(
     make_model: MakeModel, asked: int, found: int
 ) -> None:
     with closing(Model.load(make_model(), Resources(device="cpu", max_batch=asked))) as model:
@@ -72,7 +72,7 @@ def test_other_pixels_than_the_exports_are_reported(
     make_card: MakeCard, make_model: MakeModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     card = make_card()
-    card.certificate.pictures[0].pixels_sha256 = "00" * 32
+    card.certificate.images[0].pixels_sha256 = "00" * 32
 
     with caplog.at_level(logging.WARNING):
         Model.load(make_model(card), Resources(device="cpu")).close()
@@ -80,7 +80,7 @@ def test_other_pixels_than_the_exports_are_reported(
     assert "other pixels than the export's for red.png" in caplog.text
 
 
-def test_a_closed_model_takes_no_pictures(model: Model) -> None:
+def test_a_closed_model_takes_no_images(model: Model) -> None:
     model.close()
 
     with pytest.raises(Unavailable):

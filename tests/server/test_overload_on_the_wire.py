@@ -20,7 +20,7 @@ from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_server.model import Model
+from spyglass_server.engine.model import Model
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
@@ -39,8 +39,8 @@ def server(run_server: Callable[..., Any], open_network: Callable[[Path], Model]
 
 
 @pytest.fixture
-def request_for_red(color_picture: Callable[..., bytes]) -> ClassifyRequest:
-    return ClassifyRequest(image=Image(encoded=color_picture("red")))
+def request_for_red(color_image: Callable[..., bytes]) -> ClassifyRequest:
+    return ClassifyRequest(image=Image(encoded=color_image("red")))
 
 
 def inside(server: Any) -> int:
@@ -79,7 +79,7 @@ def test_those_inside_are_answered_though_others_were_refused(
 
 
 @pytest.mark.usefixtures("full")
-def test_a_full_server_answers_everything_but_pictures(server: Any) -> None:
+def test_a_full_server_answers_everything_but_images(server: Any) -> None:
     assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     assert next(server.health.Watch(HealthCheckRequest(), timeout=PATIENCE)).status
     assert len(server.vision.ListModels(ListModelsRequest(), timeout=PATIENCE).models) == 1

@@ -6,7 +6,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from spyglass_contract.errors import Unavailable
-from spyglass_server.readiness import VISION, Readiness
+from spyglass_server.servicers.readiness import VISION, Readiness
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spyglass_contract.errors import InvalidInput, LimitExceeded
-from spyglass_contract.upsampling import mask_of_picture
+from spyglass_contract.masks.upsampling import mask_of_image
 from spyglass_server.domain import Refinement
-from spyglass_server.refinements import KnownClass, known_classes, refined
+from spyglass_server.masks.refinements import KnownClass, known_classes, refined
 
 LARGEST = (KnownClass(1, largest_component=True, fill_holes=False),)
 FILLED = (KnownClass(1, largest_component=False, fill_holes=True),)
@@ -34,8 +34,8 @@ def test_only_the_largest_region_stays_and_the_rest_goes_to_the_next_class() -> 
 
 
 def test_a_region_holds_together_by_edges_and_not_by_corners() -> None:
-    picture = ("##...", "##...", "..###")
-    assert classes_of(refined(probabilities_of(*picture), LARGEST)) == ["##...", "##...", "..ooo"]
+    image = ("##...", "##...", "..###")
+    assert classes_of(refined(probabilities_of(*image), LARGEST)) == ["##...", "##...", "..ooo"]
 
 
 def smooth_probabilities(seed: int) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ def test_the_largest_region_is_one_in_the_enlarged_mask_too(side: int) -> None:
     regions = []
     for seed in range(60):
         given = refined(smooth_probabilities(seed), LARGEST)
-        mask = mask_of_picture(given, (0, 0, side, side), side, side).mask
+        mask = mask_of_image(given, (0, 0, side, side), side, side).mask
         regions.append(ndimage.label(mask == 1, np.ones((3, 3)))[1])
     assert regions == [1] * 60
 

@@ -16,10 +16,10 @@ import pytest
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import GetModelRequest, ModelRef
-from spyglass_server.model import Model
+from spyglass_server.engine.model import Model
 
 Code = grpc.StatusCode
-Picture = Callable[..., bytes]
+MakeImage = Callable[..., bytes]
 Refused = Callable[[Callable[[], object]], Any]
 
 
@@ -37,7 +37,7 @@ def server(run_server: Callable[..., Any]) -> Any:
     [
         (Image(), "IMAGE_MISSING", "image"),
         (Image(encoded=b""), "IMAGE_EMPTY", "image"),
-        (Image(encoded=b"hello"), "IMAGE_NOT_A_PICTURE", "image"),
+        (Image(encoded=b"hello"), "IMAGE_UNRECOGNISED", "image"),
         (Image(encoded=b"%PDF-1.7"), "IMAGE_FORMAT_NOT_ALLOWED", "image"),
         (Image(encoded=b"\xff\xd8\xff\xe0"), "IMAGE_CORRUPT", "image"),
         (Image(raw=RawImage()), "IMAGE_SHAPE", "image.raw"),
@@ -48,7 +48,7 @@ def server(run_server: Callable[..., Any]) -> Any:
         (raw(2**32 - 1, 2**32 - 1, 4, 8), "IMAGE_SHAPE", "image.raw"),
     ],
 )
-def test_a_picture_that_is_none_is_an_invalid_argument(
+def test_an_image_that_is_none_is_an_invalid_argument(
     server: Any, refused: Refused, image: Image, reason: str, field: str
 ) -> None:
     refusal = refused(lambda: server.vision.Classify(ClassifyRequest(image=image)))
@@ -62,10 +62,10 @@ def test_a_request_without_an_image_is_an_invalid_argument(server: Any, refused:
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_MISSING")
 
 
-def test_a_picture_that_is_cut_off_is_an_invalid_argument(
-    server: Any, refused: Refused, color_picture: Picture
+def test_an_image_that_is_cut_off_is_an_invalid_argument(
+    server: Any, refused: Refused, color_image: MakeImage
 ) -> None:
-    whole = color_picture("red", (90, 90))
+    whole = color_image("red", (90, 90))
 
     refusal = refused(lambda: server.vision.Classify(ClassifyRequest(image=Image(encoded=whole[:-30]))))
 
@@ -73,9 +73,9 @@ def test_a_picture_that_is_cut_off_is_an_invalid_argument(
 
 
 def test_more_classes_than_there_are_is_an_invalid_argument(
-    server: Any, refused: Refused, color_picture: Picture
+    server: Any, refused: Refused, color_image: MakeImage
 ) -> None:
-    request = ClassifyRequest(image=Image(encoded=color_picture("red")), top_k=4)
+    request = ClassifyRequest(image=Image(encoded=color_image("red")), top_k=4)
 
     refusal = refused(lambda: server.vision.Classify(request))
 
@@ -84,9 +84,9 @@ def test_more_classes_than_there_are_is_an_invalid_argument(
 
 
 def test_a_version_without_a_name_is_an_invalid_argument(
-    server: Any, refused: Refused, color_picture: Picture
+    server: Any, refused: Refused, color_image: MakeImage
 ) -> None:
-    request = ClassifyRequest(image=Image(encoded=color_picture("red")), model=ModelRef(version=1))
+    request = ClassifyRequest(image=Image(encoded=color_image("red")), model=ModelRef(version=1))
 
     refusal = refused(lambda: server.vision.Classify(request))
 
@@ -94,9 +94,9 @@ def test_a_version_without_a_name_is_an_invalid_argument(
 
 
 def test_more_pixels_than_the_limit_are_out_of_range(
-    server: Any, refused: Refused, color_picture: Picture
+    server: Any, refused: Refused, color_image: MakeImage
 ) -> None:
-    request = ClassifyRequest(image=Image(encoded=color_picture("red", (100, 101))))
+    request = ClassifyRequest(image=Image(encoded=color_image("red", (100, 101))))
 
     refusal = refused(lambda: server.vision.Classify(request))
 
@@ -131,9 +131,9 @@ def test_more_bytes_than_the_limit_are_out_of_range(server: Any, refused: Refuse
     ids=["name", "version", "negative version", "label", "long name", "long label"],
 )
 def test_a_model_that_is_not_served_is_not_found(
-    server: Any, refused: Refused, color_picture: Picture, model: ModelRef, reason: str
+    server: Any, refused: Refused, color_image: MakeImage, model: ModelRef, reason: str
 ) -> None:
-    request = ClassifyRequest(image=Image(encoded=color_picture("red")), model=model)
+    request = ClassifyRequest(image=Image(encoded=color_image("red")), model=model)
 
     for call in (
         lambda: server.vision.Classify(request),
@@ -149,16 +149,14 @@ def test_a_model_for_another_task_is_a_failed_precondition(
     refused: Refused,
     segmenting_models: Path,
     tmp_path: Path,
-    color_picture: Picture,
+    color_image: MakeImage,
 ) -> None:
     shutil.copytree(segmenting_models / "pad", tmp_path / "pad")
     server = run_server(models=tmp_path)
-    picture = Image(encoded=color_picture("red"))
+    image = Image(encoded=color_image("red"))
 
-    named = refused(
-        lambda: server.vision.Classify(ClassifyRequest(image=picture, model=ModelRef(name="pad")))
-    )
-    unnamed = refused(lambda: server.vision.Classify(ClassifyRequest(image=picture)))
+    named = refused(lambda: server.vision.Classify(ClassifyRequest(image=image, model=ModelRef(name="pad"))))
+    unnamed = refused(lambda: server.vision.Classify(ClassifyRequest(image=image)))
 
     assert (named.code, named.reason) == (Code.FAILED_PRECONDITION, "MODEL_TASK_MISMATCH")
     assert (unnamed.code, unnamed.reason) == (Code.NOT_FOUND, "NO_DEFAULT_MODEL")
@@ -179,7 +177,7 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
     open_network: Callable[[Path], Model],
     network: Any,
     refused: Refused,
-    color_picture: Picture,
+    color_image: MakeImage,
     caplog: pytest.LogCaptureFixture,
     failure: str,
 ) -> None:
@@ -194,7 +192,7 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
     with caplog.at_level(logging.ERROR):
         refusal = refused(
             lambda: server.vision.Classify(
-                ClassifyRequest(image=Image(encoded=color_picture("red"))),
+                ClassifyRequest(image=Image(encoded=color_image("red"))),
                 metadata=[("x-request-id", "order-7")],
             )
         )
@@ -207,14 +205,14 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
 
 
 def test_no_refusal_tells_of_the_machine(
-    server: Any, refused: Refused, tiny_models: Path, color_picture: Picture
+    server: Any, refused: Refused, tiny_models: Path, color_image: MakeImage
 ) -> None:
     requests = [
         ClassifyRequest(),
-        ClassifyRequest(image=Image(encoded=color_picture("red")[:40])),
-        ClassifyRequest(image=Image(encoded=color_picture("red")[:45])),
+        ClassifyRequest(image=Image(encoded=color_image("red")[:40])),
+        ClassifyRequest(image=Image(encoded=color_image("red")[:45])),
         ClassifyRequest(image=Image(encoded=b"II*\0" + bytes(40))),
-        ClassifyRequest(image=Image(encoded=color_picture("red")), model=ModelRef(name="../../etc/passwd")),
+        ClassifyRequest(image=Image(encoded=color_image("red")), model=ModelRef(name="../../etc/passwd")),
     ]
 
     for request in requests:

@@ -17,8 +17,8 @@ from spyglass_contract.errors import (
     NotFound,
 )
 from spyglass_server.domain import ModelSelector
-from spyglass_server.model import Model, Resources
-from spyglass_server.repository import Repository, model_files
+from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.repository import Repository, model_files
 
 Load = Callable[..., Model]
 

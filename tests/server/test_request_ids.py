@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from spyglass_server.request_id import current_request_id, request_id_of, using_request_id
+from spyglass_server.interceptors.request_id import current_request_id, request_id_of, using_request_id
 
 
 class Context:

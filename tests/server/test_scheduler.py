@@ -12,15 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded, Overloaded, Unavailable
-from spyglass_server.call import Call
-from spyglass_server.scheduler import Answer, Scheduler
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.scheduler import Answer, Scheduler
 
 PATIENCE = 30
 Eventually = Callable[[Callable[[], bool]], None]
 
 
 class Network:
-    """Doubles the first pixel of each picture; while the gate is closed, whoever runs waits."""
+    """Doubles the first pixel of each image; while the gate is closed, whoever runs waits."""
 
     def __init__(self) -> None:
         self.gate = Event()
@@ -35,7 +35,7 @@ class Network:
         return pixels[:, 0, 0, :].astype(np.float32) * 2
 
 
-def picture(value: int) -> NDArray[np.uint8]:
+def image(value: int) -> NDArray[np.uint8]:
     return np.full((2, 2, 1), value, np.uint8)
 
 
@@ -60,18 +60,18 @@ def schedule(network: Network) -> Iterator[Callable[..., Scheduler]]:
 
 
 def occupy(scheduler: Scheduler, network: Network) -> list[Future[Answer]]:
-    """Has every worker wait at the closed gate, each with a picture of its own."""
+    """Has every worker wait at the closed gate, each with an image of its own."""
     network.gate.clear()
     futures = []
     for _ in range(scheduler.workers):
-        futures.append(scheduler.submit(picture(0), Call()))
+        futures.append(scheduler.submit(image(0), Call()))
         assert network.entered.acquire(timeout=PATIENCE)
     network.batches.clear()
     return futures
 
 
-def test_a_picture_gets_its_answer(schedule: Callable[..., Scheduler]) -> None:
-    answer = schedule().submit(picture(21), Call()).result(PATIENCE)
+def test_an_image_gets_its_answer(schedule: Callable[..., Scheduler]) -> None:
+    answer = schedule().submit(image(21), Call()).result(PATIENCE)
 
     assert answer.output.tolist() == [42]
     assert answer.batch_size == 1
@@ -82,7 +82,7 @@ def test_a_picture_gets_its_answer(schedule: Callable[..., Scheduler]) -> None:
 def test_the_answer_goes_to_the_future_that_was_brought_along(schedule: Callable[..., Scheduler]) -> None:
     answered: Future[Answer] = Future()
 
-    assert schedule().submit(picture(1), Call(), answered) is answered
+    assert schedule().submit(image(1), Call(), answered) is answered
     assert answered.result(PATIENCE).output.tolist() == [2]
 
 
@@ -92,7 +92,7 @@ def test_what_waits_runs_together_up_to_the_best_batch(
     scheduler = schedule(max_batch=4)
     occupy(scheduler, network)
 
-    futures = [scheduler.submit(picture(value), Call()) for value in range(1, 7)]
+    futures = [scheduler.submit(image(value), Call()) for value in range(1, 7)]
     network.gate.set()
 
     assert [future.result(PATIENCE).output.item() for future in futures] == [2, 4, 6, 8, 10, 12]
@@ -109,7 +109,7 @@ def test_free_workers_share_what_waits(
 
     # While the lock is held no worker can take any: all six wait before the first is taken.
     with scheduler._changed:
-        futures = [scheduler.submit(picture(value), Call()) for value in range(1, 7)]
+        futures = [scheduler.submit(image(value), Call()) for value in range(1, 7)]
     for _ in range(2):
         assert network.entered.acquire(timeout=PATIENCE)
     network.gate.set()
@@ -118,12 +118,12 @@ def test_free_workers_share_what_waits(
     assert sorted(network.batches) == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_a_worker_takes_one_picture_rather_than_wait_for_more(
+def test_a_worker_takes_one_image_rather_than_wait_for_more(
     schedule: Callable[..., Scheduler], network: Network
 ) -> None:
     scheduler = schedule(max_batch=16)
 
-    assert scheduler.submit(picture(1), Call()).result(PATIENCE).batch_size == 1
+    assert scheduler.submit(image(1), Call()).result(PATIENCE).batch_size == 1
 
 
 def test_an_entry_whose_deadline_passed_is_dropped(
@@ -132,7 +132,7 @@ def test_an_entry_whose_deadline_passed_is_dropped(
     scheduler = schedule()
     occupy(scheduler, network)
     call = Call(time.monotonic() + PATIENCE)
-    late, next_one = scheduler.submit(picture(1), call), scheduler.submit(picture(2), Call())
+    late, next_one = scheduler.submit(image(1), call), scheduler.submit(image(2), Call())
 
     call.deadline = time.monotonic()
     network.gate.set()
@@ -149,7 +149,7 @@ def test_an_entry_whose_caller_is_gone_is_dropped(
     scheduler = schedule(max_batch=4)
     occupy(scheduler, network)
     call = Call()
-    futures = [scheduler.submit(picture(value), call) for value in (1, 2, 3)]
+    futures = [scheduler.submit(image(value), call) for value in (1, 2, 3)]
 
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(call.wait, futures[1])
@@ -162,7 +162,7 @@ def test_an_entry_whose_caller_is_gone_is_dropped(
     assert network.batches == [[1, 3]]
 
 
-def test_a_caller_that_goes_while_its_picture_runs_harms_nobody(
+def test_a_caller_that_goes_while_its_image_runs_harms_nobody(
     schedule: Callable[..., Scheduler], network: Network
 ) -> None:
     scheduler = schedule(max_batch=2)
@@ -171,7 +171,7 @@ def test_a_caller_that_goes_while_its_picture_runs_harms_nobody(
     assert not running.cancel()
     network.gate.set()
 
-    assert scheduler.submit(picture(5), Call()).result(PATIENCE).output.tolist() == [10]
+    assert scheduler.submit(image(5), Call()).result(PATIENCE).output.tolist() == [10]
 
 
 def test_a_call_that_cannot_make_its_deadline_is_refused_at_once(
@@ -185,12 +185,12 @@ def test_a_call_that_cannot_make_its_deadline_is_refused_at_once(
     occupy(scheduler, network)
 
     with pytest.raises(Overloaded) as refused:
-        scheduler.submit(picture(1), Call(time.monotonic() + 0.02))
+        scheduler.submit(image(1), Call(time.monotonic() + 0.02))
 
     assert refused.value.reason == "DEADLINE_TOO_SHORT"
     assert refused.value.retry_after is not None
     assert refused.value.retry_after >= 0.05
-    scheduler.submit(picture(1), Call(time.monotonic() + PATIENCE))
+    scheduler.submit(image(1), Call(time.monotonic() + PATIENCE))
 
 
 def test_a_free_worker_is_tried_whatever_the_last_batch_took(
@@ -204,7 +204,7 @@ def test_a_free_worker_is_tried_whatever_the_last_batch_took(
 
     def is_taken() -> bool:
         try:
-            scheduler.submit(picture(1), Call(time.monotonic() + 0.02))
+            scheduler.submit(image(1), Call(time.monotonic() + 0.02))
         except Overloaded:
             return False
         return True
@@ -218,7 +218,7 @@ def test_who_is_late_or_gone_is_not_queued(schedule: Callable[..., Scheduler], e
         expired.cancel()
 
     with pytest.raises((DeadlineExceeded, Cancelled)):
-        schedule().submit(picture(1), expired)
+        schedule().submit(image(1), expired)
 
 
 def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
@@ -232,7 +232,7 @@ def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
 
     scheduler = schedule(max_batch=2, run=run)
     occupy(scheduler, network)
-    futures = [scheduler.submit(picture(value), Call()) for value in (13, 1, 2)]
+    futures = [scheduler.submit(image(value), Call()) for value in (13, 1, 2)]
     network.gate.set()
 
     for failed in futures[:2]:
@@ -246,7 +246,7 @@ def test_too_few_answers_are_a_failure_and_the_worker_lives_on(
 ) -> None:
     scheduler = schedule(max_batch=2, run=lambda pixels: network.run(pixels)[:1])
     occupy(scheduler, network)
-    futures = [scheduler.submit(picture(value), Call()) for value in (1, 2, 3)]
+    futures = [scheduler.submit(image(value), Call()) for value in (1, 2, 3)]
     network.gate.set()
 
     for failed in futures[:2]:
@@ -258,7 +258,7 @@ def test_too_few_answers_are_a_failure_and_the_worker_lives_on(
 def test_closing_answers_what_waits(schedule: Callable[..., Scheduler], network: Network) -> None:
     scheduler = schedule(workers=2, max_batch=2)
     running = occupy(scheduler, network)
-    waiting = [scheduler.submit(picture(value), Call()) for value in range(1, 6)]
+    waiting = [scheduler.submit(image(value), Call()) for value in range(1, 6)]
 
     closing = Thread(target=scheduler.close)
     closing.start()
@@ -275,7 +275,7 @@ def test_a_closed_scheduler_takes_nothing(schedule: Callable[..., Scheduler]) ->
     scheduler.close()
 
     with pytest.raises(Unavailable) as refused:
-        scheduler.submit(picture(1), Call())
+        scheduler.submit(image(1), Call())
 
     assert refused.value.reason == "DRAINING"
 
@@ -286,7 +286,7 @@ def test_many_callers_get_their_own_answers_though_some_of_them_leave(
     scheduler = schedule(workers=3, max_batch=4)
 
     def ask(value: int) -> tuple[int, float | None]:
-        future = scheduler.submit(picture(value), Call(time.monotonic() + PATIENCE))
+        future = scheduler.submit(image(value), Call(time.monotonic() + PATIENCE))
         if value % 5 == 0 and future.cancel():
             return value, None
         return value, future.result(PATIENCE).output.item()

@@ -21,22 +21,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest
 from spyglass.v1.image_pb2 import Image as ImageInput
-from spyglass.v1.model_pb2 import GoldenPicture, GoldenTensor, ModelCard
-from spyglass_contract.card import read_card, write_card
-from spyglass_contract.certificate import golden_tensor
+from spyglass.v1.model_pb2 import GoldenImage, GoldenTensor, ModelCard
 from spyglass_contract.errors import Cancelled, CardError, DeadlineExceeded
-from spyglass_contract.header import Limits
-from spyglass_contract.pixels import prepare
-from spyglass_contract.score_cam import telling_channels, weighted_map
+from spyglass_contract.heatmaps.score_cam import telling_channels, weighted_map
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.card import read_card, write_card
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.gradcam import attach_gradcam
-from spyglass_server.admission import Admission
-from spyglass_server.call import Call
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.domain import Explanation, ModelSelector
-from spyglass_server.explain import PREDICTED
-from spyglass_server.model import Model, Resources
-from spyglass_server.repository import Repository
-from spyglass_server.session import Session
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.session import Session
+from spyglass_server.heatmaps.explain import PREDICTED
 
 PATIENCE = 30
 CHANNELS, PLACES = 6, 4
@@ -94,8 +94,8 @@ def _paper(model: onnx.ModelProto, pixels: Array, class_index: int) -> Array:
         if large.max() == large.min():
             continue
         mask = (large - large.min()) / (large.max() - large.min())
-        picture = np.clip(np.round(pixels * mask[..., None]), 0, 255).astype(np.uint8)
-        increases.append(float(_answers(model, picture[np.newaxis], "logits")[0][0, class_index]) - baseline)
+        image = np.clip(np.round(pixels * mask[..., None]), 0, 255).astype(np.uint8)
+        increases.append(float(_answers(model, image[np.newaxis], "logits")[0][0, class_index]) - baseline)
         kept.append(plane)
     weights = np.exp(increases) / np.exp(increases).sum()
     raw = np.maximum(sum(w * plane for w, plane in zip(weights, kept, strict=True)), 0)
@@ -117,19 +117,19 @@ def file(plain: onnx.ModelProto, make_card: Callable[..., ModelCard], tmp_path: 
             seed=0, expected=_answers(plain, golden_tensor(0, card.input), "probabilities")[0].ravel()
         )
     ]
-    golden = certificate.pictures[0]
+    golden = certificate.images[0]
     pixels = prepare(golden.encoded, card.input).pixels[np.newaxis]
-    pictures = [
-        GoldenPicture(
+    images = [
+        GoldenImage(
             name=golden.name,
             encoded=golden.encoded,
             pixels_sha256=golden.pixels_sha256,
             expected=_answers(plain, pixels, "probabilities")[0].ravel(),
         )
     ]
-    del certificate.tensors[:], certificate.pictures[:]
+    del certificate.tensors[:], certificate.images[:]
     certificate.tensors.extend(tensors)
-    certificate.pictures.extend(pictures)
+    certificate.images.extend(images)
     card.explained_layer, card.heatmap_method = "features", "scorecam"
     model = attach_gradcam(plain, method="scorecam")
     write_card(model, card)
@@ -220,7 +220,7 @@ def test_all_classes_share_one_pass_for_each_channel_that_is_not_flat(
     assert network.batches == [1] * (1 + CHANNELS - 1)
 
 
-def test_masked_pictures_run_in_batches_that_the_model_takes(
+def test_masked_images_run_in_batches_that_the_model_takes(
     open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
     dataplane = open_dataplane(max_batch=2)
@@ -252,15 +252,15 @@ def test_a_server_takes_as_many_channels_as_it_is_set_to(
     (models / "masked/1").mkdir(parents=True)
     file.rename(models / "masked/1/model.onnx")
     vision = run_server(models=models, score_cam_channels=1).vision
-    picture = ImageInput(encoded=encode(Image.fromarray(pixels)))
-    reply = vision.Heatmap(HeatmapRequest(image=picture, size=MAP_SIZE_AS_FEATURE_MAP), timeout=PATIENCE)
+    image = ImageInput(encoded=encode(Image.fromarray(pixels)))
+    reply = vision.Heatmap(HeatmapRequest(image=image, size=MAP_SIZE_AS_FEATURE_MAP), timeout=PATIENCE)
     (features,) = _answers(plain, pixels[np.newaxis], "features")[0]
     strongest = max(features, key=lambda plane: float((plane**2).sum()) * (plane.min() < plane.max()))
     found = np.frombuffer(reply.heatmap.data, "<f4").reshape(PLACES, PLACES)
     np.testing.assert_allclose(found, strongest / strongest.max(), atol=1e-6)
 
 
-def test_a_picture_that_nothing_tells_apart_has_a_map_of_zeros(
+def test_an_image_that_nothing_tells_apart_has_a_map_of_zeros(
     open_dataplane: Callable[..., DataPlane], network: WatchedNetwork
 ) -> None:
     assert not weighted_map(np.zeros((0, 4, 4), np.float32), np.zeros(0, np.float32)).any()

@@ -28,9 +28,9 @@ from spyglass.v1.segment_pb2 import (
     SegmentResponse,
 )
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_contract.class_colors import class_colors, hex_color
-from spyglass_contract.mask_drawing import draw_mask
-from spyglass_contract.mask_png import decode_mask
+from spyglass_contract.masks.colors import class_colors, hex_color
+from spyglass_contract.masks.drawing import draw_mask
+from spyglass_contract.masks.palette_png import decode_mask
 
 # pycocotools 2.0.11 is not up to numpy's newest rules for arrays that share memory.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -47,23 +47,23 @@ Encode = Callable[..., bytes]
 
 
 @pytest.fixture
-def picture(square_picture: Square, encode: Encode) -> Image:
-    return Image(encoded=encode(square_picture(SIZE, BOX)))
+def image(square_image: Square, encode: Encode) -> Image:
+    return Image(encoded=encode(square_image(SIZE, BOX)))
 
 
 def raw(reply: SegmentResponse) -> NDArray[np.uint8]:
     return np.frombuffer(reply.mask.data, np.uint8).reshape(reply.mask.height, reply.mask.width)
 
 
-def test_a_mask_comes_under_the_id_of_its_request(segmenting: VisionStub, picture: Image) -> None:
-    reply = segmenting.Segment(SegmentRequest(id="7", image=picture))
+def test_a_mask_comes_under_the_id_of_its_request(segmenting: VisionStub, image: Image) -> None:
+    reply = segmenting.Segment(SegmentRequest(id="7", image=image))
     assert reply.id == "7"
     assert reply.mask.format == MASK_FORMAT_PNG_INDEXED
     assert (reply.mask.width, reply.mask.height) == SIZE
 
 
-def test_every_class_is_listed_with_what_there_is_of_it(segmenting: VisionStub, picture: Image) -> None:
-    reply = segmenting.Segment(SegmentRequest(image=picture))
+def test_every_class_is_listed_with_what_there_is_of_it(segmenting: VisionStub, image: Image) -> None:
+    reply = segmenting.Segment(SegmentRequest(image=image))
     mask = decode_mask(reply.mask.data)
     colors = class_colors(CLASSES)
     assert [(entry.index, entry.name) for entry in reply.classes] == list(enumerate(CLASSES))
@@ -76,13 +76,13 @@ def test_every_class_is_listed_with_what_there_is_of_it(segmenting: VisionStub, 
 
 
 def test_the_reply_says_who_answered_where_it_looked_and_how_long_it_took(
-    segmenting: VisionStub, picture: Image
+    segmenting: VisionStub, image: Image
 ) -> None:
-    reply = segmenting.Segment(SegmentRequest(image=picture))
+    reply = segmenting.Segment(SegmentRequest(image=image))
     frame = reply.frame
     assert (reply.served_by.model, reply.served_by.version) == ("stretch", 1)
     assert len(reply.served_by.sha256) == 64
-    assert (frame.picture_width, frame.picture_height) == SIZE
+    assert (frame.image_width, frame.image_height) == SIZE
     assert (frame.left, frame.top, frame.right, frame.bottom) == (0, 0, *SIZE)
     assert reply.timing.batch_size == 1
     assert min(reply.timing.decode_ms, reply.timing.inference_ms, reply.timing.encode_ms) > 0
@@ -90,9 +90,9 @@ def test_the_reply_says_who_answered_where_it_looked_and_how_long_it_took(
 
 
 @pytest.mark.parametrize("size", [MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL])
-def test_every_format_holds_the_same_mask(segmenting: VisionStub, picture: Image, size: Any) -> None:
+def test_every_format_holds_the_same_mask(segmenting: VisionStub, image: Image, size: Any) -> None:
     def ask(mask_format: Any) -> SegmentResponse:
-        return segmenting.Segment(SegmentRequest(image=picture, format=mask_format, size=size))
+        return segmenting.Segment(SegmentRequest(image=image, format=mask_format, size=size))
 
     plain = raw(ask(MASK_FORMAT_RAW))
     assert plain.shape == ((48, 64) if size == MASK_SIZE_AS_IMAGE else (ROWS, COLUMNS))
@@ -108,21 +108,21 @@ def test_every_format_holds_the_same_mask(segmenting: VisionStub, picture: Image
 
 
 def test_an_overlay_is_drawn_as_the_library_draws_it(
-    segmenting: VisionStub, square_picture: Square, picture: Image
+    segmenting: VisionStub, square_image: Square, image: Image
 ) -> None:
-    request = SegmentRequest(image=picture, format=MASK_FORMAT_RAW)
+    request = SegmentRequest(image=image, format=MASK_FORMAT_RAW)
     mask = raw(segmenting.Segment(request))
     request.format = MASK_FORMAT_PNG_OVERLAY
     overlay = PillowImage.open(io.BytesIO(segmenting.Segment(request).mask.data))
-    wanted = draw_mask(square_picture(SIZE, BOX), mask, CLASSES, class_colors(CLASSES))
+    wanted = draw_mask(square_image(SIZE, BOX), mask, CLASSES, class_colors(CLASSES))
     np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
 
 
 def test_an_overlay_as_model_has_the_size_of_the_networks_output(
-    segmenting: VisionStub, picture: Image
+    segmenting: VisionStub, image: Image
 ) -> None:
     request = SegmentRequest(
-        image=picture,
+        image=image,
         model=ModelRef(name="coarse"),
         format=MASK_FORMAT_PNG_OVERLAY,
         size=MASK_SIZE_AS_MODEL,
@@ -135,29 +135,29 @@ def test_an_overlay_as_model_has_the_size_of_the_networks_output(
 @pytest.mark.parametrize("soft", [{"soft_class_index": RED}, {"soft_class_name": "red"}])
 @pytest.mark.parametrize("size", [MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL])
 def test_a_soft_map_goes_with_the_mask(
-    segmenting: VisionStub, picture: Image, soft: dict[str, Any], size: Any
+    segmenting: VisionStub, image: Image, soft: dict[str, Any], size: Any
 ) -> None:
-    reply = segmenting.Segment(SegmentRequest(image=picture, size=size, **soft))
-    image = PillowImage.open(io.BytesIO(reply.soft.data))
+    reply = segmenting.Segment(SegmentRequest(image=image, size=size, **soft))
+    levels = PillowImage.open(io.BytesIO(reply.soft.data))
     assert reply.soft.class_index == RED
-    assert image.mode == "L"
-    assert image.size == (reply.soft.width, reply.soft.height) == (reply.mask.width, reply.mask.height)
-    sure = np.asarray(image) > 128
+    assert levels.mode == "L"
+    assert levels.size == (reply.soft.width, reply.soft.height) == (reply.mask.width, reply.mask.height)
+    sure = np.asarray(levels) > 128
     np.testing.assert_array_equal(sure, decode_mask(reply.mask.data) == RED)
 
 
 @pytest.fixture
 def two_rings(encode: Encode) -> Image:
     """A large red ring and a small one on blue, of the input's own size."""
-    picture = PillowImage.new("RGB", (COLUMNS, ROWS), (0, 0, 255))
+    image = PillowImage.new("RGB", (COLUMNS, ROWS), (0, 0, 255))
     for color, box in (
         ((255, 0, 0), (2, 2, 18, 18)),
         ((0, 255, 0), (6, 6, 10, 10)),
         ((255, 0, 0), (22, 2, 28, 8)),
         ((0, 255, 0), (24, 4, 26, 6)),
     ):
-        picture.paste(color, box)
-    return Image(encoded=encode(picture))
+        image.paste(color, box)
+    return Image(encoded=encode(image))
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ def test_refinements_are_applied_in_their_order(
     assert sum(entry.pixels for entry in reply.classes) == COLUMNS * ROWS
 
 
-def test_a_stream_answers_each_picture_and_goes_on_after_a_failure(
-    segmenting: VisionStub, picture: Image
+def test_a_stream_answers_each_image_and_goes_on_after_a_failure(
+    segmenting: VisionStub, image: Image
 ) -> None:
     requests = [
-        SegmentRequest(id="good", image=picture),
+        SegmentRequest(id="good", image=image),
         SegmentRequest(id="bad", image=Image(encoded=b"text")),
-        SegmentRequest(id="unknown", image=picture, soft_class_index=99),
-        SegmentRequest(id="another task", image=picture, model=ModelRef(name="colors")),
-        SegmentRequest(id="last", image=picture, format=MASK_FORMAT_RLE),
+        SegmentRequest(id="unknown", image=image, soft_class_index=99),
+        SegmentRequest(id="another task", image=image, model=ModelRef(name="colors")),
+        SegmentRequest(id="last", image=image, format=MASK_FORMAT_RLE),
     ]
     replies = {reply.id: reply for reply in segmenting.SegmentStream(iter(requests))}
     assert set(replies) == {request.id for request in requests}

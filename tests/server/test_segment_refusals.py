@@ -29,8 +29,8 @@ Refused = Callable[[Callable[[], object]], Any]
 
 
 @pytest.fixture
-def picture(color_picture: Callable[..., bytes]) -> Image:
-    return Image(encoded=color_picture("red"))
+def image(color_image: Callable[..., bytes]) -> Image:
+    return Image(encoded=color_image("red"))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def picture(color_picture: Callable[..., bytes]) -> Image:
             "soft_class_name",
         ),
         ({"image": Image()}, "INVALID_ARGUMENT", "IMAGE_MISSING", "image"),
-        ({"image": Image(encoded=b"no picture")}, "INVALID_ARGUMENT", "IMAGE_NOT_A_PICTURE", "image"),
+        ({"image": Image(encoded=b"no image")}, "INVALID_ARGUMENT", "IMAGE_UNRECOGNISED", "image"),
         (
             {"image": Image(raw=RawImage(height=4, width=4, channels=3, data=b"few"))},
             "INVALID_ARGUMENT",
@@ -66,13 +66,13 @@ def picture(color_picture: Callable[..., bytes]) -> Image:
 def test_what_cannot_be_segmented_is_refused(
     segmenting: VisionStub,
     refused: Refused,
-    picture: Image,
+    image: Image,
     fields: dict[str, Any],
     code: str,
     reason: str,
     field: str,
 ) -> None:
-    request = SegmentRequest(**{"image": picture, **fields})
+    request = SegmentRequest(**{"image": image, **fields})
     found = refused(lambda: segmenting.Segment(request))
     assert (found.code.name, found.reason, found.fields) == (code, reason, [field])
 
@@ -83,22 +83,22 @@ def test_bombs_are_refused(segmenting: VisionStub, refused: Refused, bomb: bytes
 
 
 def test_a_segmentation_model_neither_classifies_nor_explains(
-    segmenting: VisionStub, refused: Refused, picture: Image
+    segmenting: VisionStub, refused: Refused, image: Image
 ) -> None:
     model = ModelRef(name="pad")
     for call in (
-        lambda: segmenting.Classify(ClassifyRequest(image=picture, model=model)),
-        lambda: segmenting.Heatmap(HeatmapRequest(image=picture, model=model)),
+        lambda: segmenting.Classify(ClassifyRequest(image=image, model=model)),
+        lambda: segmenting.Heatmap(HeatmapRequest(image=image, model=model)),
     ):
         found = refused(call)
         assert (found.code.name, found.reason) == ("FAILED_PRECONDITION", "MODEL_TASK_MISMATCH")
 
 
-def test_a_picture_without_a_model_for_it_is_told_so(
-    explaining_server: str, refused: Refused, picture: Image
+def test_an_image_without_a_model_for_it_is_told_so(
+    explaining_server: str, refused: Refused, image: Image
 ) -> None:
     with grpc.insecure_channel(explaining_server) as channel:
-        found = refused(lambda: VisionStub(channel).Segment(SegmentRequest(image=picture)))
+        found = refused(lambda: VisionStub(channel).Segment(SegmentRequest(image=image)))
     assert (found.code.name, found.reason) == ("NOT_FOUND", "NO_DEFAULT_MODEL")
 
 
@@ -117,15 +117,15 @@ def test_a_picture_without_a_model_for_it_is_told_so(
 def test_only_what_is_large_on_the_wire_has_a_limit(
     segmenting: VisionStub,
     refused: Refused,
-    color_picture: Callable[..., bytes],
+    color_image: Callable[..., bytes],
     fields: dict[str, Any],
     size: Any,
     fits: bool,
 ) -> None:
-    request = SegmentRequest(image=Image(encoded=color_picture("red", size)), **fields)
+    request = SegmentRequest(image=Image(encoded=color_image("red", size)), **fields)
     if fits:
         reply = segmenting.Segment(request)
-        assert (reply.frame.picture_width, reply.frame.picture_height) == size
+        assert (reply.frame.image_width, reply.frame.image_height) == size
         assert reply.ByteSize() < 200_000
     else:
         found = refused(lambda: segmenting.Segment(request))

@@ -18,17 +18,17 @@ from PIL import Image as PillowImage
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, SegmentRequest
 from spyglass_contract.errors import DeadlineExceeded, FailedPrecondition, InternalError, InvalidInput
-from spyglass_contract.header import Limits
-from spyglass_contract.mask_png import decode_mask
-from spyglass_server.admission import Admission
-from spyglass_server.call import Call
+from spyglass_contract.images.header import Limits
+from spyglass_contract.masks.palette_png import decode_mask
 from spyglass_server.dataplane import DataPlane
 from spyglass_server.domain import ModelSelector, Refinement
 from spyglass_server.embedded import open_embedded
-from spyglass_server.mask_styles import MaskStyle
-from spyglass_server.model import Model, Resources
-from spyglass_server.repository import Repository
-from spyglass_server.session import Session
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.session import Session
+from spyglass_server.masks.styles import MaskStyle
 
 PATIENCE = 30
 RED = 1
@@ -72,27 +72,27 @@ def dataplane(network: WatchedNetwork) -> Iterator[DataPlane]:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_answer_that_is_not_finite_is_a_fault_of_the_servers(
-    dataplane: DataPlane, network: WatchedNetwork, color_picture: Callable[..., bytes], value: float
+    dataplane: DataPlane, network: WatchedNetwork, color_image: Callable[..., bytes], value: float
 ) -> None:
     def spoil(answer: NDArray[np.float32]) -> None:
         answer[0, 3, 4, 1] = value
 
     network.spoil = spoil
     with pytest.raises(InternalError) as caught:
-        dataplane.segment(color_picture("red"), model=ModelSelector())
+        dataplane.segment(color_image("red"), model=ModelSelector())
     assert caught.value.reason == "OUTPUT_NOT_FINITE"
     assert dataplane.admission.inside == 0
 
 
-def test_a_picture_whose_deadline_passes_in_the_queue_is_dropped(
-    dataplane: DataPlane, network: WatchedNetwork, color_picture: Callable[..., bytes]
+def test_an_image_whose_deadline_passes_in_the_queue_is_dropped(
+    dataplane: DataPlane, network: WatchedNetwork, color_image: Callable[..., bytes]
 ) -> None:
     network.gate.clear()
     network.runs = 0
     model = next(iter(dataplane.repository))
     occupied = model.submit(np.zeros((24, 32, 3), np.uint8), Call())
     with pytest.raises(DeadlineExceeded):
-        dataplane.segment(color_picture("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
+        dataplane.segment(color_image("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
     assert dataplane.admission.inside == 0
     network.gate.set()
     occupied.result(PATIENCE)
@@ -101,12 +101,12 @@ def test_a_picture_whose_deadline_passes_in_the_queue_is_dropped(
 
 
 def test_what_is_wrong_with_a_request_is_said_before_anything_is_run(
-    dataplane: DataPlane, network: WatchedNetwork, color_picture: Callable[..., bytes]
+    dataplane: DataPlane, network: WatchedNetwork, color_image: Callable[..., bytes]
 ) -> None:
     network.runs = 0
     for mistake in ({"soft": "purple"}, {"refine": [Refinement(9)]}):
         with pytest.raises(InvalidInput):
-            dataplane.segment(color_picture("red"), model=ModelSelector(), **mistake)
+            dataplane.segment(color_image("red"), model=ModelSelector(), **mistake)
     assert network.runs == 0
 
 
@@ -119,9 +119,9 @@ def test_pixels_are_taken_too(dataplane: DataPlane, channels: int) -> None:
 
 
 def test_without_a_server_masks_are_had_too(
-    segmenting_models: Path, square_picture: Callable[..., PillowImage.Image], encode: Callable[..., bytes]
+    segmenting_models: Path, square_image: Callable[..., PillowImage.Image], encode: Callable[..., bytes]
 ) -> None:
-    data = encode(square_picture((64, 48), (20, 10, 40, 30)))
+    data = encode(square_image((64, 48), (20, 10, 40, 30)))
     with open_embedded(segmenting_models) as embedded:
         found = embedded.segment(
             data,
@@ -139,20 +139,20 @@ def test_without_a_server_masks_are_had_too(
 
 
 def test_the_models_of_one_task_do_not_stand_in_for_another(
-    segmenting_models: Path, color_picture: Callable[..., bytes]
+    segmenting_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     with open_embedded(segmenting_models) as embedded:
-        assert embedded.classify(color_picture("green")).classes[0].name == "green"
+        assert embedded.classify(color_image("green")).classes[0].name == "green"
 
 
 def test_streams_of_masks_are_counted_as_all_streams_are(
-    run_server: Callable[..., object], segmenting_models: Path, color_picture: Callable[..., bytes]
+    run_server: Callable[..., object], segmenting_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     server = run_server(models=segmenting_models, default_model=["stretch"], max_streams=1)
     ended = Event()
 
     def one_and_silence() -> Iterator[SegmentRequest]:
-        yield SegmentRequest(image=Image(encoded=color_picture("red")))
+        yield SegmentRequest(image=Image(encoded=color_image("red")))
         ended.wait(PATIENCE)
 
     first = server.vision.SegmentStream(one_and_silence(), timeout=PATIENCE)

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_server.bundled import bundled_models
-from spyglass_server.cpus import usable_cpus
+from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.processors import usable_cpus
 from spyglass_server.settings import ServerSettings, load_settings
 
 

@@ -50,13 +50,13 @@ def refusal_to_start(spawn_server: Spawn, *flags: object) -> str:
 
 
 def test_it_serves_and_ends_on_sigterm(
-    spawn_server: Spawn, tiny_models: Path, color_picture: Callable[..., bytes]
+    spawn_server: Spawn, tiny_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     server = spawn_server("--models", tiny_models)
     server.wait_until_serving()
 
     with grpc.insecure_channel(server.address) as channel:
-        request = ClassifyRequest(image=Image(encoded=color_picture("blue")))
+        request = ClassifyRequest(image=Image(encoded=color_image("blue")))
         assert VisionStub(channel).Classify(request, timeout=30).classes[0].name == "blue"
     server.process.send_signal(signal.SIGTERM)
 
@@ -96,13 +96,13 @@ def test_a_second_signal_ends_it_at_once(spawn_server: Spawn, tiny_models: Path)
 
 
 def test_its_log_is_for_machines_where_asked_for(
-    spawn_server: Spawn, tiny_models: Path, color_picture: Callable[..., bytes]
+    spawn_server: Spawn, tiny_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     server = spawn_server("--models", tiny_models, "--log-format", "json")
     server.wait_until_serving()
 
     with grpc.insecure_channel(server.address) as channel:
-        request = ClassifyRequest(image=Image(encoded=color_picture("blue")))
+        request = ClassifyRequest(image=Image(encoded=color_image("blue")))
         VisionStub(channel).Classify(request, metadata=[("x-request-id", "order-7")], timeout=30)
     server.process.send_signal(signal.SIGTERM)
     server.wait_until_ended()
@@ -135,7 +135,7 @@ def test_it_does_not_start_with_a_corrupted_certificate(
     spawn_server: Spawn, make_card: MakeCard, make_model: MakeModel, tmp_path: Path
 ) -> None:
     card = make_card()
-    card.certificate.pictures[0].encoded = card.certificate.pictures[0].encoded[:50]
+    card.certificate.images[0].encoded = card.certificate.images[0].encoded[:50]
     make_model(card)
 
     line = refusal_to_start(spawn_server, "--models", tmp_path / "models")

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, Ret
 from google.rpc.status_pb2 import Status
 
 from spyglass_contract import errors
-from spyglass_server.statuses import grpc_code, to_abort, to_status
+from spyglass_server.interceptors.statuses import grpc_code, to_abort, to_status
 
 Kind = TypeVar("Kind", bound=Message)
 

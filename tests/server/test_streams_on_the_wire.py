@@ -1,4 +1,4 @@
-"""Many pictures over one call."""
+"""Many images over one call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
-from spyglass_server.model import Model
+from spyglass_server.engine.model import Model
 
 PATIENCE = 30
 Eventually = Callable[[Callable[[], bool]], None]
@@ -25,12 +25,12 @@ def server(run_server: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def request_for(color_picture: Callable[..., bytes]) -> Callable[[str], ClassifyRequest]:
-    """A request for a picture in one colour, whose id is the colour."""
-    return lambda color: ClassifyRequest(id=color, image=Image(encoded=color_picture(color)))
+def request_for(color_image: Callable[..., bytes]) -> Callable[[str], ClassifyRequest]:
+    """A request for an image in one colour, whose id is the colour."""
+    return lambda color: ClassifyRequest(id=color, image=Image(encoded=color_image(color)))
 
 
-def test_each_picture_gets_its_own_answer(server: Any, request_for: Callable[[str], ClassifyRequest]) -> None:
+def test_each_image_gets_its_own_answer(server: Any, request_for: Callable[[str], ClassifyRequest]) -> None:
     colors = ["red", "green", "blue"] * 20
 
     replies = list(server.vision.ClassifyStream(map(request_for, colors), timeout=PATIENCE))
@@ -43,7 +43,7 @@ def test_an_empty_stream_has_no_replies(server: Any) -> None:
     assert list(server.vision.ClassifyStream(iter([]), timeout=PATIENCE)) == []
 
 
-def test_one_bad_picture_does_not_end_the_stream(
+def test_one_bad_image_does_not_end_the_stream(
     server: Any,
     request_for: Callable[[str], ClassifyRequest],
     refusal_in: Callable[..., Any],
@@ -67,7 +67,7 @@ def test_one_bad_picture_does_not_end_the_stream(
     assert {refusal.code for refusal in refusals.values()} == {grpc.StatusCode.INVALID_ARGUMENT}
     assert {refusal.request_id for refusal in refusals.values()} == {"order-7"}
     assert [refusal.reason for refusal in refusals.values()] == [
-        "IMAGE_NOT_A_PICTURE",
+        "IMAGE_UNRECOGNISED",
         "IMAGE_MISSING",
         "TOP_K_INVALID",
     ]
@@ -75,7 +75,7 @@ def test_one_bad_picture_does_not_end_the_stream(
     assert call.code() is grpc.StatusCode.OK
 
 
-def test_a_stream_waits_where_a_single_picture_would_be_refused(
+def test_a_stream_waits_where_a_single_image_would_be_refused(
     run_server: Callable[..., Any], request_for: Callable[[str], ClassifyRequest]
 ) -> None:
     server = run_server(max_in_flight=1, workers=2)
@@ -108,7 +108,7 @@ def test_a_sender_that_is_not_answered_is_not_read_from(
     assert network.entered.acquire(timeout=PATIENCE)
     in_work = server.server._dataplane.admission
 
-    # The window is of two pictures for each worker.
+    # The window is of two images for each worker.
     eventually(lambda: in_work.inside == 2)
     assert sent < 30
     call.cancel()

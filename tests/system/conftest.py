@@ -33,16 +33,16 @@ class Service:
         self.vision = VisionStub(self.channel)
         self.health = HealthStub(self.channel)
 
-    def classify(self, picture: bytes | Image, **fields: object) -> ClassifyResponse:
+    def classify(self, image: bytes | Image, **fields: object) -> ClassifyResponse:
         """The answer for a file or an image message. Raises grpc.RpcError."""
-        image = Image(encoded=picture) if isinstance(picture, bytes) else picture
+        image = Image(encoded=image) if isinstance(image, bytes) else image
         reply: ClassifyResponse = self.vision.Classify(ClassifyRequest(image=image, **fields), timeout=60)
         return reply
 
-    def outcome(self, picture: bytes | Image) -> tuple[grpc.StatusCode, str]:
+    def outcome(self, image: bytes | Image) -> tuple[grpc.StatusCode, str]:
         """The code of the answer, and the reason where it is none."""
         try:
-            self.classify(picture)
+            self.classify(image)
         except grpc.RpcError as error:
             trailing = dict(error.trailing_metadata())
             info = ErrorInfo()

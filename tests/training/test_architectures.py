@@ -10,9 +10,9 @@ pytest.importorskip("tensorflow")
 import keras
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB, TASK_SEGMENT, InputSpec
-from spyglass_contract.card import validate_input
-from spyglass_contract.certificate import golden_tensor
 from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_contract.model.card import validate_input
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_training.models import ARCHITECTURES, Architecture, find_architecture
 from spyglass_training.models.image_input import photograph
 

@@ -1,4 +1,4 @@
-"""The order of the pictures, the weights of the classes and the learning rate, step by step."""
+"""The order of the images, the weights of the classes and the learning rate, step by step."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_an_epoch_has_an_order_of_its_own_whichever_came_before() -> None:
     assert labels_in_order(other) != orders[2]
 
 
-def test_every_epoch_draws_for_each_picture_which_of_the_inputs_it_is_taken_from() -> None:
-    """Of input k the picture i is 100 k + i."""
+def test_every_epoch_draws_for_each_image_which_of_the_inputs_it_is_taken_from() -> None:
+    """Of input k the image i is 100 k + i."""
     inputs = [np.arange(100) + 100 * source for source in range(4)]
     source, again = (Batches(inputs, np.arange(100), 8, seed=5) for _ in range(2))
     drawn = []

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_cli import train as train_command
-from spyglass_contract.run_folder import RunFolder
+from spyglass_cli.commands import train as train_command
+from spyglass_contract.model.run_folder import RunFolder
 
 pytest.importorskip("tensorflow")
 

@@ -16,7 +16,7 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training import cached_features
 from spyglass_training.cached_features import Features, cut, mirrored
 from spyglass_training.models import Architecture, find_architecture
@@ -45,14 +45,14 @@ def test_they_are_what_the_network_answers(base: keras.Model, pixels: np.ndarray
     np.testing.assert_allclose(Features(base, 4).of(pixels), base(pixels), rtol=1e-5, atol=1e-6)
 
 
-def test_a_picture_has_the_same_ones_whatever_is_beside_it(base: keras.Model, pixels: np.ndarray) -> None:
+def test_an_image_has_the_same_ones_whatever_is_beside_it(base: keras.Model, pixels: np.ndarray) -> None:
     features = Features(base, 4)
     whole = features.of(pixels)
     for index in range(len(pixels)):
         np.testing.assert_array_equal(features.of(pixels[index : index + 1])[0], whole[index])
 
 
-def test_no_pictures_have_no_features(base: keras.Model, pixels: np.ndarray) -> None:
+def test_no_images_have_no_features(base: keras.Model, pixels: np.ndarray) -> None:
     assert Features(base, 4).of(pixels[:0]).shape == (0, *base.output_shape[1:])
 
 
@@ -96,7 +96,7 @@ def test_what_is_damaged_is_computed_again(
 
 
 class Sums:
-    """A base that adds up every picture's pixels."""
+    """A base that adds up every image's pixels."""
 
     input_shape = (None, SPEC.height, SPEC.width, 3)
 
@@ -130,9 +130,9 @@ def test_networks_with_other_weights_do_not_share_them(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_pictures_are_mirrored_in_four_ways() -> None:
-    picture = np.array([[[[1], [2]], [[3], [4]]]], np.uint8)
-    found = [way.ravel().tolist() for way in mirrored(picture)]
+def test_images_are_mirrored_in_four_ways() -> None:
+    image = np.array([[[[1], [2]], [[3], [4]]]], np.uint8)
+    found = [way.ravel().tolist() for way in mirrored(image)]
     assert found == [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]
 
 
@@ -205,7 +205,7 @@ def _mirrored() -> Architecture:
 def test_what_memory_would_not_hold_is_computed_in_every_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Of 6×6 places and 6 channels in float32: four frames of 160 pictures and one of 40.
+    # Of 6×6 places and 6 channels in float32: four frames of 160 images and one of 40.
     needed = (4 * 160 + 40) * 6 * 6 * 6 * 4
     options = dataclasses.replace(QUICK, epochs=4, keep="last")
     found = {}

@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow")
 import keras
 
 from spyglass_contract.errors import FailedPrecondition, InvalidInput, ModelError
-from spyglass_contract.run_folder import RunFolder, RunRecord
+from spyglass_contract.model.run_folder import RunFolder, RunRecord
 from spyglass_training.distribution import is_chief, this_worker
 from spyglass_training.training import train
 from tiny_training import COLORS, QUICK, Interruption, dataset
@@ -109,7 +109,7 @@ def test_a_run_that_ends_in_its_first_epoch_leaves_its_folder_free(folder: RunFo
 
 
 def test_a_network_that_cannot_be_built_leaves_no_folder(folder: RunFolder) -> None:
-    with pytest.raises(InvalidInput, match="too few pictures"):
+    with pytest.raises(InvalidInput, match="too few images"):
         few = dataclasses.replace(dataset(), validation=None)
         train(COLORS, few, dataclasses.replace(OPTIONS, validation_share=0.001), folder)
     too_small = dataclasses.replace(COLORS, builder=lambda spec, classes: keras.layers.Conv2D(1, 9)(spec))

@@ -13,8 +13,8 @@ pytest.importorskip("tensorflow")
 import keras
 from PIL import Image
 
-from spyglass_contract.probabilities import of_both_classes
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.outputs import of_both_classes
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.confusion import draw_confusion
 from spyglass_training.datasets.dataset import Split
 from spyglass_training.epoch_log import Epoch, EpochLog

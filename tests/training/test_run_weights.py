@@ -1,4 +1,4 @@
-"""A network starts from the weights of a run on pictures of another size."""
+"""A network starts from the weights of a run on images of another size."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow")
 
 import keras
 
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.datasets import mnist
 from spyglass_training.models import find_architecture
 from spyglass_training.options import TrainingOptions

@@ -19,7 +19,7 @@ from keras import layers
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, InputSpec
 from spyglass_contract.errors import FailedPrecondition, InvalidInput
-from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
 from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.models import Architecture, find_architecture
 from spyglass_training.models.image_input import image_input, photograph
@@ -217,7 +217,7 @@ def test_a_network_for_another_task_than_the_data_is_refused(tmp_path: Path) -> 
         train(find_architecture("pet-segmentation"), dataset(), QUICK, RunFolder(tmp_path / "run"))
 
 
-def test_too_few_pictures_to_hold_some_out_are_refused(tmp_path: Path) -> None:
+def test_too_few_images_to_hold_some_out_are_refused(tmp_path: Path) -> None:
     few = dataclasses.replace(dataset(), train=colors(3, 3, 0), validation=None)
-    with pytest.raises(InvalidInput, match="too few pictures"):
+    with pytest.raises(InvalidInput, match="too few images"):
         train(COLORS, few, QUICK, RunFolder(tmp_path / "run"))

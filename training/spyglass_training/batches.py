@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 class Batches(keras.utils.PyDataset):
     """Batches (inputs, labels), or (inputs, labels, weights) where classes have weights.
 
-    `inputs` are arrays [count, …] of the same pictures, each as good as the others; `labels` are class
+    `inputs` are arrays [count, …] of the same images, each as good as the others; `labels` are class
     indices [count] or [count, height, width]; `class_weights` is float32 [classes]. With a seed, `begin`
-    shuffles, and draws by lot from which of the inputs each picture is taken: whoever goes on at an epoch
+    shuffles, and draws by lot from which of the inputs each image is taken: whoever goes on at an epoch
     sees what those see who come to it from the first one.
     """
 

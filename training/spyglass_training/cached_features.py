@@ -31,7 +31,7 @@ def cut(model: keras.Model, layer_name: str) -> tuple[keras.Model, keras.Model]:
 
 
 class Features:
-    """What a base that does not learn answers to pictures."""
+    """What a base that does not learn answers to images."""
 
     def __init__(self, base: keras.Model, batch_size: int, cache: Path | None = None) -> None:
         """`base` takes uint8 [batch, height, width, channels]; under `cache` its answers are kept."""
@@ -47,18 +47,18 @@ class Features:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def fit_in_memory(self, count: int) -> bool:
-        """Whether those of so many pictures are at most `MEMORY_BYTES`."""
+        """Whether those of so many images are at most `MEMORY_BYTES`."""
         return count * math.prod(self._shape) * self._dtype.itemsize <= MEMORY_BYTES
 
     def of(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        """[count, …] in the dtype of the base's output: its answer to every picture, in order.
+        """[count, …] in the dtype of the base's output: its answer to every image, in order.
 
-        What a picture is answered does not depend on the pictures beside it.
+        What an image is answered does not depend on the images beside it.
         """
         found = np.empty((len(pixels), *self._shape), self._dtype)
         wanted = []
-        for index, picture in enumerate(pixels):
-            kept = self._kept(picture)
+        for index, image in enumerate(pixels):
+            kept = self._kept(image)
             if kept is None:
                 wanted.append(index)
             else:
@@ -75,12 +75,12 @@ class Features:
         whole = np.pad(pixels, [(0, missing), *[(0, 0)] * (pixels.ndim - 1)])
         return np.asarray(self._base.predict_on_batch(whole))[: len(pixels)]
 
-    def _kept(self, picture: NDArray[np.uint8]) -> NDArray[Any] | None:
-        """None where nothing is kept of this picture, or what is kept is damaged."""
+    def _kept(self, image: NDArray[np.uint8]) -> NDArray[Any] | None:
+        """None where nothing is kept of this image, or what is kept is damaged."""
         if self._folder is None:
             return None
         try:
-            data = self._file(picture).read_bytes()
+            data = self._file(image).read_bytes()
         except FileNotFoundError:
             return None
         digest, values = data[:32], data[32:]
@@ -99,9 +99,9 @@ class Features:
                 temporary.write_bytes(hashlib.sha256(values).digest() + values)
                 temporary.replace(file)
 
-    def _file(self, picture: NDArray[np.uint8]) -> Path:
+    def _file(self, image: NDArray[np.uint8]) -> Path:
         assert self._folder is not None
-        return self._folder / hashlib.sha256(picture.tobytes()).hexdigest()
+        return self._folder / hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def mirrored(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

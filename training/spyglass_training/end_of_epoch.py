@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.backup import write_backup
 from spyglass_training.epoch_log import Epoch, EpochLog
 from spyglass_training.options import TrainingOptions

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.probabilities import of_both_classes
+from spyglass_contract.model.outputs import of_both_classes
 from spyglass_training.datasets.dataset import Split
 from spyglass_training.epoch_log import Metrics
 
@@ -20,9 +20,9 @@ _SMALLEST = 1e-7
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers to every test picture, or of a network that segments, to every pixel of them."""
+    """Answers to every test image, or of a network that segments, to every pixel of them."""
 
-    # int64 [classes, classes]: pictures, or pixels, of the class of the row that were taken for the column's.
+    # int64 [classes, classes]: images, or pixels, of the class of the row that were taken for the column's.
     confusion: NDArray[np.int64]
     # The most probable class: uint8 [count, height, width], or int64 [count].
     predicted: NDArray[Any]
@@ -49,7 +49,7 @@ class Evaluation:
 
 
 def evaluate(model: keras.Model, test: Split, class_names: Sequence[str], batch_size: int) -> Evaluation:
-    """Asks `model` about every picture of `test`, batch by batch."""
+    """Asks `model` about every image of `test`, batch by batch."""
     batches = [
         _answer(model, test.pixels[start : start + batch_size], test.labels[start : start + batch_size])
         for start in range(0, len(test), batch_size)
@@ -69,7 +69,7 @@ def evaluate(model: keras.Model, test: Split, class_names: Sequence[str], batch_
 
 
 def _answer(model: keras.Model, pixels: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """For each picture: predicted classes, their probability, that of the true ones, and the loss."""
+    """For each image: predicted classes, their probability, that of the true ones, and the loss."""
     probabilities = of_both_classes(keras.ops.convert_to_numpy(model.predict_on_batch(pixels)))
     predicted = probabilities.argmax(axis=-1)
     best = probabilities.max(axis=-1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.backup import Backup
 from spyglass_training.batches import Batches, balanced_weights
 from spyglass_training.cached_features import Features, cut, mirrored
@@ -64,7 +64,7 @@ def prepare(
         if features.fit_in_memory(len(frames) * len(training) + len(validation)):
             fitted, inputs, checked = learning, [features.of(each) for each in frames], features.of(checked)
         else:
-            log.warning("the features of so many pictures are not kept: every epoch computes them anew")
+            log.warning("the features of so many images are not kept: every epoch computes them anew")
     weights = None
     if options.class_weights == "balanced":
         weights = balanced_weights(training.labels, max(model.output_shape[-1], 2))

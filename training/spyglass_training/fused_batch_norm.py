@@ -15,7 +15,7 @@ import keras
 def fuse_batch_norm(model: keras.Model) -> int:
     """Lets the batch normalisations of `model` that can be fused be fused in training; says how many.
 
-    Those are the ones of pictures, [batch, height, width, channels], whose channels come last. What they
+    Those are the ones of images, [batch, height, width, channels], whose channels come last. What they
     answer outside training, and what is saved of them, stays Keras's own. Where the backend is not
     TensorFlow there is none.
     """
@@ -46,7 +46,7 @@ def _fused(layer: keras.layers.BatchNormalization, plain: Callable[..., Any]) ->
     def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if mask is not None or not (training and layer.trainable):
             return plain(inputs, training=training, mask=mask)
-        # Whatever the dtype of the pictures, the kernel takes and gives statistics in float32.
+        # Whatever the dtype of the images, the kernel takes and gives statistics in float32.
         outputs, mean, variance, *_ = tensorflow.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tensorflow.cast(layer.gamma, "float32"),

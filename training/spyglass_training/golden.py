@@ -1,8 +1,8 @@
-"""Golden pictures: encoded files, of many kinds, that the certificate of a model asks about.
+"""Golden images: encoded files, of many kinds, that the certificate of a model asks about.
 
 They cover the way from bytes to pixels: every format that is read, sizes below and above the network's input,
 a JPEG large enough to be decoded at a reduced scale, and one that only EXIF says how to turn upright. A model
-carries them with it, so all of them together are kept small, whatever the pictures and the network's input.
+carries them with it, so all of them together are kept small, whatever the images and the network's input.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.decode import decode, from_array
 from spyglass_contract.errors import ImageError, NotFound
-from spyglass_contract.pixels import DEFAULT_LIMITS
-from spyglass_training.datasets.picture import pictures_in
+from spyglass_contract.images.decode import decode, from_array
+from spyglass_contract.images.pixels import DEFAULT_LIMITS
+from spyglass_training.datasets.example import images_in
 
 MAX_TOTAL_BYTES = 200_000
-# Of one picture at most: two of one colour, which every picture becomes if need be, fit in at this size.
+# Of one image at most: two of one colour, which every image becomes if need be, fit in at this size.
 # And no side of a WebP may be longer.
 MAX_PIXELS, MAX_SIDE = 8_000_000, 16_383
 
-# How much of its detail a picture keeps at once where the files are too large. One whose file keeps more
+# How much of its detail an image keeps at once where the files are too large. One whose file keeps more
 # than so much of its size has none left.
 _PLAINER, _WORTHWHILE = 0.7, 0.97
 
-# The camera was turned: to stand upright the picture must be rotated by 90° clockwise.
+# The camera was turned: to stand upright the image must be rotated by 90° clockwise.
 _TURNED = 6
 
 
 class Recipe(NamedTuple):
-    """How one golden picture is written; its shorter side is `scale` times the network's input."""
+    """How one golden image is written; its shorter side is `scale` times the network's input."""
 
     name: str
     scale: float
@@ -58,44 +58,44 @@ RECIPES = (
 )
 
 
-def write_golden(pictures: Sequence[NDArray[np.uint8]], spec: InputSpec, folder: Path) -> None:
-    """Writes one file a recipe into `folder`, taking the pictures in turn; no more than 200 kB together.
+def write_golden(images: Sequence[NDArray[np.uint8]], spec: InputSpec, folder: Path) -> None:
+    """Writes one file a recipe into `folder`, taking the images in turn; no more than 200 kB together.
 
-    `pictures` are uint8 [height, width, 1 or 3], upright, of any size; they must not come from the data that
+    `images` are uint8 [height, width, 1 or 3], upright, of any size; they must not come from the data that
     the network was trained on. The folder may be there: files of the same names are replaced.
     """
     folder.mkdir(exist_ok=True)
-    for name, data in _encoded(pictures, spec).items():
+    for name, data in _encoded(images, spec).items():
         (folder / name).write_bytes(data)
 
 
-def _encoded(pictures: Sequence[NDArray[np.uint8]], spec: InputSpec) -> dict[str, bytes]:
+def _encoded(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> dict[str, bytes]:
     """By name. The largest file loses detail, again and again, until they are small enough together."""
     recipes = {recipe.name: recipe for recipe in RECIPES}
-    images = {
-        name: from_array(picture, DEFAULT_LIMITS, spec)
-        for name, picture in zip(recipes, itertools.cycle(pictures), strict=False)
+    upright = {
+        name: from_array(image, DEFAULT_LIMITS, spec)
+        for name, image in zip(recipes, itertools.cycle(images), strict=False)
     }
-    files = {name: _encode(images[name], recipe, spec, 1.0) for name, recipe in recipes.items()}
+    files = {name: _encode(upright[name], recipe, spec, 1.0) for name, recipe in recipes.items()}
     detail = dict.fromkeys(recipes, 1.0)
     while detail and sum(map(len, files.values())) > MAX_TOTAL_BYTES:
         largest = max(detail, key=lambda name: len(files[name]))
         detail[largest] *= _PLAINER
-        plainer = _encode(images[largest], recipes[largest], spec, detail[largest])
+        plainer = _encode(upright[largest], recipes[largest], spec, detail[largest])
         if len(plainer) > _WORTHWHILE * len(files[largest]):
             del detail[largest]
         files[largest] = min(files[largest], plainer, key=len)
     return files
 
 
-def read_pictures(folder: Path) -> list[NDArray[np.uint8]]:
-    """The pictures in `folder`, uint8 [height, width, 3], upright, at full size.
+def read_images(folder: Path) -> list[NDArray[np.uint8]]:
+    """The images in `folder`, uint8 [height, width, 3], upright, at full size.
 
     Raises NotFound where there are none, and ImageError, with its name, where one cannot be read.
     """
-    paths = pictures_in(folder) if folder.is_dir() else []
+    paths = images_in(folder) if folder.is_dir() else []
     if not paths:
-        raise NotFound(f"there are no pictures in {folder}", reason="DATA_NOT_FOUND")
+        raise NotFound(f"there are no images in {folder}", reason="DATA_NOT_FOUND")
     return [_read(path) for path in paths]
 
 
@@ -107,13 +107,13 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def _encode(image: Image.Image, recipe: Recipe, spec: InputSpec, detail: float) -> bytes:
-    """A file with so much of the picture's `detail`, 0 to 1: a small one gets smaller, a large one blurred.
+    """A file with so much of the image's `detail`, 0 to 1: a small one gets smaller, a large one blurred.
 
     The size of those that are larger than the network's input is what they are there for.
     """
     side = recipe.scale * min(spec.height, spec.width)
     if recipe.scale > 1 and detail < 1:
-        # A picture that is to be enlarged has no more detail than it comes with.
+        # An image that is to be enlarged has no more detail than it comes with.
         image = _resized(image, min(side, *image.size) * detail)
     resized = _resized(image, side if recipe.scale > 1 else side * detail)
     exif = Image.Exif()

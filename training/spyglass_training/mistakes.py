@@ -1,4 +1,4 @@
-"""Contact sheets of the test part: the worst mistakes, or pictures beside their masks."""
+"""Contact sheets of the test part: the worst mistakes, or images beside their masks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from spyglass_training.evaluation import Evaluation
 
 ROWS, COLUMNS = 5, 5
 # Of a sheet of masks.
-PICTURES = 8
+IMAGES = 8
 
 _INCHES = 1.7
 
 
 def worst_mistakes(evaluation: Evaluation, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Up to 25 pictures that were taken for another class, those first whose true class got the least."""
+    """Up to 25 images that were taken for another class, those first whose true class got the least."""
     wrong = np.flatnonzero(evaluation.predicted != labels)
     order = np.argsort(evaluation.true_probability[wrong], kind="stable")
     return wrong[order][: ROWS * COLUMNS]
@@ -41,10 +41,10 @@ def draw_mistakes(test: Split, evaluation: Evaluation, class_names: Sequence[str
 
 
 def draw_masks(test: Split, evaluation: Evaluation, path: Path) -> None:
-    """Draws pictures, their true masks and the answers into a PNG, from the worst answer to the best."""
+    """Draws images, their true masks and the answers into a PNG, from the worst answer to the best."""
     right = (evaluation.predicted == test.labels).mean(axis=(1, 2))
     order = np.argsort(right, kind="stable")
-    chosen = order[np.linspace(0, len(order) - 1, min(PICTURES, len(order))).astype(int)]
+    chosen = order[np.linspace(0, len(order) - 1, min(IMAGES, len(order))).astype(int)]
     figure = Figure(figsize=(3 * _INCHES, len(chosen) * (_INCHES + 0.2)), layout="constrained")
     for row, index in zip(figure.subplots(len(chosen), 3, squeeze=False), chosen, strict=True):
         _show(row[0], test.pixels[index])

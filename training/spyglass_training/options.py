@@ -31,7 +31,7 @@ class TrainingOptions:
     keep: str = "best"
     # Epochs without a better one after which training stops; 0: it goes on to the end.
     patience: int = 0
-    # `balanced`: a picture counts the more the rarer its class is.
+    # `balanced`: an image counts the more the rarer its class is.
     class_weights: str = "none"
     # Of the layers' arithmetic; weights are float32 in any case.
     precision: str = "float32"
@@ -41,5 +41,5 @@ class TrainingOptions:
     fine_tune_schedule: str = "constant"
     # Writes what TensorBoard shows.
     tensorboard: bool = False
-    # Of the first weights, the order of the pictures and the validation part.
+    # Of the first weights, the order of the images and the validation part.
     seed: int = 0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import NotFound
-from spyglass_contract.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
 from spyglass_training import imagenet, lite0_weights
 from spyglass_training.file_digest import file_sha256
 from spyglass_training.golden import write_golden
@@ -57,10 +57,10 @@ def find_published(name: str) -> Published:
     return PUBLISHED[name]
 
 
-def assemble(published: Published, pictures: Sequence[NDArray[np.uint8]], folder: RunFolder) -> RunRecord:
-    """Fills a run folder with the network in its published weights; of `pictures` golden ones are made.
+def assemble(published: Published, images: Sequence[NDArray[np.uint8]], folder: RunFolder) -> RunRecord:
+    """Fills a run folder with the network in its published weights; of `images` golden ones are made.
 
-    `pictures` are as `write_golden` takes them. Raises NotFound where the weights are not installed,
+    `images` are as `write_golden` takes them. Raises NotFound where the weights are not installed,
     ModelError where they do not fit, and InvalidInput where the folder is not empty.
     """
     started = time.monotonic()
@@ -69,7 +69,7 @@ def assemble(published: Published, pictures: Sequence[NDArray[np.uint8]], folder
     architecture = find_architecture(published.architecture)
     model = _network(published, architecture, checkpoint)
     folder.create()
-    write_golden(pictures, architecture.input, folder.golden)
+    write_golden(images, architecture.input, folder.golden)
     model.save(folder.model)
     record = RunRecord(
         architecture=architecture.name,

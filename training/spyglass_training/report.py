@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT
-from spyglass_contract.run_folder import RunFolder, RunRecord
+from spyglass_contract.model.run_folder import RunFolder, RunRecord
 from spyglass_training.confusion import draw_confusion
 from spyglass_training.datasets.dataset import Split
 from spyglass_training.evaluation import Evaluation
@@ -19,12 +19,12 @@ def write_report(record: RunRecord, evaluation: Evaluation, test: Split, folder:
     draw_confusion(evaluation.confusion, record.class_names, folder.confusion)
     if record.task == TASK_SEGMENT:
         draw_masks(test, evaluation, folder.worst)
-        worst = "Picture, truth and answer, from the worst answer to the best:"
+        worst = "Example, truth and answer, from the worst answer to the best:"
     else:
         draw_mistakes(test, evaluation, record.class_names, folder.worst)
         count = len(worst_mistakes(evaluation, test.labels))
         worst = f"The {count} worst mistakes, those first that gave least to the true class:"
-    sections = (_head(record), _figures(record), _classes(record, evaluation), _pictures(folder, worst))
+    sections = (_head(record), _figures(record), _classes(record, evaluation), _images(folder, worst))
     folder.report.write_text("\n".join(line for section in sections for line in section), encoding="utf-8")
 
 
@@ -44,7 +44,7 @@ def _figures(record: RunRecord) -> Iterator[str]:
 
 
 def _classes(record: RunRecord, evaluation: Evaluation) -> Iterator[str]:
-    unit = "pixels" if record.task == TASK_SEGMENT else "pictures"
+    unit = "pixels" if record.task == TASK_SEGMENT else "images"
     yield f"| class | {unit} | recall | precision | IoU |\n|---|---|---|---|---|"
     counts = evaluation.confusion.sum(axis=1)
     shares = (evaluation.recall, evaluation.precision, evaluation.intersection_over_union)
@@ -54,7 +54,7 @@ def _classes(record: RunRecord, evaluation: Evaluation) -> Iterator[str]:
     yield ""
 
 
-def _pictures(folder: RunFolder, worst: str) -> Iterator[str]:
+def _images(folder: RunFolder, worst: str) -> Iterator[str]:
     yield f"![loss and accuracy over the epochs]({folder.curves.name})\n"
     yield f"True classes downwards, predicted ones across:\n\n![confusion matrix]({folder.confusion.name})\n"
-    yield f"{worst}\n\n![test pictures]({folder.worst.name})\n"
+    yield f"{worst}\n\n![test images]({folder.worst.name})\n"

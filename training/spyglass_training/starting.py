@@ -8,7 +8,7 @@ import keras
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT
 from spyglass_contract.errors import FailedPrecondition, InvalidInput
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.distribution import has_workers, is_chief
 from spyglass_training.models import Architecture
 from spyglass_training.options import TrainingOptions

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.run_folder import RunFolder, RunRecord
+from spyglass_contract.model.run_folder import RunFolder, RunRecord
 from spyglass_training.backup import Backup, read_backup
 from spyglass_training.curves import draw_curves
 from spyglass_training.datasets.dataset import Dataset
@@ -101,7 +101,7 @@ def _fit(
     log = _log(folder, options, plan, backup)
     parts = dataset.train_and_validation(options.validation_share, options.seed)
     if not all(len(part) for part in parts):
-        raise InvalidInput("there are too few pictures for a validation part", field="validation_share")
+        raise InvalidInput("there are too few images for a validation part", field="validation_share")
     make_deterministic(options.seed)
     with distributed(), _precision(options.precision):
         model = architecture.build(architecture.input, len(dataset.class_names))

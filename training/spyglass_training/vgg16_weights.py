@@ -20,7 +20,7 @@ from spyglass_contract.errors import ModelError, NotFound
 
 Arrays = Mapping[str, Mapping[str, NDArray[np.float32]]]
 
-# Of ImageNet's pictures, in 0 to 1, red, green and blue; torchvision's, whose weights these are.
+# Of ImageNet's images, in 0 to 1, red, green and blue; torchvision's, whose weights these are.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
@@ -60,7 +60,7 @@ def start_from_first_blocks(
 def _of_unit_range(
     kernel: NDArray[np.float32], bias: NDArray[np.float32], color_channels: int
 ) -> list[NDArray[np.float32]]:
-    """W·(x - mean)/deviation + b as W'·x + b'; of grey pictures every colour is the same."""
+    """W·(x - mean)/deviation + b as W'·x + b'; of grey images every colour is the same."""
     scaled = kernel / np.reshape(DEVIATION, (3, 1)).astype(np.float32)
     shift = np.einsum("hwio,i->o", scaled, np.asarray(MEAN, np.float32))
     return [scaled if color_channels == 3 else scaled.sum(axis=2, keepdims=True), bias - shift]

@@ -12,9 +12,9 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_client._async_client import AsyncClient
 from spyglass_client._client import DEFAULT_TARGET, Client
 from spyglass_client._heatmaps import Heatmap
+from spyglass_client._images import ImageLike, read_image
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import Credentials, Retry, Timeout
-from spyglass_client._pictures import Picture, read_picture
 from spyglass_client._results import (
     Answer,
     AnsweringModel,
@@ -56,6 +56,7 @@ __all__ = [
     "Failure",
     "Heatmap",
     "ImageError",
+    "ImageLike",
     "InternalError",
     "InvalidInput",
     "LimitExceeded",
@@ -64,7 +65,6 @@ __all__ = [
     "NotFound",
     "Overloaded",
     "PermissionDenied",
-    "Picture",
     "Refinement",
     "Retry",
     "Segmentation",
@@ -76,5 +76,5 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
-    "read_picture",
+    "read_image",
 ]

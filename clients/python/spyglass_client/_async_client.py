@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from spyglass_client import _calls
 from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result
 from spyglass_client._heatmaps import Heatmap
+from spyglass_client._images import ImageLike
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import (
     ANONYMOUS,
@@ -20,7 +21,6 @@ from spyglass_client._options import (
     Retry,
     Timeout,
 )
-from spyglass_client._pictures import Picture
 from spyglass_client._pipeline import Pipeline
 from spyglass_client._results import Answer, Classification, Failure, Target
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
@@ -58,7 +58,7 @@ class AsyncClient:
 
     async def classify(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         model: str = "",
         top_k: int | None = None,
@@ -67,11 +67,11 @@ class AsyncClient:
     ) -> Classification:
         """As `Client.classify`; a file is read in a thread."""
         question = _calls.classification(model=model, top_k=top_k, request_id=id)
-        return await self._ask(question, picture, timeout)
+        return await self._ask(question, image, timeout)
 
     def classify_many(
         self,
-        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        images: Iterable[ImageLike] | AsyncIterable[ImageLike],
         *,
         model: str = "",
         top_k: int | None = None,
@@ -79,13 +79,13 @@ class AsyncClient:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Answer]:
-        """As `Client.classify_many`; `pictures` may be asynchronous, too."""
+        """As `Client.classify_many`; `images` may be asynchronous, too."""
         question = _calls.classification(model=model, top_k=top_k)
-        return self._ask_many(question, pictures, window, progress, timeout)
+        return self._ask_many(question, images, window, progress, timeout)
 
     async def heatmap(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         target: Target | None = None,
         further: Sequence[Target] = (),
@@ -96,11 +96,11 @@ class AsyncClient:
     ) -> Heatmap:
         """As `Client.heatmap`; a file is read in a thread."""
         question = _calls.explanation(model=model, target=target, further=further, top_k=top_k, request_id=id)
-        return await self._ask(question, picture, timeout)
+        return await self._ask(question, image, timeout)
 
     def heatmap_many(
         self,
-        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        images: Iterable[ImageLike] | AsyncIterable[ImageLike],
         *,
         target: Target | None = None,
         further: Sequence[Target] = (),
@@ -110,13 +110,13 @@ class AsyncClient:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Heatmap | Failure]:
-        """As `Client.heatmap_many`; `pictures` may be asynchronous, too."""
+        """As `Client.heatmap_many`; `images` may be asynchronous, too."""
         question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
-        return self._ask_many(question, pictures, window, progress, timeout)
+        return self._ask_many(question, images, window, progress, timeout)
 
     async def segment(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         model: str = "",
         size: MaskSize = "image",
@@ -127,11 +127,11 @@ class AsyncClient:
     ) -> Segmentation:
         """As `Client.segment`; a file is read in a thread."""
         question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
-        return await self._ask(question, picture, timeout)
+        return await self._ask(question, image, timeout)
 
     def segment_many(
         self,
-        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        images: Iterable[ImageLike] | AsyncIterable[ImageLike],
         *,
         model: str = "",
         size: MaskSize = "image",
@@ -141,9 +141,9 @@ class AsyncClient:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Segmentation | Failure]:
-        """As `Client.segment_many`; `pictures` may be asynchronous, too."""
+        """As `Client.segment_many`; `images` may be asynchronous, too."""
         question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
-        return self._ask_many(question, pictures, window, progress, timeout)
+        return self._ask_many(question, images, window, progress, timeout)
 
     async def models(self) -> tuple[ServedModel, ...]:
         """As `Client.models`."""
@@ -155,15 +155,15 @@ class AsyncClient:
         return await self._transport.ask_async(call, self._timeout.call)
 
     async def _ask(
-        self, question: _calls.Question[Result], picture: Picture, timeout: float | None
+        self, question: _calls.Question[Result], image: ImageLike, timeout: float | None
     ) -> Result:
-        call = await asyncio.to_thread(question.about, picture)
+        call = await asyncio.to_thread(question.about, image)
         return await self._transport.ask_async(call, self._timeout.override(timeout))
 
     def _ask_many(
         self,
         question: _calls.Question[Result],
-        pictures: Iterable[Picture] | AsyncIterable[Picture],
+        images: Iterable[ImageLike] | AsyncIterable[ImageLike],
         window: int,
         progress: Callable[[int], object] | None,
         timeout: float | None,
@@ -178,7 +178,7 @@ class AsyncClient:
             progress=progress,
         )
         start = partial(self._transport.stream, question.method)
-        return run_async(pipeline, _requests(question, pictures), start)
+        return run_async(pipeline, _requests(question, images), start)
 
     async def close(self) -> None:
         """Closes the connection; calls under way are cancelled. May be called again."""
@@ -197,11 +197,11 @@ class AsyncClient:
 
 
 async def _requests(
-    question: _calls.Question[Result], pictures: Iterable[Picture] | AsyncIterable[Picture]
+    question: _calls.Question[Result], images: Iterable[ImageLike] | AsyncIterable[ImageLike]
 ) -> AsyncIterator[_calls.Request | SpyglassError]:
-    if isinstance(pictures, AsyncIterable):
-        async for picture in pictures:
-            yield await asyncio.to_thread(question.request_or_error, picture)
+    if isinstance(images, AsyncIterable):
+        async for image in images:
+            yield await asyncio.to_thread(question.request_or_error, image)
     else:
-        for picture in pictures:
-            yield await asyncio.to_thread(question.request_or_error, picture)
+        for image in images:
+            yield await asyncio.to_thread(question.request_or_error, image)

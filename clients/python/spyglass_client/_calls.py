@@ -16,13 +16,13 @@ from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest
 from spyglass.v1.segment_pb2 import MASK_FORMAT_PNG_INDEXED, SegmentRequest, SegmentResponse
 from spyglass.v1.segment_pb2 import Refinement as RefinementMessage
 from spyglass_client._heatmaps import Heatmap, read_heatmap
+from spyglass_client._images import ImageLike, image_message
 from spyglass_client._mask_replies import MASK_SIZES, read_segmentation
 from spyglass_client._models import ModelDetails, ServedModel, read_details, read_models
-from spyglass_client._pictures import Picture, image_message
 from spyglass_client._results import Classification, Target, read_classification
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
 from spyglass_contract.errors import InvalidInput, SpyglassError
-from spyglass_contract.model_names import model_ref
+from spyglass_contract.model.names import model_ref
 
 Result = TypeVar("Result", covariant=True)
 
@@ -43,24 +43,24 @@ class Call(Generic[Result]):
 
 @dataclass(frozen=True)
 class Question(Generic[Result]):
-    """What is asked about one picture or many."""
+    """What is asked about one image or many."""
 
-    # Of `spyglass.v1.Vision`, for one picture; with `Stream` behind it, for many.
+    # Of `spyglass.v1.Vision`, for one image; with `Stream` behind it, for many.
     method: str
     # Makes a request of the field `image`.
     request: Callable[..., Request]
     # Makes a result of a request and the reply to it.
     read: Callable[[Any, Any], Result]
 
-    def about(self, picture: Picture) -> Call[Result]:
-        """The call for one picture. Raises ImageError."""
-        request = self.request(image=image_message(picture))
+    def about(self, image: ImageLike) -> Call[Result]:
+        """The call for one image. Raises ImageError."""
+        request = self.request(image=image_message(image))
         return Call(self.method, request, partial(self.read, request))
 
-    def request_or_error(self, picture: Picture) -> Request | SpyglassError:
-        """The request for one of many pictures, where one that cannot be read is not the end of all."""
+    def request_or_error(self, image: ImageLike) -> Request | SpyglassError:
+        """The request for one of many images, where one that cannot be read is not the end of all."""
         try:
-            return self.request(image=image_message(picture))
+            return self.request(image=image_message(image))
         except SpyglassError as error:
             return error
 

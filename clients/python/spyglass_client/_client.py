@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
 from spyglass_client._heatmaps import Heatmap
+from spyglass_client._images import ImageLike
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import (
     ANONYMOUS,
@@ -18,7 +19,6 @@ from spyglass_client._options import (
     Retry,
     Timeout,
 )
-from spyglass_client._pictures import Picture
 from spyglass_client._pipeline import Pipeline
 from spyglass_client._results import Answer, Classification, Failure, Target
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
@@ -66,26 +66,26 @@ class Client:
 
     def classify(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         model: str = "",
         top_k: int | None = None,
         id: str = "",
         timeout: float | None = None,
     ) -> Classification:
-        """The most probable classes of one picture.
+        """The most probable classes of one image.
 
-        `picture` is a path, a whole file, a Pillow image, or uint8 [height, width, 1, 3 or 4]. `model` is
+        `image` is a path, a whole file, a Pillow image, or uint8 [height, width, 1, 3 or 4]. `model` is
         NAME, NAME:VERSION or NAME@LABEL, empty: the server's default. `top_k` is how many classes to name,
         None: five, or all where there are fewer. `id` comes back in the answer. `timeout` is in seconds,
         None: the client's.
         """
         question = _calls.classification(model=model, top_k=top_k, request_id=id)
-        return self._transport.ask(question.about(picture), self._timeout.override(timeout))
+        return self._transport.ask(question.about(image), self._timeout.override(timeout))
 
     def classify_many(
         self,
-        pictures: Iterable[Picture],
+        images: Iterable[ImageLike],
         *,
         model: str = "",
         top_k: int | None = None,
@@ -93,19 +93,19 @@ class Client:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Answer]:
-        """The answers to any number of pictures, in their order, over one streaming call.
+        """The answers to any number of images, in their order, over one streaming call.
 
-        Pictures are taken one by one as they are needed; at most `window` are held at a time. One that fails
+        Images are taken one by one as they are needed; at most `window` are held at a time. One that fails
         gives a `Failure` in its place, whose `error` says why, and the others are answered; what makes all
         of them fail is raised. `progress` is told how many are answered, each time that one is. `timeout` is
-        for each picture, in seconds; None: the client's.
+        for each image, in seconds; None: the client's.
         """
         question = _calls.classification(model=model, top_k=top_k)
-        return self._ask_many(question, pictures, window, progress, timeout)
+        return self._ask_many(question, images, window, progress, timeout)
 
     def heatmap(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         target: Target | None = None,
         further: Sequence[Target] = (),
@@ -114,17 +114,17 @@ class Client:
         id: str = "",
         timeout: float | None = None,
     ) -> Heatmap:
-        """Where in the picture the network saw a class, and what `classify` answers.
+        """Where in the image the network saw a class, and what `classify` answers.
 
         `target` is the class to explain, by index or name, None: the predicted one; `further` are classes
         that the same forward pass explains, too. Raises FailedPrecondition for a model without a heatmap.
         """
         question = _calls.explanation(model=model, target=target, further=further, top_k=top_k, request_id=id)
-        return self._transport.ask(question.about(picture), self._timeout.override(timeout))
+        return self._transport.ask(question.about(image), self._timeout.override(timeout))
 
     def heatmap_many(
         self,
-        pictures: Iterable[Picture],
+        images: Iterable[ImageLike],
         *,
         target: Target | None = None,
         further: Sequence[Target] = (),
@@ -134,13 +134,13 @@ class Client:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Heatmap | Failure]:
-        """As `classify_many`, with a heatmap of each picture. A heatmap holds its picture, to draw over."""
+        """As `classify_many`, with a heatmap of each image. A heatmap holds its image, to draw over."""
         question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
-        return self._ask_many(question, pictures, window, progress, timeout)
+        return self._ask_many(question, images, window, progress, timeout)
 
     def segment(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         model: str = "",
         size: MaskSize = "image",
@@ -149,19 +149,19 @@ class Client:
         id: str = "",
         timeout: float | None = None,
     ) -> Segmentation:
-        """Which class each pixel of one picture belongs to.
+        """Which class each pixel of one image belongs to.
 
-        The mask is of the upright picture's size, or with `size` "model" of that of the network's output.
+        The mask is of the upright image's size, or with `size` "model" of that of the network's output.
         `refine` says what is known of classes beforehand, and is applied in its order. `soft` is a class, by
         index or name, whose probabilities are wanted, too. Raises FailedPrecondition for a model that only
         classifies.
         """
         question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
-        return self._transport.ask(question.about(picture), self._timeout.override(timeout))
+        return self._transport.ask(question.about(image), self._timeout.override(timeout))
 
     def segment_many(
         self,
-        pictures: Iterable[Picture],
+        images: Iterable[ImageLike],
         *,
         model: str = "",
         size: MaskSize = "image",
@@ -171,12 +171,12 @@ class Client:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Segmentation | Failure]:
-        """The masks of any number of pictures, in their order, over one streaming call.
+        """The masks of any number of images, in their order, over one streaming call.
 
         Arguments as in `segment` and `classify_many`.
         """
         question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
-        return self._ask_many(question, pictures, window, progress, timeout)
+        return self._ask_many(question, images, window, progress, timeout)
 
     def models(self) -> tuple[ServedModel, ...]:
         """The models that the server serves, by name and version."""
@@ -185,14 +185,14 @@ class Client:
     def model(self, name: str, *, with_golden: bool = False) -> ModelDetails:
         """One model's card and how it is run; `name` is NAME, NAME:VERSION or NAME@LABEL.
 
-        `with_golden` brings along the certificate's pictures and answers, some hundred kilobytes.
+        `with_golden` brings along the certificate's images and answers, some hundred kilobytes.
         """
         return self._transport.ask(_calls.model_call(name, with_golden=with_golden), self._timeout.call)
 
     def _ask_many(
         self,
         question: _calls.Question[Result],
-        pictures: Iterable[Picture],
+        images: Iterable[ImageLike],
         window: int,
         progress: Callable[[int], object] | None,
         timeout: float | None,
@@ -206,7 +206,7 @@ class Client:
             seconds=self._timeout.override(timeout),
             progress=progress,
         )
-        requests = (question.request_or_error(picture) for picture in pictures)
+        requests = (question.request_or_error(image) for image in images)
         return run(pipeline, requests, partial(self._transport.stream, question.method))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Heatmaps as they come back: what travels is the network's own few cells, and pictures are drawn here."""
+"""Heatmaps as they come back: what travels is the network's own few cells, and images are drawn here."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass.v1.heatmap_pb2 import HeatmapData, HeatmapRequest, HeatmapResponse
-from spyglass_client._pictures import sent_picture, upright_picture
+from spyglass_client._images import sent_image, upright_image
 from spyglass_client._results import Classification, ClassScore, read_classification, read_score
-from spyglass_contract.geometry import Box
-from spyglass_contract.heatmaps import draw_overlay, map_to_picture
+from spyglass_contract.heatmaps.overlay import draw_overlay, map_to_image
+from spyglass_contract.images.geometry import Box
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heatmap(Classification):
-    """A classification that also shows where in the picture the network saw a class."""
+    """A classification that also shows where in the image the network saw a class."""
 
     # The class that is explained: the predicted one where no other was asked for.
     target: ClassScore
@@ -27,38 +27,38 @@ class Heatmap(Classification):
     feature_map: NDArray[np.float32] = field(compare=False, repr=False)
     # The name of that feature map in the network.
     layer: str
-    # Of the upright picture, in pixels.
+    # Of the upright image, in pixels.
     width: int
     height: int
-    # What the feature map covers, in the picture's pixels: left, top, right, bottom. It leaves out what was
-    # cropped, and reaches beyond a picture that was padded.
+    # What the feature map covers, in the image's pixels: left, top, right, bottom. It leaves out what was
+    # cropped, and reaches beyond an image that was padded.
     box: Box
     # As it was sent: a file, or upright pixels.
-    picture: bytes | NDArray[np.uint8] = field(compare=False, repr=False)
+    image: bytes | NDArray[np.uint8] = field(compare=False, repr=False)
     # The other classes that were asked for, in that order.
     further: tuple[Heatmap, ...] = ()
 
     @property
     def all_zero(self) -> bool:
-        """Nothing in the picture speaks for the class."""
+        """Nothing in the image speaks for the class."""
         return not self.feature_map.any()
 
     @cached_property
     def map(self) -> NDArray[np.float32]:
-        """float32 [height, width] in [0, 1], of the upright picture's size: four bytes for each pixel.
+        """float32 [height, width] in [0, 1], of the upright image's size: four bytes for each pixel.
 
         Interpolated bilinearly; 0 where the network did not look.
         """
-        return map_to_picture(self.feature_map, self.box, self.width, self.height)
+        return map_to_image(self.feature_map, self.box, self.width, self.height)
 
     def overlay(self) -> Image.Image:
-        """The upright picture, in RGB, with the map over it in the jet colours at 40 %.
+        """The upright image, in RGB, with the map over it in the jet colours at 40 %.
 
-        Raises InternalError where the reply is about another picture.
+        Raises InternalError where the reply is about another image.
         """
         # First of all, before anything of the size that the server states is made.
-        picture = upright_picture(self.picture, self.width, self.height)
-        return draw_overlay(picture, map_to_picture(self.feature_map, self.box, self.width, self.height))
+        image = upright_image(self.image, self.width, self.height)
+        return draw_overlay(image, map_to_image(self.feature_map, self.box, self.width, self.height))
 
     @property
     def explained(self) -> tuple[Heatmap, ...]:
@@ -82,10 +82,10 @@ def read_heatmap(request: HeatmapRequest, reply: HeatmapResponse) -> Heatmap:
         target=read_score(reply.target),
         feature_map=_read_map(reply.heatmap),
         layer=reply.layer,
-        width=frame.picture_width,
-        height=frame.picture_height,
+        width=frame.image_width,
+        height=frame.image_height,
         box=(frame.left, frame.top, frame.right, frame.bottom),
-        picture=sent_picture(request.image),
+        image=sent_image(request.image),
     )
     further = tuple(
         replace(first, target=read_score(each.target), feature_map=_read_map(each.heatmap))

@@ -7,13 +7,13 @@ from math import inf
 
 from spyglass.v1 import segment_pb2
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
-from spyglass_client._pictures import ANY_SIZE, sent_picture
+from spyglass_client._images import ANY_SIZE, sent_image
 from spyglass_client._results import read_model, read_timing
 from spyglass_client._segmentations import MaskSize, Segmentation, SegmentedClass
-from spyglass_contract.class_colors import MAX_CLASSES
 from spyglass_contract.errors import InternalError, SpyglassError
-from spyglass_contract.geometry import Box
-from spyglass_contract.header import open_header
+from spyglass_contract.images.geometry import Box
+from spyglass_contract.images.header import open_header
+from spyglass_contract.masks.colors import MAX_CLASSES
 
 MASK_SIZES: dict[MaskSize, segment_pb2.MaskSize.ValueType] = {
     "image": segment_pb2.MASK_SIZE_AS_IMAGE,
@@ -24,12 +24,12 @@ _COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
 def read_segmentation(request: SegmentRequest, reply: SegmentResponse) -> Segmentation:
-    """The answer in a reply without an error. Raises InternalError where it can be none of that picture."""
+    """The answer in a reply without an error. Raises InternalError where it can be none of that image."""
     mask, frame, size = reply.mask, reply.frame, _NAMES[request.size]
     classes = _read_classes(reply)
     _check_png(mask.data, mask.width, mask.height)
-    if size == "image" and (mask.width, mask.height) != (frame.picture_width, frame.picture_height):
-        raise _invalid("the mask is not of the picture's size")
+    if size == "image" and (mask.width, mask.height) != (frame.image_width, frame.image_height):
+        raise _invalid("the mask is not of the image's size")
     soft_png, soft_class = _read_soft(reply, classes)
     return Segmentation(
         classes=classes,
@@ -41,10 +41,10 @@ def read_segmentation(request: SegmentRequest, reply: SegmentResponse) -> Segmen
         size=size,
         soft_png=soft_png,
         soft_class=soft_class,
-        width=frame.picture_width,
-        height=frame.picture_height,
+        width=frame.image_width,
+        height=frame.image_height,
         box=_read_box(reply),
-        picture=sent_picture(request.image),
+        image=sent_image(request.image),
     )
 
 
@@ -78,7 +78,7 @@ def _read_soft(
 def _read_box(reply: SegmentResponse) -> Box:
     frame = reply.frame
     if not (-inf < frame.left < frame.right < inf and -inf < frame.top < frame.bottom < inf):
-        raise _invalid("the mask lies on no part of the picture")
+        raise _invalid("the mask lies on no part of the image")
     return frame.left, frame.top, frame.right, frame.bottom
 
 

@@ -27,7 +27,7 @@ class ServedModel:
     # Whether a request of this task that names no model means this one.
     is_default: bool
     class_count: int
-    # How many inferences may run at once, on how many threads each, and over how many pictures at most.
+    # How many inferences may run at once, on how many threads each, and over how many images at most.
     workers: int
     threads_per_worker: int
     max_batch: int

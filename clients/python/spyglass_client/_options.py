@@ -13,7 +13,7 @@ from spyglass_contract.errors import InvalidInput
 class Timeout:
     """How long to wait, in seconds.
 
-    `call` is for one call from first to last attempt, and for each picture of a stream from when it is
+    `call` is for one call from first to last attempt, and for each image of a stream from when it is
     sent; None: for ever. `connect` is for one attempt to reach the server. Raises ValueError unless both are
     above 0.
     """

@@ -1,7 +1,7 @@
-"""The order of things in a stream, without a wire: which picture is sent, awaited and answered when.
+"""The order of things in a stream, without a wire: which image is sent, awaited and answered when.
 
-A client asks for the next `step` and does what it says. Pictures are numbered as they are taken; the number
-is the request's id, by which replies, which come in any order, find their picture.
+A client asks for the next `step` and does what it says. Images are numbered as they are taken; the number
+is the request's id, by which replies, which come in any order, find their image.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Give(Generic[Result]):
 
 @dataclass(frozen=True)
 class Take:
-    """There is room: take the next picture from the caller."""
+    """There is room: take the next image from the caller."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Stop:
-    """Every picture is answered."""
+    """Every image is answered."""
 
 
 Step = Send | Give[Result] | Take | Wait | Stop
@@ -59,7 +59,7 @@ Step = Send | Give[Result] | Take | Wait | Stop
 
 @dataclass
 class _Entry(Generic[Result]):
-    """A picture under way."""
+    """An image under way."""
 
     request: Request
     deadline: float | None = None
@@ -70,7 +70,7 @@ class _Entry(Generic[Result]):
 
 
 class Pipeline(Generic[Result]):
-    """At most `window` pictures are taken and not yet given back, so memory stays bounded."""
+    """At most `window` images are taken and not yet given back, so memory stays bounded."""
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class Pipeline(Generic[Result]):
     ) -> None:
         """`read` makes a result of a request and the reply to it.
 
-        `seconds` is how long each picture may take from when it is taken; None: for ever. `progress` is
-        told how many pictures are answered, each time that one is. Raises ValueError for a window below 1.
+        `seconds` is how long each image may take from when it is taken; None: for ever. `progress` is
+        told how many images are answered, each time that one is. Raises ValueError for a window below 1.
         """
         if window < 1:
-            raise ValueError(f"a window of {window} pictures lets none through")
+            raise ValueError(f"a window of {window} images lets none through")
         self._read = read
         self._window = window
         self._retry = retry
@@ -112,12 +112,12 @@ class Pipeline(Generic[Result]):
         if self._entries and (answer := self._entries[0].answer) is not None:
             return self._give(answer)
         if len(self._entries) < self._window and not self._source_is_empty:
-            # The caller may be slow to find a next picture: what has come by now is not left lying.
+            # The caller may be slow to find a next image: what has come by now is not left lying.
             return Take() if self._listened else Wait(0)
         return Wait(self._patience(now)) if self._entries else Stop()
 
     def take(self, request: Request | SpyglassError | None) -> None:
-        """The next picture as a request, or why it is none; None where there are no more."""
+        """The next image as a request, or why it is none; None where there are no more."""
         self._listened = False
         if request is None:
             self._source_is_empty = True
@@ -153,7 +153,7 @@ class Pipeline(Generic[Result]):
         return Give(answer)
 
     def _settle(self, reply: Reply, now: float) -> None:
-        """A reply to a picture that is given up, or was never sent, is dropped."""
+        """A reply to an image that is given up, or was never sent, is dropped."""
         self._broken = 0
         for entry in self._under_way():
             if entry.request.id == reply.id:
@@ -163,7 +163,7 @@ class Pipeline(Generic[Result]):
                     entry.answer = self._read_or_fail(entry.request, reply)
 
     def _read_or_fail(self, request: Request, reply: Reply) -> Result | Failure:
-        """A reply that cannot be is a failure of its picture alone."""
+        """A reply that cannot be is a failure of its image alone."""
         try:
             return self._read(request, reply)
         except SpyglassError as error:
@@ -185,9 +185,9 @@ class Pipeline(Generic[Result]):
                 entry.answer = Failure(DeadlineExceeded("there was no answer in time"), entry.request.id)
 
     def _start_over(self, error: SpyglassError, now: float) -> None:
-        """The stream ended: pictures without an answer are due again.
+        """The stream ended: images without an answer are due again.
 
-        A picture too large for gRPC to carry ends the stream for all; only it, the largest, has failed.
+        An image too large for gRPC to carry ends the stream for all; only it, the largest, has failed.
         """
         pause: float | None = 0.0
         if error.reason == MESSAGE_TOO_LARGE and self._under_way():
@@ -205,7 +205,7 @@ class Pipeline(Generic[Result]):
         return [entry for entry in self._entries if entry.answer is None]
 
     def _patience(self, now: float) -> float | None:
-        """Seconds until a picture is due again or its time is over."""
+        """Seconds until an image is due again or its time is over."""
         times = [
             time for entry in self._under_way() for time in (entry.due, entry.deadline) if time is not None
         ]

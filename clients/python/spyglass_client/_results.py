@@ -52,7 +52,7 @@ class Timing:
     queue_ms: float
     inference_ms: float
     encode_ms: float
-    # How many pictures ran through the network together with this one.
+    # How many images ran through the network together with this one.
     batch_size: int
 
     def to_dict(self) -> dict[str, float]:
@@ -67,12 +67,12 @@ class Timing:
 
 @dataclass(frozen=True)
 class Classification:
-    """The classes of one picture, best first."""
+    """The classes of one image, best first."""
 
     classes: tuple[ClassScore, ...]
     model: AnsweringModel
     timing: Timing
-    # As the request gave it; where many are asked about at once the picture's number, from 0.
+    # As the request gave it; where many are asked about at once the image's number, from 0.
     id: str = ""
     error: ClassVar[None] = None
 
@@ -92,7 +92,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Failure:
-    """One picture of many that has no answer; to ask for its `best` raises why."""
+    """One image of many that has no answer; to ask for its `best` raises why."""
 
     error: SpyglassError
     id: str = field(default="")

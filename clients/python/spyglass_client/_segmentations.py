@@ -1,4 +1,4 @@
-"""Segmentations as they come back: what travels is a small PNG of indices, and pictures are drawn here."""
+"""Segmentations as they come back: what travels is a small PNG of indices, and images are drawn here."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec
-from spyglass_client._pictures import ANY_SIZE, upright_picture
+from spyglass_client._images import ANY_SIZE, upright_image
 from spyglass_client._results import AnsweringModel, Target, Timing
-from spyglass_contract.decode import decode
 from spyglass_contract.errors import ImageError, InternalError, InvalidInput
-from spyglass_contract.geometry import Box
-from spyglass_contract.heatmaps import map_to_picture
-from spyglass_contract.mask_drawing import draw_mask
-from spyglass_contract.mask_png import decode_mask
-from spyglass_contract.mask_runs import compress_runs, encode_runs
-from spyglass_contract.masks import UNSEEN, mask_over_box
+from spyglass_contract.heatmaps.overlay import map_to_image
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.geometry import Box
+from spyglass_contract.masks.drawing import draw_mask
+from spyglass_contract.masks.palette_png import decode_mask
+from spyglass_contract.masks.placement import UNSEEN, mask_over_box
+from spyglass_contract.masks.run_lengths import compress_runs, encode_runs
 
 _GREY = InputSpec(color_mode=COLOR_MODE_GREY)
 
 MaskSize = Literal["image", "model"]
-"""The size of a mask: the upright picture's own, or that of the network's output."""
+"""The size of a mask: the upright image's own, or that of the network's output."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class SegmentedClass:
 
 @dataclass(frozen=True, kw_only=True)
 class Segmentation:
-    """Which class each pixel of one picture belongs to."""
+    """Which class each pixel of one image belongs to."""
 
-    # All classes of the model, those that the picture does not show included; each is at its index.
+    # All classes of the model, those that the image does not show included; each is at its index.
     classes: tuple[SegmentedClass, ...]
     model: AnsweringModel
     timing: Timing
-    # As the request gave it; where many are asked about at once the picture's number, from 0.
+    # As the request gave it; where many are asked about at once the image's number, from 0.
     id: str = ""
     # The mask as it came, a palette PNG in the colours of the classes: the value of a pixel is the class.
     png: bytes = field(compare=False, repr=False)
@@ -81,14 +81,14 @@ class Segmentation:
     # The soft map as it came, an 8-bit grey PNG, and the class that it is of; None: none was asked for.
     soft_png: bytes | None = field(default=None, compare=False, repr=False)
     soft_class: SegmentedClass | None = None
-    # Of the upright picture, in pixels.
+    # Of the upright image, in pixels.
     width: int
     height: int
-    # What the network looked at, in the picture's pixels: left, top, right, bottom. It leaves out what was
-    # cropped, and reaches beyond a picture that was padded. A mask of the network's size covers it evenly.
+    # What the network looked at, in the image's pixels: left, top, right, bottom. It leaves out what was
+    # cropped, and reaches beyond an image that was padded. A mask of the network's size covers it evenly.
     box: Box
     # As it was sent: a file, or upright pixels.
-    picture: bytes | NDArray[np.uint8] = field(compare=False, repr=False)
+    image: bytes | NDArray[np.uint8] = field(compare=False, repr=False)
     error: ClassVar[None] = None
 
     @cached_property
@@ -126,19 +126,19 @@ class Segmentation:
         return mine
 
     def overlay(self) -> Image.Image:
-        """The upright picture, in RGB, with the classes drawn over it, their borders and a legend.
+        """The upright image, in RGB, with the classes drawn over it, their borders and a legend.
 
-        Raises InternalError where what came cannot be drawn over the picture.
+        Raises InternalError where what came cannot be drawn over the image.
         """
         # First of all, before anything of the size that the server states is made.
-        picture, values = self._upright(), self.array
+        image, values = self._upright(), self.array
         if self.size == "model":
             values = mask_over_box(values, self.box, self.width, self.height, outside=UNSEEN)
         colors = [_levels(entry.color) for entry in self.classes]
-        return draw_mask(picture, values, self.class_names, colors)
+        return draw_mask(image, values, self.class_names, colors)
 
     def cutout(self, target: Target) -> Image.Image:
-        """The upright picture, in RGBA, with nothing in it but one class.
+        """The upright image, in RGBA, with nothing in it but one class.
 
         Where a soft map of that class was asked for it is the opacity; else each pixel is there or is not.
         Raises InvalidInput for a class that there is not, and InternalError as `overlay` does.
@@ -171,8 +171,8 @@ class Segmentation:
         }
 
     def _upright(self) -> Image.Image:
-        """The picture, in RGB. Raises InternalError where the reply is about another one."""
-        return upright_picture(self.picture, self.width, self.height)
+        """The image, in RGB. Raises InternalError where the reply is about another one."""
+        return upright_image(self.image, self.width, self.height)
 
     def _class(self, target: Target) -> SegmentedClass:
         """Raises InvalidInput for no class, or several."""
@@ -190,14 +190,14 @@ class Segmentation:
         raise InvalidInput(f"there is no class {target!r}{hint}", reason="CLASS_UNKNOWN")
 
     def _opacity(self, entry: SegmentedClass) -> NDArray[np.uint8]:
-        """Of one class, 0 to 255, over the picture."""
+        """Of one class, 0 to 255, over the image."""
         soft = self.soft if self.soft_class == entry else None
         levels = self.of(entry.index) * np.uint8(255) if soft is None else soft
         if self.size == "image":
             return levels
         if soft is None:
             return mask_over_box(levels, self.box, self.width, self.height, outside=0)
-        spread = map_to_picture(soft.astype(np.float32), self.box, self.width, self.height)
+        spread = map_to_image(soft.astype(np.float32), self.box, self.width, self.height)
         return np.rint(spread).astype(np.uint8)
 
 

@@ -63,7 +63,7 @@ class Transport:
             await asyncio.sleep(attempts.pause_after(error_from_rpc(rpc)))
 
     def stream(self, method: str, requests: Iterator[Request]) -> Replies:
-        """Starts one streaming call of many pictures, each as `method` is for one."""
+        """Starts one streaming call of many images, each as `method` is for one."""
         start = getattr(self._connection.get()[1], f"{method}Stream")
         replies: Replies = start(requests, metadata=self._metadata)
         return replies

@@ -1,4 +1,4 @@
-"""The check of a model file on pictures: what is measured, and in which order."""
+"""The check of a model file on images: what is measured, and in which order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from spyglass_contract.heatmaps import map_to_size
+from spyglass_contract.heatmaps.overlay import map_to_size
 from spyglass_export.checking.curves import Answer, Curves, curves, mean_curves
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_export.checking.randomisation import randomised
@@ -28,7 +28,7 @@ Maps = list[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Subject:
-    """A picture as the network takes it, under the name it is reported by."""
+    """An image as the network takes it, under the name it is reported by."""
 
     name: str
     # uint8 [height, width, channels].
@@ -36,8 +36,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class CheckedPicture:
-    """One picture's heatmap of the predicted class, and the curves by it and by its rivals."""
+class CheckedImage:
+    """One image's heatmap of the predicted class, and the curves by it and by its rivals."""
 
     subject: Subject
     class_index: int
@@ -50,7 +50,7 @@ class CheckedPicture:
 
 @dataclass(frozen=True)
 class Stage:
-    """How alike each picture's heatmap still is once the last layers are randomised.
+    """How alike each image's heatmap still is once the last layers are randomised.
 
     None where that is not defined: one of the maps is the same everywhere, or not finite.
     """
@@ -64,13 +64,13 @@ class Stage:
 
 def check_curves(
     network: ExplainedNetwork, subjects: Sequence[Subject], steps: int, seed: int
-) -> Iterator[CheckedPicture]:
-    """Deletion and insertion of each picture, in `steps` steps; chance depends on `seed` and on its place."""
+) -> Iterator[CheckedImage]:
+    """Deletion and insertion of each image, in `steps` steps; chance depends on `seed` and on its place."""
     for number, subject in enumerate(subjects):
-        yield _check_picture(network, subject, steps, np.random.default_rng([seed, number]))
+        yield _check_image(network, subject, steps, np.random.default_rng([seed, number]))
 
 
-def check_randomised(model: onnx.ModelProto, checked: Sequence[CheckedPicture], seed: int) -> Iterator[Stage]:
+def check_randomised(model: onnx.ModelProto, checked: Sequence[CheckedImage], seed: int) -> Iterator[Stage]:
     """The heatmaps of the same classes by the same graph, as its layers are randomised from the last on."""
     for changed in randomised(model, seed):
         network = ExplainedNetwork(changed.file)
@@ -85,9 +85,9 @@ def check_randomised(model: onnx.ModelProto, checked: Sequence[CheckedPicture], 
         )
 
 
-def _check_picture(
+def _check_image(
     network: ExplainedNetwork, subject: Subject, steps: int, random: np.random.Generator
-) -> CheckedPicture:
+) -> CheckedImage:
     probabilities = network.probabilities(subject.pixels[np.newaxis])[0]
     predicted = int(probabilities.argmax())
     heatmap = network.heatmap(subject.pixels, predicted)
@@ -102,7 +102,7 @@ def _check_picture(
         name: mean_curves([curves(subject.pixels, values, answer, steps, random) for values in several])
         for name, several in maps.items()
     }
-    return CheckedPicture(subject, predicted, float(probabilities[predicted]), heatmap, found)
+    return CheckedImage(subject, predicted, float(probabilities[predicted]), heatmap, found)
 
 
 def _probability(
@@ -111,7 +111,7 @@ def _probability(
     return network.probabilities(pixels)[:, class_index]
 
 
-def _similarity(checked: CheckedPicture, found: NDArray[np.float32]) -> float | None:
+def _similarity(checked: CheckedImage, found: NDArray[np.float32]) -> float | None:
     """Of the maps as they are drawn: of the size of the network's input."""
     height, width, _ = checked.subject.pixels.shape
     return structural_similarity(*(map_to_size(each, width, height) for each in (checked.heatmap, found)))

@@ -1,8 +1,8 @@
 """Deletion and insertion curves (Petsiuk, Das and Saenko, RISE, 2018).
 
 A map that says where the network looked puts those pixels first without which the answer goes. Deletion
-takes them out of the picture, the hottest first, and the probability should fall at once: the area under
-the curve is small. Insertion puts them into a blurred picture, and the area should be large.
+takes them out of the image, the hottest first, and the probability should fall at once: the area under
+the curve is small. Insertion puts them into a blurred image, and the area should be large.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.heatmaps import map_to_size
+from spyglass_contract.heatmaps.overlay import map_to_size
 from spyglass_export.checking.blank import blurred, mean_color
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""uint8 [pictures, height, width, channels] to the probability of one class, float32 [pictures]."""
+"""uint8 [images, height, width, channels] to the probability of one class, float32 [images]."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The probability after each step, float64 [steps + 1], from the first picture to the last."""
+    """The probability after each step, float64 [steps + 1], from the first image to the last."""
 
     deletion: NDArray[np.float64]
     insertion: NDArray[np.float64]
@@ -45,10 +45,10 @@ def curves(
     steps: int,
     random: np.random.Generator,
 ) -> Curves:
-    """Both curves of one picture, uint8 [height, width, channels], by a map of any size.
+    """Both curves of one image, uint8 [height, width, channels], by a map of any size.
 
     The map is interpolated bilinearly. Each step changes as many pixels as the others, give or take one.
-    What is deleted gets the picture's mean colour; insertion starts from the picture blurred. `random`
+    What is deleted gets the image's mean colour; insertion starts from the image blurred. `random`
     decides between pixels of the same heat, so that a map of zeros is a map of chance.
     """
     height, width, _ = pixels.shape
@@ -74,11 +74,11 @@ def transition(
 ) -> NDArray[np.uint8]:
     """uint8 [steps + 1, height, width, channels]: from `start` to `end`, pixel by pixel in `order`."""
     channels = start.shape[-1]
-    pictures = np.repeat(start.reshape(1, -1, channels), steps + 1, axis=0)
+    images = np.repeat(start.reshape(1, -1, channels), steps + 1, axis=0)
     for step in range(steps + 1):
         changed = order[: round(step * len(order) / steps)]
-        pictures[step, changed] = end.reshape(-1, channels)[changed]
-    return pictures.reshape(steps + 1, *start.shape)
+        images[step, changed] = end.reshape(-1, channels)[changed]
+    return images.reshape(steps + 1, *start.shape)
 
 
 def area(curve: NDArray[np.float64]) -> float:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.card import (
+from spyglass_contract.errors import ModelError
+from spyglass_contract.heatmaps.score_cam import masked, telling_channels, weighted_map
+from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
     HEATMAP,
@@ -16,16 +18,14 @@ from spyglass_contract.card import (
     SCORES,
     read_card,
 )
-from spyglass_contract.errors import ModelError
-from spyglass_contract.score_cam import masked, telling_channels, weighted_map
 from spyglass_export.prove import open_session
 
-# Pictures that run together: the network's memory is bounded, however many steps a curve has.
+# Images that run together: the network's memory is bounded, however many steps a curve has.
 _BATCH = 16
 
 
 class ExplainedNetwork:
-    """Answers pictures as the network takes them, uint8 [height, width, channels]."""
+    """Answers images as the network takes them, uint8 [height, width, channels]."""
 
     def __init__(self, source: Path | bytes) -> None:
         """Opens a file, or its bytes. Raises CardError, and ModelError where it does not run or explain."""
@@ -35,11 +35,11 @@ class ExplainedNetwork:
             raise ModelError(f"{self.card.name} has no heatmap to check", reason="HEATMAP_MISSING")
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 [pictures, height, width, channels] to float32 [pictures, classes]."""
+        """uint8 [images, height, width, channels] to float32 [images, classes]."""
         return self._run(PROBABILITIES, pixels, np.empty(0, np.int64))
 
     def heatmap(self, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.float32]:
-        """Where one picture shows a class: float32 of the feature map's size, in [0, 1]."""
+        """Where one image shows a class: float32 of the feature map's size, in [0, 1]."""
         asked = np.array([class_index])
         if self.card.heatmap_method == SCORE_CAM:
             return self._score_cam(pixels, asked)

@@ -1,4 +1,4 @@
-"""The pictures of the report, drawn without a display."""
+"""The images of the report, drawn without a display."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from spyglass_contract.decode import from_array
-from spyglass_contract.header import Limits
-from spyglass_contract.heatmaps import draw_overlay, map_to_size
-from spyglass_export.checking.check import CENTRE, CHANCE, HEATMAP, CheckedPicture
+from spyglass_contract.heatmaps.overlay import draw_overlay, map_to_size
+from spyglass_contract.images.decode import from_array
+from spyglass_contract.images.header import Limits
+from spyglass_export.checking.check import CENTRE, CHANCE, HEATMAP, CheckedImage
 from spyglass_export.checking.summary import CURVES, Checked, mean_of
 
 _COLORS = {HEATMAP: "tab:red", CHANCE: "tab:gray", CENTRE: "tab:blue"}
@@ -23,14 +23,14 @@ _GAP = 4
 
 
 def draw_curves(checked: Checked, path: Path) -> None:
-    """Deletion and insertion: the mean over the pictures by each map, and each picture by its heatmap."""
+    """Deletion and insertion: the mean over the images by each map, and each image by its heatmap."""
     figure = _figure(10, 4)
     for place, curve in enumerate(CURVES, 1):
         axes = figure.add_subplot(1, 2, place)
-        for picture in checked.pictures:
-            _line(axes, [getattr(picture.curves[HEATMAP], curve)], color=_COLORS[HEATMAP], alpha=0.15)
+        for image in checked.images:
+            _line(axes, [getattr(image.curves[HEATMAP], curve)], color=_COLORS[HEATMAP], alpha=0.15)
         for by, color in _COLORS.items():
-            lines = [getattr(picture.curves[by], curve) for picture in checked.pictures]
+            lines = [getattr(image.curves[by], curve) for image in checked.images]
             _line(axes, lines, color=color, label=f"{by}, area {checked.mean_auc(curve, by):.3f}")
         axes.set(title=curve, xlabel=f"pixels {_DONE[curve]}", ylabel="probability", ylim=(0, 1))
         axes.legend()
@@ -55,11 +55,11 @@ def draw_randomisation(checked: Checked, path: Path) -> None:
 
 
 def draw_maps(checked: Checked, path: Path) -> None:
-    """Some of the pictures: as the network takes them, their heatmap, and the heatmap after each stage."""
+    """Some of the images: as the network takes them, their heatmap, and the heatmap after each stage."""
     rows = [
-        [_picture(each), _overlay(each, each.heatmap)]
+        [_image(each), _overlay(each, each.heatmap)]
         + [_overlay(each, stage.maps[number]) for stage in checked.stages]
-        for number, each in enumerate(checked.pictures[:_SHOWN])
+        for number, each in enumerate(checked.images[:_SHOWN])
     ]
     width, height = rows[0][0].size
     across, down = width + _GAP, height + _GAP
@@ -84,11 +84,11 @@ def _line(axes: Any, curves: Sequence[Any], **style: Any) -> None:
     axes.plot(np.linspace(0, 1, len(mean)), mean, **style)
 
 
-def _picture(checked: CheckedPicture) -> Image.Image:
+def _image(checked: CheckedImage) -> Image.Image:
     return from_array(checked.subject.pixels, Limits()).convert("RGB")
 
 
-def _overlay(checked: CheckedPicture, values: Any) -> Image.Image:
-    picture = _picture(checked)
+def _overlay(checked: CheckedImage, values: Any) -> Image.Image:
+    image = _image(checked)
     finite = np.nan_to_num(values, nan=0, posinf=0, neginf=0)
-    return draw_overlay(picture, map_to_size(finite, *picture.size))
+    return draw_overlay(image, map_to_size(finite, *image.size))

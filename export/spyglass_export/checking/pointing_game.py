@@ -17,14 +17,14 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Composed:
-    """A picture, uint8 [side, side, 3], and the box that holds the object in it."""
+    """An image, uint8 [side, side, 3], and the box that holds the object in it."""
 
     pixels: NDArray[np.uint8]
     box: Box
 
     @property
     def box_share(self) -> float:
-        """Of the picture's area: the mass that an even map has in the box."""
+        """Of the image's area: the mass that an even map has in the box."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top) / (self.pixels.shape[0] * self.pixels.shape[1])
 
@@ -34,7 +34,7 @@ def compose(
 ) -> Composed:
     """Puts an object, RGBA, somewhere on the largest square of a background; all of it can be seen.
 
-    The longer side of its box is `share` of the picture's. The box holds every pixel with more than half of
+    The longer side of its box is `share` of the image's. The box holds every pixel with more than half of
     the object's colour.
     """
     canvas = ImageOps.fit(background.convert("RGB"), (side, side))

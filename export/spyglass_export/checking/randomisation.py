@@ -1,7 +1,7 @@
 """The model-randomisation check (Adebayo et al., Sanity Checks for Saliency Maps, 2018).
 
 Layer after layer, from the answer down, loses what it learned. A heatmap that then stays as it was shows
-edges of the picture and nothing of the model.
+edges of the image and nothing of the model.
 """
 
 from __future__ import annotations

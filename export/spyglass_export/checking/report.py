@@ -1,4 +1,4 @@
-"""The folder that the check leaves: report.md with its pictures, and report.json with every number."""
+"""The folder that the check leaves: report.md with its images, and report.json with every number."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from spyglass_export.checking.plots import draw_curves, draw_maps, draw_randomis
 from spyglass_export.checking.summary import CURVES, Checked, mean_of
 
 _HOW_CURVES = """\
-The pixels of each picture, as the network takes it, in the order of the map: the hottest first, equal ones
-by chance. Deletion paints them in the picture's mean colour, and the probability of the predicted class
-should fall soon: **less is better**. Insertion puts them into the picture blurred (σ of 5/224 of the shorter
+The pixels of each image, as the network takes it, in the order of the map: the hottest first, equal ones
+by chance. Deletion paints them in the image's mean colour, and the probability of the predicted class
+should fall soon: **less is better**. Insertion puts them into the image blurred (σ of 5/224 of the shorter
 side), and it should rise soon: **more is better** (Petsiuk et al. 2018). `chance` is the mean over
 four maps of noise of the feature map's size, `centre` a Gaussian in the middle; neither looks at the
-picture. A heatmap that does not beat them explains nothing here."""
+image. A heatmap that does not beat them explains nothing here."""
 
 _HOW_RANDOMISATION = """\
 The numbers in the weights are shuffled, layer after layer from the answer down, and the same class is
 explained again (Adebayo et al. 2018). A heatmap that shows what the model learned has nothing to do with it
-any more at the end: a rank correlation near 0. One that stays alike shows the picture and not the model.
+any more at the end: a rank correlation near 0. One that stays alike shows the image and not the model.
 SSIM is seldom near 0 for maps so smooth; it is there for its course. A map that is the same everywhere has
 no ranks, and is left out of their mean."""
 
@@ -44,7 +44,7 @@ def _sections(checked: Checked) -> Iterable[str]:
     card = checked.card
     yield f"# Can the heatmaps of {card.name}:{card.version} be trusted?"
     yield (
-        f"{_pictures(len(checked.pictures))}, the predicted class of each; {checked.steps} steps, "
+        f"{_images(len(checked.images))}, the predicted class of each; {checked.steps} steps, "
         f"seed {checked.seed}. Method {card.heatmap_method or 'gradcam'}, layer `{card.explained_layer}`, "
         f"file {checked.sha256}."
     )
@@ -55,17 +55,17 @@ def _sections(checked: Checked) -> Iterable[str]:
     yield _HOW_CURVES
     yield _table(("mean area", *CURVES), _areas(checked))
     yield "![the mean curves](curves.png)"
-    yield _table(("picture", "class", "probability", *CURVES), _of_pictures(checked))
+    yield _table(("image", "class", "probability", *CURVES), _of_images(checked))
     yield "## Without what was learned"
     yield _HOW_RANDOMISATION
     yield _table(("layers randomised", "down to", "rank correlation", "SSIM", "no ranks"), _stages(checked))
     yield "![likeness after each stage](randomisation.png)"
-    yield "![pictures, heatmaps, and heatmaps after each stage](maps.png)"
+    yield "![images, heatmaps, and heatmaps after each stage](maps.png)"
 
 
 def _areas(checked: Checked) -> Iterable[Sequence[str]]:
     yield HEATMAP, *(f"{checked.mean_auc(curve, HEATMAP):.3f}" for curve in CURVES)
-    total = len(checked.pictures)
+    total = len(checked.images)
     for rival in RIVALS:
         yield (
             rival,
@@ -76,15 +76,15 @@ def _areas(checked: Checked) -> Iterable[Sequence[str]]:
         )
 
 
-def _of_pictures(checked: Checked) -> Iterable[Sequence[str]]:
-    for picture in checked.pictures:
-        found = picture.curves[HEATMAP]
+def _of_images(checked: Checked) -> Iterable[Sequence[str]]:
+    for image in checked.images:
+        found = image.curves[HEATMAP]
         yield (
-            picture.subject.name,
-            checked.card.class_names[picture.class_index],
-            f"{picture.probability:.3f}",
+            image.subject.name,
+            checked.card.class_names[image.class_index],
+            f"{image.probability:.3f}",
             f"{found.deletion_auc:.3f}",
-            f"{found.insertion_auc:.3f}" + ("" if picture.heatmap.any() else " (a map of zeros)"),
+            f"{found.insertion_auc:.3f}" + ("" if image.heatmap.any() else " (a map of zeros)"),
         )
 
 
@@ -104,5 +104,5 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _pictures(count: int) -> str:
-    return "One picture" if count == 1 else f"{count} pictures"
+def _images(count: int) -> str:
+    return "One image" if count == 1 else f"{count} images"

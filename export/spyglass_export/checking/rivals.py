@@ -1,4 +1,4 @@
-"""Maps that know nothing of the picture: a heatmap that does no better explains nothing."""
+"""Maps that know nothing of the image: a heatmap that does no better explains nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _SIGMA = 1 / 4
 def by_chance(rows: int, columns: int, random: np.random.Generator) -> NDArray[np.float32]:
     """Noise in [0, 1), float32 [rows, columns].
 
-    Of the feature map's size, so that it is as smooth as a heatmap: pixels strewn one by one destroy a
-    picture faster than any patch, and would win for that alone.
+    Of the feature map's size, so that it is as smooth as a heatmap: pixels strewn one by one destroy an
+    image faster than any patch, and would win for that alone.
     """
     return random.random((rows, columns), dtype=np.float32)
 

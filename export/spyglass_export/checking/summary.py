@@ -9,33 +9,31 @@ from typing import Any
 import numpy as np
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_export.checking.check import HEATMAP, RIVALS, CheckedPicture, Stage
+from spyglass_export.checking.check import HEATMAP, RIVALS, CheckedImage, Stage
 
 CURVES = ("deletion", "insertion")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One run of the check. `sha256` is the file's; `skipped` are names and reasons of pictures left out."""
+    """One run of the check. `sha256` is the file's; `skipped` are names and reasons of images left out."""
 
     card: ModelCard
     sha256: str
     steps: int
     seed: int
-    pictures: Sequence[CheckedPicture]
+    images: Sequence[CheckedImage]
     stages: Sequence[Stage]
     skipped: Sequence[tuple[str, str]]
 
     def mean_auc(self, curve: str, by: str) -> float:
-        """Over all pictures; `curve` is deletion or insertion, `by` the map that it follows."""
-        return float(np.mean([_auc(picture, curve, by) for picture in self.pictures]))
+        """Over all images; `curve` is deletion or insertion, `by` the map that it follows."""
+        return float(np.mean([_auc(image, curve, by) for image in self.images]))
 
     def wins(self, curve: str, rival: str) -> int:
-        """In how many pictures the heatmap has the better area than a rival."""
+        """In how many images the heatmap has the better area than a rival."""
         sign = -1 if curve == "deletion" else 1
-        margins = [
-            sign * (_auc(picture, curve, HEATMAP) - _auc(picture, curve, rival)) for picture in self.pictures
-        ]
+        margins = [sign * (_auc(image, curve, HEATMAP) - _auc(image, curve, rival)) for image in self.images]
         return sum(margin > 0 for margin in margins)
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,18 +52,18 @@ class Checked:
                 curve: {by: self.mean_auc(curve, by) for by in (HEATMAP, *RIVALS)} for curve in CURVES
             },
             "wins": {curve: {rival: self.wins(curve, rival) for rival in RIVALS} for curve in CURVES},
-            "pictures": [self._picture(picture) for picture in self.pictures],
+            "images": [self._image(image) for image in self.images],
             "randomisation": [_stage(stage) for stage in self.stages],
             "skipped": [{"path": name, "error": reason} for name, reason in self.skipped],
         }
 
-    def _picture(self, picture: CheckedPicture) -> dict[str, Any]:
+    def _image(self, image: CheckedImage) -> dict[str, Any]:
         return {
-            "path": picture.subject.name,
-            "class_index": picture.class_index,
-            "class_name": self.card.class_names[picture.class_index],
-            "probability": picture.probability,
-            "all_zero": not picture.heatmap.any(),
+            "path": image.subject.name,
+            "class_index": image.class_index,
+            "class_name": self.card.class_names[image.class_index],
+            "probability": image.probability,
+            "all_zero": not image.heatmap.any(),
             "curves": {
                 by: {
                     "deletion_auc": found.deletion_auc,
@@ -73,7 +71,7 @@ class Checked:
                     "deletion": found.deletion.tolist(),
                     "insertion": found.insertion.tolist(),
                 }
-                for by, found in picture.curves.items()
+                for by, found in image.curves.items()
             },
         }
 
@@ -84,8 +82,8 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     return float(np.mean(defined)) if defined else None
 
 
-def _auc(picture: CheckedPicture, curve: str, by: str) -> float:
-    found = picture.curves[by]
+def _auc(image: CheckedImage, curve: str, by: str) -> float:
+    found = image.curves[by]
     return found.deletion_auc if curve == "deletion" else found.insertion_auc
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import onnx
 
-from spyglass_contract.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, HEATMAP_METHODS, SCORE_CAM, SCORES
+from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, HEATMAP_METHODS, SCORE_CAM, SCORES
 from spyglass_export.gradcam.branch import BranchOutput, attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.errors import HeatmapError
@@ -32,12 +32,12 @@ def attach_gradcam(
     method: MethodName = "gradcam",
     gradient_of: GradientOf = "logit",
 ) -> onnx.ModelProto:
-    """Returns a copy of an ONNX classifier that also computes where in the picture it saw a class.
+    """Returns a copy of an ONNX classifier that also computes where in the image it saw a class.
 
     The copy has a further input `class_index`, int64 [batch], and a further output `heatmap`, float32
     [batch, height, width] in [0, 1], of the size of the feature map. A negative index stands for the
     predicted class, and so does leaving the input out. One index serves a whole batch; a batch of one
-    picture takes any number of indices and returns as many maps from a single forward pass; no index at
+    image takes any number of indices and returns as many maps from a single forward pass; no index at
     all, an empty tensor, costs nothing and returns no map. ONNX Runtime refuses an index that is no class.
 
     `feature_map` names the tensor or node to explain; by default it is the last spatial feature map before
@@ -53,8 +53,8 @@ def attach_gradcam(
     `layercam` come from the same gradient; `eigencam` needs none and so works with any operators.
 
     `scorecam` needs no gradient either, but many forward passes, which no graph can do: the copy has the
-    outputs `heatmap_features` and `heatmap_scores` instead, see `spyglass_contract.card`, and the server
-    makes the heatmap of them.
+    outputs `heatmap_features` and `heatmap_scores` instead, of which the server makes the heatmap: see
+    `spyglass_contract.model.card`.
 
     Raises HeatmapError: ScoresError, FeatureMapError or UnsupportedHead, which names the node in the way.
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, helper
 
-from spyglass_contract.card import CLASS_INDEX
+from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.tensor_types import Dims
 
@@ -79,6 +79,6 @@ def _class_index() -> onnx.ValueInfoProto:
         CLASS_INDEX,
         TensorProto.INT64,
         ["asked"],
-        "The class to explain in each picture, negative: the predicted one. One number holds for all "
-        "pictures, any number may be asked of a single picture; none: no heatmap.",
+        "The class to explain in each image, negative: the predicted one. One number holds for all "
+        "images, any number may be asked of a single image; none: no heatmap.",
     )

@@ -1,4 +1,4 @@
-"""The values of tensors that do not depend on the pictures: axes, sizes, bounds."""
+"""The values of tensors that do not depend on the images: axes, sizes, bounds."""
 
 from __future__ import annotations
 

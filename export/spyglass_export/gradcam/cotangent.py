@@ -4,8 +4,8 @@ A gradient that is the same along an axis is kept once: what a global pooling se
 [batch, channels, height, width] is a tensor [rows, channels, 1, 1], spread over the axes 2 and 3. Products
 and sums with full tensors broadcast, so nothing of full size is made before it is needed.
 
-The first axis counts rows: one for each explained score. There are as many as pictures, or any number for
-a batch of a single picture, whose own tensors then broadcast over the rows.
+The first axis counts rows: one for each explained score. There are as many as images, or any number for
+a batch of a single image, whose own tensors then broadcast over the rows.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def _softmax_of(view: GraphView, name: str) -> Ending:
 
 
 def _is_alike(view: GraphView, minuend: str, subtrahend: str) -> bool:
-    """Whether a difference has the same subtrahend for every class of a picture."""
+    """Whether a difference has the same subtrahend for every class of an image."""
     if view.rank(minuend) is None or view.rank(minuend) != view.rank(subtrahend):
         return False
     return all(size == 1 for size in view.dims(subtrahend)[1:])
@@ -148,7 +148,7 @@ def _producer(view: GraphView, name: str, op_type: str | None = None) -> Node | 
 
 
 def _is_of_classes(view: GraphView, node: Node) -> bool:
-    """Whether a node shares out or sums up over the classes of each picture, and over nothing else."""
+    """Whether a node shares out or sums up over the classes of each image, and over nothing else."""
     dims = view.dims(node.inputs[0])
     axes = _axes(view, node, len(dims))
     return 0 not in axes and all(size == 1 or axis in axes for axis, size in enumerate(dims) if axis > 0)

@@ -1,11 +1,11 @@
-"""What the graph gives for Score-CAM (Wang et al. 2020): the feature map and the scores, of every picture.
+"""What the graph gives for Score-CAM (Wang et al. 2020): the feature map and the scores, of every image.
 
-The weights of its channels are found by forward passes over masked pictures, by whoever runs the graph.
+The weights of its channels are found by forward passes over masked images, by whoever runs the graph.
 """
 
 from __future__ import annotations
 
-from spyglass_contract.card import FEATURE_MAP, SCORES
+from spyglass_contract.model.card import FEATURE_MAP, SCORES
 from spyglass_export.gradcam.branch import BranchOutput
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.explanation import Explanation
@@ -17,7 +17,7 @@ def feature_map_output(given: Explanation) -> BranchOutput:
     build, layout = given.build, given.feature_map.layout
     result = build.add("Transpose", given.activations.name, perm=[0, layout.channel, *layout.spatial])
     channels = given.activations.dims[layout.channel]
-    axes = ("pictures", "map_channels", "map_height", "map_width")
+    axes = ("images", "map_channels", "map_height", "map_width")
     description = f"the feature map '{given.feature_map.tensor}'"
     return BranchOutput(FEATURE_MAP, result, axes, (None, channels, *given.places), description)
 
@@ -28,7 +28,7 @@ def scores_output(given: Explanation) -> BranchOutput:
     numbers = build.add("Flatten", as_float32(given.view, build, scores.tensor), axis=1)
     result = numbers if scores.logit_of is None else _of_both_classes(build, numbers, scores.logit_of)
     description = f"the class scores '{scores.tensor}'"
-    return BranchOutput(SCORES, result, ("pictures", "classes"), (None, None), description)
+    return BranchOutput(SCORES, result, ("images", "classes"), (None, None), description)
 
 
 def _of_both_classes(build: GraphBuilder, logit: str, logit_of: int) -> str:

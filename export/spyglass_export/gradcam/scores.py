@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from spyglass_contract.card import PROBABILITIES
+from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.gradcam.graph_view import GraphView

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spyglass_contract.card import CLASS_INDEX
+from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent, OneHot
 from spyglass_export.gradcam.graph_view import GraphView

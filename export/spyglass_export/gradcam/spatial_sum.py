@@ -119,7 +119,7 @@ def _behind(view: GraphView, node: Node, place: Place) -> Place | None:
 
 
 def _flattens(node: Node, place: Place, result: Sized) -> bool:
-    """Whether a node makes one row of numbers of each picture."""
+    """Whether a node makes one row of numbers of each image."""
     sizes = place.tensor.dims[1:]
     if node.op_type not in ("Flatten", "Reshape") or result.rank != 2 or None in sizes:
         return False

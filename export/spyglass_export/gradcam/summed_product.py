@@ -21,7 +21,7 @@ def summed_product(
 
     `gradient` is that of the node's result. The flattened map has the sizes `dims` without the batch, all
     known; `spatial` are its axes of height and width with the batch. The sum is taken of the weight, which
-    does not change from picture to picture.
+    does not change from image to image.
     """
     turned = node.attribute("transB", 0)
     sizes = [size for size in dims if size is not None]

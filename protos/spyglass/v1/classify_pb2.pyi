@@ -72,7 +72,7 @@ class ClassifyResponse(_message.Message):
     def timing(self) -> _reply_pb2.Timing: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: why this picture has no answer. The stream goes on."""
+        """Streams only: why this image has no answer. The stream goes on."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class _HeatmapFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Heatmap
     HEATMAP_FORMAT_PNG_GRAY: _HeatmapFormat.ValueType  # 1
     """An 8-bit grey PNG: 255 times the value."""
     HEATMAP_FORMAT_PNG_OVERLAY: _HeatmapFormat.ValueType  # 2
-    """An RGB PNG of the picture with the map drawn over it in the jet colours at 40 %."""
+    """An RGB PNG of the image with the map drawn over it in the jet colours at 40 %."""
 
 class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper):
     """All maps of one reply together have at most 16 MiB of `data`; AS_IMAGE at most 2,097,152 pixels as FLOAT32
@@ -47,7 +47,7 @@ HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 0
 HEATMAP_FORMAT_PNG_GRAY: HeatmapFormat.ValueType  # 1
 """An 8-bit grey PNG: 255 times the value."""
 HEATMAP_FORMAT_PNG_OVERLAY: HeatmapFormat.ValueType  # 2
-"""An RGB PNG of the picture with the map drawn over it in the jet colours at 40 %."""
+"""An RGB PNG of the image with the map drawn over it in the jet colours at 40 %."""
 Global___HeatmapFormat: _TypeAlias = HeatmapFormat  # noqa: Y015
 
 class _MapSize:
@@ -57,7 +57,7 @@ class _MapSize:
 class _MapSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MapSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MAP_SIZE_AS_IMAGE: _MapSize.ValueType  # 0
-    """The upright picture's own size, interpolated bilinearly; 0 where the network did not look."""
+    """The upright image's own size, interpolated bilinearly; 0 where the network did not look."""
     MAP_SIZE_AS_MODEL: _MapSize.ValueType  # 1
     """The size of the network's input, interpolated bilinearly."""
     MAP_SIZE_AS_FEATURE_MAP: _MapSize.ValueType  # 2
@@ -66,7 +66,7 @@ class _MapSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MapSize.Value
 class MapSize(_MapSize, metaclass=_MapSizeEnumTypeWrapper): ...
 
 MAP_SIZE_AS_IMAGE: MapSize.ValueType  # 0
-"""The upright picture's own size, interpolated bilinearly; 0 where the network did not look."""
+"""The upright image's own size, interpolated bilinearly; 0 where the network did not look."""
 MAP_SIZE_AS_MODEL: MapSize.ValueType  # 1
 """The size of the network's input, interpolated bilinearly."""
 MAP_SIZE_AS_FEATURE_MAP: MapSize.ValueType  # 2
@@ -179,7 +179,7 @@ class HeatmapResponse(_message.Message):
     def timing(self) -> _reply_pb2.Timing: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: why this picture has no answer. The stream goes on."""
+        """Streams only: why this image has no answer. The stream goes on."""
 
     @_builtins.property
     def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedClass]:
@@ -247,7 +247,7 @@ class HeatmapData(_message.Message):
     format: Global___HeatmapFormat.ValueType
     data: _builtins.bytes
     all_zero: _builtins.bool
-    """True where nothing in the picture speaks for the class: every value is 0."""
+    """True where nothing in the image speaks for the class: every value is 0."""
     def __init__(
         self,
         *,

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Image(_message.Message):
-    """One picture. Exactly one source is set."""
+    """One image. Exactly one source is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

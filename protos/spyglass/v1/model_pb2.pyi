@@ -65,7 +65,7 @@ class _ResizeRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResizeRule
     RESIZE_RULE_CROP: _ResizeRule.ValueType  # 2
     """The shape kept: the largest centred box of the input's shape, the rest cut off."""
     RESIZE_RULE_PAD: _ResizeRule.ValueType  # 3
-    """The shape kept: the whole picture, centred on black."""
+    """The shape kept: the whole image, centred on black."""
 
 class ResizeRule(_ResizeRule, metaclass=_ResizeRuleEnumTypeWrapper): ...
 
@@ -75,7 +75,7 @@ RESIZE_RULE_STRETCH: ResizeRule.ValueType  # 1
 RESIZE_RULE_CROP: ResizeRule.ValueType  # 2
 """The shape kept: the largest centred box of the input's shape, the rest cut off."""
 RESIZE_RULE_PAD: ResizeRule.ValueType  # 3
-"""The shape kept: the whole picture, centred on black."""
+"""The shape kept: the whole image, centred on black."""
 Global___ResizeRule: _TypeAlias = ResizeRule  # noqa: Y015
 
 class _Resampling:
@@ -165,7 +165,7 @@ class GetModelRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     WITH_GOLDEN_FIELD_NUMBER: _builtins.int
     with_golden: _builtins.bool
-    """Also send the golden pictures and tensors of the certificate, some hundred kilobytes."""
+    """Also send the golden images and tensors of the certificate, some hundred kilobytes."""
     @_builtins.property
     def model(self) -> Global___ModelRef: ...
     def __init__(
@@ -234,7 +234,7 @@ class ServedModel(_message.Message):
     """How many inferences may run at once, and on how many threads each."""
     threads_per_worker: _builtins.int
     max_batch: _builtins.int
-    """The most pictures that run through the network together."""
+    """The most images that run through the network together."""
     def __init__(
         self,
         *,
@@ -327,7 +327,7 @@ Global___ModelCard: _TypeAlias = ModelCard  # noqa: Y015
 
 @_typing.final
 class InputSpec(_message.Message):
-    """How a picture becomes the network's input: uint8 [batch, height, width, channels]."""
+    """How an image becomes the network's input: uint8 [batch, height, width, channels]."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -500,7 +500,7 @@ class Certificate(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     MAX_ABS_DIFF_FIELD_NUMBER: _builtins.int
     TOLERANCE_FIELD_NUMBER: _builtins.int
-    PICTURES_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     TENSORS_FIELD_NUMBER: _builtins.int
     HEATMAPS_FIELD_NUMBER: _builtins.int
     ZERO_HEATMAPS_FIELD_NUMBER: _builtins.int
@@ -509,16 +509,18 @@ class Certificate(_message.Message):
     reference: _builtins.str
     """What the answers were compared with, such as `keras 3.15.1`."""
     max_abs_diff: _builtins.float
-    """The largest difference of any probability that was found, on tensors and on pictures."""
+    """The largest difference of any probability that was found, on tensors and on images."""
     tolerance: _builtins.float
     """The difference the export allowed."""
     heatmaps: _builtins.int
-    """How many heatmaps the export examined, of the most probable classes of each golden picture, and how many
+    """How many heatmaps the export examined, of the most probable classes of each golden image, and how many
     of them are 0 everywhere. By scorecam: feature maps, and those that are flat.
     """
     zero_heatmaps: _builtins.int
     @_builtins.property
-    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenPicture]: ...
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenImage]:
+        """Files of version 0.1 call it `pictures` in their JSON; both names are read."""
+
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenTensor]: ...
     def __init__(
@@ -528,21 +530,21 @@ class Certificate(_message.Message):
         reference: _builtins.str = ...,
         max_abs_diff: _builtins.float = ...,
         tolerance: _builtins.float = ...,
-        pictures: _abc.Iterable[Global___GoldenPicture] | None = ...,
+        images: _abc.Iterable[Global___GoldenImage] | None = ...,
         tensors: _abc.Iterable[Global___GoldenTensor] | None = ...,
         heatmaps: _builtins.int = ...,
         zero_heatmaps: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "heatmaps", b"heatmaps", "max_abs_diff", b"max_abs_diff", "pictures", b"pictures", "reference", b"reference", "tensors", b"tensors", "tolerance", b"tolerance", "zero_heatmaps", b"zero_heatmaps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "heatmaps", b"heatmaps", "images", b"images", "max_abs_diff", b"max_abs_diff", "reference", b"reference", "tensors", b"tensors", "tolerance", b"tolerance", "zero_heatmaps", b"zero_heatmaps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
 
 @_typing.final
-class GoldenPicture(_message.Message):
+class GoldenImage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -571,7 +573,7 @@ class GoldenPicture(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GoldenPicture: _TypeAlias = GoldenPicture  # noqa: Y015
+Global___GoldenImage: _TypeAlias = GoldenImage  # noqa: Y015
 
 @_typing.final
 class GoldenTensor(_message.Message):

@@ -92,7 +92,7 @@ class Timing(_message.Message):
     inference_ms: _builtins.float
     encode_ms: _builtins.float
     batch_size: _builtins.int
-    """How many pictures ran through the network together with this one."""
+    """How many images ran through the network together with this one."""
     def __init__(
         self,
         *,
@@ -112,22 +112,22 @@ Global___Timing: _TypeAlias = Timing  # noqa: Y015
 
 @_typing.final
 class MapFrame(_message.Message):
-    """Where the network looked: enough to lay a map over the picture."""
+    """Where the network looked: enough to lay a map over the image."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PICTURE_WIDTH_FIELD_NUMBER: _builtins.int
-    PICTURE_HEIGHT_FIELD_NUMBER: _builtins.int
+    IMAGE_WIDTH_FIELD_NUMBER: _builtins.int
+    IMAGE_HEIGHT_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
     TOP_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
     BOTTOM_FIELD_NUMBER: _builtins.int
-    picture_width: _builtins.int
-    """Of the upright picture, in pixels."""
-    picture_height: _builtins.int
+    image_width: _builtins.int
+    """Of the upright image, in pixels."""
+    image_height: _builtins.int
     left: _builtins.float
-    """The box that a map or mask of the network's own size covers evenly, in the picture's pixels. It leaves out
-    what was cropped, and reaches beyond a picture that was padded.
+    """The box that a map or mask of the network's own size covers evenly, in the image's pixels. It leaves out
+    what was cropped, and reaches beyond an image that was padded.
     """
     top: _builtins.float
     right: _builtins.float
@@ -135,8 +135,8 @@ class MapFrame(_message.Message):
     def __init__(
         self,
         *,
-        picture_width: _builtins.int = ...,
-        picture_height: _builtins.int = ...,
+        image_width: _builtins.int = ...,
+        image_height: _builtins.int = ...,
         left: _builtins.float = ...,
         top: _builtins.float = ...,
         right: _builtins.float = ...,
@@ -144,7 +144,7 @@ class MapFrame(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "picture_height", b"picture_height", "picture_width", b"picture_width", "right", b"right", "top", b"top"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "image_height", b"image_height", "image_width", b"image_width", "left", b"left", "right", b"right", "top", b"top"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,7 +36,7 @@ class _MaskFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskFormat
     MASK_FORMAT_RAW: _MaskFormat.ValueType  # 2
     """uint8 [height, width], row-major: the class index, or 255 where the network did not look."""
     MASK_FORMAT_PNG_OVERLAY: _MaskFormat.ValueType  # 3
-    """The picture with the classes drawn over it, for people."""
+    """The image with the classes drawn over it, for people."""
     MASK_FORMAT_RLE_COMPRESSED: _MaskFormat.ValueType  # 4
     """The same run lengths in COCO's compressed form."""
 
@@ -49,7 +49,7 @@ MASK_FORMAT_RLE: MaskFormat.ValueType  # 1
 MASK_FORMAT_RAW: MaskFormat.ValueType  # 2
 """uint8 [height, width], row-major: the class index, or 255 where the network did not look."""
 MASK_FORMAT_PNG_OVERLAY: MaskFormat.ValueType  # 3
-"""The picture with the classes drawn over it, for people."""
+"""The image with the classes drawn over it, for people."""
 MASK_FORMAT_RLE_COMPRESSED: MaskFormat.ValueType  # 4
 """The same run lengths in COCO's compressed form."""
 Global___MaskFormat: _TypeAlias = MaskFormat  # noqa: Y015
@@ -61,14 +61,14 @@ class _MaskSize:
 class _MaskSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MASK_SIZE_AS_IMAGE: _MaskSize.ValueType  # 0
-    """The upright picture's own size."""
+    """The upright image's own size."""
     MASK_SIZE_AS_MODEL: _MaskSize.ValueType  # 1
     """The size of the network's output; 255 where it saw padding alone."""
 
 class MaskSize(_MaskSize, metaclass=_MaskSizeEnumTypeWrapper): ...
 
 MASK_SIZE_AS_IMAGE: MaskSize.ValueType  # 0
-"""The upright picture's own size."""
+"""The upright image's own size."""
 MASK_SIZE_AS_MODEL: MaskSize.ValueType  # 1
 """The size of the network's output; 255 where it saw padding alone."""
 Global___MaskSize: _TypeAlias = MaskSize  # noqa: Y015
@@ -96,7 +96,7 @@ class SegmentRequest(_message.Message):
     def model(self) -> _model_pb2.ModelRef: ...
     @_builtins.property
     def refine(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refinement]:
-        """Applied in this order at the network's own size, before the mask is brought to the picture's."""
+        """Applied in this order at the network's own size, before the mask is brought to the image's."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class SegmentResponse(_message.Message):
     def timing(self) -> _reply_pb2.Timing: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: why this picture has no answer. The stream goes on."""
+        """Streams only: why this image has no answer. The stream goes on."""
 
     @_builtins.property
     def soft(self) -> Global___SoftMap:

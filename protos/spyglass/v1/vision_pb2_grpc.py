@@ -101,7 +101,7 @@ class VisionServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClassifyStream(self, request_iterator, context):
-        """Many pictures over one call: replies come as they are ready and carry the request's id.
+        """Many images over one call: replies come as they are ready and carry the request's id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

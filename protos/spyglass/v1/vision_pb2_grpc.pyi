@@ -38,7 +38,7 @@ class VisionStub:
     Segment: _grpc.UnaryUnaryMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]
     Heatmap: _grpc.UnaryUnaryMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]
     ClassifyStream: _grpc.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]
-    """Many pictures over one call: replies come as they are ready and carry the request's id."""
+    """Many images over one call: replies come as they are ready and carry the request's id."""
     SegmentStream: _grpc.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]
     HeatmapStream: _grpc.StreamStreamMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
@@ -52,7 +52,7 @@ class VisionAsyncStub(VisionStub):
     Segment: _aio.UnaryUnaryMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]  # type: ignore[assignment]
     Heatmap: _aio.UnaryUnaryMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]  # type: ignore[assignment]
     ClassifyStream: _aio.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]  # type: ignore[assignment]
-    """Many pictures over one call: replies come as they are ready and carry the request's id."""
+    """Many images over one call: replies come as they are ready and carry the request's id."""
     SegmentStream: _aio.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]  # type: ignore[assignment]
     HeatmapStream: _aio.StreamStreamMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -87,7 +87,7 @@ class VisionServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_classify_pb2.ClassifyRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_classify_pb2.ClassifyResponse], _abc.AsyncIterator[_classify_pb2.ClassifyResponse]]:
-        """Many pictures over one call: replies come as they are ready and carry the request's id."""
+        """Many images over one call: replies come as they are ready and carry the request's id."""
 
     @_abc_1.abstractmethod
     def SegmentStream(

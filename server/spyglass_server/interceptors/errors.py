@@ -9,8 +9,8 @@ import grpc
 
 from spyglass_contract.errors import Cancelled
 from spyglass_server.interceptors.layer import Layer
-from spyglass_server.request_id import current_request_id
-from spyglass_server.statuses import to_abort
+from spyglass_server.interceptors.request_id import current_request_id
+from spyglass_server.interceptors.statuses import to_abort
 
 
 class Errors(Layer):

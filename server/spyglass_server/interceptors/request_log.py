@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import grpc
 
 from spyglass_server.interceptors.layer import Layer
-from spyglass_server.request_id import HEADER, request_id_of, using_request_id
+from spyglass_server.interceptors.request_id import HEADER, request_id_of, using_request_id
 
 _log = logging.getLogger("spyglass.requests")
 

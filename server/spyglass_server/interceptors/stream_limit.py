@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from spyglass_server.admission import Admission
-from spyglass_server.call import Call
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
 from spyglass_server.interceptors.layer import Layer
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Protocol to domain and back; nothing is decided here."""
+"""gRPC shells around the handlers, with health and readiness."""

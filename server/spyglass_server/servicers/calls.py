@@ -6,7 +6,7 @@ import time
 
 import grpc
 
-from spyglass_server.call import Call
+from spyglass_server.engine.call import Call
 
 _ENDLESS_SECONDS = 1e8
 

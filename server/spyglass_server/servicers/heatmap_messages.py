@@ -11,7 +11,7 @@ from spyglass.v1.heatmap_pb2 import (
 )
 from spyglass_contract.errors import InvalidInput
 from spyglass_server import domain
-from spyglass_server.drawing import Drawing
+from spyglass_server.heatmaps.drawing import Drawing
 from spyglass_server.servicers.messages import (
     frame_message,
     score_message,

@@ -9,21 +9,21 @@ from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import ModelCard, ModelRef, ServedModel
 from spyglass.v1.reply_pb2 import ClassScore, MapFrame, ServedBy, Timing
 from spyglass_contract.errors import ImageError
-from spyglass_contract.geometry import Box
+from spyglass_contract.images.geometry import Box
 from spyglass_server import domain
-from spyglass_server.decoders import Picture
 from spyglass_server.domain import Classification, ModelSelector
-from spyglass_server.model import Model
+from spyglass_server.engine.decoders import ImageData
+from spyglass_server.engine.model import Model
 
 
-def picture_of(image: Image) -> Picture:
+def image_of(image: Image) -> ImageData:
     """The file or the uint8 pixels in a message. Raises ImageError where there is neither or it is wrong."""
     source = image.WhichOneof("source")
     if source == "encoded":
         return image.encoded
     if source == "raw":
         return _pixels_of(image.raw)
-    raise ImageError("the request has no picture", reason="IMAGE_MISSING", field="image")
+    raise ImageError("the request has no image", reason="IMAGE_MISSING", field="image")
 
 
 def _pixels_of(raw: RawImage) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -58,11 +58,9 @@ def score_message(score: domain.ClassScore) -> ClassScore:
 
 
 def frame_message(box: Box, width: int, height: int) -> MapFrame:
-    """Where in a picture of `width` × `height` pixels the network looked."""
+    """Where in an image of `width` × `height` pixels the network looked."""
     left, top, right, bottom = box
-    return MapFrame(
-        picture_width=width, picture_height=height, left=left, top=top, right=right, bottom=bottom
-    )
+    return MapFrame(image_width=width, image_height=height, left=left, top=top, right=right, bottom=bottom)
 
 
 def served_by_message(served_by: domain.ServedBy) -> ServedBy:
@@ -101,10 +99,10 @@ def served_model(model: Model, *, is_default: bool) -> ServedModel:
 
 
 def card_message(card: ModelCard, *, with_golden: bool) -> ModelCard:
-    """The card as it travels: the golden pictures and tensors only where they were asked for."""
+    """The card as it travels: the golden images and tensors only where they were asked for."""
     sent = ModelCard()
     sent.CopyFrom(card)
     if not with_golden:
-        sent.certificate.ClearField("pictures")
+        sent.certificate.ClearField("images")
         sent.certificate.ClearField("tensors")
     return sent

@@ -13,7 +13,7 @@ from spyglass.v1.segment_pb2 import (
 )
 from spyglass_contract.errors import InvalidInput
 from spyglass_server import domain
-from spyglass_server.mask_styles import MaskStyle
+from spyglass_server.masks.styles import MaskStyle
 from spyglass_server.servicers.messages import frame_message, served_by_message, timing_message
 
 

@@ -1,4 +1,4 @@
-"""Many pictures over one call: answered side by side, replied to as they are ready."""
+"""Many images over one call: answered side by side, replied to as they are ready."""
 
 from __future__ import annotations
 

@@ -18,20 +18,21 @@ from spyglass.v1.model_pb2 import (
 )
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass.v1.vision_pb2_grpc import VisionServicer
-from spyglass_server.call import Call
 from spyglass_server.dataplane import DataPlane
-from spyglass_server.model import Model
-from spyglass_server.readiness import Readiness
-from spyglass_server.request_id import current_request_id
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.model import Model
+from spyglass_server.interceptors.request_id import current_request_id
+from spyglass_server.interceptors.statuses import to_status
 from spyglass_server.servicers.calls import call_of
 from spyglass_server.servicers.heatmap_messages import drawing_of, heatmap_response, targets_of
 from spyglass_server.servicers.messages import (
     card_message,
     classify_response,
-    picture_of,
+    image_of,
     selector_of,
     served_model,
 )
+from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.servicers.segment_messages import (
     mask_style_of,
     refinements_of,
@@ -39,7 +40,6 @@ from spyglass_server.servicers.segment_messages import (
     soft_of,
 )
 from spyglass_server.servicers.streams import answer_stream
-from spyglass_server.statuses import to_status
 
 Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
 Reply = TypeVar("Reply", ClassifyResponse, SegmentResponse, HeatmapResponse)
@@ -49,7 +49,7 @@ class Vision(VisionServicer):
     """Converts messages and asks the data plane."""
 
     def __init__(self, dataplane: DataPlane, readiness: Readiness, *, window: int) -> None:
-        """`window` bounds the pictures that each streaming call has in work."""
+        """`window` bounds the images that each streaming call has in work."""
         self._dataplane = dataplane
         self._readiness = readiness
         self._window = window
@@ -93,13 +93,13 @@ class Vision(VisionServicer):
 
     def _classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         result = self._dataplane.classify(
-            picture_of(request.image), model=selector_of(request.model), top_k=request.top_k, call=call
+            image_of(request.image), model=selector_of(request.model), top_k=request.top_k, call=call
         )
         return classify_response(request, result)
 
     def _segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
         result = self._dataplane.segment(
-            picture_of(request.image),
+            image_of(request.image),
             model=selector_of(request.model),
             style=mask_style_of(request),
             refine=refinements_of(request),
@@ -110,7 +110,7 @@ class Vision(VisionServicer):
 
     def _heatmap(self, request: HeatmapRequest, call: Call) -> HeatmapResponse:
         result = self._dataplane.heatmap(
-            picture_of(request.image),
+            image_of(request.image),
             model=selector_of(request.model),
             targets=targets_of(request),
             drawing=drawing_of(request),
@@ -133,7 +133,7 @@ class Vision(VisionServicer):
         def answer_or_error(request: Request) -> Reply:
             try:
                 return answer(request, call)
-            # One picture's failure is its own; the stream goes on.
+            # One image's failure is its own; the stream goes on.
             except Exception as error:
                 return reply(id=request.id, error=to_status(error, current_request_id()))
 

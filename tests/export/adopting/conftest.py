@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from spyglass_cli.main import main
-from spyglass_contract.card import read_card
-from spyglass_contract.certificate import golden_tensor
+from spyglass_contract.model.card import read_card
+from spyglass_contract.model.certificate import golden_tensor
 
 HEIGHT, WIDTH = 6, 8
 Array = np.ndarray[Any, Any]
@@ -34,17 +34,17 @@ class Classifier:
         self.weight = random.normal(size=(4, columns)).astype(np.float32)
         self.input, self.output = names
 
-    def features(self, pictures: Array) -> Array:
-        """float64 [batch, features, height, width] of pictures [batch, channels, height, width]."""
-        return np.maximum(np.einsum("kc,bchw->bkhw", self.filters[:, :, 0, 0].astype(float), pictures), 0)
+    def features(self, images: Array) -> Array:
+        """float64 [batch, features, height, width] of images [batch, channels, height, width]."""
+        return np.maximum(np.einsum("kc,bchw->bkhw", self.filters[:, :, 0, 0].astype(float), images), 0)
 
-    def logits(self, pictures: Array) -> Array:
+    def logits(self, images: Array) -> Array:
         """float64 [batch, columns]."""
-        return self.features(pictures).mean((2, 3)) @ self.weight
+        return self.features(images).mean((2, 3)) @ self.weight
 
-    def heatmaps(self, pictures: Array, class_index: int) -> Array:
+    def heatmaps(self, images: Array, class_index: int) -> Array:
         """float64 [batch, height, width]: Grad-CAM, the gradient of a mean being its weight."""
-        raw = np.maximum(np.einsum("bkhw,k->bhw", self.features(pictures), self.weight[:, class_index]), 0)
+        raw = np.maximum(np.einsum("bkhw,k->bhw", self.features(images), self.weight[:, class_index]), 0)
         return raw / np.maximum(raw.max((1, 2), keepdims=True), 1e-12)
 
     def write(
@@ -103,18 +103,18 @@ def classifier() -> type[Classifier]:
 def attach(tmp_path: Path) -> Callable[..., int]:
     """Runs the command on a file for the classes named: `attach(file, *flags)`; the exit code.
 
-    With two golden pictures, unless `pictures` is false.
+    With two golden images, unless `images` is false.
     """
     golden = tmp_path / "golden"
     golden.mkdir()
     Image.linear_gradient("L").convert("RGB").save(golden / "gradient.png")
     Image.radial_gradient("L").resize((50, 40)).convert("RGB").save(golden / "spot.jpg")
 
-    def run(file: Path, *flags: object, classes: str = "cat\ndog\nbird\n", pictures: bool = True) -> int:
+    def run(file: Path, *flags: object, classes: str = "cat\ndog\nbird\n", images: bool = True) -> int:
         names = tmp_path / "names.txt"
         names.write_text(classes, encoding="utf-8")
         given = ["--classes", names, "--size", f"{HEIGHT}x{WIDTH}", "--out", tmp_path / "models/theirs/1"]
-        given += [*(["--golden", golden] if pictures else []), *flags]
+        given += [*(["--golden", golden] if images else []), *flags]
         return main(["attach-heatmap", str(file), *map(str, given)])
 
     return run

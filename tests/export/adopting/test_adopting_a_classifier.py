@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB
-from spyglass_contract.card import card_from_metadata
+from spyglass_contract.model.card import card_from_metadata
 from spyglass_server.domain import ModelSelector
 from spyglass_server.embedded import open_embedded
 
@@ -43,7 +43,7 @@ def test_logits_of_normalised_channels_first_become_probabilities_of_pixels(
     theirs = classifier()
     file = theirs.write(tmp_path / "theirs.onnx")
     assert attach(file, *IMAGENET, "--licence", "CC0-1.0", "--resize", "stretch") == 0
-    assert "2 golden pictures and 16 tensors answered as by" in capsys.readouterr().out
+    assert "2 golden images and 16 tensors answered as by" in capsys.readouterr().out
     card, pixels, found, _ = answer()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
     assert found.std(axis=0).min() > 1e-4
@@ -72,8 +72,8 @@ def test_blue_comes_first_where_the_network_wants_it(
     flags = ("--mean", *mean, "--std", "50", "--channel-order", "bgr")
     assert attach(theirs.write(tmp_path / "theirs.onnx"), *flags) == 0
     _, pixels, found, _ = answer()
-    pictures = ((pixels[..., ::-1] - np.array(mean)) / 50).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    images = ((pixels[..., ::-1] - np.array(mean)) / 50).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
 
 
 @pytest.mark.parametrize("ending", ["", "Softmax", "LogSoftmax"])
@@ -90,13 +90,13 @@ def test_channels_last_and_any_ending_give_the_same_probabilities(
     file = theirs.write(tmp_path / "theirs.onnx", ending=ending, channels_last=True)
     assert attach(file, "--scale", "1/255") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = pixels.transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+    images = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
 @pytest.mark.parametrize("ending", ["", "Sigmoid"])
-def test_one_number_for_grey_pictures_becomes_two_probabilities(
+def test_one_number_for_grey_images_becomes_two_probabilities(
     classifier: Any, ending: str, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier(channels=1, columns=1)
@@ -124,9 +124,9 @@ def test_a_softmax_of_smaller_operators_is_not_taken_for_logits(
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = pixels.transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+    images = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
 def test_a_batch_of_one_that_is_only_stated_becomes_any(
@@ -201,7 +201,7 @@ def test_by_score_cam_it_is_explained_without_a_gradient(
     assert not np.allclose(maps[0], maps[1], atol=0.01)
 
 
-def test_without_golden_pictures_noise_certifies_and_that_is_said(
+def test_without_golden_images_noise_certifies_and_that_is_said(
     classifier: Any,
     attach: Callable[..., int],
     answer: Callable[[], Any],
@@ -211,15 +211,15 @@ def test_without_golden_pictures_noise_certifies_and_that_is_said(
     """The command as it is asked for: no --golden, no --scale, and the model file for --out."""
     theirs = classifier()
     file, out = theirs.write(tmp_path / "theirs.onnx"), tmp_path / "models/theirs/1/model.onnx"
-    assert attach(file, "--mean", *MEAN, "--std", *STD, "--out", out, pictures=False) == 0
+    assert attach(file, "--mean", *MEAN, "--std", *STD, "--out", out, images=False) == 0
     told = capsys.readouterr()
-    assert "2 pictures of noise and 16 tensors answered as by" in told.out
+    assert "2 images of noise and 16 tensors answered as by" in told.out
     assert "pixels are divided by 255 first" in told.err and "no --golden" in told.err
     card, pixels, found, _ = answer()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
-    assert len(card.certificate.pictures) == 2 and card.certificate.heatmaps == 6
+    assert len(card.certificate.images) == 2 and card.certificate.heatmaps == 6
     with open_embedded(tmp_path / "models") as embedded:
-        assert embedded.classify(card.certificate.pictures[0].encoded, model=ModelSelector("theirs"))
+        assert embedded.classify(card.certificate.images[0].encoded, model=ModelSelector("theirs"))
 
 
 @pytest.mark.parametrize(
@@ -248,11 +248,11 @@ def test_the_scale_that_is_left_out_follows_from_mean_and_std(
     given = dict(zip(flags[::2], flags[1::2], strict=True))
     mean, std = float(given.get("--mean", 0)), float(given.get("--std", 1))
     _, pixels, found, _ = answer()
-    pictures = ((pixels * scale - mean) / std).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
+    images = ((pixels * scale - mean) / std).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
 
 
-def test_each_golden_picture_is_told_with_its_best_class_so_that_a_wrong_mean_shows(
+def test_each_golden_image_is_told_with_its_best_class_so_that_a_wrong_mean_shows(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET) == 0
@@ -263,9 +263,9 @@ def test_each_golden_picture_is_told_with_its_best_class_so_that_a_wrong_mean_sh
             for entry in onnx.load(tmp_path / "models/theirs/1/model.onnx").metadata_props
         }
     )
-    for picture, line in zip(card.certificate.pictures, lines[1:3], strict=True):
-        best = int(np.argmax(picture.expected))
-        assert line == f"  {picture.name}: {card.class_names[best]} {picture.expected[best]:.1%}"
+    for image, line in zip(card.certificate.images, lines[1:3], strict=True):
+        best = int(np.argmax(image.expected))
+        assert line == f"  {image.name}: {card.class_names[best]} {image.expected[best]:.1%}"
 
 
 def test_a_mark_before_the_first_class_is_no_part_of_its_name(
@@ -283,4 +283,4 @@ def test_a_layer_in_which_nothing_speaks_for_any_class_is_told(
     # Every feature speaks against every class.
     theirs.weight = -np.abs(theirs.weight)
     assert attach(theirs.write(tmp_path / "theirs.onnx"), "--scale", "1/255") == 0
-    assert "all 6 heatmaps of the golden pictures are 0 everywhere" in capsys.readouterr().err
+    assert "all 6 heatmaps of the golden images are 0 everywhere" in capsys.readouterr().err

@@ -16,20 +16,20 @@ from spyglass_export.gradcam import attach_gradcam
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "classes": ({}, (), "cat\ndog", "tells 3 classes apart, but 2 are named"),
     "size": ({}, ("--size", "9"), "", "takes 6x8 pixels, not 9x9"),
-    "fixed batch": ({"batch": 1, "reshape": (4,)}, (), "", "answers one picture at a time only"),
-    "batch of 4": ({"batch": 4}, (), "", "takes 4 pictures at a time; export it with a dynamic batch"),
+    "fixed batch": ({"batch": 1, "reshape": (4,)}, (), "", "answers one image at a time only"),
+    "batch of 4": ({"batch": 4}, (), "", "takes 4 images at a time; export it with a dynamic batch"),
     "mean": ({}, ("--mean", "1", "2"), "", "2 numbers, where the network has 3 channels"),
     "std": ({}, ("--std", "0"), "", "scale and std not 0"),
     "output": ({}, ("--scores", "z"), "", "'z' is no output of the network; its outputs are y"),
     "feature map": ({}, ("--feature-map", "mean"), "", "is not spatial"),
-    "golden": ({}, ("--golden", "nowhere"), "", "nowhere is no folder of pictures"),
+    "golden": ({}, ("--golden", "nowhere"), "", "nowhere is no folder of images"),
     "no crop": ({}, ("--crop-fraction", "0"), "", "0 is not above 0 and at most 1"),
     "large crop": ({}, ("--crop-fraction", "1.5"), "", "1.5 is not above 0 and at most 1"),
     "crop of a stretch": (
         {},
         ("--crop-fraction", "0.9", "--resize", "stretch"),
         "",
-        "stretch keeps the whole picture",
+        "stretch keeps the whole image",
     ),
     "empty class": ({}, (), "cat\n\nbird", "line 2 of"),
     "version": ({}, ("--out", "models/theirs"), "", "does not end in NAME/VERSION"),
@@ -73,7 +73,7 @@ def test_a_network_that_answers_for_each_pixel_is_refused(
     assert not (tmp_path / "models").exists()
 
 
-def test_what_is_no_onnx_file_and_what_is_no_picture_are_named(
+def test_what_is_no_onnx_file_and_what_is_no_image_are_named(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.onnx").write_bytes(b"no model")
@@ -82,9 +82,9 @@ def test_what_is_no_onnx_file_and_what_is_no_picture_are_named(
     (tmp_path / "empty.onnx").touch()
     assert attach(tmp_path / "empty.onnx") == 1
     assert "empty.onnx is not an ONNX model: there is no network in it" in capsys.readouterr().err
-    (tmp_path / "golden/notes.txt").write_text("about the pictures")
+    (tmp_path / "golden/notes.txt").write_text("about the images")
     assert attach(classifier().write(tmp_path / "theirs.onnx")) == 1
-    assert "golden picture notes.txt" in capsys.readouterr().err
+    assert "golden image notes.txt" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 

@@ -25,10 +25,10 @@ def test_a_network_of_doubles_is_fed_doubles(
     theirs = classifier()
     assert attach(theirs.write(tmp_path / "theirs.onnx", dtype="float64"), "--scale", "1/255") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = pixels.transpose(0, 3, 1, 2) / 255
+    images = pixels.transpose(0, 3, 1, 2) / 255
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
 @pytest.mark.parametrize("ending", ["", "Softmax"])
@@ -39,10 +39,10 @@ def test_a_network_in_half_precision_is_fed_half_precision(
     file = theirs.write(tmp_path / "theirs.onnx", dtype="float16", ending=ending)
     assert attach(file, "--mean", "0.5", "--std", "0.25") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = (pixels.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    images = (pixels.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
     assert found.dtype == np.float32 and heatmaps.dtype == np.float32
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=4e-3)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-2)
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=4e-3)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-2)
 
 
 @pytest.mark.parametrize("flags", [(), ("--channel-order", "bgr")])
@@ -95,15 +95,15 @@ def test_a_batch_of_one_that_is_built_into_a_reshape_becomes_any(
     theirs = classifier()
     assert attach(theirs.write(tmp_path / "theirs.onnx", batch=1, reshape=reshape), "--scale", "1/255") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = pixels.transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+    images = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
 def test_a_leading_1_that_is_not_the_batch_is_not_taken_for_it(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The mean over an axis that would be the batch: with -1 it runs, and mixes the pictures."""
+    """The mean over an axis that would be the batch: with -1 it runs, and mixes the images."""
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1))
     flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
     flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
@@ -112,7 +112,7 @@ def test_a_leading_1_that_is_not_the_batch_is_not_taken_for_it(
     model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
-    assert "answers one picture at a time only" in capsys.readouterr().err
+    assert "answers one image at a time only" in capsys.readouterr().err
 
 
 def test_the_node_that_has_the_batch_built_in_is_named(
@@ -154,9 +154,9 @@ def test_a_file_in_the_style_of_the_model_zoo_is_brought_into_a_newer_opset(
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = pixels.transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+    images = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
 def test_weights_in_a_file_of_their_own_come_along(
@@ -245,6 +245,6 @@ def test_the_logarithm_of_a_softmax_becomes_its_probabilities(
     )
     assert attach(file, "--scale", "1/255") == 0
     _, pixels, found, heatmaps = answer()
-    pictures = pixels.transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found, softmax(theirs.logits(pictures)), atol=1e-5)
-    np.testing.assert_allclose(heatmaps, theirs.heatmaps(pictures, 1), atol=1e-4)
+    images = pixels.transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)

@@ -1,4 +1,4 @@
-"""A classifier that knows texture when it sees it, and pictures with texture in a known place."""
+"""A classifier that knows texture when it sees it, and images with texture in a known place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from spyglass.v1.model_pb2 import (
     ModelCard,
     ValueRange,
 )
-from spyglass_contract.card import write_card
+from spyglass_contract.model.card import write_card
 from spyglass_export.gradcam import attach_gradcam
 
 SIDE, CELL = 32, 4

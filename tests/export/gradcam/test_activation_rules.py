@@ -39,9 +39,9 @@ def test_the_gradient_of_an_activation_is_its_finite_difference(
     attributes: dict[str, Any],
     opset: int,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch(opset=opset)
     wide = head.node("Mul", "features", head.weight(1.9))
-    assert_exact_gradient(head.classify(head.node(op_type, wide, **attributes)), picture())
+    assert_exact_gradient(head.classify(head.node(op_type, wide, **attributes)), image())

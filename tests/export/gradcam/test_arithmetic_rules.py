@@ -72,26 +72,26 @@ EXPRESSIONS: dict[str, Draw] = {
 def test_the_gradient_of_an_expression_is_its_finite_difference(
     expression: str,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch()
-    assert_exact_gradient(head.classify(EXPRESSIONS[expression](head)), picture())
+    assert_exact_gradient(head.classify(EXPRESSIONS[expression](head)), image())
 
 
 def test_before_opset_13_a_softmax_shares_its_unit_among_all_axes_behind(
-    sketch: Callable[..., Any], picture: Callable[..., Any], assert_exact_gradient: Callable[..., None]
+    sketch: Callable[..., Any], image: Callable[..., Any], assert_exact_gradient: Callable[..., None]
 ) -> None:
     head = sketch(opset=12)
-    assert_exact_gradient(head.classify(head.node("Softmax", "features", axis=1)), picture())
+    assert_exact_gradient(head.classify(head.node("Softmax", "features", axis=1)), image())
 
 
 @pytest.mark.parametrize("op_type", ["Max", "Min"])
 def test_operands_that_are_equal_share_the_gradient(
     op_type: str,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch()
-    assert_exact_gradient(head.classify(head.node(op_type, "features", "features")), picture())
+    assert_exact_gradient(head.classify(head.node(op_type, "features", "features")), image())

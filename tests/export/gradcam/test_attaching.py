@@ -19,7 +19,7 @@ CLASSES = 4
 DIMS = (6, 5, 4)
 
 
-def _pictures(batch: int) -> Any:
+def _images(batch: int) -> Any:
     return np.random.default_rng(batch).normal(size=(batch, *DIMS)).astype(np.float32)
 
 
@@ -38,8 +38,8 @@ def test_at_every_opset_a_pooled_classifier_is_explained_by_its_weights(
     session = session_of(attached)
     for class_index in range(CLASSES):
         classes = np.full(batch, class_index)
-        found = session.run(["heatmap"], {"image": _pictures(batch), "class_index": classes})[0]
-        np.testing.assert_allclose(found, pooled_heatmap(_pictures(batch), weight, classes), atol=1e-5)
+        found = session.run(["heatmap"], {"image": _images(batch), "class_index": classes})[0]
+        np.testing.assert_allclose(found, pooled_heatmap(_images(batch), weight, classes), atol=1e-5)
 
 
 @pytest.mark.parametrize("opset", [11, 18])
@@ -48,16 +48,16 @@ def test_a_feature_map_may_have_its_channels_last(
 ) -> None:
     model, weight = pooled(opset, channels_last=True)
     found = session_of(attach_gradcam(model)).run(
-        ["heatmap"], {"image": _pictures(2), "class_index": np.array([3, 0])}
+        ["heatmap"], {"image": _images(2), "class_index": np.array([3, 0])}
     )[0]
-    expected = pooled_heatmap(np.tanh(_pictures(2)), weight, [3, 0])
+    expected = pooled_heatmap(np.tanh(_images(2)), weight, [3, 0])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_without_an_index_or_with_a_negative_one_the_predicted_class_is_explained(
     pooled: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
-    session, image = session_of(attach_gradcam(pooled()[0])), _pictures(5)
+    session, image = session_of(attach_gradcam(pooled()[0])), _images(5)
     probabilities, default = session.run(["probabilities", "heatmap"], {"image": image})
     predicted = probabilities.argmax(1)
     assert len(set(predicted.tolist())) > 1
@@ -73,13 +73,13 @@ def test_one_index_serves_a_whole_batch(
     pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     model, weight = pooled()
-    feeds = {"image": _pictures(5), "class_index": np.array([2])}
+    feeds = {"image": _images(5), "class_index": np.array([2])}
     found = session_of(attach_gradcam(model)).run(["heatmap"], feeds)[0]
-    np.testing.assert_allclose(found, pooled_heatmap(_pictures(5), weight, [2] * 5), atol=1e-5)
+    np.testing.assert_allclose(found, pooled_heatmap(_images(5), weight, [2] * 5), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam", "eigencam"])
-def test_any_number_of_classes_of_one_picture_comes_from_one_run(
+def test_any_number_of_classes_of_one_image_comes_from_one_run(
     method: Any, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
@@ -87,17 +87,17 @@ def test_any_number_of_classes_of_one_picture_comes_from_one_run(
     convolved = head.node("Conv", excited, head.normal(3, 6, 2, 2), strides=[2, 1])
     model = head.classify(head.node("MaxPool", convolved, kernel_shape=[2, 2]), CLASSES)
     session = session_of(attach_gradcam(model, feature_map="features", method=method))
-    together = session.run(["heatmap"], {"image": _pictures(1), "class_index": np.arange(CLASSES)})[0]
+    together = session.run(["heatmap"], {"image": _images(1), "class_index": np.arange(CLASSES)})[0]
     for class_index in range(CLASSES):
-        feeds = {"image": _pictures(1), "class_index": np.array([class_index])}
+        feeds = {"image": _images(1), "class_index": np.array([class_index])}
         np.testing.assert_allclose(together[class_index], session.run(["heatmap"], feeds)[0][0], atol=1e-6)
 
 
 def test_with_no_index_at_all_there_is_no_map_and_nothing_of_it_is_run(
     pooled: Callable[..., Any], tmp_path: Path
 ) -> None:
-    none = {"image": _pictures(3), "class_index": np.empty(0, np.int64)}
-    for feeds, rows in ((none, 0), ({"image": _pictures(3)}, 3)):
+    none = {"image": _images(3), "class_index": np.empty(0, np.int64)}
+    for feeds, rows in ((none, 0), ({"image": _images(3)}, 3)):
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / f"asked_{rows}")
         options.log_severity_level = 3
@@ -116,7 +116,7 @@ def test_a_class_that_the_model_does_not_have_is_refused(
 ) -> None:
     session = session_of(attach_gradcam(pooled()[0]))
     with pytest.raises(Exception, match="indices element out of data bounds"):
-        session.run(["heatmap"], {"image": _pictures(1), "class_index": np.array([CLASSES])})
+        session.run(["heatmap"], {"image": _images(1), "class_index": np.array([CLASSES])})
 
 
 def test_the_classifier_s_own_answers_stay_as_they_are(
@@ -124,7 +124,7 @@ def test_the_classifier_s_own_answers_stay_as_they_are(
 ) -> None:
     model, _ = pooled()
     before, after = (
-        session_of(each).run(["probabilities"], {"image": _pictures(3)})[0]
+        session_of(each).run(["probabilities"], {"image": _images(3)})[0]
         for each in (model, attach_gradcam(model))
     )
     np.testing.assert_array_equal(before, after)
@@ -147,13 +147,13 @@ def test_no_weight_is_copied(sketch: Callable[..., Any]) -> None:
     assert attached.ByteSize() - model.ByteSize() < 4_000
 
 
-def test_a_picture_in_which_nothing_speaks_for_the_class_has_a_map_of_zeros(
+def test_an_image_in_which_nothing_speaks_for_the_class_has_a_map_of_zeros(
     sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
     pooled = head.node("Flatten", head.node("GlobalAveragePool", head.node("Sigmoid", "features")))
     model = head.model(head.node("MatMul", pooled, head.weight(np.full((6, 2), -1))))
-    found = session_of(attach_gradcam(model)).run(["heatmap"], {"image": _pictures(2)})[0]
+    found = session_of(attach_gradcam(model)).run(["heatmap"], {"image": _images(2)})[0]
     np.testing.assert_array_equal(found, np.zeros((2, 5, 4)))
 
 
@@ -179,9 +179,9 @@ def test_two_classes_of_one_sigmoid_have_opposite_gradients(
     column = numpy_helper.to_array(head.weights[1]).reshape(6, 1)
     both = np.hstack([column, -column] if reverse else [-column, column])
     for class_index in (0, 1):
-        feeds = {"image": _pictures(3), "class_index": np.full(3, class_index)}
-        expected = pooled_heatmap(_pictures(3), both, [class_index] * 3)
+        feeds = {"image": _images(3), "class_index": np.full(3, class_index)}
+        expected = pooled_heatmap(_images(3), both, [class_index] * 3)
         np.testing.assert_allclose(session.run(["heatmap"], feeds)[0], expected, atol=1e-5)
-    answers, predicted = session.run(None, {"image": _pictures(3)})
-    expected = pooled_heatmap(_pictures(3), both, answers.argmax(1))
+    answers, predicted = session.run(None, {"image": _images(3)})
+    expected = pooled_heatmap(_images(3), both, answers.argmax(1))
     np.testing.assert_allclose(predicted, expected, atol=1e-5)

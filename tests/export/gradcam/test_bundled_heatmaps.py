@@ -1,4 +1,4 @@
-"""Heatmaps of the bundled models on real pictures, against numpy's from their weights."""
+"""Heatmaps of the bundled models on real images, against numpy's from their weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.card import HEATMAP, METADATA_KEY, card_from_metadata
+from spyglass_contract.model.card import HEATMAP, METADATA_KEY, card_from_metadata
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 
 
@@ -50,17 +50,17 @@ def test_imagenet_s_heatmap_is_its_class_s_weights_on_the_feature_map(
 ) -> None:
     model = _load(repository_root, "imagenet")
     (weight,) = _products(model)
-    pictures = photographs(_input(model))
+    images = photographs(_input(model))
     assert explained_tensor(model) == "efficientnet_lite0_1/head_relu6_1/Relu6:0"
     session = session_of(_showing(model, explained_tensor(model)))
     for classes in ([-1], [285], [-1] * 5, [285, 967, 0, -1, 999]):
-        pixels = pictures[: len(classes)]
+        pixels = images[: len(classes)]
         feeds = {"image": pixels, "class_index": np.array(classes)}
         probabilities, found, features = session.run(None, feeds)
         chosen = np.where(np.array(classes) < 0, probabilities.argmax(1), classes)
         gradient = np.broadcast_to(weight[:, chosen].T[:, :, None, None], features.shape) / 49
         np.testing.assert_allclose(found, _scaled(features, gradient), atol=1e-4)
-    many = session.run(["heatmap"], {"image": pictures[:1], "class_index": np.arange(1000)})[0]
+    many = session.run(["heatmap"], {"image": images[:1], "class_index": np.arange(1000)})[0]
     assert many.shape == (1000, 7, 7)
 
 

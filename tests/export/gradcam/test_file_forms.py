@@ -14,7 +14,7 @@ CLASSES = 4
 DIMS = (6, 5, 4)
 
 
-def _pictures(batch: int) -> Any:
+def _images(batch: int) -> Any:
     return np.random.default_rng(batch).normal(size=(batch, *DIMS)).astype(np.float32)
 
 
@@ -28,9 +28,9 @@ def test_scores_may_stand_in_a_tensor_with_axes_of_size_1(
     model = head.model(head.node("Reshape", head.node("Softmax", mean, axis=1), head.integers(0, -1)))
     session = session_of(attach_gradcam(model, feature_map="features"))
     matrix = numpy_helper.to_array(head.weights[1])[:, :, 0, 0].T
-    feeds = {"image": _pictures(2), "class_index": np.array([3, 1])}
+    feeds = {"image": _images(2), "class_index": np.array([3, 1])}
     found = session.run(["heatmap"], feeds)[0]
-    np.testing.assert_allclose(found, pooled_heatmap(_pictures(2), matrix, [3, 1]), atol=1e-5)
+    np.testing.assert_allclose(found, pooled_heatmap(_images(2), matrix, [3, 1]), atol=1e-5)
 
 
 def test_a_classifier_in_half_precision_has_its_heatmap_in_float32(
@@ -44,10 +44,10 @@ def test_a_classifier_in_half_precision_has_its_heatmap_in_float32(
     second = head.weight(head.random.normal(size=(CLASSES, CLASSES)), np.float16)
     model = head.model(head.node("Cast", head.node("MatMul", hidden, second), to=TensorProto.FLOAT))
     found = session_of(attach_gradcam(model)).run(
-        ["heatmap"], {"image": _pictures(2), "class_index": np.array([1, 2])}
+        ["heatmap"], {"image": _images(2), "class_index": np.array([1, 2])}
     )
     first, last = (numpy_helper.to_array(head.weights[index]).astype("f") for index in (1, 3))
-    features = np.maximum(_pictures(2).astype(np.float16), 0).astype("f")
+    features = np.maximum(_images(2).astype(np.float16), 0).astype("f")
     np.testing.assert_allclose(found[0], pooled_heatmap(features, first @ last, [1, 2]), atol=2e-4)
 
 
@@ -61,8 +61,8 @@ def test_in_a_file_of_the_third_version_weights_become_constants(
         model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     attached = attach_gradcam(model)
     assert [value.name for value in attached.graph.input] == ["image", "class_index"]
-    found = session_of(attached).run(["heatmap"], {"image": _pictures(1), "class_index": np.array([1])})[0]
-    np.testing.assert_allclose(found, pooled_heatmap(_pictures(1), weight, [1]), atol=1e-5)
+    found = session_of(attached).run(["heatmap"], {"image": _images(1), "class_index": np.array([1])})[0]
+    np.testing.assert_allclose(found, pooled_heatmap(_images(1), weight, [1]), atol=1e-5)
 
 
 def test_functions_of_the_file_are_looked_into(
@@ -77,9 +77,9 @@ def test_functions_of_the_file_are_looked_into(
     pooling.input[0] = "bent"
     model.graph.node.insert(1, helper.make_node("Bend", ["features"], ["bent"], domain="own"))
     found = session_of(attach_gradcam(model)).run(
-        ["heatmap"], {"image": _pictures(1), "class_index": np.array([1])}
+        ["heatmap"], {"image": _images(1), "class_index": np.array([1])}
     )
-    expected = pooled_heatmap(-np.maximum(_pictures(1), 0), weight, [1])
+    expected = pooled_heatmap(-np.maximum(_images(1), 0), weight, [1])
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
@@ -112,12 +112,12 @@ def test_where_height_and_width_are_free_so_are_the_map_s(
                 np.testing.assert_allclose(found, pooled_heatmap(image, matrix, [0, 1]), atol=1e-5)
 
 
-def test_a_file_for_one_picture_at_a_time_stays_one(
+def test_a_file_for_one_image_at_a_time_stays_one(
     pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     model, weight = pooled()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    feeds = {"image": _pictures(1), "class_index": np.array([2, 0])}
+    feeds = {"image": _images(1), "class_index": np.array([2, 0])}
     found = session_of(attach_gradcam(model)).run(["heatmap"], feeds)[0]
-    expected = pooled_heatmap(np.repeat(_pictures(1), 2, 0), weight, [2, 0])
+    expected = pooled_heatmap(np.repeat(_images(1), 2, 0), weight, [2, 0])
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -34,9 +34,9 @@ def _power(head: Any, squared: str) -> str:
 
 
 def _half_dark() -> Any:
-    """Two pictures, the first without any feature."""
-    picture = np.random.default_rng(4).uniform(0.1, 1, (1, *DIMS))
-    return np.concatenate([np.zeros_like(picture), picture]).astype(np.float32)
+    """Two images, the first without any feature."""
+    image = np.random.default_rng(4).uniform(0.1, 1, (1, *DIMS))
+    return np.concatenate([np.zeros_like(image), image]).astype(np.float32)
 
 
 @pytest.mark.parametrize("opset", [11, 13, 18, 21])

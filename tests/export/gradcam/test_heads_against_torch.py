@@ -183,7 +183,7 @@ def _traced(model: Any, opset: int) -> onnx.ModelProto:
 
 
 def _gradient(model: Any, image: Any, class_index: int, gradient_of: str) -> tuple[Any, Any]:
-    """The features of some pictures, and the gradient of a class's score with respect to them."""
+    """The features of some images, and the gradient of a class's score with respect to them."""
     activations = model.features(image).detach().requires_grad_()
     scores = model.head(activations)
     if gradient_of == "probability":

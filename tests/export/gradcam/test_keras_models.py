@@ -24,7 +24,7 @@ pytestmark = pytest.mark.training
 
 CLASSES = 7
 
-# A model of keras.applications, its feature map, and the smallest picture it takes.
+# A model of keras.applications, its feature map, and the smallest image it takes.
 APPLICATIONS = [
     ("VGG16", "block5_conv3", 48),
     ("ResNet50", "conv5_block3_out", 64),
@@ -99,9 +99,9 @@ def _assert_agrees(
     classes: Sequence[int] = (0, 3, 6),
     **options: Any,
 ) -> None:
-    """Compares heatmaps for one picture and for five with those of TensorFlow's gradients of `final`.
+    """Compares heatmaps for one image and for five with those of TensorFlow's gradients of `final`.
 
-    The pictures are noise, and photographs.
+    The images are noise, and photographs.
 
     TensorFlow is given the feature map of the ONNX file: in a deep network of random weights, the rounding
     before it is larger than what is compared here.
@@ -114,8 +114,8 @@ def _assert_agrees(
     height, width, _ = model.input_shape[1:]
     noise = np.random.default_rng(1).uniform(0, 255, (5, height, width, 3))
     real = photographs(InputSpec(height=height, width=width, resize=RESIZE_RULE_CROP))
-    for pictures, batch, class_index in itertools.product((noise, real), (1, 5), classes):
-        image = pictures[:batch].astype(np.float32)
+    for images, batch, class_index in itertools.product((noise, real), (1, 5), classes):
+        image = images[:batch].astype(np.float32)
         feeds = {attached.graph.input[0].name: image, "class_index": np.full(batch, class_index)}
         found, features = session.run(["heatmap", tensor], feeds)
         if features.shape[1:] != model.get_layer(layer).output.shape[1:]:

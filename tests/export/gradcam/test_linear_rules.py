@@ -66,8 +66,8 @@ def _stacked(head: Any) -> str:
 def test_the_gradient_of_a_product_is_its_finite_difference(
     product: str,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch()
-    assert_exact_gradient(head.classify(PRODUCTS[product](head)), picture())
+    assert_exact_gradient(head.classify(PRODUCTS[product](head)), image())

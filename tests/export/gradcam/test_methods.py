@@ -123,10 +123,10 @@ def test_eigencam_is_the_projection_on_the_first_singular_vector(
         name = head.node("Relu", head.node("Transpose", "features", perm=[0, 2, 3, 1]))
     model = head.classify(name)
     session = session_of(attach_gradcam(model, feature_map=name, method="eigencam"))
-    image = np.random.default_rng(5).uniform(0, 1, (2, *dims)).astype(np.float32)
-    found = session.run(["heatmap"], {"image": image})[0]
-    for picture, heatmap in zip(image, found, strict=True):
-        places = picture.reshape(dims[0], -1).T
+    images = np.random.default_rng(5).uniform(0, 1, (2, *dims)).astype(np.float32)
+    found = session.run(["heatmap"], {"image": images})[0]
+    for image, heatmap in zip(images, found, strict=True):
+        places = image.reshape(dims[0], -1).T
         projection = places @ np.linalg.svd(places)[2][0]
         raw = (projection * np.sign(projection.sum())).reshape(1, *dims[1:])
         np.testing.assert_allclose(heatmap, _scaled(raw)[0], atol=1e-4)

@@ -48,11 +48,11 @@ NORMALISATIONS: dict[str, Draw] = {
 def test_the_gradient_of_a_normalisation_is_its_finite_difference(
     normalisation: str,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch()
-    assert_exact_gradient(head.classify(NORMALISATIONS[normalisation](head)), picture())
+    assert_exact_gradient(head.classify(NORMALISATIONS[normalisation](head)), image())
 
 
 @pytest.mark.parametrize("opset", [18, 21])
@@ -61,11 +61,11 @@ def test_the_gradient_of_a_group_normalisation_is_its_finite_difference(
     groups: int,
     opset: int,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     """Scale and offset are of a group before opset 21, and of a channel since."""
     head = sketch((6, 3, 4), opset)
     numbers = [head.normal(groups if opset < 21 else 6) for _ in range(2)]
     normalised = head.node("GroupNormalization", "features", *numbers, num_groups=groups, epsilon=1e-3)
-    assert_exact_gradient(head.classify(normalised), picture((6, 3, 4)))
+    assert_exact_gradient(head.classify(normalised), image((6, 3, 4)))

@@ -18,15 +18,15 @@ from spyglass_export.gradcam import attach_gradcam, explained_tensor
 DIMS = (3, 12, 12)
 
 
-class Pictures(CalibrationDataReader):  # type: ignore[misc]
+class Images(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self) -> None:
-        self.waiting = iter([{"image": picture[None]} for picture in _pictures(16)])
+        self.waiting = iter([{"image": image[None]} for image in _images(16)])
 
     def get_next(self) -> Any:
         return next(self.waiting, None)
 
 
-def _pictures(number: int) -> Any:
+def _images(number: int) -> Any:
     return np.random.default_rng(number).uniform(-1, 1, (number, *DIMS)).astype(np.float32)
 
 
@@ -54,7 +54,7 @@ def _quantised(model: onnx.ModelProto, folder: Path, per_channel: bool) -> onnx.
     source, target = folder / "float.onnx", folder / "int8.onnx"
     onnx.save(model, source)
     types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
-    quantize_static(source, target, Pictures(), QuantFormat.QDQ, per_channel=per_channel, **types)
+    quantize_static(source, target, Images(), QuantFormat.QDQ, per_channel=per_channel, **types)
     return onnx.load(target)
 
 
@@ -66,7 +66,7 @@ def test_an_int8_classifier_has_nearly_the_heatmap_of_the_float_one(
     assert explained_tensor(quantised).startswith(explained_tensor(classifier))
     expected, found = (session_of(attach_gradcam(model)) for model in (classifier, quantised))
     for class_index in range(4):
-        feeds = {"image": _pictures(2), "class_index": np.array([class_index])}
+        feeds = {"image": _images(2), "class_index": np.array([class_index])}
         maps = [session.run(["heatmap"], feeds)[0] for session in (expected, found)]
         assert np.abs(maps[0] - maps[1]).mean() < 0.015
         assert maps[0].max() == 1
@@ -76,8 +76,8 @@ def test_without_a_heatmap_asked_for_an_int8_classifier_runs_as_before(
     classifier: onnx.ModelProto, tmp_path: Path
 ) -> None:
     quantised = _quantised(classifier, tmp_path, per_channel=True)
-    alone = _operators(quantised, {"image": _pictures(1)}, tmp_path)
-    feeds = {"image": _pictures(1), "class_index": np.empty(0, np.int64)}
+    alone = _operators(quantised, {"image": _images(1)}, tmp_path)
+    feeds = {"image": _images(1), "class_index": np.empty(0, np.int64)}
     attached = _operators(attach_gradcam(quantised), feeds, tmp_path)
     assert alone.count("QLinearConv") == attached.count("QLinearConv") > 0
     whole = [operators.count("QGemm") + operators.count("MatMulInteger") for operators in (alone, attached)]

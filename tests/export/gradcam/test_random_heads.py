@@ -187,7 +187,7 @@ def _in_double_precision(model: onnx.ModelProto, output: str) -> ReferenceEvalua
 
 
 def _gradients(evaluator: ReferenceEvaluator, image: Any) -> Any:
-    """The gradient of each class's score for one picture [1, …], float64 [classes, …]."""
+    """The gradient of each class's score for one image [1, …], float64 [classes, …]."""
     steps = np.eye(image.size).reshape(-1, *DIMS) * _STEP
     above, below = (evaluator.run(None, {"image": image + sign * steps})[0] for sign in (1, -1))
     return ((above - below) / (2 * _STEP)).T.reshape(-1, *DIMS)
@@ -226,7 +226,7 @@ def test_the_heatmap_of_a_random_head_is_that_of_central_differences(
     attached = attach_gradcam(model, feature_map="features", method=method, gradient_of=gradient_of)
     session, evaluator = session_of(attached), _in_double_precision(model, output)
     images = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(2, *DIMS)).astype(np.float32)
-    # The reference is slow where it pools, so of two pictures it sees the second.
+    # The reference is slow where it pools, so of two images it sees the second.
     for class_index, gradient in enumerate(_gradients(evaluator, images[1:].astype(np.float64))):
         feeds = {"image": images, "class_index": np.array([class_index])}
         found = session.run(["heatmap"], feeds)[0][1]

@@ -55,7 +55,7 @@ HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "no rule": ("Round", _rounded, "not among those with a rule"),
     "a kernel that moves": ("Conv", _kernel_of_features, "depends on the feature map too"),
     "a slope that moves": ("PRelu", _slope_of_features, "depends on the feature map too"),
-    "mixed pictures": ("ReduceMean", _mean_of_batch, "mixes the pictures of a batch"),
+    "mixed images": ("ReduceMean", _mean_of_batch, "mixes the images of a batch"),
     "training": ("BatchNormalization", _training, "training mode"),
     "bounds that move": ("Slice", _moving_slice, "computed when the model runs"),
     "another output": ("LayerNormalization", _second_output, "more than its first output"),

@@ -92,19 +92,19 @@ def test_the_gradient_goes_back_the_way_the_numbers_came(
     move: str,
     opset: int,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch(opset=opset)
-    assert_exact_gradient(head.classify(MOVES[move](head)), picture())
+    assert_exact_gradient(head.classify(MOVES[move](head)), image())
 
 
 def test_axes_of_a_margin_may_be_named(
-    sketch: Callable[..., Any], picture: Callable[..., Any], assert_exact_gradient: Callable[..., None]
+    sketch: Callable[..., Any], image: Callable[..., Any], assert_exact_gradient: Callable[..., None]
 ) -> None:
     head = sketch(opset=18)
     padded = head.node("Pad", "features", head.integers(1, 2), head.weight(0.0), head.integers(-1))
-    assert_exact_gradient(head.classify(padded), picture())
+    assert_exact_gradient(head.classify(padded), image())
 
 
 def test_numbers_that_share_a_maximum_share_its_gradient(

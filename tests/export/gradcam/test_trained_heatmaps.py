@@ -1,4 +1,4 @@
-"""Heatmaps of the bundled models, of their trained weights and real pictures, against central differences.
+"""Heatmaps of the bundled models, of their trained weights and real images, against central differences.
 
 Grad-CAM needs of the gradient only its sum over a channel: the slope of the logit as the whole channel rises.
 """
@@ -15,8 +15,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from spyglass_contract.card import METADATA_KEY, card_from_metadata
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
+from spyglass_contract.model.card import METADATA_KEY, card_from_metadata
 from spyglass_export.gradcam import explained_tensor
 
 # The layer that each explains, its last convolution's activation or sum.
@@ -30,14 +30,14 @@ _STEP = 1e-4
 _TOGETHER = 128
 
 
-def _pictures(model: onnx.ModelProto, root: Path) -> Any:
-    """The model's own golden pictures and two photographs, as its input: uint8 [5, …]."""
+def _images(model: onnx.ModelProto, root: Path) -> Any:
+    """The model's own golden images and two photographs, as its input: uint8 [5, …]."""
     card = card_from_metadata(
         {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
     )
     photographs = [(root / "examples" / name).read_bytes() for name in ("chelsea.jpg", "coffee.jpg")]
-    encoded = [*(golden.encoded for golden in card.certificate.pictures), *photographs][-5:]
-    return np.stack([prepare(picture, card.input).pixels for picture in encoded])
+    encoded = [*(golden.encoded for golden in card.certificate.images), *photographs][-5:]
+    return np.stack([prepare(image, card.input).pixels for image in encoded])
 
 
 def _logits(model: onnx.ModelProto) -> str:
@@ -65,7 +65,7 @@ def _double(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def _slopes(tail: ReferenceEvaluator, start: str, features: Any) -> Iterator[Any]:
-    """How each logit grows with each channel of one picture's features [channels, height, width].
+    """How each logit grows with each channel of one image's features [channels, height, width].
 
     float64 [some channels, logits], as often as it takes for all channels.
     """
@@ -82,7 +82,7 @@ def _scaled(raw: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_bundled_model_s_heatmap_of_real_pictures_is_that_of_central_differences(
+def test_a_bundled_model_s_heatmap_of_real_images_is_that_of_central_differences(
     name: str,
     repository_root: Path,
     bundled_file: Callable[[str], Path],
@@ -93,16 +93,16 @@ def test_a_bundled_model_s_heatmap_of_real_pictures_is_that_of_central_differenc
     assert tensor == LAYERS[name]
     tail = _tail(model, tensor, logits)
     model.graph.output.append(onnx.ValueInfoProto(name=tensor))
-    session, pictures = session_of(model), _pictures(model, repository_root)
-    features = session.run([tensor], {"image": pictures})[0]
-    # For a thousand logits this takes seconds, so of the five pictures it is the first and the last.
+    session, images = session_of(model), _images(model, repository_root)
+    features = session.run([tensor], {"image": images})[0]
+    # For a thousand logits this takes seconds, so of the five images it is the first and the last.
     slopes = {
         place: np.concatenate([*_slopes(tail, tensor, features[place].astype(np.float64))])
         for place in (0, -1)
     }
     lit = 0.0
     for batch in (1, 5):
-        pixels = pictures[-batch:]
+        pixels = images[-batch:]
         probabilities = session.run(["probabilities"], {"image": pixels})[0]
         classes = range(probabilities.shape[1])
         asked = classes if len(classes) <= 10 else [*probabilities[-1].argsort()[[0, 500, -2, -1]]]

@@ -76,7 +76,7 @@ def _attention_pooling(head: Any, projection: Projection) -> Any:
 
 
 def _attention_with_heads_in_the_batch(head: Any) -> Any:
-    """The same as torch.nn.MultiheadAttention has it, where heads are further pictures of a batch."""
+    """The same as torch.nn.MultiheadAttention has it, where heads are further images of a batch."""
 
     def parted(tokens: str, number: int) -> str:
         turned = _plain(head, tokens, number)
@@ -125,26 +125,26 @@ def test_through_attention_the_convolution_s_gradient_is_its_finite_difference(
     network: Network,
     projection: Projection,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     model = network(sketch(DIMS), projection)
-    assert_exact_gradient(model, picture(DIMS))
+    assert_exact_gradient(model, image(DIMS))
     assert explained_tensor(model, feature_map="features") == "features"
 
 
 def test_attention_with_heads_in_the_batch_is_explained_as_well(
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
     session_of: Callable[..., Any],
 ) -> None:
     model = _attention_with_heads_in_the_batch(sketch(DIMS))
     assert explained_tensor(model) == "features"
-    assert_exact_gradient(model, picture(DIMS))
+    assert_exact_gradient(model, image(DIMS))
     session = session_of(attach_gradcam(model))
-    image = np.concatenate([picture(DIMS, seed) for seed in range(3)])
-    together = session.run(["heatmap"], {"image": image, "class_index": np.array([1, 0, 2])})[0]
+    images = np.concatenate([image(DIMS, seed) for seed in range(3)])
+    together = session.run(["heatmap"], {"image": images, "class_index": np.array([1, 0, 2])})[0]
     for index, class_index in enumerate((1, 0, 2)):
-        feeds = {"image": image[index : index + 1], "class_index": np.array([class_index])}
+        feeds = {"image": images[index : index + 1], "class_index": np.array([class_index])}
         np.testing.assert_allclose(together[index], session.run(["heatmap"], feeds)[0][0], atol=1e-5)

@@ -26,12 +26,12 @@ def test_the_gradient_of_a_convolution_is_its_finite_difference(
     weight: tuple[int, ...],
     attributes: dict[str, Any],
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch(dims=(3, 7, 8))
     convolved = head.node("Conv", "features", head.normal(*weight), head.normal(weight[0]), **attributes)
-    assert_exact_gradient(head.classify(head.node("Tanh", convolved)), picture((3, 7, 8)))
+    assert_exact_gradient(head.classify(head.node("Tanh", convolved)), image((3, 7, 8)))
 
 
 POOLINGS: list[dict[str, Any]] = [
@@ -54,13 +54,13 @@ def test_the_gradient_of_a_pooling_is_its_finite_difference(
     kind: str,
     window: dict[str, Any],
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch(dims=(2, 7, 9), opset=19)
     counting = {"count_include_pad": 1} if kind.endswith("margins") else {}
     pooled = head.node(kind.split()[0], "features", **window, **counting)
-    assert_exact_gradient(head.classify(pooled), picture((2, 7, 9)))
+    assert_exact_gradient(head.classify(pooled), image((2, 7, 9)))
 
 
 @pytest.mark.parametrize(("op_type", "opset"), [("MaxPool", 11), ("MaxPool", 21), ("AveragePool", 19)])
@@ -68,12 +68,12 @@ def test_a_pooling_may_have_gaps_in_its_window(
     op_type: str,
     opset: int,
     sketch: Callable[..., Any],
-    picture: Callable[..., Any],
+    image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
     head = sketch(dims=(2, 7, 9), opset=opset)
     gaps = {"kernel_shape": [2, 3], "dilations": [2, 3], "strides": [2, 1], "pads": [1, 1, 0, 1]}
-    assert_exact_gradient(head.classify(head.node(op_type, "features", **gaps)), picture((2, 7, 9)))
+    assert_exact_gradient(head.classify(head.node(op_type, "features", **gaps)), image((2, 7, 9)))
 
 
 def test_the_first_of_several_largest_numbers_in_a_window_takes_its_gradient(
@@ -87,7 +87,7 @@ def test_the_first_of_several_largest_numbers_in_a_window_takes_its_gradient(
 
 
 def test_where_height_and_width_are_free_a_window_still_has_its_gradient(
-    sketch: Callable[..., Any], picture: Callable[..., Any], assert_exact_gradient: Callable[..., None]
+    sketch: Callable[..., Any], image: Callable[..., Any], assert_exact_gradient: Callable[..., None]
 ) -> None:
     head = sketch(dims=(3, "height", "width"))
     pooled = head.node("MaxPool", "features", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
@@ -95,4 +95,4 @@ def test_where_height_and_width_are_free_a_window_still_has_its_gradient(
     averaged = head.node("AveragePool", convolved, kernel_shape=[2, 2], pads=[1, 1, 0, 0])
     scores = head.node("Flatten", head.node("GlobalMaxPool", averaged), axis=1)
     model = head.model(head.node("MatMul", scores, head.normal(4, 3)))
-    assert_exact_gradient(model, picture((3, 9, 8)))
+    assert_exact_gradient(model, image((3, 9, 8)))

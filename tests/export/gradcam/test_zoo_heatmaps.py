@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, TASK_CLASSIFY, InputSpec, ModelCard
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 
 pytest.importorskip("tensorflow")
@@ -54,8 +54,8 @@ def first_weights() -> Iterator[None]:
 
 
 @pytest.fixture
-def pictures(digits: Any, photographs: Callable[[InputSpec], Any]) -> Callable[[InputSpec], Any]:
-    """Real pictures as an input takes them, uint8 [5, …]: digits where it is grey, else photographs."""
+def images(digits: Any, photographs: Callable[[InputSpec], Any]) -> Callable[[InputSpec], Any]:
+    """Real images as an input takes them, uint8 [5, …]: digits where it is grey, else photographs."""
 
     def prepared(spec: InputSpec) -> Any:
         if spec.color_mode == COLOR_MODE_GREY:
@@ -72,7 +72,7 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
     class_count: int,
     session_of: Callable[..., Any],
     enlivened: Callable[[Any], Any],
-    pictures: Callable[[InputSpec], Any],
+    images: Callable[[InputSpec], Any],
 ) -> None:
     architecture = ARCHITECTURES[name]
     model = enlivened(architecture.build(architecture.input, class_count))
@@ -88,7 +88,7 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
     lit = 0.0
     for batch in (1, 5):
         noise = np.random.default_rng(batch).integers(0, 256, (batch, *model.input_shape[1:]), np.uint8)
-        for pixels in (noise, pictures(architecture.input)[-batch:]):
+        for pixels in (noise, images(architecture.input)[-batch:]):
             for class_index, expected in enumerate(_gradcams(model, layer, pixels, class_count)):
                 feeds = {"image": pixels, "class_index": np.full(batch, class_index)}
                 found = session.run(["heatmap"], feeds)[0]

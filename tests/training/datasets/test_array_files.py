@@ -43,7 +43,7 @@ def grey_spec() -> InputSpec:
 
 @pytest.fixture
 def crops(photographs: dict[str, Image.Image]) -> NDArray[np.uint8]:
-    """Twenty pictures of a cat, uint8 [20, 32, 32, 3]."""
+    """Twenty images of a cat, uint8 [20, 32, 32, 3]."""
     cat = np.asarray(photographs["cat"])
     return np.stack([cat[10 * index : 10 * index + 32, 8 * index : 8 * index + 32] for index in range(20)])
 
@@ -116,7 +116,7 @@ def batch(crops: NDArray[np.uint8], labels: list[int]) -> bytes:
 
 @pytest.fixture
 def cifar(tmp_path: Path, crops: NDArray[np.uint8]) -> Path:
-    """Six files of the layout of CIFAR-10, three pictures each; every class is there to train on."""
+    """Six files of the layout of CIFAR-10, three images each; every class is there to train on."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for index, name in enumerate([*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]):

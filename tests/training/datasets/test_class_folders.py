@@ -10,7 +10,7 @@ import pytest
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
 from spyglass_training.datasets import class_folders
 from spyglass_training.datasets.about import About, write_about
 from spyglass_training.datasets.reading import ReadingOptions
@@ -24,8 +24,8 @@ def test_parts_and_classes_are_read_as_they_lie(
     for part, count in (("train", 3), ("validation", 2), ("test", 1)):
         for label in ("cup", "cat"):
             write_crops(label, tmp_path / part / label, [f"{index}.jpg" for index in range(count)])
-    (tmp_path / "train/cat/notes.txt").write_text("no picture")
-    (tmp_path / "train/cat/.hidden.jpg").write_bytes(b"no picture either")
+    (tmp_path / "train/cat/notes.txt").write_text("no image")
+    (tmp_path / "train/cat/.hidden.jpg").write_bytes(b"no image either")
     dataset = class_folders.load(tmp_path, spec)
     assert dataset.class_names == ("cat", "cup") and dataset.task == TASK_CLASSIFY
     assert dataset.validation is not None
@@ -82,18 +82,18 @@ def test_a_missing_folder_gets_told_the_layout_and_where_cats_and_dogs_come_from
         class_folders.load(tmp_path / "nowhere", spec)
 
 
-def test_a_class_without_pictures_is_no_class_to_train_on(
+def test_a_class_without_images_is_no_class_to_train_on(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
 ) -> None:
     for label in ("cat", "cup"):
         write_crops(label, tmp_path / label, [f"{index}.jpg" for index in range(5)])
     (tmp_path / "dog").mkdir()
-    with pytest.raises(InvalidInput, match=r"no pictures to train on of: dog$"):
+    with pytest.raises(InvalidInput, match=r"no images to train on of: dog$"):
         class_folders.load(tmp_path, spec)
     # Nor is one that has lost them all.
     for index in range(5):
         (tmp_path / f"dog/{index}.jpg").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"no pictures to train on of: dog$"):
+    with pytest.raises(InvalidInput, match=r"no images to train on of: dog$"):
         class_folders.load(tmp_path, spec, ReadingOptions(skip_corrupt=True))
 
 
@@ -103,9 +103,7 @@ def test_a_class_that_is_not_tested_is_warned_of(
     write_crops("cat", tmp_path / "cat", [f"{index}.jpg" for index in range(10)])
     write_crops("cup", tmp_path / "cup", ["0.jpg", "1.jpg"])
     assert len(class_folders.load(tmp_path, spec).test) == 2
-    assert [record.getMessage() for record in caplog.records] == [
-        "there are no pictures to test with of: cup"
-    ]
+    assert [record.getMessage() for record in caplog.records] == ["there are no images to test with of: cup"]
 
 
 def test_layouts_that_do_not_hold_together_are_refused(

@@ -30,6 +30,6 @@ def test_what_is_grey_stays_grey() -> None:
 
 
 def test_the_same_seed_gives_the_same_colours() -> None:
-    picture = Image.effect_noise((32, 32), 60).convert("RGB")
-    first, second, other = (jittered(picture, seeded(seed)) for seed in (1, 1, 2))
+    image = Image.effect_noise((32, 32), 60).convert("RGB")
+    first, second, other = (jittered(image, seeded(seed)) for seed in (1, 1, 2))
     assert first.tobytes() == second.tobytes() != other.tobytes()

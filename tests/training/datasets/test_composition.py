@@ -1,4 +1,4 @@
-"""Composed pictures know their masks, and no object that is tested on has been trained on."""
+"""Composed images know their masks, and no object that is tested on has been trained on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spyglass_training.datasets.scene import SceneOptions, compose, trimap
 
 WriteCrops = Callable[..., list[Path]]
 
-OPTIONS = CompositionOptions(pictures=20, scene=SceneOptions(size=64))
+OPTIONS = CompositionOptions(images=20, scene=SceneOptions(size=64))
 
 
 def draw_cutout(color: tuple[int, int, int]) -> Image.Image:
@@ -84,11 +84,11 @@ def test_variants_of_an_object_are_dealt_to_the_same_part() -> None:
         assert sorted(part_of) == sorted(names) and set(part_of.values()) == {"train", "validation", "test"}
 
 
-def test_a_seed_makes_the_same_pictures_and_another_seed_others(
+def test_a_seed_makes_the_same_images_and_another_seed_others(
     material: tuple[Path, Path], tmp_path: Path
 ) -> None:
     def composed(name: str, seed: int) -> list[bytes]:
-        options = CompositionOptions(pictures=10, seed=seed, scene=SceneOptions(size=48))
+        options = CompositionOptions(images=10, seed=seed, scene=SceneOptions(size=48))
         compose_folder(*material, tmp_path / name, options)
         return [path.read_bytes() for path in sorted((tmp_path / name).rglob("train_*"))]
 
@@ -99,7 +99,7 @@ def test_the_mask_lies_where_the_object_is_seen() -> None:
     white, options = Image.new("RGB", (80, 60), "white"), SceneOptions(size=64, contour=2, softness=0)
     for seed in range(20):
         scene, mask = compose([white], [draw_cutout((0, 0, 0))], options, np.random.default_rng(seed))
-        # Without the rim: of an object that leaves the picture there the edge may lie outside.
+        # Without the rim: of an object that leaves the image there the edge may lie outside.
         pixels, values = (np.asarray(image)[2:-2, 2:-2] for image in (scene.convert("L"), mask))
         assert pixels[values == 1].max(initial=0) < 60 < 150 < pixels[values == 2].min()
         # About two pixels on either side of the edge, and never none.
@@ -139,8 +139,8 @@ def test_a_background_that_cannot_be_read_is_found_before_anything_is_written(
 ) -> None:
     background = material[1] / "7.jpg"
     background.write_bytes(background.read_bytes()[:-200])
-    # One picture would hardly have had it behind it.
-    few = CompositionOptions(pictures=1, scene=SceneOptions(size=16))
+    # One image would hardly have had it behind it.
+    few = CompositionOptions(images=1, scene=SceneOptions(size=16))
     with pytest.raises(ImageError, match=r"7\.jpg"):
         compose_folder(*material, tmp_path / "out", few)
     assert not (tmp_path / "out").exists()

@@ -39,13 +39,13 @@ def test_compose_pastes_as_it_is_told(
         cutout.save(tmp_path / f"cutouts/{name}.png")
     write_crops("cup", tmp_path / "backgrounds", [f"{name}.jpg" for name in "abcdefghij"])
     folders = [f"--{name}={tmp_path / name}" for name in ("cutouts", "backgrounds", "out")]
-    options = ["--pictures=10", "--size=48", "--max-objects=1", "--contour=0", "--seed=4"]
+    options = ["--images=10", "--size=48", "--max-objects=1", "--contour=0", "--seed=4"]
     assert main(["dataset", "compose", *folders, *options, "--name=Squares", "--licence=CC0"]) == 0
     assert "7 to train, 1 to validation, 2 to test" in capsys.readouterr().out
     dataset = pets.load(tmp_path / "out", spec)
     assert (dataset.record.name, dataset.record.licence) == ("Squares", "CC0")
-    with Image.open(tmp_path / "out/images/train_00000.jpg") as picture:
-        assert picture.size == (48, 48)
+    with Image.open(tmp_path / "out/images/train_00000.jpg") as image:
+        assert image.size == (48, 48)
     # Without a contour.
     assert set(dataset.train.labels.ravel().tolist()) == {0, 1}
 

@@ -1,4 +1,4 @@
-"""Pictures are decoded once, kept where the caller says, and named where they are broken."""
+"""Images are decoded once, kept where the caller says, and named where they are broken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ImageError, InvalidInput
 from spyglass_training.datasets import class_folders
-from spyglass_training.datasets.picture import Picture, from_file
+from spyglass_training.datasets.example import Example, from_file
 from spyglass_training.datasets.reading import ReadingOptions
 from spyglass_training.datasets.table import read_table
 
@@ -23,13 +23,13 @@ WriteCrops = Callable[..., list[Path]]
 
 @pytest.fixture
 def folder(tmp_path: Path, write_crops: WriteCrops) -> Path:
-    """Twenty pictures of two classes."""
+    """Twenty images of two classes."""
     for label in ("cat", "cup"):
         write_crops(label, tmp_path / "data" / label, [f"{index}.jpg" for index in range(10)])
     return tmp_path / "data"
 
 
-def test_all_broken_pictures_are_named_with_what_is_wrong(folder: Path, spec: InputSpec) -> None:
+def test_all_broken_images_are_named_with_what_is_wrong(folder: Path, spec: InputSpec) -> None:
     whole = (folder / "cat/3.jpg").read_bytes()
     (folder / "cat/3.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "cup/7.jpg").write_bytes(b"<html>not found</html>")
@@ -37,14 +37,14 @@ def test_all_broken_pictures_are_named_with_what_is_wrong(folder: Path, spec: In
         class_folders.load(folder, spec)
 
 
-def test_many_broken_pictures_are_counted(folder: Path, spec: InputSpec) -> None:
+def test_many_broken_images_are_counted(folder: Path, spec: InputSpec) -> None:
     for path in sorted(folder.rglob("*.jpg"))[:12]:
         path.write_bytes(b"")
     with pytest.raises(ImageError, match=r"read: 12\n(.*\n){10}.*and 2 more"):
         class_folders.load(folder, spec)
 
 
-def test_broken_pictures_are_left_out_and_reported_where_that_is_asked(
+def test_broken_images_are_left_out_and_reported_where_that_is_asked(
     folder: Path, spec: InputSpec, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     whole = class_folders.load(folder, spec)
@@ -81,7 +81,7 @@ def test_with_a_cache_a_second_run_needs_no_decoding(folder: Path, spec: InputSp
     assert second.record == first.record
 
 
-def test_a_picture_that_has_changed_or_another_input_is_decoded_anew(
+def test_an_image_that_has_changed_or_another_input_is_decoded_anew(
     folder: Path, spec: InputSpec, tmp_path: Path, write_crops: WriteCrops
 ) -> None:
     options = ReadingOptions(cache=tmp_path / "cache")
@@ -114,7 +114,7 @@ def test_a_run_that_is_interrupted_leaves_no_half_table(
     whole = [from_file(path, folder) for path in sorted(folder.rglob("*.jpg"))]
     options = ReadingOptions(cache=tmp_path / "cache")
     with pytest.raises(KeyboardInterrupt):
-        read_table([*whole, Picture("the last", interrupt)], spec, options)
+        read_table([*whole, Example("the last", interrupt)], spec, options)
     assert not list((tmp_path / "cache").iterdir())
     assert len(read_table(whole, spec, options).pixels) == 20
 
@@ -136,7 +136,7 @@ def test_what_exceeds_the_memory_given_stays_in_a_file(folder: Path, spec: Input
 
 
 def test_what_exceeds_the_memory_given_is_refused_without_a_cache(folder: Path, spec: InputSpec) -> None:
-    with pytest.raises(InvalidInput, match=r"20 pictures of 24×16 take .* cache"):
+    with pytest.raises(InvalidInput, match=r"20 images of 24×16 take .* cache"):
         class_folders.load(folder, spec, ReadingOptions(memory_bytes=20 * 24 * 16 * 3 - 1))
     dataset = class_folders.load(folder, spec, ReadingOptions(memory_bytes=20 * 24 * 16 * 3))
     assert len(dataset.train) == 16

@@ -20,7 +20,7 @@ PROBABILITIES = (0.0, 0.3333333333333333, 0.6666666666666666, 1.0)
 
 @pytest.fixture
 def cells(tmp_path: Path, photographs: dict[str, Image.Image]) -> Path:
-    """Sixty-four pictures in the layout of the package, each of them another grey, which tells its line."""
+    """Sixty-four images in the layout of the package, each of them another grey, which tells its line."""
     (tmp_path / "images").mkdir()
     lines = []
     for index in range(64):

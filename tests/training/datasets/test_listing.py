@@ -18,14 +18,14 @@ WriteCrops = Callable[..., list[Path]]
 
 
 @pytest.fixture(autouse=True)
-def pictures(tmp_path: Path, write_crops: WriteCrops) -> None:
+def images(tmp_path: Path, write_crops: WriteCrops) -> None:
     for label in ("cat", "cup"):
-        write_crops(label, tmp_path / "pictures", [f"{label}{index}.png" for index in range(5)])
+        write_crops(label, tmp_path / "images", [f"{label}{index}.png" for index in range(5)])
 
 
 def test_csv_and_json_lines_say_the_same(tmp_path: Path, spec: InputSpec) -> None:
     rows = [
-        {"path": f"pictures/{label}{index}.png", "label": label, "part": part}
+        {"path": f"images/{label}{index}.png", "label": label, "part": part}
         for label in ("cup", "cat")
         for index, part in enumerate(("train", "train", "train", "validation", "test"))
     ]
@@ -46,7 +46,7 @@ def test_without_parts_each_class_is_cut_and_numbers_are_ordered_by_value(
     tmp_path: Path, spec: InputSpec
 ) -> None:
     labels = {"cat": "10", "cup": "9"}
-    lines = [f"pictures/{name}{index}.png,{labels[name]}\n" for name in labels for index in range(5)]
+    lines = [f"images/{name}{index}.png,{labels[name]}\n" for name in labels for index in range(5)]
     (tmp_path / "list.csv").write_text("path,label\n" + "".join(lines))
     dataset = listing.load(tmp_path / "list.csv", spec)
     assert dataset.class_names == ("9", "10") and dataset.validation is None
@@ -57,12 +57,12 @@ def test_without_parts_each_class_is_cut_and_numbers_are_ordered_by_value(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("list.csv", "file,class\npictures/cat0.png,cat\n", "line 2: no path and label"),
-        ("list.csv", "path,label\npictures/cat0.png,cat\npictures/cup0.png,\n", "line 3: no path and label"),
-        ("list.csv", "path,label,part\npictures/cat0.png,cat,spare\n", "line 2: part 'spare'"),
-        ("list.csv", "path,label,part\npictures/cat0.png,a,test\npictures/cup0.png,b,\n", "part of some"),
-        ("list.jsonl", '{"path": "pictures/cat0.png", "label": "a"}\n\nnonsense\n', "line 3"),
-        ("list.csv", "path,label\npictures/cat0.png,cat\n", "fewer than two classes: cat"),
+        ("list.csv", "file,class\nimages/cat0.png,cat\n", "line 2: no path and label"),
+        ("list.csv", "path,label\nimages/cat0.png,cat\nimages/cup0.png,\n", "line 3: no path and label"),
+        ("list.csv", "path,label,part\nimages/cat0.png,cat,spare\n", "line 2: part 'spare'"),
+        ("list.csv", "path,label,part\nimages/cat0.png,a,test\nimages/cup0.png,b,\n", "part of some"),
+        ("list.jsonl", '{"path": "images/cat0.png", "label": "a"}\n\nnonsense\n', "line 3"),
+        ("list.csv", "path,label\nimages/cat0.png,cat\n", "fewer than two classes: cat"),
         ("list.csv", "", "fewer than two classes: none"),
     ],
 )
@@ -87,10 +87,8 @@ def test_a_list_that_is_missing_or_empty_is_named_and_gets_told_how_one_looks(
             listing.load(tmp_path / "empty.csv", spec)
 
 
-def test_all_missing_pictures_are_named_or_left_out_like_corrupt_ones(
-    tmp_path: Path, spec: InputSpec
-) -> None:
-    lines = [f"pictures/{label}{index}.png,{label}\n" for label in ("cat", "cup") for index in range(7)]
+def test_all_missing_images_are_named_or_left_out_like_corrupt_ones(tmp_path: Path, spec: InputSpec) -> None:
+    lines = [f"images/{label}{index}.png,{label}\n" for label in ("cat", "cup") for index in range(7)]
     (tmp_path / "list.csv").write_text("".join(["path,label\n", *lines]))
     with pytest.raises(ImageError, match=r"read: 4\n(.*\n)*.*cup6\.png: there is no such file"):
         listing.load(tmp_path / "list.csv", spec)
@@ -101,7 +99,7 @@ def test_all_missing_pictures_are_named_or_left_out_like_corrupt_ones(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("list.csv", "path,label\npictures/cat0.png,Café\n".encode("latin-1"), "it is no text in UTF-8"),
+        ("list.csv", "path,label\nimages/cat0.png,Café\n".encode("latin-1"), "it is no text in UTF-8"),
         ("list.jsonl", '{"path": "a.png", "label": "Café"}\n'.encode("latin-1"), "it is no text in UTF-8"),
         ("list.csv", b"path,label\n" + b"x" * 200_000 + b",cat\n", "field larger than"),
     ],
@@ -110,5 +108,5 @@ def test_a_file_that_is_no_list_is_named(
     tmp_path: Path, spec: InputSpec, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InvalidInput, match=f"{name} is not a list of pictures: {message}"):
+    with pytest.raises(InvalidInput, match=f"{name} is not a list of images: {message}"):
         listing.load(tmp_path / name, spec)

@@ -1,4 +1,4 @@
-"""A part of a large collection is cut out by the numbers of its pictures."""
+"""A part of a large collection is cut out by the numbers of its images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names(folder: Path) -> list[str]:
     return sorted((path.name for path in folder.iterdir()), key=lambda name: (len(name), name))
 
 
-def test_numbered_pictures_go_to_the_parts_in_the_order_of_their_numbers(
+def test_numbered_images_go_to_the_parts_in_the_order_of_their_numbers(
     tmp_path: Path, write_crops: WriteCrops
 ) -> None:
     for label in ("cat", "dog"):
@@ -42,17 +42,17 @@ def test_numbered_pictures_go_to_the_parts_in_the_order_of_their_numbers(
 
 def test_a_folder_for_each_class_will_do_as_well(tmp_path: Path, write_crops: WriteCrops) -> None:
     for label in ("cat", "cup"):
-        write_crops(label, tmp_path / "all" / label, [f"picture{index}.png" for index in range(11)])
+        write_crops(label, tmp_path / "all" / label, [f"image{index}.png" for index in range(11)])
     make_subset(tmp_path / "all", tmp_path / "small", SIZES)
-    assert names(tmp_path / "small/test/cup") == [f"picture{number}.png" for number in range(7, 11)]
+    assert names(tmp_path / "small/test/cup") == [f"image{number}.png" for number in range(7, 11)]
 
 
-def test_too_few_pictures_or_a_folder_in_use_leave_nothing_behind(
+def test_too_few_images_or_a_folder_in_use_leave_nothing_behind(
     tmp_path: Path, write_crops: WriteCrops
 ) -> None:
     write_crops("cat", tmp_path / "all", [f"cat.{index}.jpg" for index in range(11)])
     write_crops("cat", tmp_path / "all", [f"dog.{index}.jpg" for index in range(10)])
-    with pytest.raises(InvalidInput, match="'dog' has 10 pictures, not the 11"):
+    with pytest.raises(InvalidInput, match="'dog' has 10 images, not the 11"):
         make_subset(tmp_path / "all", tmp_path / "small", SIZES)
     assert not (tmp_path / "small").exists()
     with pytest.raises(InvalidInput, match="not empty"):

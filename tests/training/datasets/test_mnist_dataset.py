@@ -1,4 +1,4 @@
-"""MNIST is read from one file, through the very function that serves pictures."""
+"""MNIST is read from one file, through the very function that serves images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
 from spyglass_training.datasets import mnist
 from spyglass_training.datasets.dataset import hold_out
 from spyglass_training.models.mnist_convnet import INPUT
@@ -20,7 +20,7 @@ from spyglass_training.models.mnist_convnet import INPUT
 pytestmark = pytest.mark.training
 
 
-def test_every_picture_is_what_the_contract_makes_of_it(digits_file: Path) -> None:
+def test_every_image_is_what_the_contract_makes_of_it(digits_file: Path) -> None:
     dataset = mnist.load(digits_file, INPUT)
     assert dataset.train.pixels.shape == (4000, 28, 28, 1) and dataset.train.pixels.dtype == np.uint8
     assert len(dataset.test) == 1000 and set(dataset.test.labels) == set(range(10))
@@ -87,30 +87,30 @@ def test_a_damaged_idx_file_is_named(tmp_path: Path) -> None:
     [
         ((10, 32, 32), "uint8", r"\[10, 32, 32\], not \[count, 28, 28\]"),
         ((10, 28, 28, 3), "uint8", r"\[10, 28, 28, 3\], not"),
-        ((10, 28, 28), "float32", "float32 .* are no pictures"),
+        ((10, 28, 28), "float32", "float32 .* are no images"),
     ],
 )
-def test_other_pictures_are_not_taken_for_mnists(
+def test_other_images_are_not_taken_for_mnists(
     tmp_path: Path, shape: tuple[int, ...], kind: str, message: str
 ) -> None:
-    pictures, labels = np.zeros(shape, kind), np.arange(10, dtype=np.uint8)
-    np.savez(tmp_path / "own.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    images, labels = np.zeros(shape, kind), np.arange(10, dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     with pytest.raises(InvalidInput, match=f"is not MNIST.*{message}"):
         mnist.load(tmp_path / "own.npz", INPUT)
 
 
 def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path) -> None:
-    pictures, labels = np.zeros((10, 28, 28), np.uint8), np.arange(10, dtype=np.float32)
-    np.savez(tmp_path / "own.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    images, labels = np.zeros((10, 28, 28), np.uint8), np.arange(10, dtype=np.float32)
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     with pytest.raises(InvalidInput, match="float32 are no labels"):
         mnist.load(tmp_path / "own.npz", INPUT)
 
 
 @pytest.mark.parametrize("labels", [[0, 10], [0]], ids=["eleven classes", "one label too few"])
-def test_labels_that_do_not_fit_the_pictures_are_refused(tmp_path: Path, labels: list[int]) -> None:
+def test_labels_that_do_not_fit_the_images_are_refused(tmp_path: Path, labels: list[int]) -> None:
     path = tmp_path / "mnist.npz"
-    pictures, given = np.zeros((2, 28, 28), np.uint8), np.array(labels, np.uint8)
-    np.savez(path, x_train=pictures, y_train=given, x_test=pictures, y_test=given)
+    images, given = np.zeros((2, 28, 28), np.uint8), np.array(labels, np.uint8)
+    np.savez(path, x_train=images, y_train=given, x_test=images, y_test=given)
     with pytest.raises(InvalidInput):
         mnist.load(path, INPUT)
 

@@ -24,8 +24,8 @@ WriteCrops = Callable[..., list[Path]]
 @pytest.fixture
 def digits(tmp_path: Path) -> Path:
     path = tmp_path / "digits.npz"
-    pictures, labels = np.zeros((10, 28, 28), np.uint8), np.arange(10, dtype=np.uint8)
-    np.savez(path, x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    images, labels = np.zeros((10, 28, 28), np.uint8), np.arange(10, dtype=np.uint8)
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
     return path
 
 

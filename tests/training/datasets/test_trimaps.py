@@ -1,4 +1,4 @@
-"""Pictures and trimaps in the layout of Oxford-IIIT Pet are a data set to segment with."""
+"""Images and trimaps in the layout of Oxford-IIIT Pet are a data set to segment with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WriteCrops = Callable[..., list[Path]]
 
 @pytest.fixture
 def folder(tmp_path: Path, write_crops: WriteCrops) -> Path:
-    """Ten pictures of 90 × 60 and their trimaps: foreground at the left, contour, background at the right."""
+    """Ten images of 90 × 60 and their trimaps: foreground at the left, contour, background at the right."""
     names = [f"Cat_{index}" for index in range(10)]
     write_crops("cat", tmp_path / "images", [f"{name}.jpg" for name in names])
     trimaps = tmp_path / "annotations/trimaps"
@@ -40,7 +40,7 @@ def write_list(folder: Path, name: str, numbers: range) -> None:
     (folder / "annotations" / name).write_text(f"# Image CLASS-ID SPECIES BREED-ID\n{lines}")
 
 
-def test_masks_go_with_their_pictures_and_count_from_zero(folder: Path, spec: InputSpec) -> None:
+def test_masks_go_with_their_images_and_count_from_zero(folder: Path, spec: InputSpec) -> None:
     write_list(folder, "trainval.txt", range(7))
     write_list(folder, "test.txt", range(7, 10))
     dataset = pets.load(folder, spec)
@@ -48,7 +48,7 @@ def test_masks_go_with_their_pictures_and_count_from_zero(folder: Path, spec: In
     assert dataset.train.pixels.shape == (7, 16, 24, 3)
     assert dataset.train.labels.shape == (7, 16, 24) and dataset.train.labels.dtype == np.uint8
     assert (dataset.record.name, dataset.record.licence) == ("Oxford-IIIT Pet", "CC BY-SA 4.0")
-    # The centre of column c of 24 lies at pixel (c + 0.5) · 90 / 24 of the picture.
+    # The centre of column c of 24 lies at pixel (c + 0.5) · 90 / 24 of the image.
     centres = (np.arange(24) + 0.5) * 90 / 24
     for split, first in ((dataset.train, 0), (dataset.test, 7)):
         for index, mask in enumerate(split.labels, start=first):
@@ -56,7 +56,7 @@ def test_masks_go_with_their_pictures_and_count_from_zero(folder: Path, spec: In
             np.testing.assert_array_equal(mask, np.tile(expected, (16, 1)))
 
 
-def test_what_the_input_shows_beyond_the_picture_is_background(folder: Path, spec: InputSpec) -> None:
+def test_what_the_input_shows_beyond_the_image_is_background(folder: Path, spec: InputSpec) -> None:
     padded = InputSpec()
     padded.CopyFrom(spec)
     padded.height, padded.resize = 24, RESIZE_RULE_PAD
@@ -80,7 +80,7 @@ def test_a_list_for_validation_makes_a_part_and_without_lists_a_fifth_is_for_tes
     assert dataset.record.name == "Half a cat"
 
 
-def test_masks_are_cached_and_mapped_like_pictures(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
+def test_masks_are_cached_and_mapped_like_images(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
     whole = pets.load(folder, spec)
     options = ReadingOptions(cache=tmp_path / "cache", memory_bytes=1)
     mapped = pets.load(folder, spec, options)
@@ -102,7 +102,7 @@ def test_trimaps_that_do_not_fit_are_named(folder: Path, spec: InputSpec) -> Non
     with pytest.raises(ImageError) as raised:
         pets.load(folder, spec)
     lines = str(raised.value).splitlines()
-    assert "Cat_0.jpg: the picture is 90×60, its mask 60×90" in lines[1]
+    assert "Cat_0.jpg: the image is 90×60, its mask 60×90" in lines[1]
     assert "Cat_1.jpg: its trimap has values other than 1, 2 and 3" in lines[2]
     assert "Cat_2.jpg" in lines[3] and "Cat_3.jpg: its trimap cannot be read" in lines[4]
     (folder / "images/Cat_4.jpg").unlink()
@@ -117,7 +117,7 @@ def test_a_folder_with_the_layout_and_nothing_in_it_gets_told_what_belongs_there
 ) -> None:
     for name in ("images", "annotations/trimaps"):
         (tmp_path / name).mkdir(parents=True)
-    with pytest.raises(InvalidInput, match=r"no pictures in its part 'train'.*images/\*\.jpg"):
+    with pytest.raises(InvalidInput, match=r"no images in its part 'train'.*images/\*\.jpg"):
         pets.load(tmp_path, spec)
 
 

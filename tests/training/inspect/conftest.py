@@ -1,4 +1,4 @@
-"""Networks small enough to know by heart, and a picture for them."""
+"""Networks small enough to know by heart, and an image for them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def cat(repository_root: Path) -> NDArray[np.uint8]:
     """uint8 [48, 64, 3]."""
-    with Image.open(repository_root / "examples/chelsea.jpg") as picture:
-        return np.asarray(picture.convert("RGB").resize((64, 48)))
+    with Image.open(repository_root / "examples/chelsea.jpg") as image:
+        return np.asarray(image.convert("RGB").resize((64, 48)))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ NAMES = ("light", "dark", "mirrored")
 
 @pytest.fixture
 def split(cat: NDArray[np.uint8]) -> Split:
-    """A picture in three versions, each with a little noise, twelve times."""
+    """An image in three versions, each with a little noise, twelve times."""
     noise = np.random.default_rng(0).integers(0, 8, (36, *cat.shape), dtype=np.uint8)
     versions = [cat // 2 + 100, cat // 4, cat[:, ::-1]]
     labels = np.arange(36, dtype=np.int64) % 3
@@ -43,7 +43,7 @@ def test_features_are_what_enters_the_last_layer(classifier: keras.Model, split:
     assert features(classifier, split.pixels, "outside").shape == (36, 8)
 
 
-def test_pictures_that_are_alike_lie_together_the_same_for_a_seed(
+def test_images_that_are_alike_lie_together_the_same_for_a_seed(
     classifier: keras.Model, split: Split
 ) -> None:
     vectors = features(classifier, split.pixels, "outside")
@@ -59,20 +59,18 @@ def test_the_drawing_has_the_colours_of_the_classes(
 ) -> None:
     for thumbnails in (False, True):
         path = tmp_path / f"{thumbnails}.png"
-        options = EmbeddingOptions(pictures=30, thumbnails=thumbnails)
+        options = EmbeddingOptions(images=30, thumbnails=thumbnails)
         assert draw_embedding(classifier, split, NAMES, options, path) == 30
     with Image.open(tmp_path / "False.png") as drawn:
         assert drawn.format == "PNG" and min(drawn.size) > 900
         colors = {color for _, color in drawn.convert("RGB").getcolors(1 << 20) or []}
-    plain, with_pictures = ((tmp_path / f"{name}.png").stat().st_size for name in (False, True))
-    assert len(colors) > 3 and with_pictures > plain
+    plain, with_images = ((tmp_path / f"{name}.png").stat().st_size for name in (False, True))
+    assert len(colors) > 3 and with_images > plain
 
 
-def test_masks_and_too_few_pictures_are_refused(
-    classifier: keras.Model, split: Split, tmp_path: Path
-) -> None:
+def test_masks_and_too_few_images_are_refused(classifier: keras.Model, split: Split, tmp_path: Path) -> None:
     masks = Split(split.pixels, np.zeros((36, 48, 64), np.uint8))
     with pytest.raises(FailedPrecondition, match="masks"):
         draw_embedding(classifier, masks, NAMES, EmbeddingOptions(), tmp_path / "x.png")
     with pytest.raises(InvalidInput, match="too few"):
-        draw_embedding(classifier, split, NAMES, EmbeddingOptions(pictures=4), tmp_path / "x.png")
+        draw_embedding(classifier, split, NAMES, EmbeddingOptions(images=4), tmp_path / "x.png")

@@ -17,7 +17,7 @@ from keras import layers
 
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_CROP, InputSpec
 from spyglass_contract.errors import FailedPrecondition, NotFound
-from spyglass_contract.pixels import prepare
+from spyglass_contract.images.pixels import prepare
 from spyglass_training.inspect.flat import flatten
 from spyglass_training.inspect.heatmap import Heatmap, compute_heatmap, draw_heatmap
 

@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
 
 from spyglass_cli.main import main
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
@@ -54,11 +54,11 @@ def test_every_drawing_is_written_and_named(
         inspect("filters", run, "--layer", "conv2", "--filters", 4, "--steps", 2, "--out", out / "f.png") == 0
     )
     assert inspect("heatmap", run, digit, "--class", "7", "--layer", "conv3", "--out", out / "h.png") == 0
-    words = ("--data", digits_file, "--pictures", 60, "--thumbnails", "--out", out / "e.png")
+    words = ("--data", digits_file, "--images", 60, "--thumbnails", "--out", out / "e.png")
     assert inspect("embedding", run, *words) == 0
     printed = capsys.readouterr().out
     assert "5 sheets, 01_conv1.png to 05_conv3.png" in printed and "4 filters of conv2" in printed
-    assert "h.png: 7 (" in printed and "60 pictures of the test part" in printed
+    assert "h.png: 7 (" in printed and "60 images of the test part" in printed
     for name in ("maps/01_conv1.png", "f.png", "h.png", "e.png"):
         with Image.open(out / name) as drawn:
             assert drawn.format == "PNG"
@@ -66,7 +66,7 @@ def test_every_drawing_is_written_and_named(
 
 @pytest.fixture(scope="module")
 def augmenting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a seed of its own on pictures without parts, which are beside it; one cannot be read."""
+    """A run with a seed of its own on images without parts, which are beside it; one cannot be read."""
     folder = tmp_path_factory.mktemp("dots")
     random = np.random.default_rng(0)
     for label in ("dark", "light"):
@@ -74,7 +74,7 @@ def augmenting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(20):
             pixels = random.integers(0, 100, (12, 12, 3)) + (100 if label == "light" else 0)
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "data" / label / f"{index}.png")
-    (folder / "data/dark/3.png").write_bytes(b"no picture")
+    (folder / "data/dark/3.png").write_bytes(b"no image")
     words = f"train small-resnet --data {folder}/data --out {folder}/run --cache {folder}/cache --size 12"
     options = "--seed 5 --epochs 1 --augment part --skip-corrupt"
     assert main([*words.split(), *options.split()]) == 0
@@ -90,7 +90,7 @@ def test_the_embedding_shows_what_the_run_was_tested_on(
     assert inspect(*words) == 2
     assert "dark/3.png" in capsys.readouterr().err
     assert inspect(*words, "--skip-corrupt") == 0
-    assert "8 pictures of the test part" in capsys.readouterr().out
+    assert "8 images of the test part" in capsys.readouterr().out
     # The parts and their order are those of the run, or there were another table.
     assert list((augmenting_run / "cache").iterdir()) == kept and len(kept) == 1
 

@@ -11,9 +11,9 @@ pytest.importorskip("keras")
 import keras
 
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_STRETCH
-from spyglass_contract.card import validate_input
 from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.card import validate_input
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.inspect.class_names import find_class
 from spyglass_training.inspect.opened import open_model
 
@@ -28,7 +28,7 @@ def test_a_run_says_itself_what_it_takes(trained_run: RunFolder) -> None:
         assert opened.class_names == tuple("0123456789")
 
 
-def test_anyone_elses_network_takes_pictures_stretched_to_its_input(
+def test_anyone_elses_network_takes_images_stretched_to_its_input(
     classifier: keras.Model, tmp_path: Path
 ) -> None:
     classifier.save(tmp_path / "other.keras")
@@ -39,7 +39,7 @@ def test_anyone_elses_network_takes_pictures_stretched_to_its_input(
     assert opened.class_names == ("0", "1", "2")
 
 
-def test_what_is_no_network_of_pictures_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_network_of_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nowhere"):
         open_model(tmp_path / "nowhere.keras")
     with pytest.raises(ModelError, match="no training run"):
@@ -48,7 +48,7 @@ def test_what_is_no_network_of_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"text\.keras"):
         open_model(tmp_path / "text.keras")
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "flat.keras")
-    with pytest.raises(FailedPrecondition, match="not pictures"):
+    with pytest.raises(FailedPrecondition, match="not images"):
         open_model(tmp_path / "flat.keras")
 
 

@@ -1,4 +1,4 @@
-"""What a folder of pictures says of itself: `about.json`, with a name and a licence."""
+"""What a folder of images says of itself: `about.json`, with a name and a licence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that are cut into parts become a data set."""
+"""Images that are cut into parts become a data set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.run_folder import DataRecord
+from spyglass_contract.model.run_folder import DataRecord
 from spyglass_training.datasets.dataset import Dataset, Split
-from spyglass_training.datasets.picture import Picture
+from spyglass_training.datasets.example import Example
 from spyglass_training.datasets.reading import ReadingOptions
 from spyglass_training.datasets.table import Table, read_table
 
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
-# The pictures of each part; there need not be a validation part.
-Parts = Mapping[str, Sequence[Picture]]
+# The images of each part; there need not be a validation part.
+Parts = Mapping[str, Sequence[Example]]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where pictures come from: what the record of a run says of it, and a message about too few of them."""
+    """Where images come from: what the record of a run says of it, and a message about too few of them."""
 
     path: Path
     name: str
@@ -46,23 +46,23 @@ def assemble(
 ) -> Dataset:
     """Decodes the parts and makes a data set of them.
 
-    Raises InvalidInput where a part is empty, a class has no picture to train on, or there are fewer than two
-    classes, and what `read_table` raises. A class without a picture to test with is warned of.
+    Raises InvalidInput where a part is empty, a class has no image to train on, or there are fewer than two
+    classes, and what `read_table` raises. A class without an image to test with is warned of.
     """
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
         raise InvalidInput(
             f"{origin.path} has fewer than two classes: {found}. {origin.layout}.", field="data"
         )
-    pictures = [picture for part in parts.values() for picture in part]
-    segments = any(picture.read_mask for picture in pictures)
-    labels = {part: [picture.label for picture in members] for part, members in parts.items()}
+    images = [image for part in parts.values() for image in part]
+    segments = any(image.read_mask for image in images)
+    labels = {part: [image.label for image in members] for part, members in parts.items()}
     # As far as it can be known before anything is decoded.
     _check_parts(origin, labels)
     if not segments:
         _check_classes(origin, labels, class_names)
-    table = read_table(pictures, spec, options)
-    splits = _cut(pictures, parts, table)
+    table = read_table(images, spec, options)
+    splits = _cut(images, parts, table)
     if table.account.broken:
         left = {part: split.labels for part, split in splits.items()}
         _check_parts(origin, left)
@@ -82,7 +82,7 @@ def _check_parts(origin: Origin, labels: Mapping[str, Any]) -> None:
     for part in (TRAIN, TEST):
         if part not in labels or not len(labels[part]):
             raise InvalidInput(
-                f"{origin.path} has no pictures in its part {part!r}. {origin.layout}.", field="data"
+                f"{origin.path} has no images in its part {part!r}. {origin.layout}.", field="data"
             )
 
 
@@ -93,14 +93,14 @@ def _check_classes(origin: Origin, labels: Mapping[str, Iterable[Any]], class_na
         for part in (TRAIN, TEST)
     }
     if without[TRAIN]:
-        raise InvalidInput(f"{origin.path} has no pictures to train on of: {without[TRAIN]}", field="data")
+        raise InvalidInput(f"{origin.path} has no images to train on of: {without[TRAIN]}", field="data")
     if without[TEST]:
-        log.warning("there are no pictures to test with of: %s", without[TEST])
+        log.warning("there are no images to test with of: %s", without[TEST])
 
 
-def _cut(pictures: Sequence[Picture], parts: Parts, table: Table) -> dict[str, Split]:
+def _cut(images: Sequence[Example], parts: Parts, table: Table) -> dict[str, Split]:
     rows = table.account.rows
-    labels: NDArray[Any] = np.array([pictures[row].label for row in rows], np.int64)
+    labels: NDArray[Any] = np.array([images[row].label for row in rows], np.int64)
     if table.masks is not None:
         labels = table.masks
     splits, given, first = {}, 0, 0

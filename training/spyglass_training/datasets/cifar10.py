@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour pictures of 32×32 pixels in ten classes.
+"""CIFAR-10: 60,000 colour images of 32×32 pixels in ten classes.
 
 Six pickles, five of them to train on, each a dictionary with `data`, uint8 [10000, 3072] by channel, row and
 column, and `labels`. They are read from their folder, from the archive, or from Keras's cache.
@@ -15,10 +15,10 @@ import numpy as np
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import NotFound
 from spyglass_training.datasets.array_pickle import read_array_pickle
-from spyglass_training.datasets.arrays import array_pictures, keras_cache
+from spyglass_training.datasets.arrays import array_images, keras_cache
 from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.picture import Picture
+from spyglass_training.datasets.example import Example
 from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 
@@ -38,7 +38,7 @@ _WHERE_FROM = (
 
 
 def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
-    """Reads the folder or the archive, every picture brought to the input of `spec`.
+    """Reads the folder or the archive, every image brought to the input of `spec`.
 
     Raises NotFound where there is none, and InvalidInput where it does not hold CIFAR-10, or where a pickle
     in it names anything else than arrays.
@@ -48,7 +48,7 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     with reading(path, NAME, _WHERE_FROM):
         files = _in_folder(path) if path.is_dir() else _in_archive(path)
         parts = {
-            part: [picture for name in names for picture in _pictures(files[name], name)]
+            part: [image for name in names for image in _images(files[name], name)]
             for part, names in ((TRAIN, _TRAIN_FILES), (TEST, _TEST_FILES))
         }
     return assemble(Origin(path, NAME, LICENCE, _WHERE_FROM), CLASS_NAMES, parts, spec, options)
@@ -82,9 +82,9 @@ def _in_archive(path: Path) -> dict[str, bytes]:
     return files
 
 
-def _pictures(data: bytes, name: str) -> list[Picture]:
+def _images(data: bytes, name: str) -> list[Example]:
     batch = read_array_pickle(data)
     pixels, labels = batch[b"data"], np.array(batch[b"labels"])
     # By channel, row and column, and the channel comes last here.
     pixels = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return array_pictures(pixels, labels, len(CLASS_NAMES), name + hashlib.sha256(data).hexdigest())
+    return array_images(pixels, labels, len(CLASS_NAMES), name + hashlib.sha256(data).hexdigest())

@@ -15,12 +15,12 @@ from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import read_about
 from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.picture import Picture, from_file, pictures_in
+from spyglass_training.datasets.example import Example, from_file, images_in
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import TEST_SHARE, stratified
 
 WHERE_FROM = (
-    "A folder for each class is read, with pictures in it: DIR/train/CLASS/*.jpg, DIR/validation/CLASS/*.jpg "
+    "A folder for each class is read, with images in it: DIR/train/CLASS/*.jpg, DIR/validation/CLASS/*.jpg "
     "and DIR/test/CLASS/*.jpg, or DIR/CLASS/*.jpg alone. Cats against dogs is Kaggle's "
     "(https://www.kaggle.com/c/dogs-vs-cats/data; for use in the competition and in research, so do not pass "
     "it on); unpack its train.zip and cut a part of it with `spyglass dataset make-subset`"
@@ -28,10 +28,10 @@ WHERE_FROM = (
 
 
 def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
-    """Reads the pictures of every class.
+    """Reads the images of every class.
 
     Raises NotFound where there is no such folder, InvalidInput where the layout is another one, and
-    ImageError, with their names, where pictures cannot be read and are not to be skipped.
+    ImageError, with their names, where images cannot be read and are not to be skipped.
     """
     if not path.is_dir():
         raise NotFound(f"there is no folder {path}. {WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data")
@@ -39,9 +39,9 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     roots = {part: path / part for part in (TRAIN, VALIDATION, TEST) if (path / part).is_dir()}
     class_names = _classes(roots.get(TRAIN, path))
     if TRAIN in roots:
-        parts: Parts = {part: _pictures(root, path, class_names) for part, root in roots.items()}
+        parts: Parts = {part: _images(root, path, class_names) for part, root in roots.items()}
     else:
-        parts = _cut(_pictures(path, path, class_names), options.seed)
+        parts = _cut(_images(path, path, class_names), options.seed)
     return assemble(Origin(path, about.name, about.licence, WHERE_FROM), class_names, parts, spec, options)
 
 
@@ -56,7 +56,7 @@ def _classes(folder: Path) -> list[str]:
     )
 
 
-def _pictures(folder: Path, root: Path, class_names: Sequence[str]) -> list[Picture]:
+def _images(folder: Path, root: Path, class_names: Sequence[str]) -> list[Example]:
     unknown = sorted(set(_classes(folder)) - set(class_names))
     if unknown:
         raise InvalidInput(f"{folder} has classes that {TRAIN} lacks: {', '.join(unknown)}", field="data")
@@ -64,10 +64,10 @@ def _pictures(folder: Path, root: Path, class_names: Sequence[str]) -> list[Pict
         from_file(path, root, label)
         for label, name in enumerate(class_names)
         if (folder / name).is_dir()
-        for path in pictures_in(folder / name)
+        for path in images_in(folder / name)
     ]
 
 
-def _cut(pictures: Sequence[Picture], seed: int) -> Parts:
-    train, test = stratified([picture.label for picture in pictures], TEST_SHARE, seed)
-    return {TRAIN: [pictures[index] for index in train], TEST: [pictures[index] for index in test]}
+def _cut(images: Sequence[Example], seed: int) -> Parts:
+    train, test = stratified([image.label for image in images], TEST_SHARE, seed)
+    return {TRAIN: [images[index] for index in train], TEST: [images[index] for index in test]}

@@ -1,4 +1,4 @@
-"""Pictures in somewhat other colours, as another camera at another hour would have taken them."""
+"""Images in somewhat other colours, as another camera at another hour would have taken them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HUE = 0.2
 
 
 def jittered(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """An RGB picture, its hue, brightness, contrast and saturation changed at random."""
+    """An RGB image, its hue, brightness, contrast and saturation changed at random."""
     image = _turned_hue(image, random.uniform(-_HUE, _HUE))
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = enhance(image).enhance(random.uniform(1 - _JITTER, 1 + _JITTER))

@@ -1,4 +1,4 @@
-"""A folder of composed pictures in the layout of Oxford-IIIT Pet: cut-outs on backgrounds, with trimaps.
+"""A folder of composed images in the layout of Oxford-IIIT Pet: cut-outs on backgrounds, with trimaps.
 
 Objects and backgrounds are dealt out to the parts before anything is composed: none that is tested on has
 been trained on.
@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spyglass_contract.decode import decode
 from spyglass_contract.errors import ImageError, InvalidInput, NotFound
-from spyglass_contract.header import Limits, open_header
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.header import Limits, open_header
 from spyglass_training.datasets.about import About, write_about
 from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION
+from spyglass_training.datasets.example import images_in
 from spyglass_training.datasets.new_folder import check_new
-from spyglass_training.datasets.picture import pictures_in
 from spyglass_training.datasets.scene import SceneOptions, compose
 
 _SHARES = {TRAIN: 0.7, VALIDATION: 0.1, TEST: 0.2}
 _JPEG_QUALITY = 92
 
-# What the name of a second picture of an object has beyond that of the first.
+# What the name of a second image of an object has beyond that of the first.
 _VARIANT = re.compile(r"[-_]?\d+$")
 
 
@@ -37,11 +37,11 @@ class CompositionOptions:
     """What is composed."""
 
     # In all parts together.
-    pictures: int = 4000
+    images: int = 4000
     # Of the deal of objects and backgrounds, and of every scene.
     seed: int = 0
     # Of the data, for the card of a model that is trained on it.
-    name: str = "composed pictures"
+    name: str = "composed images"
     licence: str = "that of the cut-outs and backgrounds"
     scene: SceneOptions = field(default_factory=SceneOptions)
 
@@ -57,10 +57,10 @@ class Material:
 def compose_folder(
     cutouts: Path, backgrounds: Path, target: Path, options: CompositionOptions
 ) -> dict[str, int]:
-    """Fills `target`; returns how many pictures each part has.
+    """Fills `target`; returns how many images each part has.
 
-    `cutouts` has pictures with transparency, or folders of them; `backgrounds` has any pictures. The same
-    options make the same pictures. Raises NotFound and InvalidInput where there are too few of either or
+    `cutouts` has images with transparency, or folders of them; `backgrounds` has any images. The same
+    options make the same images. Raises NotFound and InvalidInput where there are too few of either or
     `target` is not empty or lies in one of the two, and ImageError, with its name, where one cannot be read
     or has no transparency: before anything is written.
     """
@@ -69,7 +69,7 @@ def compose_folder(
     _check(material)
     (target / "images").mkdir(parents=True)
     (target / "annotations" / "trimaps").mkdir(parents=True)
-    counts = {part: round(options.pictures * share) for part, share in _SHARES.items()}
+    counts = {part: round(options.images * share) for part, share in _SHARES.items()}
     for number, (part, count) in enumerate(counts.items()):
         _write_part(target, part, material[part], count, options, number)
     write_about(target, About(options.name, options.licence), **_facts(options, material))
@@ -80,8 +80,8 @@ def _deal(cutouts: Path, backgrounds: Path, seed: int) -> dict[str, Material]:
     random = np.random.default_rng(seed)
     groups = [cutouts, *sorted(path for path in _folder(cutouts).iterdir() if path.is_dir())]
     # Group by group, so that every part has animals as well as tools.
-    objects = [deal(pictures_in(group), random) for group in groups]
-    scenery = deal(pictures_in(_folder(backgrounds)), random)
+    objects = [deal(images_in(group), random) for group in groups]
+    scenery = deal(images_in(_folder(backgrounds)), random)
     material = {
         part: Material([path for dealt in objects for path in dealt[part]], scenery[part]) for part in _SHARES
     }
@@ -92,7 +92,7 @@ def _deal(cutouts: Path, backgrounds: Path, seed: int) -> dict[str, Material]:
 
 
 def _check(material: Mapping[str, Material]) -> None:
-    """Reads every picture once. Raises ImageError, with the name of the first that will not do."""
+    """Reads every image once. Raises ImageError, with the name of the first that will not do."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "check") as pool:
         for its in material.values():
             for _ in pool.map(read_cutout, its.cutouts):
@@ -102,7 +102,7 @@ def _check(material: Mapping[str, Material]) -> None:
 
 
 def deal(paths: Sequence[Path], random: np.random.Generator) -> dict[str, list[Path]]:
-    """Deals pictures out to the parts by their shares; `lion.png` and `lion-2.png` go together."""
+    """Deals images out to the parts by their shares; `lion.png` and `lion-2.png` go together."""
     names = {path.stem for path in paths}
     families: dict[str, list[Path]] = {}
     for path in paths:
@@ -133,8 +133,8 @@ def _write_part(
     seeds = [(options.seed, number, index) for index in range(count)]
 
     def write(name: str, seed: tuple[int, int, int]) -> None:
-        picture, trimap = _scene(material, options.scene, np.random.default_rng(seed))
-        picture.save(target / "images" / f"{name}.jpg", quality=_JPEG_QUALITY)
+        image, trimap = _scene(material, options.scene, np.random.default_rng(seed))
+        image.save(target / "images" / f"{name}.jpg", quality=_JPEG_QUALITY)
         trimap.save(target / "annotations" / "trimaps" / f"{name}.png")
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "compose") as pool:
@@ -155,7 +155,7 @@ def _scene(
 
 
 def read_cutout(path: Path) -> Image.Image:
-    """A picture with transparency, RGBA. Raises ImageError, with its name, where it is none."""
+    """An image with transparency, RGBA. Raises ImageError, with its name, where it is none."""
     try:
         image = open_header(path.read_bytes(), Limits())
         image.load()
@@ -184,9 +184,9 @@ def _folder(path: Path) -> Path:
 
 
 def _facts(options: CompositionOptions, material: Mapping[str, Material]) -> dict[str, object]:
-    """What the pictures were made of, for whoever wants to know whether an object was trained on."""
+    """What the images were made of, for whoever wants to know whether an object was trained on."""
     return {
-        "pictures": options.pictures,
+        "images": options.images,
         "seed": options.seed,
         "scene": asdict(options.scene),
         "parts": {

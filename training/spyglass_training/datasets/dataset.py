@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, Task
-from spyglass_contract.run_folder import DataRecord
+from spyglass_contract.model.run_folder import DataRecord
 
 # Rows that are copied at once from file to file.
 _BLOCK = 256
@@ -19,11 +19,11 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures and what they show. Arrays too large for memory are `numpy.memmap`, read as they are used."""
+    """Images and what they show. Arrays too large for memory are `numpy.memmap`, read as they are used."""
 
-    # uint8 [count, height, width, channels], as `spyglass_contract.pixels` makes them.
+    # uint8 [count, height, width, channels], as `spyglass_contract.images.pixels` makes them.
     pixels: NDArray[np.uint8]
-    # Indices into the class names: int64 [count], one a picture, or to segment uint8 [count, height, width],
+    # Indices into the class names: int64 [count], one an image, or to segment uint8 [count, height, width],
     # one a pixel.
     labels: NDArray[Any]
 
@@ -31,7 +31,7 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """The pictures at `indices`, in that order. What is not in memory stays out of it."""
+        """The images at `indices`, in that order. What is not in memory stays out of it."""
         return Split(_rows(self.pixels, indices), _rows(self.labels, indices))
 
 
@@ -45,12 +45,12 @@ class Dataset:
     test: Split
     # What epochs are compared on; None where it is for the caller to cut it off the training part.
     validation: Split | None = None
-    # The pictures that could not be read and were left out: "name: why".
+    # The images that could not be read and were left out: "name: why".
     skipped: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task.ValueType:
-        """Whether pictures are labelled, or their pixels."""
+        """Whether images are labelled, or their pixels."""
         return TASK_SEGMENT if self.train.labels.ndim == 3 else TASK_CLASSIFY
 
     def train_and_validation(self, share: float, seed: int) -> tuple[Split, Split]:

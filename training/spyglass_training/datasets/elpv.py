@@ -14,7 +14,7 @@ from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.picture import from_file
+from spyglass_training.datasets.example import from_file
 from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import stratified
@@ -49,16 +49,16 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     """Reads the folder with `labels.csv` and cuts off a quarter for testing, alike in label and cell type.
 
     Raises NotFound where there is no such folder, InvalidInput where `labels.csv` is not understood, and
-    ImageError where pictures cannot be read and are not to be skipped.
+    ImageError where images cannot be read and are not to be skipped.
     """
     if not (path / _LABELS).is_file():
         raise NotFound(f"there is no {path / _LABELS}. {_WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data")
     cells = read_cells(path / _LABELS)
     labels = [int(cell.probability > DEFECTIVE_ABOVE) for cell in cells]
     groups = [(label, cell.cell_type) for label, cell in zip(labels, cells, strict=True)]
-    pictures = [from_file(path / cell.path, path, label) for cell, label in zip(cells, labels, strict=True)]
+    images = [from_file(path / cell.path, path, label) for cell, label in zip(cells, labels, strict=True)]
     train, test = stratified(groups, TEST_SHARE, options.seed)
-    parts = {TRAIN: [pictures[index] for index in train], TEST: [pictures[index] for index in test]}
+    parts = {TRAIN: [images[index] for index in train], TEST: [images[index] for index in test]}
     return assemble(Origin(path, NAME, LICENCE, _WHERE_FROM), CLASS_NAMES, parts, spec, options)
 
 
@@ -71,7 +71,7 @@ def home() -> Path:
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is a folder with its list and its pictures."""
+    """Whether it is a folder with its list and its images."""
     return (path / _LABELS).is_file() and (path / "images").is_dir()
 
 

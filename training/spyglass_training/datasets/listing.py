@@ -1,4 +1,4 @@
-"""A list of pictures in a file: CSV with the columns `path` and `label`, or JSON lines with those fields.
+"""A list of images in a file: CSV with the columns `path` and `label`, or JSON lines with those fields.
 
 Paths are relative to the file. A third column, `part`, may say train, validation or test; without it a part
 of each class, random and seeded, becomes the test part.
@@ -17,7 +17,7 @@ from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import read_about
 from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.picture import from_file
+from spyglass_training.datasets.example import from_file
 from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import TEST_SHARE, stratified
@@ -38,10 +38,10 @@ class Entry(NamedTuple):
 
 
 def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
-    """Reads the pictures of a list; the classes are its labels, in order, numbers by their value.
+    """Reads the images of a list; the classes are its labels, in order, numbers by their value.
 
     Raises NotFound where there is no such list, InvalidInput where a line is not understood, and ImageError
-    where pictures are missing or cannot be read and are not to be skipped.
+    where images are missing or cannot be read and are not to be skipped.
     """
     if not path.is_file():
         raise NotFound(f"there is no list {path}. {_LAYOUT}.", reason="DATA_NOT_FOUND", field="data")
@@ -59,11 +59,11 @@ def recognises(path: Path) -> bool:
 
 def read_entries(path: Path) -> list[Entry]:
     """The lines of a list. Raises InvalidInput with the number of the line that is not understood."""
-    with reading(path, "a list of pictures"), path.open(encoding="utf-8-sig", newline="") as file:
+    with reading(path, "a list of images"), path.open(encoding="utf-8-sig", newline="") as file:
         rows = _json_rows(file) if path.suffix.lower() in _JSON_LINES else _csv_rows(file)
         entries = [_entry(row, path, number) for number, row in rows]
     if len({bool(entry.part) for entry in entries}) > 1:
-        raise InvalidInput(f"{path} names the part of some pictures and not of others", field="data")
+        raise InvalidInput(f"{path} names the part of some images and not of others", field="data")
     return entries
 
 
@@ -102,13 +102,13 @@ def _by_value(label: str) -> tuple[bool, int, str]:
 
 def _parts(entries: Sequence[Entry], class_names: Sequence[str], path: Path, seed: int) -> Parts:
     index = {name: label for label, name in enumerate(class_names)}
-    pictures = [from_file(entry.path, path.parent, index[entry.label]) for entry in entries]
+    images = [from_file(entry.path, path.parent, index[entry.label]) for entry in entries]
     if entries and entries[0].part:
         named = [entry.part for entry in entries]
         return {
-            part: [picture for picture, its in zip(pictures, named, strict=True) if its == part]
+            part: [image for image, its in zip(images, named, strict=True) if its == part]
             for part in _PARTS
             if part in named
         }
-    train, test = stratified([picture.label for picture in pictures], TEST_SHARE, seed)
-    return {TRAIN: [pictures[each] for each in train], TEST: [pictures[each] for each in test]}
+    train, test = stratified([image.label for image in images], TEST_SHARE, seed)
+    return {TRAIN: [images[each] for each in train], TEST: [images[each] for each in test]}

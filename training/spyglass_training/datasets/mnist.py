@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: 70,000 grey pictures each of 28×28 pixels, white on black, in ten classes."""
+"""MNIST and Fashion-MNIST: 70,000 grey images each of 28×28 pixels, white on black, in ten classes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import NotFound
-from spyglass_training.datasets.arrays import array_pictures, keras_cache
+from spyglass_training.datasets.arrays import array_images, keras_cache
 from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.datasets.example import Example
 from spyglass_training.datasets.idx import find_idx, read_idx
-from spyglass_training.datasets.picture import Picture
 from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.file_digest import file_sha256
@@ -85,7 +85,7 @@ FASHION = Digits(
 
 
 def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
-    """MNIST from `mnist.npz` or a folder of IDX files, every picture brought to the input of `spec`.
+    """MNIST from `mnist.npz` or a folder of IDX files, every image brought to the input of `spec`.
 
     Raises NotFound where there is none, and InvalidInput where the files do not hold MNIST's arrays.
     """
@@ -125,18 +125,18 @@ def _load(digits: Digits, path: Path, spec: InputSpec, options: ReadingOptions) 
     with reading(path, digits.name, digits.where_from):
         arrays, sha256 = _read_idx(path) if path.is_dir() else _read_npz(path)
         parts = {
-            part: _pictures(pixels, labels, digits, sha256 + part)
+            part: _images(pixels, labels, digits, sha256 + part)
             for part, (pixels, labels) in {TRAIN: arrays[:2], TEST: arrays[2:]}.items()
         }
     origin = Origin(path, digits.name, digits.licence, digits.where_from, sha256)
     return assemble(origin, digits.class_names, parts, spec, options)
 
 
-def _pictures(pixels: NDArray[Any], labels: NDArray[Any], digits: Digits, stamp: str) -> list[Picture]:
-    """Raises ValueError where they are other pictures: a model's card will say that they are these."""
+def _images(pixels: NDArray[Any], labels: NDArray[Any], digits: Digits, stamp: str) -> list[Example]:
+    """Raises ValueError where they are other images: a model's card will say that they are these."""
     if pixels.ndim != 3 or pixels.shape[1:] != (_SIDE, _SIDE):
-        raise ValueError(f"its pictures are {list(pixels.shape)}, not [count, {_SIDE}, {_SIDE}]")
-    return array_pictures(pixels, labels, len(digits.class_names), stamp)
+        raise ValueError(f"its images are {list(pixels.shape)}, not [count, {_SIDE}, {_SIDE}]")
+    return array_images(pixels, labels, len(digits.class_names), stamp)
 
 
 def _read_npz(path: Path) -> tuple[list[NDArray[np.uint8]], str]:

@@ -1,7 +1,7 @@
-"""Pictures and trimaps in the layout of Oxford-IIIT Pet, to tell a thing from its background.
+"""Images and trimaps in the layout of Oxford-IIIT Pet, to tell a thing from its background.
 
 `images/NAME.jpg` and `annotations/trimaps/NAME.png`, whose pixels are 1 in the foreground, 2 in the
-background and 3 along the contour. Which pictures are for what is in `annotations/`: `trainval.txt` and
+background and 3 along the contour. Which images are for what is in `annotations/`: `trainval.txt` and
 `test.txt`, as in the original, or `train.txt`, `validation.txt` and `test.txt`, each with a name at the
 beginning of a line.
 """
@@ -18,11 +18,11 @@ from PIL import Image
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ImageError, NotFound
-from spyglass_contract.header import Limits, open_header
+from spyglass_contract.images.header import Limits, open_header
 from spyglass_training.datasets.about import FILE_NAME, About, read_about
 from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.picture import Picture, from_file, pictures_in
+from spyglass_training.datasets.example import Example, from_file, images_in
 from spyglass_training.datasets.reader_boundary import reading
 from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import TEST_SHARE, stratified
@@ -43,10 +43,10 @@ _WHERE_FROM = (
 
 
 def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
-    """Reads pictures and masks; the labels are uint8 [count, height, width], trimaps from 0 instead of 1.
+    """Reads images and masks; the labels are uint8 [count, height, width], trimaps from 0 instead of 1.
 
-    What the input shows beyond a picture is background. Raises NotFound where there is no such folder, and
-    ImageError where a picture or its trimap cannot be read and is not to be skipped.
+    What the input shows beyond an image is background. Raises NotFound where there is no such folder, and
+    ImageError where an image or its trimap cannot be read and is not to be skipped.
     """
     if not recognises(path):
         raise NotFound(
@@ -55,14 +55,14 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     about = read_about(path) if (path / FILE_NAME).exists() else OXFORD
     lists = {stem: path / "annotations" / f"{stem}.txt" for stem in _LISTS}
     parts: Parts = {
-        _LISTS[stem]: _pictures(path, _names(file)) for stem, file in lists.items() if file.exists()
+        _LISTS[stem]: _images(path, _names(file)) for stem, file in lists.items() if file.exists()
     }
     origin = Origin(path, about.name, about.licence, _WHERE_FROM)
     return assemble(origin, CLASS_NAMES, parts or _cut(path, options.seed), spec, options)
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is a folder with pictures and trimaps."""
+    """Whether it is a folder with images and trimaps."""
     return (path / "images").is_dir() and (path / "annotations" / "trimaps").is_dir()
 
 
@@ -78,7 +78,7 @@ def read_trimap(path: Path) -> NDArray[np.uint8]:
 
 
 def _open(data: bytes) -> Image.Image:
-    """Neither converted nor turned: the values are names. The picture's limits hold for it too."""
+    """Neither converted nor turned: the values are names. The image's limits hold for it too."""
     image = open_header(data, Limits())
     image.load()
     return image
@@ -90,7 +90,7 @@ def _names(file: Path) -> list[str]:
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _pictures(root: Path, names: Sequence[str]) -> list[Picture]:
+def _images(root: Path, names: Sequence[str]) -> list[Example]:
     trimaps = (root / "annotations" / "trimaps" / f"{name}.png" for name in names)
     return [
         from_file(
@@ -105,14 +105,14 @@ def _pictures(root: Path, names: Sequence[str]) -> list[Picture]:
 
 
 def _cut(root: Path, seed: int) -> Parts:
-    """Without lists: every picture that has a trimap, a part of them to test with."""
+    """Without lists: every image that has a trimap, a part of them to test with."""
     names = [
         path.stem
-        for path in pictures_in(root / "images")
+        for path in images_in(root / "images")
         if (root / "annotations" / "trimaps" / f"{path.stem}.png").exists()
     ]
     train, test = stratified([0] * len(names), TEST_SHARE, seed)
     return {
-        TRAIN: _pictures(root, [names[index] for index in train]),
-        TEST: _pictures(root, [names[index] for index in test]),
+        TRAIN: _images(root, [names[index] for index in train]),
+        TEST: _images(root, [names[index] for index in test]),
     }

@@ -10,11 +10,11 @@ from pathlib import Path
 class ReadingOptions:
     """What the caller decides about the reading of a data set."""
 
-    # A picture that cannot be read is named and left out; otherwise all of them are named and reading fails.
+    # An image that cannot be read is named and left out; otherwise all of them are named and reading fails.
     skip_corrupt: bool = False
-    # Where decoded pictures are kept from run to run; None: in memory only.
+    # Where decoded images are kept from run to run; None: in memory only.
     cache: Path | None = None
-    # Decoded pictures and masks beyond this many bytes stay in files under `cache`, mapped into memory.
+    # Decoded images and masks beyond this many bytes stay in files under `cache`, mapped into memory.
     memory_bytes: int = 4 * 1024**3
     # Of the cut into training and test part, where the data set leaves it open.
     seed: int = 0

@@ -64,7 +64,7 @@ KINDS = {
         ),
         Kind(
             "pets",
-            "pictures and trimaps, to segment: images/, annotations/trimaps/",
+            "images and trimaps, to segment: images/, annotations/trimaps/",
             pets.load,
             pets.recognises,
             task=TASK_SEGMENT,
@@ -90,10 +90,10 @@ def open_dataset(
 ) -> Dataset:
     """Reads the data set at `data`, a file, a folder or the name of a kind that has a place of its own.
 
-    Without a `kind` it is told from its looks. Every picture is brought to the input that `spec` states.
+    Without a `kind` it is told from its looks. Every image is brought to the input that `spec` states.
     Raises NotFound where there is no such kind or no data, saying where it comes from; InvalidInput where the
     data is not of that kind, or the kind is for another than the `task` that is wanted; and ImageError, with
-    their names, where pictures cannot be read.
+    their names, where images cannot be read.
     """
     path = Path(data)
     by_name = None if path.exists() else KINDS.get(str(data))

@@ -14,7 +14,7 @@ from spyglass_training.datasets.pets import BACKGROUND, CONTOUR, FOREGROUND
 
 # An object belongs to the foreground where it is more than half opaque.
 _OPAQUE = 128
-# The part of an object's width and height that may lie beyond the picture's edge.
+# The part of an object's width and height that may lie beyond the image's edge.
 _BEYOND = 0.15
 # The least part of a background's shorter side that is shown.
 _LEAST_SHOWN = 0.4
@@ -24,10 +24,10 @@ _LEAST_SHOWN = 0.4
 class SceneOptions:
     """What scenes look like."""
 
-    # Width and height of the picture, in pixels.
+    # Width and height of the image, in pixels.
     size: int = 256
     max_objects: int = 2
-    # Of an object's longer side, in parts of the picture's.
+    # Of an object's longer side, in parts of the image's.
     min_scale: float = 0.4
     max_scale: float = 0.95
     # Degrees that an object is turned by at most, either way.
@@ -46,7 +46,7 @@ def compose(
     options: SceneOptions,
     random: np.random.Generator,
 ) -> tuple[Image.Image, Image.Image]:
-    """An RGB picture and its trimap (mode L): RGBA cut-outs, the later over the earlier, on RGB backgrounds.
+    """An RGB image and its trimap (mode L): RGBA cut-outs, the later over the earlier, on RGB backgrounds.
 
     There are one or two backgrounds; of two, one passes into the other.
     """
@@ -98,7 +98,7 @@ def _blended(sceneries: Sequence[Image.Image], random: np.random.Generator) -> I
 
 
 def _cropped(image: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
-    """A random square of the picture, in the size of the scene."""
+    """A random square of the image, in the size of the scene."""
     side = min(image.size) * random.uniform(_LEAST_SHOWN, 1.0)
     left, top = random.uniform(0, image.width - side), random.uniform(0, image.height - side)
     box = (left, top, min(left + side, image.width), min(top + side, image.height))
@@ -143,7 +143,7 @@ def _softened(cutout: Image.Image, options: SceneOptions, random: np.random.Gene
 
 
 def _placed(cutout: Image.Image, options: SceneOptions, random: np.random.Generator) -> Image.Image:
-    """A cut-out on a transparent picture of the scene's size, in a random place."""
+    """A cut-out on a transparent image of the scene's size, in a random place."""
     left = random.uniform(-_BEYOND * cutout.width, options.size - (1 - _BEYOND) * cutout.width)
     top = random.uniform(-_BEYOND * cutout.height, options.size - (1 - _BEYOND) * cutout.height)
     placed = Image.new("RGBA", (options.size, options.size))

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-# Of the pictures, where a data set does not say itself which are for testing.
+# Of the images, where a data set does not say itself which are for testing.
 TEST_SHARE = 0.2
 
 

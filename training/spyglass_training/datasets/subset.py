@@ -1,4 +1,4 @@
-"""A small part of a large collection: so many pictures of each class to train, to validate and to test.
+"""A small part of a large collection: so many images of each class to train, to validate and to test.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 8.2.2: of Kaggle's cats and dogs,
 numbers 0 to 999 of each to train, 1000 to 1499 to validate, 1500 to 2499 to test.
@@ -14,30 +14,30 @@ from pathlib import Path
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import FILE_NAME
 from spyglass_training.datasets.class_folders import WHERE_FROM
+from spyglass_training.datasets.example import images_in
 from spyglass_training.datasets.new_folder import check_new
-from spyglass_training.datasets.picture import pictures_in
 
-# A picture's class and number, as in `cat.123.jpg`.
+# An image's class and number, as in `cat.123.jpg`.
 _NUMBERED = re.compile(r"(?P<label>.+)\.(?P<number>\d+)")
 
 
 def make_subset(source: Path, target: Path, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Copies pictures to `target/PART/CLASS/`; returns how many of them each part has.
+    """Copies images to `target/PART/CLASS/`; returns how many of them each part has.
 
-    The pictures lie in `source` as CLASS.NUMBER.jpg or as CLASS/*.jpg. `sizes` says how many of each class go
+    The images lie in `source` as CLASS.NUMBER.jpg or as CLASS/*.jpg. `sizes` says how many of each class go
     into each part, which take them in the order of their numbers, one part after the other.
 
-    Raises NotFound where there is no such folder, InvalidInput where a class has too few pictures or `target`
+    Raises NotFound where there is no such folder, InvalidInput where a class has too few images or `target`
     is not empty, or lies in `source`, where it would be one of the classes the next time.
     """
     if not source.is_dir():
         raise NotFound(f"there is no folder {source}. {WHERE_FROM}.", reason="DATA_NOT_FOUND", field="source")
     classes = _classes(source)
     _check(source, target, classes, sum(sizes.values()))
-    for label, pictures in classes.items():
+    for label, images in classes.items():
         first = 0
         for part, size in sizes.items():
-            _copy(pictures[first : first + size], target / part / label)
+            _copy(images[first : first + size], target / part / label)
             first += size
     if (source / FILE_NAME).exists():
         shutil.copyfile(source / FILE_NAME, target / FILE_NAME)
@@ -45,15 +45,15 @@ def make_subset(source: Path, target: Path, sizes: Mapping[str, int]) -> dict[st
 
 
 def _classes(source: Path) -> dict[str, list[Path]]:
-    """The pictures of every class, in order."""
+    """The images of every class, in order."""
     numbered: dict[str, list[tuple[int, Path]]] = {}
-    for path in pictures_in(source):
+    for path in images_in(source):
         if match := _NUMBERED.fullmatch(path.stem):
             numbered.setdefault(match["label"], []).append((int(match["number"]), path))
     if numbered:
         return {label: [path for _, path in sorted(numbered[label])] for label in sorted(numbered)}
     folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {folder.name: sorted(pictures_in(folder), key=_by_number) for folder in folders}
+    return {folder.name: sorted(images_in(folder), key=_by_number) for folder in folders}
 
 
 def _by_number(path: Path) -> tuple[int, str]:
@@ -64,15 +64,15 @@ def _by_number(path: Path) -> tuple[int, str]:
 def _check(source: Path, target: Path, classes: Mapping[str, Sequence[Path]], wanted: int) -> None:
     if len(classes) < 2:
         raise InvalidInput(f"{source} has fewer than two classes. {WHERE_FROM}.", field="source")
-    for label, pictures in classes.items():
-        if len(pictures) < wanted:
+    for label, images in classes.items():
+        if len(images) < wanted:
             raise InvalidInput(
-                f"class {label!r} has {len(pictures):,} pictures, not the {wanted:,} wanted", field="source"
+                f"class {label!r} has {len(images):,} images, not the {wanted:,} wanted", field="source"
             )
     check_new(target, source)
 
 
-def _copy(pictures: Sequence[Path], folder: Path) -> None:
+def _copy(images: Sequence[Path], folder: Path) -> None:
     folder.mkdir(parents=True)
-    for path in pictures:
+    for path in images:
         shutil.copyfile(path, folder / path.name)

@@ -1,4 +1,4 @@
-"""What every convolution and pooling makes of a picture: one sheet a layer, one tile a channel.
+"""What every convolution and pooling makes of an image: one sheet a layer, one tile a channel.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 9.4.1.
 """
@@ -51,7 +51,7 @@ def draw_activations(model: keras.Model, pixels: NDArray[np.uint8], folder: Path
 
 
 def _tiles(step: Step, maps: NDArray[np.float32]) -> tuple[list[NDArray[np.uint8]], int, str]:
-    """One picture a channel of float32 [height, width, channels], how many in a row, and a title."""
+    """One image a channel of float32 [height, width, channels], how many in a row, and a title."""
     height, width, channels = maps.shape
     title = f"{step.name} · {type(step.layer).__name__} · {channels} maps of {width}×{height}"
     return [in_colors(to_levels(maps[..., channel])) for channel in range(channels)], _COLUMNS, title

@@ -1,4 +1,4 @@
-"""What layers cost, and how much of the picture they see: the arithmetic of convolutional networks.
+"""What layers cost, and how much of the image they see: the arithmetic of convolutional networks.
 
 Receptive fields by the recurrence of A. Araujo et al., Computing Receptive Fields of Convolutional Neural
 Networks, Distill (2019): with kernel k, stride s, dilation d a field of r, whose neighbour lies j further on,
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a value sees along one side of the picture, in pixels of the network's input."""
+    """How far a value sees along one side of the image, in pixels of the network's input."""
 
     field: float
     # From a value's field to that of its neighbour.
@@ -31,7 +31,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How much of the picture a value sees, down and across."""
+    """How much of the image a value sees, down and across."""
 
     down: Reach
     across: Reach
@@ -82,6 +82,6 @@ class Row:
     # Without the batch.
     shape: tuple[int | None, ...]
     parameters: int
-    # Of one picture; None where the shape is not fixed.
+    # Of one image; None where the shape is not fixed.
     multiply_adds: int | None
     receptive_field: ReceptiveField

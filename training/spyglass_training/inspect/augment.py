@@ -1,4 +1,4 @@
-"""What the augmentation inside of a network makes of one picture, again and again."""
+"""What the augmentation inside of a network makes of one image, again and again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spyglass_training.inspect.sheets import as_rgb, draw_sheet, save
 def draw_augmented(
     model: keras.Model, pixels: NDArray[np.uint8], path: Path, *, count: int = 15, seed: int = 0
 ) -> None:
-    """Writes a sheet of a picture and `count` augmented versions of it as a PNG.
+    """Writes a sheet of an image and `count` augmented versions of it as a PNG.
 
     `pixels` are uint8 [height, width, channels], the network's input. Raises FailedPrecondition where the
     network augments nothing.
@@ -25,11 +25,11 @@ def draw_augmented(
     versions = augment(model, pixels, count, seed)
     tiles = [as_rgb(each) for each in (pixels, *versions)]
     columns = max(2, round(len(tiles) ** 0.5))
-    save(draw_sheet(tiles, columns, f"{model.name} · a picture, and {count} augmented versions of it"), path)
+    save(draw_sheet(tiles, columns, f"{model.name} · an image, and {count} augmented versions of it"), path)
 
 
 def augment(model: keras.Model, pixels: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
-    """`count` versions of a picture, uint8 [count, height, width, channels], the same for a seed."""
+    """`count` versions of an image, uint8 [count, height, width, channels], the same for a seed."""
     network = flatten(model)
     steps = [step for step in network.steps if _is_random(step)]
     if not steps:
@@ -48,14 +48,14 @@ def augment(model: keras.Model, pixels: NDArray[np.uint8], count: int, seed: int
 
 
 def _is_random(step: Step) -> bool:
-    """Keras names all its augmentation so; Dropout does not work on pictures."""
+    """Keras names all its augmentation so; Dropout does not work on images."""
     return type(step.layer).__name__.startswith("Random")
 
 
 def _as_levels(
     augmented: NDArray[np.float32], values: NDArray[np.float32], pixels: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Back to 0 to 255, by what the rescaling made of the picture's own least and greatest value."""
+    """Back to 0 to 255, by what the rescaling made of the image's own least and greatest value."""
     least, greatest = float(pixels.min()), float(pixels.max())
     scale = (greatest - least) / max(float(values.max() - values.min()), 1e-12)
     levels = (augmented - values.min()) * scale + least

@@ -1,6 +1,6 @@
 """A data set as the network sees it: what enters its last layer, in two dimensions, coloured by class.
 
-L. van der Maaten and G. Hinton, Visualizing Data using t-SNE (2008): pictures that are near each other for
+L. van der Maaten and G. Hinton, Visualizing Data using t-SNE (2008): images that are near each other for
 the network lie near each other; distances between clusters, and their sizes, mean little.
 """
 
@@ -25,10 +25,10 @@ from spyglass_training.inspect.flat import flatten
 from spyglass_training.inspect.sheets import as_rgb
 
 _BATCH = 64
-# A picture's longer side, in points of a drawing that is 720 wide, and how far apart two of them are at
+# An image's longer side, in points of a drawing that is 720 wide, and how far apart two of them are at
 # least, in parts of the drawing.
 _THUMBNAIL, _APART = 22, 0.038
-# Of t-SNE: about how many neighbours each picture has.
+# Of t-SNE: about how many neighbours each image has.
 _PERPLEXITY = 30.0
 
 Color = tuple[float, float, float, float]
@@ -36,10 +36,10 @@ Color = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """Which pictures are shown, and how."""
+    """Which images are shown, and how."""
 
     # Drawn at random from the split.
-    pictures: int = 1000
+    images: int = 1000
     thumbnails: bool = False
     # The layer whose output is shown; empty: what enters the last layer with weights.
     layer: str = ""
@@ -49,27 +49,27 @@ class EmbeddingOptions:
 def draw_embedding(
     model: keras.Model, split: Split, class_names: Sequence[str], options: EmbeddingOptions, path: Path
 ) -> int:
-    """Writes the drawing as a PNG; returns how many pictures it shows.
+    """Writes the drawing as a PNG; returns how many images it shows.
 
-    Raises NotFound where there is no such layer, InvalidInput where there are too few pictures, and
+    Raises NotFound where there is no such layer, InvalidInput where there are too few images, and
     FailedPrecondition where labels are masks.
     """
     if split.labels.ndim != 1:
-        raise FailedPrecondition("the pictures of this data set have no classes of their own, but masks")
-    chosen = np.random.default_rng(options.seed).permutation(len(split))[: options.pictures]
+        raise FailedPrecondition("the images of this data set have no classes of their own, but masks")
+    chosen = np.random.default_rng(options.seed).permutation(len(split))[: options.images]
     shown = split.take(chosen)
     places = embed(features(model, shown.pixels, options.layer), options.seed)
     figure = Figure(figsize=(10, 9), layout="constrained")
     axes = figure.subplots()
     _draw(axes, places, shown, class_names, thumbnails=options.thumbnails)
-    axes.set_title(f"{len(shown):,} pictures as {model.name} sees them (t-SNE)")
+    axes.set_title(f"{len(shown):,} images as {model.name} sees them (t-SNE)")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=120)
     return len(shown)
 
 
 def features(model: keras.Model, pixels: NDArray[np.uint8], layer: str = "") -> NDArray[np.float32]:
-    """What a layer makes of each picture, float32 [count, features]; maps are averaged over their places."""
+    """What a layer makes of each image, float32 [count, features]; maps are averaged over their places."""
     network = flatten(model)
     if layer:
         tensor = network.step(layer).output
@@ -83,7 +83,7 @@ def features(model: keras.Model, pixels: NDArray[np.uint8], layer: str = "") -> 
 def embed(values: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     """Places in the plane, float32 [count, 2], of vectors [count, features]. Raises InvalidInput."""
     if len(values) < 5:
-        raise InvalidInput(f"{len(values)} pictures are too few to be arranged", field="count")
+        raise InvalidInput(f"{len(values)} images are too few to be arranged", field="count")
     perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
     places = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(values)
     return np.asarray(places, np.float32)
@@ -101,7 +101,7 @@ def _draw(
             )
     if thumbnails:
         for index in _apart(places):
-            _place_picture(axes, places[index], shown.pixels[index], colors[shown.labels[index]])
+            _place_image(axes, places[index], shown.pixels[index], colors[shown.labels[index]])
     axes.set(xticks=[], yticks=[])
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2)
 
@@ -112,7 +112,7 @@ def _colors(count: int) -> list[Color]:
 
 
 def _apart(places: NDArray[np.float32]) -> list[int]:
-    """Pictures that can be drawn without hiding one another."""
+    """Images that can be drawn without hiding one another."""
     extent = np.ptp(places, axis=0)
     spots = places / np.maximum(extent, 1e-9)
     kept: list[int] = []
@@ -122,7 +122,7 @@ def _apart(places: NDArray[np.float32]) -> list[int]:
     return kept
 
 
-def _place_picture(axes: Axes, place: NDArray[np.float32], picture: NDArray[np.uint8], color: Color) -> None:
-    image = OffsetImage(as_rgb(picture), zoom=_THUMBNAIL / max(picture.shape[:2]))
+def _place_image(axes: Axes, place: NDArray[np.float32], image: NDArray[np.uint8], color: Color) -> None:
+    thumbnail = OffsetImage(as_rgb(image), zoom=_THUMBNAIL / max(image.shape[:2]))
     frame = {"edgecolor": color, "linewidth": 1.5}
-    axes.add_artist(AnnotationBbox(image, (place[0], place[1]), pad=0.1, bboxprops=frame))
+    axes.add_artist(AnnotationBbox(thumbnail, (place[0], place[1]), pad=0.1, bboxprops=frame))

@@ -1,4 +1,4 @@
-"""The picture that each filter of a layer answers to most, found by gradient ascent from grey noise.
+"""The image that each filter of a layer answers to most, found by gradient ascent from grey noise.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 9.4.2.
 """
@@ -18,24 +18,24 @@ from spyglass_training.inspect.gradients import require_tensorflow
 from spyglass_training.inspect.sheets import as_rgb, draw_sheet, save, to_levels
 
 _COLUMNS = 8
-# Pictures that climb together.
+# Images that climb together.
 _BATCH = 16
 
 
 @dataclass(frozen=True)
 class AscentOptions:
-    """How the pictures are looked for."""
+    """How the images are looked for."""
 
     # Of a layer with more of them, the first ones.
     filters: int = 64
     steps: int = 30
-    # How far the pixels of a picture go in a step, in the root of the mean square, of 0 to 255.
+    # How far the pixels of an image go in a step, in the root of the mean square, of 0 to 255.
     stride: float = 8.0
     seed: int = 0
 
 
 def draw_filters(model: keras.Model, layer: str, options: AscentOptions, path: Path) -> int:
-    """Writes a sheet of pictures, one a filter, as a PNG; returns how many filters it shows.
+    """Writes a sheet of images, one a filter, as a PNG; returns how many filters it shows.
 
     Raises NotFound where there is no such layer, and FailedPrecondition where it makes no feature maps or
     Keras does not run on TensorFlow.
@@ -45,15 +45,15 @@ def draw_filters(model: keras.Model, layer: str, options: AscentOptions, path: P
     step = network.step(layer)
     if not step.is_map:
         raise FailedPrecondition(f"layer {layer!r} makes no feature maps")
-    pictures = find_pictures(network, step, options)
-    tiles = [as_rgb(to_levels(_centre(picture))) for picture in pictures]
+    images = find_images(network, step, options)
+    tiles = [as_rgb(to_levels(_centre(image))) for image in images]
     title = f"{step.name} · what {len(tiles)} of {step.output.shape[-1]} filters answer to most"
     save(draw_sheet(tiles, _COLUMNS, title), path)
     return len(tiles)
 
 
-def find_pictures(network: FlatNetwork, step: Step, options: AscentOptions) -> NDArray[np.float32]:
-    """A picture for each filter, float32 [filters, height, width, channels], around 128."""
+def find_images(network: FlatNetwork, step: Step, options: AscentOptions) -> NDArray[np.float32]:
+    """An image for each filter, float32 [filters, height, width, channels], around 128."""
     count = min(options.filters, step.output.shape[-1])
     shape = (count, *network.image.shape[1:])
     noise = np.random.default_rng(options.seed).uniform(-25, 25, shape).astype(np.float32) + 128
@@ -72,14 +72,14 @@ def find_pictures(network: FlatNetwork, step: Step, options: AscentOptions) -> N
 def _climb(
     answer: keras.Model, images: NDArray[np.float32], filters: NDArray[np.int64], options: AscentOptions
 ) -> NDArray[np.float32]:
-    """Moves each picture along the gradient of the mean of its own filter's map."""
+    """Moves each image along the gradient of the mean of its own filter's map."""
     import tensorflow
 
     def climb(images: tensorflow.Tensor) -> tensorflow.Tensor:
         with tensorflow.GradientTape() as tape:
             tape.watch(images)
             maps = answer(images, training=False)
-            # The rim sees the padding as much as the picture: it is left out, where enough is beside it.
+            # The rim sees the padding as much as the image: it is left out, where enough is beside it.
             rim = 2 if min(maps.shape[1:3]) > 8 else 0
             inner = maps[:, rim : maps.shape[1] - rim, rim : maps.shape[2] - rim]
             means = tensorflow.reduce_mean(inner, axis=(1, 2))
@@ -95,7 +95,7 @@ def _climb(
     return np.asarray(climbing)
 
 
-def _centre(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centre(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Without an eighth on each side, where the padding leaves its mark."""
-    rows, columns = picture.shape[0] // 8, picture.shape[1] // 8
-    return picture[rows : picture.shape[0] - rows, columns : picture.shape[1] - columns]
+    rows, columns = image.shape[0] // 8, image.shape[1] // 8
+    return image[rows : image.shape[0] - rows, columns : image.shape[1] - columns]

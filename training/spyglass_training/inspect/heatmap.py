@@ -1,4 +1,4 @@
-"""Where in a picture a network saw a class: Grad-CAM by TensorFlow's gradients.
+"""Where in an image a network saw a class: Grad-CAM by TensorFlow's gradients.
 
 R. Selvaraju et al., Grad-CAM (2017), and F. Chollet, Deep Learning with Python, second edition (2021),
 section 9.4.3: relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the last feature map, divided
@@ -18,11 +18,11 @@ from keras import layers
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.decode import decode
 from spyglass_contract.errors import FailedPrecondition, NotFound
-from spyglass_contract.geometry import input_box, place
-from spyglass_contract.heatmaps import draw_overlay, map_to_picture
-from spyglass_contract.pixels import DEFAULT_LIMITS
+from spyglass_contract.heatmaps.overlay import draw_overlay, map_to_image
+from spyglass_contract.images.decode import decode
+from spyglass_contract.images.geometry import input_box, place
+from spyglass_contract.images.pixels import DEFAULT_LIMITS
 from spyglass_training.inspect.flat import FlatNetwork, Step, flatten
 from spyglass_training.inspect.gradients import require_tensorflow
 from spyglass_training.inspect.sheets import save
@@ -64,7 +64,7 @@ def compute_heatmap(
     step = _last_map(network) if layer is None else network.step(layer)
     logits = _logits(network)
     if len(logits.shape) != 2:
-        raise FailedPrecondition(f"{model.name} has no class scores for a picture as a whole")
+        raise FailedPrecondition(f"{model.name} has no class scores for an image as a whole")
     if not step.is_map:
         raise FailedPrecondition(f"layer {step.name!r} has no feature maps")
     image = pixels[np.newaxis].astype(np.float32)
@@ -94,12 +94,12 @@ def _gradcam(maps_and_scores: keras.Model, image: NDArray[np.float32], target: i
     return heat / max(heat.max(), 1e-12)
 
 
-def draw_heatmap(heatmap: Heatmap, picture: bytes, spec: InputSpec, path: Path) -> None:
-    """Writes the whole picture, upright and at full size, with the map over it, as a PNG."""
-    image, _ = decode(picture, DEFAULT_LIMITS)
-    box = input_box(place(*image.size, spec), spec)
-    values = map_to_picture(heatmap.values, box, *image.size)
-    save(draw_overlay(image, values), path)
+def draw_heatmap(heatmap: Heatmap, image: bytes, spec: InputSpec, path: Path) -> None:
+    """Writes the whole image, upright and at full size, with the map over it, as a PNG."""
+    upright, _ = decode(image, DEFAULT_LIMITS)
+    box = input_box(place(*upright.size, spec), spec)
+    values = map_to_image(heatmap.values, box, *upright.size)
+    save(draw_overlay(upright, values), path)
 
 
 def _score(scores: Any, target: int) -> Any:

@@ -11,8 +11,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import shape_inference
 
-from spyglass_contract.card import PROBABILITIES
 from spyglass_contract.errors import ModelError, NotFound
+from spyglass_contract.model.card import PROBABILITIES
 from spyglass_training.inspect.arithmetic import EVERYTHING, PIXEL, ReceptiveField, Row, joined
 
 # They move values about, or hold them; what they do is in the shapes of their neighbours.
@@ -42,7 +42,7 @@ def summarise_file(path: Path) -> list[Row]:
 
 
 class _Walk:
-    """From the picture to the scores, keeping of every tensor what it sees."""
+    """From the image to the scores, keeping of every tensor what it sees."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
@@ -57,7 +57,7 @@ class _Walk:
         wanted = self._ancestors(_scores(self._graph))
         rows = []
         for index, node in enumerate(self._graph.node):
-            # A node that sees no picture works on shapes or on weights.
+            # A node that sees no image works on shapes or on weights.
             if (
                 index in wanted
                 and node.op_type != "Shape"
@@ -91,7 +91,7 @@ class _Walk:
         return field
 
     def _only_turns(self, node: onnx.NodeProto) -> bool:
-        """Whether a Reshape does what a Transpose would: the one channel of a grey picture comes first."""
+        """Whether a Reshape does what a Transpose would: the one channel of a grey image comes first."""
         before, after = (self._shapes.get(name, ())[1:] for name in (node.input[0], node.output[0]))
         return 1 in before and sorted(map(str, before)) == sorted(map(str, after))
 
@@ -121,7 +121,7 @@ class _Walk:
         return tuple(size or 1 for size in self._shapes.get(node.input[1], ())[2:])
 
     def _multiply_adds(self, node: onnx.NodeProto) -> int | None:
-        """Of one picture."""
+        """Of one image."""
         if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             return 0
         weights = _fixed(self._shapes.get(node.input[1], ()))

@@ -1,4 +1,4 @@
-"""A trained network to look into, and what pictures it takes."""
+"""A trained network to look into, and what images it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spyglass.v1.model_pb2 import (
     ValueRange,
 )
 from spyglass_contract.errors import FailedPrecondition
-from spyglass_contract.run_folder import RunFolder
+from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.keras_file import load_keras
 
 
@@ -33,9 +33,9 @@ class Opened:
 def open_model(path: Path) -> Opened:
     """Opens the folder of a run, or a .keras file.
 
-    What is in a run folder has its record. Anyone else's file takes pictures stretched to its input, and its
+    What is in a run folder has its record. Anyone else's file takes images stretched to its input, and its
     classes are numbers. Raises NotFound where there is neither, ModelError where it cannot be read, and
-    FailedPrecondition where its input is no picture of one or three channels.
+    FailedPrecondition where its input is no image of one or three channels.
     """
     folder = RunFolder(path if path.is_dir() else path.parent)
     if path.is_dir() or (path == folder.model and folder.record.exists()):
@@ -49,7 +49,7 @@ def open_model(path: Path) -> Opened:
 def _input_of(model: keras.Model) -> InputSpec:
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
-        raise FailedPrecondition(f"the network takes {shape}, not pictures of a fixed size")
+        raise FailedPrecondition(f"the network takes {shape}, not images of a fixed size")
     return InputSpec(
         tensor=model.inputs[0].name,
         height=shape[1],

@@ -1,4 +1,4 @@
-"""Many small pictures as one: what the commands draw with."""
+"""Many small images as one: what the commands draw with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib import colormaps, get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-# Of a small picture's longer side, in pixels: enough to see something, and not too much for a sheet of many.
+# Of a small image's longer side, in pixels: enough to see something, and not too much for a sheet of many.
 _LEAST, _MOST = 72, 180
 _GAP = 4
 _TITLE_HEIGHT = 30
@@ -20,12 +20,12 @@ _FONT = Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
-def draw_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int, title: str) -> Image.Image:
-    """Pictures uint8 [height, width, 3], all of one size, in rows under a title.
+def draw_sheet(images: Sequence[NDArray[np.uint8]], columns: int, title: str) -> Image.Image:
+    """Images uint8 [height, width, 3], all of one size, in rows under a title.
 
     Small ones are enlarged by a whole number, so that their pixels can be seen.
     """
-    tiles = [_tile(picture) for picture in pictures]
+    tiles = [_tile(image) for image in images]
     width, height = tiles[0].size
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
@@ -43,7 +43,7 @@ def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Any values as 0 to 255, the mean in the middle and four deviations from end to end.
 
     F. Chollet, Deep Learning with Python, second edition (2021), section 9.4: most of what a map or a
-    filter's picture has to show lies within. Values that are all alike become 0.
+    filter's image has to show lies within. Values that are all alike become 0.
     """
     deviation = values.std()
     if deviation < 1e-9:
@@ -69,12 +69,12 @@ def save(image: Image.Image, path: Path) -> None:
     image.save(path, "PNG")
 
 
-def _tile(picture: NDArray[np.uint8]) -> Image.Image:
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    side = max(image.size)
+def _tile(image: NDArray[np.uint8]) -> Image.Image:
+    tile = Image.fromarray(np.ascontiguousarray(image))
+    side = max(tile.size)
     if side > _MOST:
         ratio = _MOST / side
-        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-        return image.resize(size, Image.Resampling.BILINEAR)
+        size = (max(1, round(tile.width * ratio)), max(1, round(tile.height * ratio)))
+        return tile.resize(size, Image.Resampling.BILINEAR)
     times = -(-_LEAST // side)
-    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    return tile.resize((tile.width * times, tile.height * times), Image.Resampling.NEAREST)

@@ -12,7 +12,7 @@ import keras
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB, TASK_CLASSIFY, InputSpec, Task
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.run_folder import Option
+from spyglass_contract.model.run_folder import Option
 from spyglass_training.models.augmentation import MIRROR, NONE
 
 COLOR_MODES = {"grey": COLOR_MODE_GREY, "rgb": COLOR_MODE_RGB}
@@ -30,10 +30,10 @@ class Architecture:
     input: InputSpec
     # One sentence for people.
     summary: str
-    # Whether it answers for the picture or for each of its pixels.
+    # Whether it answers for the image or for each of its pixels.
     task: Task.ValueType = TASK_CLASSIFY
     # Up to this layer nothing learns, nor is random but for augmentation: where that allows it, its output is
-    # computed once for each picture.
+    # computed once for each image.
     cached_layer: str = ""
     # What learns only when the rest has: a second phase, at a low learning rate.
     fine_tuned_layers: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Architecture:
 
     @property
     def is_cached(self) -> bool:
-        """Whether the output of `cached_layer` is computed once for each picture, or way to mirror it."""
+        """Whether the output of `cached_layer` is computed once for each image, or way to mirror it."""
         return bool(self.cached_layer) and self.choices.get("augment", NONE) in (NONE, MIRROR)
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether training mirrors pictures, both ways, and changes nothing else."""
+        """Whether training mirrors images, both ways, and changes nothing else."""
         return self.choices.get("augment") == MIRROR
 
     @property

@@ -1,4 +1,4 @@
-"""Pictures changed at random as a camera might have: active in training only."""
+"""Images changed at random as a camera might have: active in training only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def augmented(x: keras.KerasTensor, kind: str, values: tuple[float, float] = (0.
     A photograph is mirrored, turned up to 36° and zoomed by up to 20 %: F. Chollet, Deep Learning with
     Python, second edition (2021), section 8.2.5. A part is mirrored both ways, and gets up to 20 % more or
     less contrast and a tenth of the range more or less light; it is not turned, for its edges are parallel
-    to the picture's. `mirror` mirrors both ways and does no more. Raises InvalidInput where there is no such
+    to the image's. `mirror` mirrors both ways and does no more. Raises InvalidInput where there is no such
     kind.
     """
     if kind == NONE:

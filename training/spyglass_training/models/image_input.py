@@ -1,4 +1,4 @@
-"""The input that every network here has: pixels as `spyglass_contract.pixels` makes them."""
+"""The input that every network here has: pixels as `spyglass_contract.images.pixels` makes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ValueRange,
 )
-from spyglass_contract.pixels import channels
+from spyglass_contract.images.pixels import channels
 
 TENSOR = "image"
 
@@ -32,7 +32,7 @@ def digit(side: int) -> InputSpec:
 
 
 def photograph(side: int) -> InputSpec:
-    """RGB and square. The picture is stretched to it, so that nothing of what is to be seen is cut off."""
+    """RGB and square. The image is stretched to it, so that nothing of what is to be seen is cut off."""
     return InputSpec(
         tensor=TENSOR,
         height=side,
@@ -50,7 +50,7 @@ def image_input(spec: InputSpec) -> keras.KerasTensor:
 
 
 def as_rgb(image: keras.KerasTensor) -> keras.KerasTensor:
-    """[batch, height, width, 3], a grey picture three times over: for networks with published weights."""
+    """[batch, height, width, 3], a grey image three times over: for networks with published weights."""
     if image.shape[-1] == 3:
         return image
     return layers.Concatenate(name="as_rgb")([image] * 3)

@@ -1,4 +1,4 @@
-"""LeNet-5, the first convnet in wide use: 61,706 parameters on 32×32 grey pictures.
+"""LeNet-5, the first convnet in wide use: 61,706 parameters on 32×32 grey images.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-Based Learning Applied to Document Recognition (1998), in
 the form that is taught today: plain average pooling, every map of the second convolution sees every map

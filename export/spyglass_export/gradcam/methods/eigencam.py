@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from spyglass_contract.card import CLASS_INDEX
+from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.opset_forms import reduce

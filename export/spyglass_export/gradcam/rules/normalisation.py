@@ -15,7 +15,7 @@ from spyglass_export.gradcam.step import Step
 def batch_normalization(step: Step) -> Mapping[int, Cotangent]:
     """The gradient times scale/√(variance + ε), a number for each channel."""
     if step.node.attribute("training_mode", 0):
-        raise step.unsupported("it is in training mode, where the pictures of a batch mix")
+        raise step.unsupported("it is in training mode, where the images of a batch mix")
     build = step.build
     spread = build.add("Add", step.input(4).name, build.floats(step.node.attribute("epsilon", 1e-5)))
     slope = build.add("Div", step.input(1).name, build.add("Sqrt", spread))

@@ -89,5 +89,5 @@ def _axes(step: Step) -> list[int]:
         return [] if step.node.attribute("noop_with_empty_axes", 0) else list(range(rank))
     axes = sorted(axis % rank for axis in given)
     if axes[0] == 0:
-        raise step.unsupported("it mixes the pictures of a batch")
+        raise step.unsupported("it mixes the images of a batch")
     return axes

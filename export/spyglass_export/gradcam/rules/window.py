@@ -81,7 +81,7 @@ def carry_back(step: Step, gradient: str, weight: str, window: Window, *, groups
 
 
 def carry_back_by_plane(step: Step, gradient: str, kernel: npt.NDArray[Any], window: Window) -> str:
-    """The same for a pooling, which treats each channel of each picture by itself.
+    """The same for a pooling, which treats each channel of each image by itself.
 
     `gradient` is [rows, channels, places…, windows…] and `kernel` [places, 1, kernel…]; the result has
     the shape of the node's input, rows standing for its batch.

@@ -1,0 +1,1 @@
+"""What commands write: tables, JSON, CSV, and images beside images."""

@@ -1,0 +1,89 @@
+"""The ways to write outcomes down."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from typing import TextIO
+
+from spyglass_cli.asking.outcomes import Outcome
+from spyglass_cli.output.rows import Rows
+from spyglass_client import Failure
+
+FORMATS = ("table", "json", "jsonl", "csv")
+
+
+class Writer(ABC):
+    """Takes outcomes one by one."""
+
+    # Whether each outcome can be read as soon as it is added.
+    at_once = True
+
+    @abstractmethod
+    def add(self, outcome: Outcome) -> None: ...
+
+    def close(self) -> None:
+        """Writes what could not be written before the last outcome was known."""
+        return None
+
+
+class JsonLines(Writer):
+    """One object a line."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def add(self, outcome: Outcome) -> None:
+        print(json.dumps(outcome.to_dict()), file=self._output, flush=True)
+
+
+class JsonArray(Writer):
+    """One array of all objects, each on lines of its own."""
+
+    at_once = False
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._separator = "["
+
+    def add(self, outcome: Outcome) -> None:
+        print(self._separator, json.dumps(outcome.to_dict(), indent=2), file=self._output, sep="\n", end="")
+        self._separator = ","
+
+    def close(self) -> None:
+        print("[]" if self._separator == "[" else "\n]", file=self._output)
+
+
+class Csv(Writer):
+    """Some rows for each image, and one for each failure."""
+
+    def __init__(self, rows: Rows, output: TextIO) -> None:
+        self._rows = rows
+        self._output = output
+        self._csv = csv.DictWriter(output, rows.columns, restval="", lineterminator="\n")
+        self._csv.writeheader()
+
+    def add(self, outcome: Outcome) -> None:
+        answer = outcome.answer
+        if isinstance(answer, Failure):
+            self._csv.writerow(
+                {"path": outcome.path, "error": f"{answer.error.reason}: {answer.error.message}"}
+            )
+        else:
+            model = {"path": outcome.path, "model": answer.model.name, "version": answer.model.version}
+            self._csv.writerows({**model, **row} for row in self._rows.fields(outcome))
+        self._output.flush()
+
+
+def make_writer(name: str, rows: Rows, output: TextIO, errors: TextIO) -> Writer:
+    """The writer of `FORMATS`. Failures are part of what is written; of a table they go to `errors`."""
+    if name == "json":
+        return JsonArray(output)
+    if name == "jsonl":
+        return JsonLines(output)
+    if name == "csv":
+        return Csv(rows, output)
+    from spyglass_cli.output.table import Table
+
+    return Table(rows, output, errors)

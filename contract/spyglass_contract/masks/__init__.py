@@ -1,0 +1,1 @@
+"""Masks: placed, interpolated, encoded and drawn."""

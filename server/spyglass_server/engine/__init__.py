@@ -1,0 +1,1 @@
+"""Models that run: admission, preparation of images, queues, sessions. It knows no protocol."""

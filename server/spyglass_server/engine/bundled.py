@@ -1,0 +1,19 @@
+"""Where the models lie that come with the package."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from spyglass_contract.errors import ModelError
+
+
+def bundled_models() -> Path:
+    """The folder of bundled models: of the checkout this runs from, or inside the installed package."""
+    checkout = Path(__file__).resolve().parents[3]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "models"
+    installed = importlib.util.find_spec("spyglass_models")
+    if installed is None or not installed.submodule_search_locations:
+        raise ModelError("this installation has no bundled models; name a folder of models")
+    return Path(next(iter(installed.submodule_search_locations)))

@@ -1,0 +1,147 @@
+"""One ONNX file open in ONNX Runtime, on the device that was asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
+from spyglass_contract.errors import CardError, ModelError
+from spyglass_contract.images.pixels import channels
+from spyglass_contract.model.card import (
+    CLASS_INDEX,
+    FEATURE_MAP,
+    HEATMAP,
+    PROBABILITIES,
+    SCORE_CAM,
+    SCORES,
+    read_card,
+)
+
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+class DeviceError(ModelError):
+    """The device that was asked for is not there; serving on another one would be a lie."""
+
+    default_reason = "DEVICE_UNAVAILABLE"
+
+
+class Session:
+    """A network that maps uint8 [batch, height, width, channels] to float32 probabilities."""
+
+    def __init__(self, path: Path, *, device: str = "auto", threads: int = 1) -> None:
+        """Opens `path` on `device`: auto, cpu, cuda or cuda:N. `threads` serve one inference.
+
+        Raises DeviceError, CardError, and ModelError where ONNX Runtime cannot load the file.
+        """
+        providers = _providers(device)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), sess_options=_options(threads), providers=providers
+            )
+        # ONNX Runtime's exceptions have no common base; each of them says that this file will not run.
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime cannot load the file: {error}") from error
+        self.provider: str = self._session.get_providers()[0]
+        if device.startswith("cuda") and self.provider != _CUDA:
+            raise DeviceError(f"{device} was asked for, but ONNX Runtime put the model on {self.provider}")
+        self.card: ModelCard = read_card(self._session)
+        self._check_graph()
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 [batch, height, width, channels] to float32 [batch, …]. Safe to call from many threads."""
+        feed = {self.card.input.tensor: pixels}
+        if self.card.explained_layer:
+            # Left out, the index would mean the predicted class: ONNX Runtime computes every output of a
+            # graph, whichever are fetched.
+            feed[CLASS_INDEX] = np.empty(0, np.int64)
+        (probabilities,) = self._session.run([PROBABILITIES], feed)
+        output: NDArray[np.float32] = probabilities
+        return output
+
+    def explain(
+        self, pixels: NDArray[np.uint8], classes: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The probabilities, and the heatmaps float32 [maps, height, width] in [0, 1], of one forward pass.
+
+        One class, a negative number: the predicted one, holds for every image of the batch; of a batch of
+        one any number of classes is explained. Only for a file whose graph computes heatmaps.
+        """
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.asarray(classes, np.int64)}
+        probabilities, heatmaps = self._session.run([PROBABILITIES, HEATMAP], feed)
+        return probabilities, heatmaps
+
+    def features(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities, class scores [batch, classes], and the feature map [batch, channels, height, width].
+
+        Only for a file whose card says Score-CAM.
+        """
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, -1, np.int64)}
+        probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
+        return probabilities, scores, features
+
+    def _check_graph(self) -> None:
+        """Raises CardError where the graph is not what its card says."""
+        spec = self.card.input
+        inputs = {entry.name: entry for entry in self._session.get_inputs()}
+        if spec.tensor not in inputs:
+            raise CardError(f"the graph has no input {spec.tensor!r}, which the card names")
+        found, wanted = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
+        if found.type != "tensor(uint8)" or list(found.shape[1:]) != wanted:
+            raise CardError(
+                f"the input {spec.tensor!r} is {found.type} {found.shape}, not tensor(uint8) of "
+                f"{['batch', *wanted]}"
+            )
+        outputs = {entry.name for entry in self._session.get_outputs()}
+        if PROBABILITIES not in outputs:
+            raise CardError(f"the graph has no output {PROBABILITIES!r}")
+        shape = next(entry.shape for entry in self._session.get_outputs() if entry.name == PROBABILITIES)
+        if self.card.task == TASK_SEGMENT and len(shape) != 4:
+            raise CardError(f"the card says segment; {shape} is not ['batch', 'height', 'width', 'classes']")
+        optional = {entry.name for entry in self._session.get_overridable_initializers()}
+        needed = {FEATURE_MAP, SCORES} if self.card.heatmap_method == SCORE_CAM else {HEATMAP}
+        explains = needed <= outputs and CLASS_INDEX in optional
+        if explains != bool(self.card.explained_layer):
+            raise CardError(
+                f"the graph has {'a' if explains else 'no'} heatmap by the method "
+                f"{self.card.heatmap_method or 'gradcam'!r}, and the card names the explained layer "
+                f"{self.card.explained_layer!r}"
+            )
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A thread that spins for work takes the core from one that has some.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # Errors reach the caller as exceptions; the same text on standard error would be there twice.
+    options.log_severity_level = 4
+    return options
+
+
+def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
+    if not _DEVICE.fullmatch(device):
+        raise DeviceError(f"unknown device {device!r}; auto, cpu, cuda or cuda:N")
+    if device == "cpu":
+        return [_CPU]
+    if _CUDA in onnxruntime.get_available_providers():
+        # TF32 has 10 bits of mantissa: the answers would not be the certificate's.
+        cuda = {"device_id": device.partition(":")[2] or "0", "use_tf32": "0"}
+        return [(_CUDA, cuda), _CPU]
+    if device == "auto":
+        return [_CPU]
+    raise DeviceError(
+        f"{device} was asked for, but this ONNX Runtime has no CUDA: pip install 'spyglass[server-gpu]'"
+    )
