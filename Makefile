@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 or newer and a package index, nothing else.
+# `make demo` and `make test` need only Python 3.11 or newer and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 
@@ -7,42 +7,42 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: demo test fast torch lint format protos lock clean
 
-demo: $(VENV)/.server  ## real photos, classified, explained and segmented over gRPC by a real server
+demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
 
-test: $(VENV)/.everything  ## the whole test suite
+test: $(VENV)/.everything  ## run the whole test suite
 	$(BIN)/pytest
 
-fast: $(VENV)/.everything  ## the tests that take seconds
+fast: $(VENV)/.everything  ## run the fast tests only
 	$(BIN)/pytest -m "not slow"
 
-torch: $(VENV)-torch/.made pyproject.toml  ## Grad-CAM against torch's own gradients, in an environment with torch
+torch: $(VENV)-torch/.made pyproject.toml  ## compare Grad-CAM with the gradients of PyTorch, in an environment of its own
 	@echo "installing spyglass with torch into $(VENV)-torch"
 	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch-tests]'
 	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
-lint: $(VENV)/.everything  ## style, types, import rules, and whether the generated code is fresh
+lint: $(VENV)/.everything  ## check style, types, import rules and the generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
 
-format: $(VENV)/.everything
+format: $(VENV)/.everything  ## fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-protos: $(VENV)/.everything  ## the generated Python beside the .proto files
+protos: $(VENV)/.everything  ## generate the Python code beside the .proto files
 	PYTHON=$(abspath $(BIN))/python protos/generate
 
-lock:  ## constraints.txt: the newest versions that go together, by name and number
+lock:  ## write constraints.txt: the newest versions that work together
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check '.[server,training,dev]'
 	.venv-lock/bin/pip freeze --exclude spyglass > constraints.txt
 	rm -rf .venv-lock
 
-clean:
+clean:  ## delete environments, builds and caches
 	rm -rf $(VENV) $(VENV)-torch build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 %/.made:

@@ -1,9 +1,12 @@
-"""Which decoder: from a JPEG to the network's 224×224 pixels, by Pillow and by those who might be faster.
+"""Compare decoders: from a JPEG to the model's 224×224 pixels, by Pillow and by other libraries.
 
-Prints, for photos of 0.2 and 12 megapixels, the processor time of each way, and how far its pixels are from
-those of Pillow's full decode. A reduced decode still reads every coefficient: what it saves depends on how
-much of the time that is, so there are photos with little and with much detail. Pillow is what Spyglass uses;
-the others run where they are installed: pip install simplejpeg PyTurboJPEG opencv-python-headless
+Prints the processor time of each decoder for photos of 0.2 and 12 megapixels, and the mean difference of its
+pixels from those of Pillow's full decode. A reduced decode still reads every coefficient, so the time that it
+saves depends on the detail in the photo: there are photos with little and with much detail.
+
+Spyglass uses Pillow. The other decoders run if they are installed:
+
+    pip install simplejpeg PyTurboJPEG opencv-python-headless
 
     python benchmarks/decode.py [--rounds 7]
 """
@@ -31,7 +34,7 @@ SIZE = 224
 
 
 class Photo(NamedTuple):
-    """How a photo is made: its size, the standard deviation of its grain (of 255), and JPEG's quality."""
+    """Options of a test photo: size in pixels, standard deviation of the grain (of 255), and JPEG quality."""
 
     width: int
     height: int
@@ -51,11 +54,11 @@ Way = Callable[[bytes], NDArray[np.uint8]]
 
 
 def main() -> None:
-    """Prints a table for each photo."""
+    """Print a table for each photo."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds (default: 7)")
     rounds = parser.parse_args().rounds
     for kind in PHOTOS:
         data = encode(kind)
@@ -74,7 +77,7 @@ def main() -> None:
 
 
 def encode(kind: Photo) -> bytes:
-    """The JPEG of a real photograph, enlarged, with the fine grain that a sensor has."""
+    """Return a JPEG of a real photograph, enlarged, with fine grain like that of a sensor."""
     with Image.open(EXAMPLES / "coffee.jpg") as photo:
         enlarged = np.asarray(photo.resize((kind.width, kind.height), Image.Resampling.BICUBIC), np.float32)
     grain = np.random.default_rng(0).normal(0, kind.grain, enlarged.shape)
@@ -85,7 +88,7 @@ def encode(kind: Photo) -> bytes:
 
 
 def _measure(ways: dict[str, Way], data: bytes, rounds: int) -> dict[str, list[float]]:
-    """Seconds of processor time, the ways in turns."""
+    """Return the seconds of processor time of each way. Each round runs all ways in turn."""
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, run in ways.items():
@@ -150,7 +153,7 @@ def _turbojpeg_ways() -> Iterator[tuple[str, Way]]:
 def _opencv_ways() -> Iterator[tuple[str, Way]]:
     import cv2
 
-    # The only antialiased kernel of OpenCV is the box, `INTER_AREA`: other pixels than a bilinear's.
+    # `INTER_AREA`, a box, is OpenCV's only antialiased kernel. Its pixels differ from a bilinear resize.
     def decode(data: bytes, flag: int) -> NDArray[np.uint8]:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         return np.asarray(cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[:, :, ::-1])

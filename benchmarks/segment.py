@@ -1,8 +1,8 @@
-"""Where the time of a mask goes: decoding, inference, upsampling, and coding it in each format.
+"""Measure the steps of a mask: decoding, inference, upsampling, and encoding in each format.
 
-Prints, for photos of 0.2, 2 and 12 megapixels, the median processor time of each step in milliseconds, and
-for the formats the bytes of the message, also as a share of the mask's pixels. Masks are of the image's
-size. The steps are those of the server, one after the other on one thread.
+Prints the median processor time of each step in milliseconds, for photos of 0.2, 2 and 12 megapixels. For the
+formats it also prints the bytes of the message, and their percentage of the mask's pixels. Masks have the
+size of the image. The steps are those of the server and run one after the other on one thread.
 
     python benchmarks/segment.py [--model NAME/VERSION/model.onnx] [--image FILE] [--rounds 7]
 """
@@ -44,21 +44,23 @@ Result = TypeVar("Result")
 
 
 class Step(NamedTuple):
-    """What one step takes, in milliseconds of processor time, and what it gives."""
+    """Processor time of one step in milliseconds, and the size of its output."""
 
     milliseconds: float
-    # Of what travels, in bytes; 0: nothing does.
+    # Bytes of the message on the wire; 0 if the step makes none.
     size: int = 0
 
 
 def main() -> None:
-    """Prints a table for each size of image."""
+    """Print a table for each image size."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=bundled_models() / FOREGROUND)
-    parser.add_argument("--image", type=Path, default=EXAMPLE)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--model", type=Path, default=bundled_models() / FOREGROUND, help="ONNX file (default: foreground)"
+    )
+    parser.add_argument("--image", type=Path, default=EXAMPLE, help="image to resize (default: coffee.jpg)")
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds (default: 7)")
     options = parser.parse_args()
     session = Session(options.model, device="cpu")
     spec = session.card.input
@@ -73,7 +75,7 @@ def main() -> None:
 
 
 def photo(path: Path, width: int, height: int) -> bytes:
-    """A JPEG of the image at another size, with a little of the grain that a sensor has."""
+    """Return a JPEG of the image at another size, with a little grain like that of a sensor."""
     with Image.open(path) as image:
         resized = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
     grain = np.random.default_rng(0).normal(0, 4, resized.shape)
@@ -83,7 +85,7 @@ def photo(path: Path, width: int, height: int) -> bytes:
 
 
 def steps(session: Session, data: bytes, rounds: int) -> dict[str, Step]:
-    """Each step from a file to a mask, in the order in which they are taken."""
+    """Measure each step from a file to a mask, in the order in which the server runs them."""
     spec = session.card.input
     taken: dict[str, Step] = {}
     taken["decode"], prepared = timed(lambda: prepare(data, spec), rounds)
@@ -100,7 +102,7 @@ def steps(session: Session, data: bytes, rounds: int) -> dict[str, Step]:
 def encodings(
     mask: NDArray[np.uint8], session: Session, data: bytes, prepared: Prepared, rounds: int
 ) -> dict[str, Step]:
-    """The mask coded in each format, as it travels; below an overlay the image is decoded at full size."""
+    """Measure the encoding of the mask in each format. For an overlay the image is decoded at full size."""
 
     def code(style: MaskStyle) -> Mask:
         canvas = Canvas(data, prepared, session.card.input, Limits())
@@ -114,12 +116,12 @@ def encodings(
 
 
 def soft_map(values: NDArray[np.float32], box: Box, size: tuple[int, int]) -> bytes:
-    """The probability of one class, as it travels."""
+    """Return the probability map of one class as the PNG that is sent."""
     return encode_soft_map(soft_map_of_image(values, box, *size))
 
 
 def timed(call: Callable[[], Result], rounds: int) -> tuple[Step, Result]:
-    """The median of so many rounds, after one to warm up, and what the call gives."""
+    """Return the median of `rounds` calls, after one call to warm up, and the result of the call."""
     result = call()
     spent = []
     for _ in range(rounds):

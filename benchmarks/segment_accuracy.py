@@ -1,8 +1,8 @@
-"""What the masks of a served model are worth: intersection over union through the whole service.
+"""Measure the accuracy of a served segmentation model: intersection over union through the whole service.
 
-JPEG bytes go in and PNG masks come out of a server process, at the images' own sizes, for every test
-image of a folder in the layout of Oxford-IIIT Pet. Beside it stands what the training run measured, from
-the card.
+The benchmark sends every test image of a folder to a server process, as JPEG bytes, and reads PNG masks of
+the images' own sizes. The folder has the layout of Oxford-IIIT Pet. A second column has the figures of the
+training run, from the card.
 
     python benchmarks/segment_accuracy.py DATA [--models DIR] [--model foreground] [--images N]
 """
@@ -21,12 +21,12 @@ from serving_process import serving
 from spyglass_client import Client, Segmentation
 from spyglass_server.engine.bundled import bundled_models
 
-# Of `Provenance.metrics`.
+# Prefix of the keys in `Provenance.metrics`.
 MEASURED = "test_iou_"
 
 
 def main() -> None:
-    """Prints a line for each class, and the means."""
+    """Print a line for each class, and the means."""
     options = _parse()
     names = (options.data / "annotations/test.txt").read_text().split()[: options.images or None]
     with serving("--models", str(options.models)) as (address, _), Client(address) as client:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def overlaps(client: Client, model: str, data: Path, names: list[str], classes: int) -> NDArray[np.float64]:
-    """float64 [classes]: the intersection over the union of all images' pixels together."""
+    """Return float64 [classes]: the intersection over union, over the pixels of all images together."""
     counts = np.zeros((classes, classes), np.int64)
     images = [data / f"images/{name}.jpg" for name in names]
     for name, mask in zip(names, masks(client, model, images), strict=True):
@@ -54,15 +54,15 @@ def overlaps(client: Client, model: str, data: Path, names: list[str], classes: 
 
 
 def masks(client: Client, model: str, images: list[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The mask of each image, in its own size."""
-    for answer in client.segment_many(images, model=model):
-        if not isinstance(answer, Segmentation):
-            raise answer.error
-        yield answer.array
+    """Yield the mask of each image, uint8 [height, width] in the image's size."""
+    for result in client.segment_many(images, model=model):
+        if not isinstance(result, Segmentation):
+            raise result.error
+        yield result.array
 
 
 def trimap(path: Path) -> NDArray[np.uint8]:
-    """uint8 [height, width]: indices of classes, which the file counts from 1."""
+    """Return uint8 [height, width]: class indices from 0. In the file they start at 1."""
     with Image.open(path) as image:
         return np.asarray(image) - np.uint8(1)
 
@@ -71,10 +71,12 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--models", type=Path, default=bundled_models())
-    parser.add_argument("--model", default="foreground")
-    parser.add_argument("--images", type=int, default=0, help="how many of them; 0: all")
+    parser.add_argument("data", type=Path, help="folder in the layout of Oxford-IIIT Pet")
+    parser.add_argument(
+        "--models", type=Path, default=bundled_models(), help="folder of models (default: the bundled models)"
+    )
+    parser.add_argument("--model", default="foreground", help="name of the model (default: foreground)")
+    parser.add_argument("--images", type=int, default=0, help="number of test images; 0 for all (default: 0)")
     return parser.parse_args()
 
 

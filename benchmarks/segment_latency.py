@@ -1,8 +1,9 @@
-"""What the exporter's transposed convolutions save of a whole mask, from a file's bytes to a palette PNG.
+"""Measure how the exporter's transposed convolutions change the time of a whole mask.
 
-A training run's network, with its own weights, as tf2onnx writes it and as the exporter does: decoding,
-inference, upsampling and coding, one after the other on one thread, each form in its turn in every round. The
-figures are milliseconds of the processor, the least and the median, and their ratios to what tf2onnx writes.
+The steps are decoding, inference, upsampling and encoding, from a file's bytes to a palette PNG, one after
+the other on one thread. The network is that of a training run, with its own weights, in the form that tf2onnx
+writes and in the form that the exporter writes. Each round runs both forms in turn. The figures are processor
+milliseconds, minimum and median, and their ratios to the form of tf2onnx.
 
     python benchmarks/segment_latency.py RUN [--image FILE] [--rounds 15]
 """
@@ -30,13 +31,13 @@ COLORS = class_colors(("foreground", "background", "contour"))
 
 
 def main() -> None:
-    """Prints a line for each form and size of image."""
+    """Print a line for each form and image size."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, help="the folder of a run of pet-segmentation")
-    parser.add_argument("--image", type=Path, default=EXAMPLE)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("run", type=Path, help="folder of a training run of pet-segmentation")
+    parser.add_argument("--image", type=Path, default=EXAMPLE, help="image to resize (default: coffee.jpg)")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds (default: 15)")
     options = parser.parse_args()
     import keras
 
@@ -56,7 +57,7 @@ def main() -> None:
 def measure(
     sessions: dict[str, onnxruntime.InferenceSession], data: bytes, spec: InputSpec, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each mask, after two rounds of warming up. Each round begins with another form."""
+    """Return the seconds of each mask, after two rounds to warm up. Each round begins with another form."""
     spent: dict[str, list[float]] = {form: [] for form in sessions}
     turns = list(sessions.items())
     for number in range(rounds + 2):
@@ -70,7 +71,7 @@ def measure(
 
 
 def segmented(session: onnxruntime.InferenceSession, data: bytes, spec: InputSpec) -> bytes:
-    """The mask of an image, of its own size, as a server makes it."""
+    """Return the mask of an image as a palette PNG of the image's size, by the steps of the server."""
     prepared = prepare(data, spec)
     (output,) = session.run(None, {spec.tensor: prepared.pixels[np.newaxis]})
     box = input_box(prepared.placement, spec)

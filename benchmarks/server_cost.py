@@ -1,8 +1,8 @@
-"""What a request costs the server beyond the work itself.
+"""Measure the cost of a request to a server, compared with decode + resize + inference alone.
 
-Two figures in the same run, taken in turns: the processor time that a server process spends on one request
-under concurrent load, and what decode + resize + inference cost by themselves, in one process with a thread
-for each core. Their ratio is the price of being a server.
+The first figure is the processor time that a server process spends on one request under concurrent load. The
+second is that of decode + resize + inference alone, in one process with a thread for each core. Each round
+measures both in turn. Their ratio is the overhead of the server.
 
     python benchmarks/server_cost.py [--model imagenet] [--requests 400] [--concurrency 8] [--rounds 5]
 """
@@ -35,14 +35,14 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 class Cost(NamedTuple):
-    """Per request: milliseconds of processor time, and of wall time over all of them."""
+    """Milliseconds per request: processor time, and wall time of all requests divided by their number."""
 
     cpu_ms: float
     wall_ms: float
 
 
 def main() -> int:
-    """Prints a line a round and the medians."""
+    """Print a line for each round, and the medians."""
     options = _parse()
     image = photo(500, 375)
     in_process = InProcess(options.model)
@@ -53,7 +53,7 @@ def main() -> int:
         for number in range(options.rounds + 1):
             alone = in_process.cost(image, options.requests)
             served = server_cost(address, server, image, options)
-            # The first round warms caches and connections.
+            # The first round warms up caches and connections.
             if number:
                 rounds.append((served, alone))
                 print(
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def photo(width: int, height: int) -> bytes:
-    """A JPEG of a real photograph at this size, quality 90."""
+    """Return a JPEG of a real photograph at this size, quality 90."""
     with Image.open(EXAMPLES / "coffee.jpg") as image:
         resized = image.resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -76,7 +76,7 @@ def photo(width: int, height: int) -> bytes:
 
 
 class InProcess:
-    """Decode, resize and run, with nothing around them; as many at a time as there are cores."""
+    """Decode, resize and inference alone, on as many threads as there are cores."""
 
     def __init__(self, model: str) -> None:
         path = max((bundled_models() / model).glob("*/model.onnx"), key=lambda path: int(path.parent.name))
@@ -84,20 +84,20 @@ class InProcess:
         self._pool = ThreadPoolExecutor(usable_cpus())
 
     def cost(self, image: bytes, count: int) -> Cost:
-        def answer(_: int) -> None:
+        def classify(_: int) -> None:
             pixels = prepare(image, self._session.card.input).pixels
             self._session.run(pixels[np.newaxis])
 
         started, cpu = time.perf_counter(), time.process_time()
-        list(self._pool.map(answer, range(count)))
+        list(self._pool.map(classify, range(count)))
         return Cost((time.process_time() - cpu) / count * 1e3, (time.perf_counter() - started) / count * 1e3)
 
 
 def server_cost(address: str, server: psutil.Process, image: bytes, options: argparse.Namespace) -> Cost:
-    """What the server process spends on `options.requests` requests, `options.concurrency` at a time."""
+    """Return the cost of `options.requests` requests, `options.concurrency` of them at a time."""
     with Client(address) as client, ThreadPoolExecutor(options.concurrency) as callers:
-        ask = [callers.submit(client.classify, image, model=options.model) for _ in range(8)]
-        for future in ask:
+        warm_up = [callers.submit(client.classify, image, model=options.model) for _ in range(8)]
+        for future in warm_up:
             future.result()
         started, cpu = time.perf_counter(), _cpu_seconds(server)
         list(callers.map(lambda _: client.classify(image, model=options.model), range(options.requests)))
@@ -123,10 +123,10 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="imagenet")
-    parser.add_argument("--requests", type=int, default=400)
-    parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default="imagenet", help="name of a bundled model (default: imagenet)")
+    parser.add_argument("--requests", type=int, default=400, help="requests in a round (default: 400)")
+    parser.add_argument("--concurrency", type=int, default=8, help="requests at a time (default: 8)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
     return parser.parse_args()
 
 

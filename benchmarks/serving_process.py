@@ -1,4 +1,4 @@
-"""A server process of its own for a benchmark, on a free port, up and ready."""
+"""A server process for a benchmark, on a free port."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ START_SECONDS = 60
 
 @contextmanager
 def serving(*arguments: str) -> Iterator[tuple[str, psutil.Process]]:
-    """Starts `spyglass serve` and yields its address and process once it says SERVING.
+    """Start `spyglass serve`, wait until it reports SERVING, and yield its address and process.
 
-    Raises RuntimeError where it ends before that.
+    Raises RuntimeError if the server ends before it reports SERVING.
     """
     port = _free_port()
     command = [sys.executable, "-m", "spyglass_cli", "serve", "--port", str(port), "--log-level", "warning"]
@@ -39,7 +39,7 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
         for reply in HealthStub(channel).Watch(HealthCheckRequest(), timeout=START_SECONDS):
             if reply.status == HealthCheckResponse.SERVING:
                 return
-    raise RuntimeError(f"the server ended with {process.wait()}")
+    raise RuntimeError(f"the server ended before it was ready, with exit code {process.wait()}")
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
-"""How long until there is an answer: a server from its start to SERVING, and `classify-image` by itself.
+"""Measure start-up times and memory.
 
-Also the server's resident memory after 1,000 requests.
+Prints the time from a server's start to SERVING, the time of `classify-image` without a server, and the
+server's resident memory after 1,000 requests.
 
     python benchmarks/startup.py [--runs 7]
 """
@@ -23,9 +24,9 @@ REQUESTS = 1000
 
 
 def main() -> None:
-    """Prints the median and the range of each."""
-    parser = argparse.ArgumentParser(description="Measures start-up times and memory.")
-    parser.add_argument("--runs", type=int, default=7)
+    """Print the median and the range of each measurement."""
+    parser = argparse.ArgumentParser(description="Measure start-up times and memory.")
+    parser.add_argument("--runs", type=int, default=7, help="number of runs of each measurement (default: 7)")
     runs = parser.parse_args().runs
     _print("server, start to SERVING with all bundled models", [_server_start() for _ in range(runs)])
     _print("classify-image without a server, start to end", [_one_image() for _ in range(runs)])

@@ -1,4 +1,4 @@
-"""What every test may use; the larger part is in plugins beside this file, each about one thing."""
+"""Fixtures for every test. Most of them are in plugins beside this file, one for each subject."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# Each after those that it imports.
+# Each plugin comes after the plugins that it imports.
 pytest_plugins = [
     "plain_images",
     "hostile_images",
@@ -28,7 +28,7 @@ def repository_root() -> Path:
 
 @pytest.fixture(scope="session")
 def bundled_file() -> Callable[[str], Path]:
-    """The ONNX file of the bundled model of that name, in the one version that it has."""
+    """Return the ONNX file of a bundled model by its name. Each bundled model has one version."""
 
     def find(name: str) -> Path:
         (path,) = REPOSITORY.glob(f"models/{name}/*/model.onnx")
@@ -39,18 +39,18 @@ def bundled_file() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def chelsea() -> bytes:
-    """A JPEG of a cat, 451 × 300."""
+    """A JPEG of a cat, 451 × 300 pixels."""
     return (REPOSITORY / "examples/chelsea.jpg").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Waits until `condition()` holds, and fails where it does not within half a minute."""
+    """Wait until `condition()` is true. Fail if it is not true after 30 seconds."""
 
     def wait(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, "it never happened"
+            assert time.monotonic() < deadline, "the condition was still false after 30 seconds"
             time.sleep(0.002)
 
     return wait

@@ -1,4 +1,4 @@
-"""`spyglass serve` as a process of its own."""
+"""`spyglass serve` in a separate process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 class ServerProcess:
-    """`spyglass serve` in a process of its own, on any free port; its log is read as it is written."""
+    """A process of `spyglass serve` on a free port. A thread reads its log as it is written."""
 
     def __init__(self, flags: tuple[str, ...]) -> None:
         self.process = subprocess.Popen(
@@ -36,7 +36,7 @@ class ServerProcess:
         assert self.port, "".join(self.log)
 
     def wait_until_ended(self) -> int:
-        """The exit code; the log is whole by then."""
+        """Wait until the process has ended and its log is complete. Return the exit code."""
         code = self.process.wait(60)
         self._reader.join(60)
         return code
@@ -60,7 +60,7 @@ class ServerProcess:
 
 @pytest.fixture(scope="session")
 def spawn_server() -> Iterator[Callable[..., ServerProcess]]:
-    """Starts a server process that lives as long as the tests do: `spawn_server("--models", path, …)`."""
+    """Start a server process: `spawn_server("--models", path, …)`. It runs until the test session ends."""
     spawned: list[ServerProcess] = []
 
     def spawn(*flags: object) -> ServerProcess:

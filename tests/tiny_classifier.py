@@ -1,4 +1,4 @@
-"""A classifier small enough to write in a test: a real ONNX file with card and certificate."""
+"""A classifier small enough to write in a test: an ONNX file with card and certificate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIZE = 8
 
 
 def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
-    """A classifier of the mean colour: red, green or blue; input 8 × 8 RGB."""
+    """Return the card of a classifier of the mean colour: red, green or blue. Its input is 8 × 8 RGB."""
     spec = InputSpec(
         tensor="image",
         height=SIZE,
@@ -54,8 +54,8 @@ def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
     return card
 
 
-def tiny_answer(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the tiny network answers: softmax of a twentieth of the mean colour, in numpy."""
+def tiny_output(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the output of the tiny network, computed in numpy: softmax of the mean colour divided by 20."""
     logits = pixels.astype(np.float64).mean(axis=(1, 2)) / 20
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -71,17 +71,17 @@ def tiny_certificate(spec: InputSpec) -> Certificate:
                 name=f"{color}.png",
                 encoded=encoded,
                 pixels_sha256=pixels_sha256(pixels),
-                expected=tiny_answer(pixels[np.newaxis])[0],
+                expected=tiny_output(pixels[np.newaxis])[0],
             )
         )
     tensors = [
-        GoldenTensor(seed=seed, expected=tiny_answer(golden_tensor(seed, spec))[0]) for seed in range(2)
+        GoldenTensor(seed=seed, expected=tiny_output(golden_tensor(seed, spec))[0]) for seed in range(2)
     ]
     return Certificate(reference="numpy", tolerance=1e-5, images=images, tensors=tensors)
 
 
 def write_tiny_model(root: Path, card: ModelCard) -> Path:
-    """Writes the tiny network with `card` to NAME/VERSION/model.onnx below `root`."""
+    """Write the tiny network with `card` to NAME/VERSION/model.onnx below `root`. Return the path."""
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
     graph = helper.make_graph(
@@ -102,18 +102,18 @@ def write_tiny_model(root: Path, card: ModelCard) -> Path:
 @pytest.fixture(scope="session")
 def answer_colors() -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """The tiny network in numpy: uint8 [batch, 8, 8, 3] to float32 [batch, 3]."""
-    return tiny_answer
+    return tiny_output
 
 
 @pytest.fixture
 def make_card() -> Callable[..., ModelCard]:
-    """The card of the tiny network: `make_card(name="colors", version=1)`."""
+    """Return the card of the tiny network: `make_card(name="colors", version=1)`."""
     return tiny_card
 
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a tiny model file below `tmp_path / "models"`: `make_model(card)`, or the colour card."""
+    """Write a tiny model file below `tmp_path / "models"`: `make_model(card)`. Default: `tiny_card()`."""
 
     def make(card: ModelCard | None = None) -> Path:
         return write_tiny_model(tmp_path / "models", card or tiny_card())

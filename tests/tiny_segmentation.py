@@ -1,4 +1,4 @@
-"""Segmentation models small enough to write in a test: they tell colours apart, pixel by pixel."""
+"""Segmentation models small enough to write in a test: they classify each pixel by its colour."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tiny_files import write_model
 WIDTH, HEIGHT = 32, 24
 
 CLASSES = ("background", "red", "green", "blue")
-# Of a pixel's red, green and blue to the logits of the classes; the background is what is dark.
+# From a pixel's red, green and blue to the logits of the classes. Dark pixels are background.
 WEIGHTS = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float32) / 8
 BIAS = np.array([12, 0, 0, 0], np.float32)
 
@@ -42,7 +42,7 @@ RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE
 
 
 def segment_colors(pixels: NDArray[np.uint8], cell: int = 1) -> NDArray[np.float32]:
-    """What the network answers to uint8 [batch, height, width, 3], in numpy; `cell` is its stride."""
+    """Compute the network's output in numpy from uint8 [batch, height, width, 3]; `cell` is its stride."""
     batch, height, width, _ = pixels.shape
     blocks = pixels.reshape(batch, height // cell, cell, width // cell, cell, 3)
     logits = blocks.astype(np.float64).mean(axis=(2, 4)) @ WEIGHTS + BIAS
@@ -51,7 +51,7 @@ def segment_colors(pixels: NDArray[np.uint8], cell: int = 1) -> NDArray[np.float
 
 
 def segmentation_card(name: str, rule: ResizeRule.ValueType, cell: int = 1) -> ModelCard:
-    """Input 32 × 24 RGB; a cell of the output is `cell` pixels of the input wide and high."""
+    """Return a card with an input of 32 × 24 RGB. A cell of the output is `cell` × `cell` input pixels."""
     spec = InputSpec(
         tensor="image",
         height=HEIGHT,
@@ -88,7 +88,7 @@ def _certificate(spec: InputSpec, cell: int) -> Certificate:
 
 
 def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1) -> Path:
-    """Writes the network with `card` to NAME/VERSION/model.onnx below `root`."""
+    """Write the network with `card` to NAME/VERSION/model.onnx below `root`. Return the path."""
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
     nodes = [
@@ -113,10 +113,10 @@ def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1) -> Path
 
 @pytest.fixture(scope="session")
 def segmenting_models(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
-    """Models that tell colours apart: `stretch`, `crop` and `pad`, named after their resize rules.
+    """A folder of models: `stretch`, `crop` and `pad` are segmentation models named after their resize rules.
 
-    The output of `coarse`, which pads, is half as wide and high as its input; of `twins` two classes have
-    one name. And a classifier, `colors`.
+    `coarse` pads, and its output is half as wide and high as its input. `twins` has two classes of one name.
+    `colors` is a classifier.
     """
     root = tmp_path_factory.mktemp("segmenting-models")
     shutil.copytree(tiny_models / "colors", root / "colors")
@@ -131,7 +131,7 @@ def segmenting_models(tmp_path_factory: pytest.TempPathFactory, tiny_models: Pat
 
 @pytest.fixture(scope="session")
 def segmenting_server(segmenting_models: Path) -> Iterator[str]:
-    """HOST:PORT of a server of the segmentation models, of which `stretch` is the default."""
+    """HOST:PORT of a server with the models of `segmenting_models`; `stretch` is the default model."""
     pytest.importorskip("onnxruntime")
     from spyglass_server.server import Server
     from spyglass_server.settings import ServerSettings
@@ -147,7 +147,7 @@ def segmenting_server(segmenting_models: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def square_image() -> Callable[..., Image.Image]:
-    """A red square on blue: `square_image(size, box)`, in pixels; a box is left, top, right, bottom."""
+    """Return a red box on blue: `square_image(size, box)`. `box` is left, top, right, bottom in pixels."""
 
     def make(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
         image = Image.new("RGB", size, (0, 0, 255))

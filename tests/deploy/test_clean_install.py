@@ -1,4 +1,4 @@
-"""`pip install .` alone gives the client and nothing that it does not need."""
+"""`pip install .` without extras installs the client, and only what the client needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAVY = {"onnxruntime", "onnx", "tensorflow", "tensorflow-cpu", "keras", "matplo
 
 @pytest.fixture(scope="module")
 def bare(repository_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the bare distribution in it."""
+    """The folder of programs of an environment in which spyglass is installed without extras."""
     folder = tmp_path_factory.mktemp("bare")
     wheels = folder / "wheels"
     build = [
@@ -41,7 +41,7 @@ def bare(repository_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return programs
 
 
-def test_the_bare_install_brings_the_client_alone(bare: Path) -> None:
+def test_an_install_without_extras_brings_only_the_client(bare: Path) -> None:
     listing = subprocess.run([bare / "pip", "list", "--format=json"], check=True, capture_output=True)
     packages = {entry["name"].lower() for entry in json.loads(listing.stdout)}
     assert "grpcio" in packages
@@ -71,7 +71,7 @@ def test_the_models_are_inside_the_installed_package(bare: Path) -> None:
         (["spyglass", "train", "mnist-convnet", "--data", "mnist.npz", "--out", "run"], "spyglass[training]"),
     ],
 )
-def test_a_command_that_needs_more_says_what_to_install(
+def test_a_command_that_needs_an_extra_names_the_extra(
     bare: Path, repository_root: Path, command: list[str], extra: str
 ) -> None:
     done = subprocess.run(

@@ -1,7 +1,7 @@
-"""The image and the compose file: valid, and their very commands serve and classify.
+"""The Dockerfile and the compose file are valid, and their commands serve and classify.
 
-No container engine is needed: the build's commands run in a folder that holds what the file copies, and what
-they install to /opt/spyglass goes to a folder of the test's.
+The tests need no container engine. They run the commands of the build in a folder with the files that the
+Dockerfile copies, and install into a temporary folder instead of /opt/spyglass.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OPT = "/opt/spyglass"
 
 
 class Stage:
-    """The instructions from one FROM to the next, as (instruction, value)."""
+    """The instructions of one build stage, as (instruction, value)."""
 
     def __init__(self, instructions: list[tuple[str, str]]) -> None:
         self.instructions = instructions
@@ -36,7 +36,7 @@ class Stage:
         return [value for name, value in self.instructions if name == instruction]
 
     def words(self, instruction: str) -> list[str]:
-        """The JSON array of an instruction that stands once."""
+        """Return the JSON array of an instruction that occurs once."""
         (value,) = self.values(instruction)
         return list(json.loads(value))
 
@@ -67,7 +67,7 @@ def test_the_compose_file_satisfies_the_compose_schema(repository_root: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_image_runs_as_a_user_without_rights_and_knows_its_health(stages: list[Stage]) -> None:
+def test_the_image_runs_as_an_unprivileged_user_with_a_health_check(stages: list[Stage]) -> None:
     final = stages[-1]
     assert final.values("USER") == ["10001"]
     assert 'CMD ["spyglass", "health"]' in final.values("HEALTHCHECK")[0]
@@ -75,7 +75,7 @@ def test_the_image_runs_as_a_user_without_rights_and_knows_its_health(stages: li
     assert final.words("ENTRYPOINT") == ["spyglass"] and final.words("CMD") == ["serve"]
 
 
-def test_every_stage_starts_from_a_slim_image_with_a_python_that_is_supported(stages: list[Stage]) -> None:
+def test_every_stage_starts_from_a_slim_image_with_a_supported_python(stages: list[Stage]) -> None:
     for stage in stages:
         image = stage.values("FROM")[0].split()[0]
         name, _, tag = image.partition(":")
@@ -107,18 +107,18 @@ def test_the_commands_of_image_and_compose_file_serve_and_classify_an_image(
     with _running(serve, environment) as process:
         health = _health_command(stages[-1])
         _run([*health, "--server", f"localhost:{port}", "--wait", "30"], environment)
-        ask = [
+        classify = [
             *client["entrypoint"],
             *(_on_this_machine(word, client, repository_root, port) for word in client["command"]),
         ]
-        answer = _run(ask, environment)
+        output = _run(classify, environment)
         process.terminate()
         assert process.wait(30) == 0
-    assert "cat" in answer
+    assert "cat" in output
 
 
 def _build(stage: Stage, repository: Path, folder: Path) -> Path:
-    """Does what the stage does: copies what it names, and runs its commands. Returns where it installed."""
+    """Copy the files of the stage and run its commands. Return the folder in which it installs."""
     source, installed = folder / "source", folder / "installed"
     source.mkdir()
     for value in stage.values("COPY"):
@@ -144,7 +144,7 @@ def _copy(origin: Path, target: Path) -> None:
 
 
 def _environment(stage: Stage, installed: Path) -> dict[str, str]:
-    """The variables of the image, with its paths where the test has installed it."""
+    """Return the environment variables of the image, with the path of the test's installation."""
     words = [word for value in stage.values("ENV") for word in shlex.split(value)]
     settings = dict(word.split("=", 1) for word in words)
     settings["PATH"] = settings["PATH"].replace(OPT, str(installed)).replace("$PATH", os.environ["PATH"])
@@ -163,7 +163,7 @@ def _health_command(stage: Stage) -> list[str]:
 
 
 def _on_this_machine(word: str, service: dict[str, Any], repository: Path, port: int) -> str:
-    """A word of a service's command, with its volumes and the other service's address put in place."""
+    """Replace the volumes and the server's address in one word of a service's command."""
     for volume in service["volumes"]:
         host, container, _ = volume.split(":")
         word = word.replace(container, str(repository / host))

@@ -1,4 +1,4 @@
-"""A real server process with the bundled models, and the bundled photographs in every format."""
+"""A real server process with the bundled models, and a photograph in every format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spyglass.v1.vision_pb2_grpc import VisionStub
 
 @dataclass
 class Service:
-    """A server process and what talks to it."""
+    """A server process, a channel to it, and the stubs of its services."""
 
     process: Any
     channel: grpc.Channel
@@ -34,13 +34,13 @@ class Service:
         self.health = HealthStub(self.channel)
 
     def classify(self, image: bytes | Image, **fields: object) -> ClassifyResponse:
-        """The answer for a file or an image message. Raises grpc.RpcError."""
+        """Classify a file or an image message and return the response. Raises grpc.RpcError."""
         image = Image(encoded=image) if isinstance(image, bytes) else image
         reply: ClassifyResponse = self.vision.Classify(ClassifyRequest(image=image, **fields), timeout=60)
         return reply
 
     def outcome(self, image: bytes | Image) -> tuple[grpc.StatusCode, str]:
-        """The code of the answer, and the reason where it is none."""
+        """Classify and return the status code and, if the call fails, the reason code."""
         try:
             self.classify(image)
         except grpc.RpcError as error:
@@ -57,12 +57,12 @@ class Service:
 
     @property
     def peak_megabytes(self) -> float:
-        """The most that was resident since `forget_peak`."""
+        """The peak of resident memory since `forget_peak`, in MB."""
         status = (self._proc / "status").read_text()
         return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)[1]) / 2**10
 
     def forget_peak(self) -> None:
-        """Linux's way to set a process's peak back to what is resident now: see proc(5)."""
+        """Reset the peak of resident memory to its present value: see clear_refs in proc(5)."""
         (self._proc / "clear_refs").write_text("5")
 
     @property
@@ -74,7 +74,7 @@ class Service:
 def start_service(
     spawn_server: Callable[..., Any], repository_root: Path
 ) -> Iterator[Callable[..., Service]]:
-    """Starts a server on the bundled models: `start_service("--grace-seconds", 5)`."""
+    """Start a server with the bundled models: `start_service("--grace-seconds", 5)`."""
     channels = []
 
     def start(*flags: object) -> Service:
@@ -90,19 +90,19 @@ def start_service(
 
 @pytest.fixture(scope="session")
 def service(start_service: Callable[..., Service]) -> Service:
-    """The server that most tests share: what one of them does must not harm the next."""
+    """The server that most tests share. A test must leave it usable for the next one."""
     return start_service()
 
 
 @pytest.fixture(scope="session")
 def coffee(repository_root: Path) -> bytes:
-    """A JPEG of a cup, 600 × 400."""
+    """A JPEG of a cup, 600 × 400 pixels."""
     return (repository_root / "examples/coffee.jpg").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def cat_files(chelsea: bytes, encode: Callable[..., bytes]) -> dict[str, bytes]:
-    """The cat at 120 × 80 in each format that is read."""
+    """The cat at 120 × 80 pixels in each supported format."""
     cat = PillowImage.open(io.BytesIO(chelsea)).convert("RGB").resize((120, 80))
     return {
         "jpeg": encode(cat, "JPEG"),

@@ -1,4 +1,4 @@
-"""Everything that is no image: refused with its code, and the server answers the next one."""
+"""The server rejects bad images with the right code, and classifies the next image."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ NOT_IMAGES: dict[str, tuple[bytes, str]] = {
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "IMAGE_FORMAT_NOT_ALLOWED"),
     "AVIF": (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miaf", "IMAGE_FORMAT_NOT_ALLOWED"),
     "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "IMAGE_FORMAT_NOT_ALLOWED"),
-    "film": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "IMAGE_FORMAT_NOT_ALLOWED"),
+    "video": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "IMAGE_FORMAT_NOT_ALLOWED"),
     "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "IMAGE_FORMAT_NOT_ALLOWED"),
     "PPM": (b"P6\n2 2\n255\n" + bytes(12), "IMAGE_FORMAT_NOT_ALLOWED"),
     "ICO": (b"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0\0\0\0\0\x16\0\0\0", "IMAGE_FORMAT_NOT_ALLOWED"),
     "PSD": (b"8BPS\0\1" + bytes(20), "IMAGE_FORMAT_NOT_ALLOWED"),
     "ZIP": (b"PK\3\4" + bytes(30), "IMAGE_FORMAT_NOT_ALLOWED"),
-    "sound": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(20), "IMAGE_UNRECOGNISED"),
+    "audio": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(20), "IMAGE_UNRECOGNISED"),
     "pickle": (b"\x80\4cos\nsystem\n", "IMAGE_UNRECOGNISED"),
 }
 
 
 def cut(name: str, kept: float) -> Make:
+    """Keep the first part of the file; `kept` is a fraction of its length."""
     return lambda files: files[name][: int(len(files[name]) * kept)]
 
 
-def spoilt(name: str, place: float, content: bytes) -> Make:
-    """The file with `content` written over it at that part of its length."""
+def overwrite(name: str, place: float, content: bytes) -> Make:
+    """Overwrite the file with `content` at `place`, a fraction of its length."""
 
     def make(files: Files) -> bytes:
         data = bytearray(files[name])
@@ -86,15 +87,17 @@ BROKEN: dict[str, Make] = {
     "progressive JPEG cut in a later scan": cut("progressive", 0.9),
     "JPEG without a scan": lambda files: files["jpeg"][: files["jpeg"].index(b"\xff\xda")] + b"\xff\xd9",
     "JPEG without tables": lambda files: b"\xff\xd8" + files["jpeg"][files["jpeg"].index(b"\xff\xc0") :],
-    "JPEG with a marker that runs beyond its end": lambda files: b"\xff\xd8\xff\xe0\xff\xff" + bytes(9),
-    "JPEG of nothing but its ends": lambda files: b"\xff\xd8\xff\xd9",
-    "JPEG of no height": jpeg_with_size(120, 0),
-    "JPEG of no width": jpeg_with_size(0, 80),
+    "JPEG with a segment that is longer than the file": lambda files: b"\xff\xd8\xff\xe0\xff\xff" + bytes(9),
+    "JPEG with only its start and end markers": lambda files: b"\xff\xd8\xff\xd9",
+    "JPEG of height 0": jpeg_with_size(120, 0),
+    "JPEG of width 0": jpeg_with_size(0, 80),
     "PNG cut in its header": cut("png", 0.0005),
     "PNG cut in the middle": cut("png", 0.5),
-    "PNG with a bad checksum in its header": spoilt("png", 0.0, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x79"),
-    "PNG with garbage in its stream": spoilt("png", 0.5, b"\xa5" * 200),
-    "PNG of no width": lambda files: files["png"].replace(b"\0\0\0\x78\0\0\0\x50", b"\0\0\0\0\0\0\0\x50", 1),
+    "PNG with a bad checksum in its header": overwrite(
+        "png", 0.0, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x79"
+    ),
+    "PNG with garbage in its stream": overwrite("png", 0.5, b"\xa5" * 200),
+    "PNG of width 0": lambda files: files["png"].replace(b"\0\0\0\x78\0\0\0\x50", b"\0\0\0\0\0\0\0\x50", 1),
     "PNG without data": lambda files: files["png"][:33] + b"\0\0\0\0IEND\xaeB`\x82",
     "GIF cut in its palette": cut("gif", 0.02),
     "GIF cut in the middle": cut("gif", 0.5),
@@ -102,34 +105,34 @@ BROKEN: dict[str, Make] = {
     "WebP cut in its header": cut("webp", 0.01),
     "WebP cut in the middle": cut("webp", 0.5),
     "lossless WebP cut in the middle": cut("lossless", 0.5),
-    "lossless WebP with garbage in its stream": spoilt("lossless", 0.2, b"\xff" * 300),
+    "lossless WebP with garbage in its stream": overwrite("lossless", 0.2, b"\xff" * 300),
     "WebP without a chunk": lambda files: b"RIFF\4\0\0\0WEBP",
     "BMP cut in the middle": cut("bmp", 0.5),
-    "BMP of no height": bmp(100, 0),
+    "BMP of height 0": bmp(100, 0),
     "BMP without pixels": bmp(100, 100),
-    "BMP whose pixels lie beyond its end": bmp(100, 100, 2**31),
+    "BMP whose pixels start after its end": bmp(100, 100, 2**31),
     "TIFF cut in the middle": cut("lzw", 0.5),
     "TIFF without a directory": lambda files: b"II*\0\xff\xff\xff\xff",
     "TIFF with an empty directory": tiff(b"", 0),
-    "TIFF with a directory that is cut off": tiff(b"\0\1\3\0", 2000),
-    "TIFF whose directory follows itself": tiff(b"\0\1\3\0\1\0\0\0\5\0\0\0", 1, following=8),
-    "TIFF with garbage in its stream": spoilt("lzw", 0.01, b"\xff" * 3000),
+    "TIFF with a truncated directory": tiff(b"\0\1\3\0", 2000),
+    "TIFF whose directory points to itself": tiff(b"\0\1\3\0\1\0\0\0\5\0\0\0", 1, following=8),
+    "TIFF with garbage in its stream": overwrite("lzw", 0.01, b"\xff" * 3000),
 }
 
 HUGE: dict[str, Make] = {
     "JPEG of 65,000 x 65,000": jpeg_with_size(65_000, 65_000),
     "BMP of 100,000 x 100,000": bmp(100_000, 100_000),
-    # Which reads as four thousand million.
+    # As an unsigned number the width is about 4,000,000,000.
     "BMP of negative width": bmp(-100, 100),
     "33 MB": lambda files: bytes(33 * 1024 * 1024 + 1),
 }
 
-# What every viewer shows: decoders fill in, and say nothing of, what coded data lack.
+# Damaged files that every viewer shows: decoders fill in the missing data without an error.
 SHOWN: dict[str, Make] = {
-    "JPEG with fewer rows than it says": jpeg_with_size(120, 160),
-    "JPEG with garbage in its scan": spoilt("jpeg", 0.6, b"\xa5" * 50),
-    "PNG without its end": lambda files: files["png"][:-12],
-    "GIF without its end": lambda files: files["gif"][:-1],
+    "JPEG with fewer rows than its header declares": jpeg_with_size(120, 160),
+    "JPEG with garbage in its scan": overwrite("jpeg", 0.6, b"\xa5" * 50),
+    "PNG without its last chunk": lambda files: files["png"][:-12],
+    "GIF without its trailer": lambda files: files["gif"][:-1],
 }
 
 RAW: dict[str, RawImage] = {
@@ -145,21 +148,21 @@ RAW: dict[str, RawImage] = {
 
 
 @pytest.fixture(autouse=True)
-def the_server_answers_the_next_image(service: Any, chelsea: bytes) -> Any:
-    """Whatever was sent before, a good image gets its answer afterwards."""
+def the_server_classifies_the_next_image(service: Any, chelsea: bytes) -> Any:
+    """After each test, check that the server classifies a valid image."""
     yield
     assert len(service.classify(chelsea).classes) == 5
 
 
 @pytest.mark.parametrize("name", NOT_IMAGES)
-def test_what_is_no_image_is_refused(service: Any, name: str) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(service: Any, name: str) -> None:
     data, reason = NOT_IMAGES[name]
 
     assert service.outcome(data) == (INVALID, reason)
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_refused(service: Any, cat_files: Files, name: str) -> None:
+def test_a_damaged_image_is_rejected(service: Any, cat_files: Files, name: str) -> None:
     code, reason = service.outcome(BROKEN[name](cat_files))
 
     assert code is INVALID
@@ -167,33 +170,33 @@ def test_what_is_broken_is_refused(service: Any, cat_files: Files, name: str) ->
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_what_is_too_large_is_refused(service: Any, cat_files: Files, name: str) -> None:
+def test_an_image_that_is_too_large_is_rejected(service: Any, cat_files: Files, name: str) -> None:
     assert service.outcome(HUGE[name](cat_files))[0] is RANGE
 
 
-def test_a_bomb_is_refused(service: Any, bomb: bytes) -> None:
+def test_a_decompression_bomb_is_rejected(service: Any, bomb: bytes) -> None:
     assert service.outcome(bomb) == (RANGE, "IMAGE_TOO_MANY_PIXELS")
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_raw_pixels_that_do_not_add_up_are_refused(service: Any, name: str) -> None:
+def test_raw_pixels_with_an_invalid_shape_are_rejected(service: Any, name: str) -> None:
     assert service.outcome(Image(raw=RAW[name])) == (INVALID, "IMAGE_SHAPE")
 
 
-def test_no_image_at_all_is_refused(service: Any) -> None:
+def test_a_request_without_an_image_is_rejected(service: Any) -> None:
     assert service.outcome(Image()) == (INVALID, "IMAGE_MISSING")
 
 
-def test_a_message_beyond_all_measure_is_cut_off_by_the_transport(service: Any) -> None:
+def test_the_transport_rejects_a_message_that_is_far_too_large(service: Any) -> None:
     assert service.outcome(bytes(70 * 1024 * 1024))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_what_every_viewer_shows_is_answered(service: Any, cat_files: Files, name: str) -> None:
+def test_a_damaged_image_that_viewers_show_is_classified(service: Any, cat_files: Files, name: str) -> None:
     assert service.outcome(SHOWN[name](cat_files))[0] is grpc.StatusCode.OK
 
 
-def test_what_follows_an_image_does_no_harm(service: Any, cat_files: Files) -> None:
+def test_bytes_after_the_end_of_an_image_are_ignored(service: Any, cat_files: Files) -> None:
     for data in cat_files.values():
         assert service.outcome(data)[0] is grpc.StatusCode.OK
         assert service.outcome(data + b"\0\0trailing")[0] is grpc.StatusCode.OK

@@ -1,4 +1,4 @@
-"""The bundled models, through a real server."""
+"""The bundled models on a real server."""
 
 from __future__ import annotations
 
@@ -30,33 +30,31 @@ def test_the_models_are_listed(service: Any) -> None:
 
     counts = {"imagenet": 1000, "mnist-convnet": 10, "defects": 2, "foreground": 3}
     assert {name: model.class_count for name, model in models.items()} == counts
-    # One for each task.
+    # There is one default model for each task.
     assert {name for name, model in models.items() if model.is_default} == {"imagenet", "foreground"}
 
 
-def test_the_cat_is_a_cat(service: Any, chelsea: bytes) -> None:
+def test_the_cat_is_classified_as_a_cat(service: Any, chelsea: bytes) -> None:
     best = names(service.classify(chelsea, top_k=3))
 
     assert any("cat" in name.lower() or "tabby" in name.lower() or "lynx" in name.lower() for name in best)
 
 
-def test_the_coffee_is_a_coffee(service: Any, coffee: bytes) -> None:
+def test_the_coffee_is_classified_as_espresso_or_a_cup(service: Any, coffee: bytes) -> None:
     best = names(service.classify(coffee, top_k=3))
 
     assert any("espresso" in name.lower() or "cup" in name.lower() for name in best)
 
 
-def test_every_format_of_an_image_gets_much_the_same_answer(
-    service: Any, cat_files: dict[str, bytes]
-) -> None:
-    answers = {kind: names(service.classify(data, top_k=5)) for kind, data in cat_files.items()}
+def test_every_format_of_an_image_gets_similar_classes(service: Any, cat_files: dict[str, bytes]) -> None:
+    classes = {kind: names(service.classify(data, top_k=5)) for kind, data in cat_files.items()}
 
     for kind in ("png", "bmp", "tiff", "lzw", "lossless"):
-        assert answers[kind] == answers["png"]
-    assert all(set(best) & set(answers["png"]) for best in answers.values())
+        assert classes[kind] == classes["png"]
+    assert all(set(best) & set(classes["png"]) for best in classes.values())
 
 
-def test_a_drawn_one_is_a_one(service: Any) -> None:
+def test_a_drawn_digit_one_is_classified_as_one(service: Any) -> None:
     pixels = np.zeros((28, 28), np.uint8)
     pixels[4:24, 13:16] = 255
 

@@ -1,4 +1,4 @@
-"""What `make demo` runs."""
+"""The script that `make demo` runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 
 @pytest.mark.slow
-def test_the_demo_classifies_explains_and_segments_and_says_what_to_look_at(
+def test_the_demo_classifies_explains_and_segments_and_names_its_files(
     repository_root: Path, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -1,4 +1,4 @@
-"""The bundled segmentation model, through a real server."""
+"""The bundled segmentation model on a real server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from spyglass_client import Client, Segmentation
 from spyglass_contract.masks.palette_png import decode_mask
 from spyglass_contract.masks.run_lengths import decode_runs
 
-# What EXIF calls an image that a quarter turn clockwise stands upright.
+# The EXIF orientation of an image that must be turned by 90° clockwise to be upright.
 TURNED = 6
 
 
@@ -57,7 +57,7 @@ def mask_of(reply: SegmentResponse) -> NDArray[np.uint8]:
     return values
 
 
-def test_the_default_model_tells_a_thing_from_what_is_behind_it(service: Any, coffee: bytes) -> None:
+def test_the_default_model_separates_the_cup_from_the_background(service: Any, coffee: bytes) -> None:
     reply = segment(service, coffee)
     width, height = PillowImage.open(io.BytesIO(coffee)).size
     assert reply.served_by.model == "foreground"
@@ -66,19 +66,21 @@ def test_the_default_model_tells_a_thing_from_what_is_behind_it(service: Any, co
     fractions = {entry.name: entry.fraction for entry in reply.classes}
     assert set(fractions) == {"foreground", "background", "contour"}
     assert sum(fractions.values()) == pytest.approx(1)
-    # The cup, and the table to the left of its saucer.
+    # The first area is the cup, the second is the table to the left of its saucer.
     assert (mask[20:200, 200:440] == 0).mean() > 0.7
     assert (mask[60:300, :60] == 1).mean() > 0.8
 
 
-def test_every_format_of_a_mask_says_the_same(service: Any, coffee: bytes) -> None:
+def test_all_formats_of_a_mask_hold_the_same_classes(service: Any, coffee: bytes) -> None:
     formats = (MASK_FORMAT_PNG_INDEXED, MASK_FORMAT_RAW, MASK_FORMAT_RLE)
     indexed, raw, runs = (mask_of(segment(service, coffee, each)) for each in formats)
     np.testing.assert_array_equal(indexed, raw)
     np.testing.assert_array_equal(indexed, runs)
 
 
-def test_a_mask_lies_on_the_upright_image(service: Any, coffee: bytes, encode: Callable[..., bytes]) -> None:
+def test_a_mask_has_the_orientation_of_the_upright_image(
+    service: Any, coffee: bytes, encode: Callable[..., bytes]
+) -> None:
     upright = PillowImage.open(io.BytesIO(coffee)).convert("RGB")
     exif = PillowImage.Exif()
     exif[Base.Orientation] = TURNED
@@ -88,7 +90,7 @@ def test_a_mask_lies_on_the_upright_image(service: Any, coffee: bytes, encode: C
     )
 
 
-def test_concurrent_callers_get_the_masks_they_would_get_alone(
+def test_concurrent_callers_get_the_same_masks_as_single_callers(
     client: Client, chelsea: bytes, coffee: bytes
 ) -> None:
     images = [chelsea, coffee]
@@ -99,13 +101,13 @@ def test_concurrent_callers_get_the_masks_they_would_get_alone(
         np.testing.assert_array_equal(mask, alone[number % 2])
 
 
-def test_a_stream_of_masks_keeps_its_order_and_survives_what_is_no_image(
+def test_a_stream_of_masks_keeps_its_order_and_continues_after_an_invalid_image(
     client: Client, chelsea: bytes, coffee: bytes
 ) -> None:
-    answers = list(client.segment_many([chelsea, b"not an image", coffee]))
-    assert [isinstance(answer, Segmentation) for answer in answers] == [True, False, True]
-    assert answers[1].error is not None and answers[1].error.reason == "IMAGE_UNRECOGNISED"
-    np.testing.assert_array_equal(answers[2].array, client.segment(coffee).array)
+    results = list(client.segment_many([chelsea, b"not an image", coffee]))
+    assert [isinstance(result, Segmentation) for result in results] == [True, False, True]
+    assert results[1].error is not None and results[1].error.reason == "IMAGE_UNRECOGNISED"
+    np.testing.assert_array_equal(results[2].array, client.segment(coffee).array)
 
 
 @pytest.fixture(scope="module")
@@ -117,16 +119,16 @@ def twelve_megapixels(coffee: bytes, encode: Callable[..., bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("mask_format", "megabytes"),
     [
-        # Less than what the float32 probabilities of one of the three classes would take at this size.
+        # Less than the float32 probabilities of one of the three classes would take at this size.
         (MASK_FORMAT_PNG_INDEXED, 48),
         (MASK_FORMAT_RLE, 48),
-        # The mask in four places: made, coded, in the message, on the wire.
+        # Four copies of the mask: the array, the encoded bytes, the message, the wire.
         (MASK_FORMAT_RAW, 64),
         # 20 bytes a pixel, and the reply.
         (MASK_FORMAT_PNG_OVERLAY, 288),
     ],
 )
-def test_a_mask_of_twelve_megapixels_is_made_in_little_memory(
+def test_a_mask_of_twelve_megapixels_stays_below_a_memory_limit(
     start_service: Callable[..., Any],
     coffee: bytes,
     twelve_megapixels: bytes,
@@ -143,7 +145,7 @@ def test_a_mask_of_twelve_megapixels_is_made_in_little_memory(
 
 
 @pytest.mark.slow
-def test_masks_of_twelve_megapixels_leave_memory_as_it_was(
+def test_masks_of_twelve_megapixels_leak_no_memory(
     start_service: Callable[..., Any], twelve_megapixels: bytes
 ) -> None:
     service = start_service()

@@ -1,4 +1,4 @@
-"""Real files with a few bytes changed: whatever becomes of them, it is an answer or a refusal."""
+"""Real files with a few changed bytes: the server classifies or rejects each of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EDGES = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x
 def mutate(data: bytes, chance: random.Random) -> bytes:
     mutated = bytearray(data)
     for _ in range(chance.choice([1, 1, 2, 4, 16])):
-        # Headers are where a byte means most.
+        # Bytes in headers have the most effect.
         place = chance.randrange(min(len(mutated), chance.choice([40, 200, 1000, len(mutated)])))
         match chance.randrange(4):
             case 0:
@@ -38,7 +38,7 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_mutated_image_is_answered_or_refused(
+def test_a_mutated_image_is_classified_or_rejected(
     service: Any, cat_files: dict[str, bytes], chelsea: bytes, seed: int
 ) -> None:
     chance = random.Random(seed)

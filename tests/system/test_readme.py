@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""The code and commands of the README give the output that it shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_python_of_the_readme_runs_and_names_the_images(
     assert others == ["tiger cat", "espresso", "IMAGE_UNRECOGNISED"]
 
 
-def test_the_first_command_of_the_readme_prints_the_table_that_is_shown(
+def test_the_first_command_of_the_readme_prints_the_table_of_the_readme(
     readme: str,
     repository_root: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -53,6 +53,6 @@ def test_the_first_command_of_the_readme_prints_the_table_that_is_shown(
 
 
 def _cells(table: str) -> set[tuple[str, ...]]:
-    """The rows of a table by their cells, without lines and widths."""
+    """Return the rows of a table that hold a percentage, each as a tuple of cells without padding."""
     rows = {tuple(re.split(r"\s{2,}", line.strip())) for line in table.splitlines()}
     return {row for row in rows if any("%" in cell for cell in row)}

@@ -1,4 +1,4 @@
-"""Many callers at once: each gets its own answer, and the server stays small."""
+"""Many callers at once: each gets its own response, and the server's memory stays small."""
 
 from __future__ import annotations
 
@@ -26,46 +26,48 @@ MODELS = ("imagenet", "mnist-convnet")
 
 
 def scores(reply: ClassifyResponse) -> dict[str, float]:
-    """Names and probabilities, best first, but for rounding."""
+    """Return names and probabilities, rounded to six decimals, best first."""
     return {score.name: round(score.score, 6) for score in reply.classes}
 
 
 @pytest.fixture(scope="module")
-def questions(
+def inputs(
     chelsea: bytes, coffee: bytes, cat_files: dict[str, bytes], encode: Callable[..., bytes]
 ) -> list[tuple[bytes, str]]:
-    """Images of many sizes and formats, each for both models."""
+    """Pairs of an image and a model: images of many sizes and formats, each for both models."""
     cup = PillowImage.open(io.BytesIO(coffee)).convert("RGB")
     resized = [encode(cup.resize((40 * n, 300 - 30 * n)), "JPEG") for n in range(1, 9)]
     images = [chelsea, coffee, *cat_files.values(), *resized]
     return [(image, model) for image in images for model in MODELS]
 
 
-def test_concurrent_callers_get_the_answers_they_would_get_alone(
-    service: Any, questions: list[tuple[bytes, str]]
+def test_concurrent_callers_get_the_same_responses_as_single_callers(
+    service: Any, inputs: list[tuple[bytes, str]]
 ) -> None:
-    def ask(number: int) -> tuple[int, ClassifyResponse]:
-        place = number % len(questions)
-        image, model = questions[place]
-        # Each thread has a connection of its own, as sixteen programs would.
+    def classify(number: int) -> tuple[int, ClassifyResponse]:
+        place = number % len(inputs)
+        image, model = inputs[place]
+        # Each call has a connection of its own, like a separate program.
         with grpc.insecure_channel(service.process.address) as channel:
             request = ClassifyRequest(id=str(number), image=Image(encoded=image), model=ModelRef(name=model))
             return place, VisionStub(channel).Classify(request, timeout=PATIENCE)
 
-    alone = [scores(service.classify(image, model=ModelRef(name=model))) for image, model in questions]
+    alone = [scores(service.classify(image, model=ModelRef(name=model))) for image, model in inputs]
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(ask, range(5 * len(questions))))
+        replies = list(pool.map(classify, range(5 * len(inputs))))
 
-    for number, (place, reply) in enumerate(answers):
+    for number, (place, reply) in enumerate(replies):
         assert reply.id == str(number)
-        assert reply.served_by.model == questions[place][1]
+        assert reply.served_by.model == inputs[place][1]
         assert scores(reply) == alone[place]
 
 
-def test_a_stream_of_two_hundred_images_is_answered(service: Any, questions: list[tuple[bytes, str]]) -> None:
+def test_every_image_of_a_stream_of_two_hundred_is_classified(
+    service: Any, inputs: list[tuple[bytes, str]]
+) -> None:
     def requests() -> Iterator[ClassifyRequest]:
         for number in range(200):
-            image, model = questions[number % len(questions)]
+            image, model = inputs[number % len(inputs)]
             yield ClassifyRequest(id=str(number), image=Image(encoded=image), model=ModelRef(name=model))
 
     replies = {reply.id: reply for reply in service.vision.ClassifyStream(requests(), timeout=PATIENCE)}
@@ -74,7 +76,7 @@ def test_a_stream_of_two_hundred_images_is_answered(service: Any, questions: lis
     for number in range(200):
         reply = replies[str(number)]
         assert not reply.HasField("error")
-        assert reply.served_by.model == questions[number % len(questions)][1]
+        assert reply.served_by.model == inputs[number % len(inputs)][1]
 
 
 def test_a_thousand_requests_leave_the_server_under_250_megabytes(
@@ -90,7 +92,7 @@ def test_a_thousand_requests_leave_the_server_under_250_megabytes(
     assert service.resident_megabytes < 250
 
 
-def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(
+def test_sigterm_lets_running_calls_finish_and_rejects_new_ones(
     start_service: Callable[..., Any], chelsea: bytes, eventually: Callable[..., None]
 ) -> None:
     service, go_on = start_service(), Event()
@@ -107,7 +109,7 @@ def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(
     service.process.process.send_signal(signal.SIGTERM)
 
     assert [reply.status for reply in watch] == [HealthCheckResponse.NOT_SERVING]
-    # In the instant in which it closes its port, gRPC cancels what comes in.
+    # While gRPC closes its port, it cancels new calls.
     eventually(lambda: code_of_a_new_call(service) is not grpc.StatusCode.CANCELLED)
     assert code_of_a_new_call(service) is grpc.StatusCode.UNAVAILABLE
     go_on.set()
@@ -125,19 +127,19 @@ def code_of_a_new_call(service: Any) -> grpc.StatusCode:
         return code
 
 
-def test_sigterm_in_the_middle_of_a_rush_loses_no_request_that_was_taken(
+def test_sigterm_under_load_loses_no_accepted_request(
     start_service: Callable[..., Any], coffee: bytes
 ) -> None:
     service = start_service()
     request = ClassifyRequest(image=Image(encoded=coffee))
-    rush = [service.vision.Classify.future(request, timeout=PATIENCE) for _ in range(40)]
+    calls = [service.vision.Classify.future(request, timeout=PATIENCE) for _ in range(40)]
 
-    assert rush[0].result(PATIENCE).classes
+    assert calls[0].result(PATIENCE).classes
     service.process.process.send_signal(signal.SIGTERM)
 
-    codes = [call.code() for call in rush]
+    codes = [call.code() for call in calls]
     assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
     assert service.process.wait_until_ended() == 0
-    answered = [line for line in service.process.log if "code=OK" in line]
-    assert len(answered) == codes.count(grpc.StatusCode.OK) >= 1
+    completed = [line for line in service.process.log if "code=OK" in line]
+    assert len(completed) == codes.count(grpc.StatusCode.OK) >= 1
     assert not any("ERROR" in line for line in service.process.log)
