@@ -29,11 +29,9 @@ from spyglass_contract.images.pixels import Prepared, prepare
 from spyglass_contract.masks.probability_maps import encode_soft_map, soft_map_of_image
 from spyglass_contract.masks.upsampling import mask_of_image
 from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.session import Session
-from spyglass_server.heatmaps.drawing import Canvas
-from spyglass_server.masks.encoding import encoded
-from spyglass_server.masks.styles import MaskStyle
-from spyglass_server.servicers.segment_messages import mask_message
+from spyglass_server.masks.encoding import MaskStyle, encode
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/coffee.jpg"
 FOREGROUND = Path("foreground/2/model.onnx")
@@ -106,7 +104,7 @@ def encodings(
 
     def code(style: MaskStyle) -> Mask:
         canvas = Canvas(data, prepared, session.card.input, Limits())
-        return mask_message(encoded(mask, style, canvas, session.card.class_names))
+        return encode(mask, style, canvas, session.card.class_names)
 
     taken: dict[str, Step] = {}
     for mask_format in MaskFormat.values():

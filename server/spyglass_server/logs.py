@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-from spyglass_server.interceptors.request_id import current_request_id
+from spyglass_server.request_id import current_request_id
 
 LogFormat = Literal["json", "console"]
 
@@ -16,7 +16,7 @@ _EXTRAS = ("code", "duration_ms")
 
 
 def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Sends everything from `level` on to standard error."""
+    """Send log records of `level` and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

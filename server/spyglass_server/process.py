@@ -1,4 +1,4 @@
-"""The server as a process: signals in, an exit code out."""
+"""The server as a process: it handles signals and returns an exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def serve(settings: ServerSettings) -> int:
-    """Serves until SIGTERM or SIGINT; 0 after a clean end, 1 where the server could not start."""
+    """Serve until SIGTERM or SIGINT. Return 0 after a clean end, and 1 if the server could not start."""
     configure_logging(settings.log_format, settings.log_level)
     wait_for_signal = _on_signals()
     try:
@@ -40,10 +40,10 @@ def serve(settings: ServerSettings) -> int:
 
 
 def _on_signals() -> Callable[[], object]:
-    """What waits for the first SIGTERM or SIGINT; from now on, the second ends the process at once.
+    """Return a function that waits for the first SIGTERM or SIGINT; the second ends the process at once.
 
-    Python runs a handler between two steps of the main thread: a signal that comes while that is on its way
-    to sleep, waiting for an event, would not be heard. The byte that Python puts into the pipe is.
+    Python runs a signal handler between two steps of the main thread. A signal that comes just before the
+    main thread starts to wait for an event would be missed; the byte that Python writes into a pipe is not.
     """
     received: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The gRPC server, from its settings to its last answer."""
+"""The gRPC server: built from settings, started, drained and stopped."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from grpc_reflection.v1alpha import reflection
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
-from spyglass_server.dataplane import DataPlane
 from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.model import Model, Resources
 from spyglass_server.engine.repository import Repository, model_files
-from spyglass_server.interceptors import LAYERS
+from spyglass_server.handlers import Handlers
+from spyglass_server.interceptors.errors import Errors
+from spyglass_server.interceptors.request_log import RequestLog
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
@@ -29,38 +31,39 @@ from spyglass_server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
-# Threads beyond those that requests and streams can hold: health, reflection, models, and saying no.
+# Threads beyond those that requests and streams can hold: for reflection, ListModels, GetModel and refusals.
 _SPARE_THREADS = 16
-# gRPC cancels the calls that have come in and are not handed over when it stops; for so long they are, and
-# are told that the server is draining, which their callers know to try again.
+# When gRPC stops, it cancels the calls that have arrived and have no thread yet. For this long they still get
+# a thread, and the status UNAVAILABLE, after which their callers retry.
 _LAST_CALLS_SECONDS = 0.5
-# An image up to this much over its limit is told so; gRPC itself cuts off what is longer.
+# A request up to this many times the limit of an image gets an error that names the limit; gRPC itself
+# refuses longer ones.
 _MESSAGE_HEADROOM = 2
 
 
 class ListenError(SpyglassError):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""
 
     default_reason = "CANNOT_LISTEN"
 
 
 class Server:
-    """Listens at once, answers UNAVAILABLE until every model has proved itself, then serves."""
+    """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Binds the port. Raises ListenError."""
+        """Bind the port. Raises ListenError."""
         self._settings = settings
         self._readiness = Readiness()
         self._repository = Repository(default_models=tuple(settings.default_model))
-        self._dataplane = self._build_dataplane()
+        self._engine = self._build_engine()
         self._grpc = self._build_server()
         self.port = self._bind()
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
-        """Answers health checks from now on, then loads the models and takes requests.
+        """Respond to health checks from now on, load the models, then accept requests.
 
-        `open_model` is for those who bring a network of their own; by default a file is opened as set.
-        Raises ModelError where one of them cannot be trusted; a server with half its models does not start.
+        `open_model` opens a file in place of `Model.load`. Raises ModelError if any of the models cannot be
+        loaded: a server with a part of its models does not start.
         """
         started = time.monotonic()
         self._grpc.start()
@@ -73,12 +76,12 @@ class Server:
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
     def stop(self, grace: float | None = None) -> None:
-        """Takes no more requests, answers those inside for up to `grace` seconds (default: the setting)."""
+        """Refuse further requests, finish those in work for up to `grace` seconds, and end."""
         seconds = self._settings.grace_seconds if grace is None else grace
         self._readiness.drain()
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
         self._grpc.stop(seconds).wait()
-        self._dataplane.close()
+        self._engine.close()
 
     def _resources(self) -> Resources:
         settings = self._settings
@@ -90,21 +93,24 @@ class Server:
             score_cam_channels=settings.score_cam_channels,
         )
 
-    def _build_dataplane(self) -> DataPlane:
+    def _build_engine(self) -> Engine:
         settings = self._settings
         admission = Admission(settings.effective_max_in_flight)
         limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        return DataPlane(self._repository, admission, decoders=settings.effective_workers, limits=limits)
+        threads = settings.effective_workers
+        return Engine(self._repository, admission, image_threads=threads, limits=limits)
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
         streams = Admission(settings.max_streams)
         window = 2 * settings.effective_workers
-        vision = Vision(self._dataplane, self._readiness, window=window)
-        threads = self._dataplane.admission.capacity + streams.capacity + _SPARE_THREADS
+        vision = Vision(Handlers(self._engine), self._readiness, window=window)
+        threads = self._engine.admission.capacity + streams.capacity + _SPARE_THREADS
         server = grpc.server(
             ThreadPoolExecutor(threads, "grpc"),
-            interceptors=[*LAYERS, StreamLimit(streams)],
+            # The log is outermost: it sees the status that an error has become. The limit of streams is
+            # innermost: its refusals are errors, too.
+            interceptors=[RequestLog(), Errors(), StreamLimit(streams)],
             options=_options(settings),
         )
         add_VisionServicer_to_server(vision, server)
@@ -117,12 +123,14 @@ class Server:
         try:
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
-            raise ListenError(f"cannot listen on {address}; is another server there?") from error
+            raise ListenError(
+                f"the server cannot listen on {address}; does another process use it?"
+            ) from error
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
-        # Two servers on one port would share its calls in silence.
+        # Without this, two servers on one port would share its calls without a warning.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", _MESSAGE_HEADROOM * settings.max_image_bytes),
         ("grpc.max_send_message_length", -1),

@@ -120,7 +120,7 @@ def test_an_image_is_not_overwritten_by_its_own_heatmap(
     before, files = gradient.read_bytes(), sorted(gradient.parent.rglob("*"))
     done = classify("gradient.png", "--heatmap", spelling, "--server", explaining_server)
     assert (done.code, done.output) == (2, "")
-    assert "is the image itself" in done.errors
+    assert "must not be the image itself" in done.errors
     assert gradient.read_bytes() == before and sorted(gradient.parent.rglob("*")) == files
 
 
@@ -137,7 +137,7 @@ def test_a_kind_of_image_that_is_not_written_makes_no_folder_of_that_name(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     done = classify("gradient.png", "--heatmap", "new/why.gif", "--server", explaining_server)
-    assert done.code == 2 and "does not end in one of .jpg" in done.errors
+    assert done.code == 2 and "a file that ends in one of .jpg" in done.errors
     assert not Path("new").exists()
 
 

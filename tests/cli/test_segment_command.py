@@ -50,7 +50,7 @@ def segment(run: Segment, segmenting_server: str) -> Segment:
 @pytest.fixture
 def by_itself(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     """The same with the models of the server as those that are bundled."""
-    monkeypatch.setattr("spyglass_server.embedded.bundled_models", lambda: segmenting_models)
+    monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: segmenting_models)
     return lambda *arguments: run(*arguments, "--model", "stretch")
 
 
@@ -276,10 +276,10 @@ def test_without_a_server_a_soft_cutout_is_the_same(
 def test_where_no_bundled_model_segments_the_command_says_so(
     run: Segment, tiny_models: Path, square: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spyglass_server.embedded.bundled_models", lambda: tiny_models)
+    monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: tiny_models)
     code, _, errors = run("square.png")
     assert code == 1
-    assert "square.png: no default model to segment with" in errors
+    assert "square.png: the server has no default model to segment with" in errors
 
 
 def test_a_mask_that_cannot_be_decoded_is_a_failure_and_leaves_no_file(
@@ -294,6 +294,6 @@ def test_a_mask_that_cannot_be_decoded_is_a_failure_and_leaves_no_file(
 
     for kind in ("mask", "overlay", "cutout"):
         (outcome,) = MaskFiles(kind, target=RED).save_all(outcomes())
-        assert isinstance(outcome.answer, Failure)
-        assert outcome.answer.error.reason == "REPLY_INVALID"
+        assert isinstance(outcome.result, Failure)
+        assert outcome.result.error.reason == "REPLY_INVALID"
     assert not list(Path().glob("square.*.*"))

@@ -16,7 +16,7 @@ from spyglass.v1.model_pb2 import TASK_CLASSIFY, GetModelResponse, ListModelsRes
 from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
 from spyglass.v1.vision_pb2_grpc import VisionServicer, add_VisionServicer_to_server
 from spyglass_client import AsyncClient, Client, Retry
-from spyglass_server.interceptors.statuses import to_abort, to_status
+from statuses import to_abort, to_status
 
 Respond = Callable[[ClassifyRequest], ClassifyResponse]
 

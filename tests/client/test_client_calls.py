@@ -38,7 +38,7 @@ def test_an_answer_has_classes_model_timing_and_id(
     answer = connect(serve(fake_vision())).classify(b"image", id="holiday-7")
     assert answer == sc.Classification(
         classes=(sc.ClassScore(1, "cat", 0.75), sc.ClassScore(0, "dog", 0.25)),
-        model=sc.AnsweringModel("pets", 3, "ab" * 32, "CPUExecutionProvider"),
+        model=sc.ServedBy("pets", 3, "ab" * 32, "CPUExecutionProvider"),
         timing=sc.Timing(1.5, 0.25, 4.0, 0.125, 2),
         id="holiday-7",
     )
@@ -151,7 +151,7 @@ def test_a_call_ends_with_its_deadline(
         return ClassifyResponse()
 
     try:
-        with pytest.raises(errors.DeadlineExceeded, match="no answer in time"):
+        with pytest.raises(errors.DeadlineExceeded, match="no response came before the deadline"):
             connect(serve(fake_vision(slow))).classify(b"image", timeout=0.2)
     finally:
         released.set()

@@ -11,7 +11,7 @@ from spyglass_client import Credentials, InvalidInput, Retry, Timeout
 
 @pytest.mark.parametrize("wrong", [{"call": 0}, {"call": -1.0}, {"connect": 0}])
 def test_a_timeout_of_nothing_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="call > 0"):
         Timeout(**wrong)
 
 
@@ -20,7 +20,7 @@ def test_a_timeout_of_nothing_is_refused(wrong: dict[str, float]) -> None:
     [{"attempts": 0}, {"initial_backoff": 0}, {"initial_backoff": 9, "max_backoff": 1}, {"jitter": 1.5}],
 )
 def test_retries_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="make no sense"):
+    with pytest.raises(ValueError, match="attempts >= 1"):
         Retry(**wrong)  # type: ignore[arg-type]
 
 

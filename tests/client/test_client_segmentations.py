@@ -38,7 +38,7 @@ from spyglass_client import (
 from spyglass_contract.masks.colors import class_colors, hex_color
 from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import encode_mask
-from spyglass_server.interceptors.statuses import to_abort, to_status
+from statuses import to_abort, to_status
 
 Connect = Callable[..., Any]
 

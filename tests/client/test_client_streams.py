@@ -15,7 +15,7 @@ import spyglass_client as sc
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.vision_pb2_grpc import VisionServicer
 from spyglass_contract import errors
-from spyglass_server.interceptors.statuses import to_abort
+from statuses import to_abort
 
 Connect = Callable[..., Any]
 Serve = Callable[..., str]
@@ -33,7 +33,7 @@ def images(count: int) -> list[bytes]:
     return [f"image {number}".encode() for number in range(count)]
 
 
-def names(answers: Iterator[sc.Answer]) -> list[str]:
+def names(answers: Iterator[sc.Classification | sc.Failure]) -> list[str]:
     return [answer.model.name for answer in answers if isinstance(answer, sc.Classification)]
 
 

@@ -83,7 +83,7 @@ def test_an_array_that_is_no_image_is_an_image_error(array: np.ndarray) -> None:
 
 @pytest.mark.parametrize("image", [None, 7, ["a.jpg"]])
 def test_what_is_no_image_at_all_is_a_type_error(image: object) -> None:
-    with pytest.raises(TypeError, match="is no image"):
+    with pytest.raises(TypeError, match="an image must be"):
         image_message(image)  # type: ignore[arg-type]
 
 

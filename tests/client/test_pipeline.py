@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.image_pb2 import Image
-from spyglass_client._errors import MESSAGE_TOO_LARGE
 from spyglass_client._options import Retry
-from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Answer, Failure, read_classification
+from spyglass_client._pipeline import MESSAGE_TOO_LARGE, Give, Pipeline, Send, Stop, Take, Wait
+from spyglass_client._results import Classification, Failure, read_classification
 from spyglass_contract import errors
-from spyglass_server.interceptors.statuses import to_status
+from statuses import to_status
 
 STEADY = Retry(attempts=3, initial_backoff=1.0, max_backoff=1.0, jitter=0)
 
@@ -53,12 +52,12 @@ def sent(step: object) -> str:
     return step.request.id
 
 
-def given_back(step: object) -> Answer:
+def given_back(step: object) -> Classification | Failure:
     assert isinstance(step, Give)
-    return step.answer
+    return step.result
 
 
-def read(request: ClassifyRequest, reply: ClassifyResponse) -> Answer:
+def read(request: ClassifyRequest, reply: ClassifyResponse) -> Classification | Failure:
     return read_classification(reply)
 
 

@@ -11,17 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from handled import Handled, submit
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CardError, DeadlineExceeded
-from spyglass_contract.images.header import Limits
 from spyglass_contract.model.card import write_card
-from spyglass_server.dataplane import DataPlane
-from spyglass_server.domain import ModelSelector
-from spyglass_server.embedded import open_embedded
-from spyglass_server.engine.admission import Admission
+from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository
 from spyglass_server.engine.scheduler import Scheduler
 from spyglass_server.engine.session import Session
 from spyglass_server.heatmaps.explain import PREDICTED, Explain
@@ -135,14 +131,14 @@ def test_a_card_and_a_graph_that_disagree_about_the_heatmap_are_refused(
 
 def test_only_like_is_batched_with_like(session: Session, pixels: NDArray[np.uint8]) -> None:
     network = CountingNetwork(session)
-    scheduler = Scheduler(network.run, workers=1, max_batch=8, name="test")
+    scheduler = Scheduler(workers=1, max_batch=8, name="test")
     network.gate.clear()
-    first = scheduler.submit(pixels[0], Call())
+    first = submit(scheduler, pixels[0], Call(), network.run)
     assert network.entered.acquire(timeout=PATIENCE)
     network.runs.clear()
     why, why_red = Explain(network, (PREDICTED,)), Explain(network, (0,))
     runs = [None, why, why_red, None, Explain(network, (PREDICTED,)), why_red]
-    futures = [scheduler.submit(pixels[n % 3], Call(), run=run) for n, run in enumerate(runs)]
+    futures = [submit(scheduler, pixels[n % 3], Call(), run or network.run) for n, run in enumerate(runs)]
     network.gate.set()
     answers = [future.result(PATIENCE) for future in (first, *futures)][1:]
     scheduler.close()
@@ -157,31 +153,26 @@ def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
     session: Session, color_image: Callable[..., bytes]
 ) -> None:
     network = CountingNetwork(session)
-    repository = Repository()
     model = Model(network, "ab" * 32, Resources(workers=1))
-    repository.load(Path("colors/1/model.onnx"), lambda path: model)
-    dataplane = DataPlane(repository, Admission(4), decoders=1, limits=Limits())
+    handled = Handled(Path("colors/1/model.onnx"), lambda path: model, image_threads=1)
     network.gate.clear()
     network.runs.clear()
-    occupied = model.submit(np.zeros((8, 8, 3), np.uint8), Call())
+    occupied = submit(model, np.zeros((8, 8, 3), np.uint8), Call(), network.run)
     with pytest.raises(DeadlineExceeded):
-        dataplane.heatmap(color_image("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
-    assert dataplane.admission.inside == 0
+        handled.heatmap(color_image("red"), call=Call(time.monotonic() + 0.05))
+    assert handled.permits == 0
     network.gate.set()
     occupied.result(PATIENCE)
-    dataplane.close()
+    handled.close()
     assert network.runs == [(1, ())]
 
 
-def test_without_a_server_heatmaps_are_had_too(
-    explaining_models: Path, color_image: Callable[..., bytes]
-) -> None:
-    with open_embedded(explaining_models) as embedded:
-        found = embedded.heatmap(
-            color_image("green"), model=ModelSelector("colors"), targets=("green", None), timeout=PATIENCE
+def test_a_local_client_explains(explaining_models: Path, color_image: Callable[..., bytes]) -> None:
+    with local_client(explaining_models) as client:
+        found = client.heatmap(
+            color_image("green"), model="colors", target="green", further=[1], timeout=PATIENCE
         )
-    maps = [np.frombuffer(each.heatmap.data, "<f4").reshape(8, 8) for each in found.explained]
     assert [each.target.name for each in found.explained] == ["green", "green"]
-    assert (maps[0] == 1).all()
-    np.testing.assert_array_equal(maps[0], maps[1])
+    assert (found.feature_map == 1).all()
+    np.testing.assert_array_equal(found.feature_map, found.further[0].feature_map)
     assert (found.width, found.height, found.box) == (20, 12, (0, 0, 20, 12))

@@ -16,6 +16,7 @@ from spyglass.v1.heatmap_pb2 import (
     HEATMAP_FORMAT_FLOAT32,
     HEATMAP_FORMAT_PNG_GRAY,
     HEATMAP_FORMAT_PNG_OVERLAY,
+    MAP_SIZE_AS_FEATURE_MAP,
     MAP_SIZE_AS_IMAGE,
     MAP_SIZE_AS_MODEL,
 )
@@ -24,7 +25,8 @@ from spyglass_contract.errors import LimitExceeded
 from spyglass_contract.heatmaps.overlay import draw_overlay, grey_levels, map_to_image
 from spyglass_contract.images.header import Limits
 from spyglass_contract.images.pixels import prepare
-from spyglass_server.heatmaps.drawing import Canvas, Drawing, check_room
+from spyglass_server.engine.canvas import Canvas
+from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
 
 SPEC = InputSpec(
     tensor="image",
@@ -66,9 +68,9 @@ def read(png: bytes) -> Any:
 def test_what_is_drawn_in_strips_is_what_is_drawn_at_once(photograph: Callable[[int, int], bytes]) -> None:
     canvas = canvas_of(photograph(1501, 1103))
     whole = map_to_image(VALUES, canvas.box, canvas.width, canvas.height)
-    np.testing.assert_array_equal(read(canvas.draw(VALUES, GRAY).data), grey_levels(whole))
+    np.testing.assert_array_equal(read(MapDrawing(canvas, GRAY).draw(VALUES).data), grey_levels(whole))
     wanted = np.asarray(draw_overlay(canvas.upright, whole))
-    np.testing.assert_array_equal(read(canvas.draw(VALUES, OVERLAY).data), wanted)
+    np.testing.assert_array_equal(read(MapDrawing(canvas, OVERLAY).draw(VALUES).data), wanted)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_what_is_drawn_in_strips_is_what_is_drawn_at_once(photograph: Callable[[
         (FLOATS, 1, False),
         (Drawing(HEATMAP_FORMAT_PNG_GRAY, MAP_SIZE_AS_MODEL), 41, True),
         (Drawing(HEATMAP_FORMAT_PNG_GRAY, MAP_SIZE_AS_MODEL), 42, False),
-        (Drawing(), 33, True),
+        (Drawing(HEATMAP_FORMAT_FLOAT32, MAP_SIZE_AS_FEATURE_MAP), 33, True),
     ],
 )
 def test_pngs_of_an_image_may_have_the_pixels_of_a_large_photograph(
@@ -89,10 +91,10 @@ def test_pngs_of_an_image_may_have_the_pixels_of_a_large_photograph(
 ) -> None:
     prepared = prepare(photograph(4096, 4096), SPEC)
     if fits:
-        check_room(prepared, drawing, maps)
+        check_map_size(prepared, drawing, maps)
         return
     with pytest.raises(LimitExceeded, match="AS_FEATURE_MAP") as refused:
-        check_room(prepared, drawing, maps)
+        check_map_size(prepared, drawing, maps)
     assert refused.value.reason == "MAP_TOO_LARGE"
 
 
@@ -101,10 +103,11 @@ def test_maps_that_are_too_many_bytes_for_one_reply_are_refused_as_they_are_draw
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
     canvas = canvas_of(buffer.getvalue())
-    check_room(prepare(buffer.getvalue(), SPEC), OVERLAY, 2)
-    canvas.draw(VALUES, OVERLAY)
+    check_map_size(prepare(buffer.getvalue(), SPEC), OVERLAY, 2)
+    drawing = MapDrawing(canvas, OVERLAY)
+    drawing.draw(VALUES)
     with pytest.raises(LimitExceeded, match="bytes as PNG") as refused:
-        canvas.draw(VALUES, OVERLAY)
+        drawing.draw(VALUES)
     assert refused.value.reason == "MAP_TOO_LARGE"
 
 
@@ -113,10 +116,11 @@ _PEAK = """
 import re, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_large_heatmaps import GRAY, OVERLAY, VALUES, canvas_of
+from test_large_heatmaps import GRAY, OVERLAY, VALUES, MapDrawing, canvas_of
 
 canvas = canvas_of(Path(sys.argv[2]).read_bytes())
-canvas.draw(VALUES, {"GRAY": GRAY, "OVERLAY": OVERLAY}[sys.argv[3]]) if sys.argv[4] == "draw" else None
+drawing = MapDrawing(canvas, {"GRAY": GRAY, "OVERLAY": OVERLAY}[sys.argv[3]])
+drawing.draw(VALUES) if sys.argv[4] == "draw" else None
 print(1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]))
 """
 

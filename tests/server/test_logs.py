@@ -12,8 +12,8 @@ from datetime import datetime
 
 import pytest
 
-from spyglass_server.interceptors.request_id import using_request_id
 from spyglass_server.logs import ConsoleFormatter, JsonFormatter, configure_logging
+from spyglass_server.request_id import using_request_id
 
 
 def record(message: str = "answered", **extra: object) -> logging.LogRecord:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handled import submit
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, Unavailable
 from spyglass_server.engine.call import Call
@@ -27,7 +28,8 @@ def model(make_model: MakeModel) -> Iterator[Model]:
 
 
 def test_a_sound_file_becomes_a_model(model: Model) -> None:
-    answer = model.submit(np.full((8, 8, 3), (0, 0, 255), np.uint8), Call()).result(30)
+    blue = np.full((8, 8, 3), (0, 0, 255), np.uint8)
+    answer = submit(model, blue, Call(), model.network.run).result(30)
 
     assert model.class_names == ("red", "green", "blue")
     assert int(answer.output.argmax()) == 2
@@ -77,11 +79,11 @@ def test_other_pixels_than_the_exports_are_reported(
     with caplog.at_level(logging.WARNING):
         Model.load(make_model(card), Resources(device="cpu")).close()
 
-    assert "other pixels than the export's for red.png" in caplog.text
+    assert "red.png decode to other pixels" in caplog.text
 
 
 def test_a_closed_model_takes_no_images(model: Model) -> None:
     model.close()
 
     with pytest.raises(Unavailable):
-        model.submit(np.zeros((8, 8, 3), np.uint8), Call())
+        submit(model, np.zeros((8, 8, 3), np.uint8), Call(), model.network.run)

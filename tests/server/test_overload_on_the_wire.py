@@ -44,7 +44,7 @@ def request_for_red(color_image: Callable[..., bytes]) -> ClassifyRequest:
 
 
 def inside(server: Any) -> int:
-    return int(server.server._dataplane.admission.inside)
+    return int(server.server._engine.admission.inside)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spyglass.v1.segment_pb2 import Refinement
 from spyglass_contract.errors import InvalidInput, LimitExceeded
 from spyglass_contract.masks.upsampling import mask_of_image
-from spyglass_server.domain import Refinement
 from spyglass_server.masks.refinements import KnownClass, known_classes, refined
 
 LARGEST = (KnownClass(1, largest_component=True, fill_holes=False),)
@@ -108,7 +108,10 @@ def test_probabilities_stay_probabilities_and_the_networks_own_are_left_alone() 
 
 
 def test_classes_are_named_or_numbered() -> None:
-    refine = [Refinement("cat", largest_component=True), Refinement(0, fill_holes=True)]
+    refine = [
+        Refinement(class_name="cat", largest_component=True),
+        Refinement(class_index=0, fill_holes=True),
+    ]
     assert known_classes(refine, ("background", "cat")) == (
         KnownClass(1, largest_component=True, fill_holes=False),
         KnownClass(0, largest_component=False, fill_holes=True),
@@ -117,7 +120,7 @@ def test_classes_are_named_or_numbered() -> None:
 
 def test_an_unknown_class_and_too_many_refinements_are_refused() -> None:
     with pytest.raises(InvalidInput, match="did you mean 'cat'") as caught:
-        known_classes([Refinement("cta")], ("background", "cat"))
+        known_classes([Refinement(class_name="cta")], ("background", "cat"))
     assert caught.value.field == "refine.class_name"
     with pytest.raises(LimitExceeded):
-        known_classes([Refinement(0)] * 33, ("background", "cat"))
+        known_classes([Refinement(class_index=0)] * 33, ("background", "cat"))

@@ -198,7 +198,7 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
         )
 
     assert refusal.code is Code.INTERNAL
-    assert refusal.message == "a fault of the server's; quote order-7"
+    assert refusal.message == "the server failed; quote the request id order-7"
     assert refusal.request_id == "order-7"
     assert refusal.reason == {"raises": "INTERNAL", "not finite": "OUTPUT_NOT_FINITE"}[failure]
     assert caplog.records

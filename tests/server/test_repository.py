@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelCard
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelCard, ModelRef
 from spyglass_contract.errors import (
     CardError,
     CertificateError,
@@ -16,7 +16,6 @@ from spyglass_contract.errors import (
     ModelError,
     NotFound,
 )
-from spyglass_server.domain import ModelSelector
 from spyglass_server.engine.model import Model, Resources
 from spyglass_server.engine.repository import Repository, model_files
 
@@ -60,7 +59,7 @@ def load(
 def test_a_model_is_found_by_its_name(repository: Repository, load: Load) -> None:
     model = load("first")
 
-    assert repository.find(ModelSelector("first")) is model
+    assert repository.find(ModelRef(name="first")) is model
 
 
 def test_without_a_version_the_highest_is_meant(repository: Repository, load: Load) -> None:
@@ -68,26 +67,26 @@ def test_without_a_version_the_highest_is_meant(repository: Repository, load: Lo
     newest = load("first", 10)
     load("first", 9)
 
-    assert repository.find(ModelSelector("first")) is newest
+    assert repository.find(ModelRef(name="first")) is newest
 
 
 def test_a_version_is_found_by_its_number(repository: Repository, load: Load) -> None:
     old, _ = load("first", 1), load("first", 2)
 
-    assert repository.find(ModelSelector("first", version=1)) is old
+    assert repository.find(ModelRef(name="first", version=1)) is old
 
 
 @pytest.mark.parametrize(
     ("selector", "reason", "field", "message"),
     [
-        (ModelSelector("other"), "MODEL_NOT_FOUND", "model.name", "no model 'other' is served"),
-        (ModelSelector("first", version=7), "VERSION_NOT_FOUND", "model.version", "served: 1, 2"),
-        (ModelSelector("first", version=0), "VERSION_NOT_FOUND", "model.version", "no version 0"),
-        (ModelSelector("first", label="stable"), "LABEL_NOT_FOUND", "model.label", "'stable'"),
+        (ModelRef(name="other"), "MODEL_NOT_FOUND", "model.name", "no model 'other'"),
+        (ModelRef(name="first", version=7), "VERSION_NOT_FOUND", "model.version", "served: 1, 2"),
+        (ModelRef(name="first", version=0), "VERSION_NOT_FOUND", "model.version", "no version 0"),
+        (ModelRef(name="first", label="stable"), "LABEL_NOT_FOUND", "model.label", "'stable'"),
     ],
 )
 def test_what_is_not_served_is_not_found(
-    repository: Repository, load: Load, selector: ModelSelector, reason: str, field: str, message: str
+    repository: Repository, load: Load, selector: ModelRef, reason: str, field: str, message: str
 ) -> None:
     load("first", 1)
     load("first", 2)
@@ -99,25 +98,27 @@ def test_what_is_not_served_is_not_found(
 
 
 @pytest.mark.parametrize("rest", [{"version": 1}, {"label": "stable"}])
-def test_a_version_or_label_needs_a_name(rest: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput) as raised:
-        ModelSelector(**rest)
+def test_a_version_or_label_needs_a_name(repository: Repository, load: Load, rest: dict[str, object]) -> None:
+    load("first")
 
-    assert raised.value.reason == "MODEL_NAME_MISSING"
+    for look_up in (repository.find, lambda ref: repository.resolve(ref, TASK_CLASSIFY)):
+        with pytest.raises(InvalidInput, match="needs the model's name") as raised:
+            look_up(ModelRef(**rest))
+        assert raised.value.reason == "MODEL_NAME_MISSING"
 
 
 def test_nothing_is_found_by_no_name(repository: Repository, load: Load) -> None:
     load("first")
 
-    with pytest.raises(InvalidInput, match="no model is named"):
-        repository.find(ModelSelector())
+    with pytest.raises(InvalidInput, match="names no model"):
+        repository.find(ModelRef())
 
 
 def test_the_only_model_of_a_task_is_its_default(repository: Repository, load: Load) -> None:
     only = load("first")
     load("mask", task=TASK_SEGMENT)
 
-    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is only
+    assert repository.resolve(ModelRef(), TASK_CLASSIFY) is only
 
 
 def test_the_first_of_the_default_names_that_is_served_is_the_default(
@@ -125,10 +126,10 @@ def test_the_first_of_the_default_names_that_is_served_is_the_default(
 ) -> None:
     load("first")
     third = load("third")
-    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is third
+    assert repository.resolve(ModelRef(), TASK_CLASSIFY) is third
 
     second = load("second", 3)
-    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is second
+    assert repository.resolve(ModelRef(), TASK_CLASSIFY) is second
 
 
 def test_a_default_name_of_another_task_is_passed_over(repository: Repository, load: Load) -> None:
@@ -136,7 +137,7 @@ def test_a_default_name_of_another_task_is_passed_over(repository: Repository, l
     third = load("third")
     load("fourth")
 
-    assert repository.resolve(ModelSelector(), TASK_CLASSIFY) is third
+    assert repository.resolve(ModelRef(), TASK_CLASSIFY) is third
 
 
 def test_of_several_models_none_is_the_default_unless_named_so(repository: Repository, load: Load) -> None:
@@ -144,7 +145,7 @@ def test_of_several_models_none_is_the_default_unless_named_so(repository: Repos
     load("fourth")
 
     with pytest.raises(NotFound, match="no default model to classify with") as raised:
-        repository.resolve(ModelSelector(), TASK_CLASSIFY)
+        repository.resolve(ModelRef(), TASK_CLASSIFY)
 
     assert raised.value.reason == "NO_DEFAULT_MODEL"
 
@@ -155,7 +156,7 @@ def test_a_model_for_another_task_is_refused(repository: Repository, load: Load)
     with pytest.raises(
         FailedPrecondition, match="mask does not classify: it is a segmentation model"
     ) as raised:
-        repository.resolve(ModelSelector("mask"), TASK_CLASSIFY)
+        repository.resolve(ModelRef(name="mask"), TASK_CLASSIFY)
 
     assert raised.value.reason == "MODEL_TASK_MISMATCH"
 
@@ -174,7 +175,7 @@ def test_a_file_in_another_models_place_is_refused(
         return Model(Network(make_card("colors", 2), answer_colors), "ab" * 32, Resources())
 
     for place in ("colors/1", "colours/2"):
-        with pytest.raises(CardError, match=f"^{place}: the card in it says colors/2"):
+        with pytest.raises(CardError, match=f"^{place}: the card in the file is of colors/2"):
             repository.load(Path(place) / "model.onnx", open_model)
     assert list(repository) == []
 
@@ -211,14 +212,14 @@ def test_a_version_that_is_no_number_is_left_out_loudly(
 ) -> None:
     model_files(folder)
 
-    assert "a/draft/model.onnx is left out" in caplog.text
+    assert "a/draft/model.onnx is ignored" in caplog.text
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model folder at"):
+    with pytest.raises(ModelError, match="not a folder of models"):
         model_files(tmp_path / "nowhere")
 
 
 def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no NAME/VERSION/model\.onnx below"):
+    with pytest.raises(ModelError, match=r"has no file NAME/VERSION/model\.onnx"):
         model_files(tmp_path)

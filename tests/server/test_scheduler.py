@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Semaphore, Thread
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from handled import submit
 from spyglass_contract.errors import Cancelled, DeadlineExceeded, Overloaded, Unavailable
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.scheduler import Answer, Scheduler
+from spyglass_server.engine.scheduler import Inference, Scheduler
 
 PATIENCE = 30
 Eventually = Callable[[Callable[[], bool]], None]
@@ -35,6 +37,18 @@ class Network:
         return pixels[:, 0, 0, :].astype(np.float32) * 2
 
 
+class Queue(Scheduler):
+    """A scheduler whose images all have the same `run`."""
+
+    def __init__(self, run: Any, **options: Any) -> None:
+        self.run = run
+        super().__init__(**options)
+
+    def put(self, pixels: NDArray[np.uint8], call: Call) -> Future[Inference[Any]]:
+        """Queues one image, and returns the future of its output."""
+        return submit(self, pixels, call, self.run)
+
+
 def image(value: int) -> NDArray[np.uint8]:
     return np.full((2, 2, 1), value, np.uint8)
 
@@ -45,12 +59,12 @@ def network() -> Network:
 
 
 @pytest.fixture
-def schedule(network: Network) -> Iterator[Callable[..., Scheduler]]:
+def schedule(network: Network) -> Iterator[Callable[..., Queue]]:
     """Makes a scheduler around the network: `schedule(workers=1, max_batch=1)`."""
-    made: list[Scheduler] = []
+    made: list[Queue] = []
 
-    def make(workers: int = 1, max_batch: int = 1, run: object = None) -> Scheduler:
-        made.append(Scheduler(run or network.run, workers=workers, max_batch=max_batch, name="test"))
+    def make(workers: int = 1, max_batch: int = 1, run: object = None) -> Queue:
+        made.append(Queue(run or network.run, workers=workers, max_batch=max_batch, name="test"))
         return made[-1]
 
     yield make
@@ -59,19 +73,19 @@ def schedule(network: Network) -> Iterator[Callable[..., Scheduler]]:
         scheduler.close()
 
 
-def occupy(scheduler: Scheduler, network: Network) -> list[Future[Answer]]:
+def occupy(scheduler: Queue, network: Network) -> list[Future[Inference]]:
     """Has every worker wait at the closed gate, each with an image of its own."""
     network.gate.clear()
     futures = []
     for _ in range(scheduler.workers):
-        futures.append(scheduler.submit(image(0), Call()))
+        futures.append(scheduler.put(image(0), Call()))
         assert network.entered.acquire(timeout=PATIENCE)
     network.batches.clear()
     return futures
 
 
-def test_an_image_gets_its_answer(schedule: Callable[..., Scheduler]) -> None:
-    answer = schedule().submit(image(21), Call()).result(PATIENCE)
+def test_an_image_gets_its_answer(schedule: Callable[..., Queue]) -> None:
+    answer = schedule().put(image(21), Call()).result(PATIENCE)
 
     assert answer.output.tolist() == [42]
     assert answer.batch_size == 1
@@ -79,20 +93,13 @@ def test_an_image_gets_its_answer(schedule: Callable[..., Scheduler]) -> None:
     assert answer.inference_ms > 0
 
 
-def test_the_answer_goes_to_the_future_that_was_brought_along(schedule: Callable[..., Scheduler]) -> None:
-    answered: Future[Answer] = Future()
-
-    assert schedule().submit(image(1), Call(), answered) is answered
-    assert answered.result(PATIENCE).output.tolist() == [2]
-
-
 def test_what_waits_runs_together_up_to_the_best_batch(
-    schedule: Callable[..., Scheduler], network: Network
+    schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=4)
     occupy(scheduler, network)
 
-    futures = [scheduler.submit(image(value), Call()) for value in range(1, 7)]
+    futures = [scheduler.put(image(value), Call()) for value in range(1, 7)]
     network.gate.set()
 
     assert [future.result(PATIENCE).output.item() for future in futures] == [2, 4, 6, 8, 10, 12]
@@ -101,7 +108,7 @@ def test_what_waits_runs_together_up_to_the_best_batch(
 
 
 def test_free_workers_share_what_waits(
-    schedule: Callable[..., Scheduler], network: Network, eventually: Eventually
+    schedule: Callable[..., Queue], network: Network, eventually: Eventually
 ) -> None:
     scheduler = schedule(workers=2, max_batch=8)
     network.gate.clear()
@@ -109,7 +116,7 @@ def test_free_workers_share_what_waits(
 
     # While the lock is held no worker can take any: all six wait before the first is taken.
     with scheduler._changed:
-        futures = [scheduler.submit(image(value), Call()) for value in range(1, 7)]
+        futures = [scheduler.put(image(value), Call()) for value in range(1, 7)]
     for _ in range(2):
         assert network.entered.acquire(timeout=PATIENCE)
     network.gate.set()
@@ -119,20 +126,18 @@ def test_free_workers_share_what_waits(
 
 
 def test_a_worker_takes_one_image_rather_than_wait_for_more(
-    schedule: Callable[..., Scheduler], network: Network
+    schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=16)
 
-    assert scheduler.submit(image(1), Call()).result(PATIENCE).batch_size == 1
+    assert scheduler.put(image(1), Call()).result(PATIENCE).batch_size == 1
 
 
-def test_an_entry_whose_deadline_passed_is_dropped(
-    schedule: Callable[..., Scheduler], network: Network
-) -> None:
+def test_an_entry_whose_deadline_passed_is_dropped(schedule: Callable[..., Queue], network: Network) -> None:
     scheduler = schedule()
     occupy(scheduler, network)
     call = Call(time.monotonic() + PATIENCE)
-    late, next_one = scheduler.submit(image(1), call), scheduler.submit(image(2), Call())
+    late, next_one = scheduler.put(image(1), call), scheduler.put(image(2), Call())
 
     call.deadline = time.monotonic()
     network.gate.set()
@@ -143,13 +148,11 @@ def test_an_entry_whose_deadline_passed_is_dropped(
     assert network.batches == [[2]]
 
 
-def test_an_entry_whose_caller_is_gone_is_dropped(
-    schedule: Callable[..., Scheduler], network: Network
-) -> None:
+def test_an_entry_whose_caller_is_gone_is_dropped(schedule: Callable[..., Queue], network: Network) -> None:
     scheduler = schedule(max_batch=4)
     occupy(scheduler, network)
     call = Call()
-    futures = [scheduler.submit(image(value), call) for value in (1, 2, 3)]
+    futures = [scheduler.put(image(value), call) for value in (1, 2, 3)]
 
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(call.wait, futures[1])
@@ -163,7 +166,7 @@ def test_an_entry_whose_caller_is_gone_is_dropped(
 
 
 def test_a_caller_that_goes_while_its_image_runs_harms_nobody(
-    schedule: Callable[..., Scheduler], network: Network
+    schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=2)
     (running,) = occupy(scheduler, network)
@@ -171,11 +174,11 @@ def test_a_caller_that_goes_while_its_image_runs_harms_nobody(
     assert not running.cancel()
     network.gate.set()
 
-    assert scheduler.submit(image(5), Call()).result(PATIENCE).output.tolist() == [10]
+    assert scheduler.put(image(5), Call()).result(PATIENCE).output.tolist() == [10]
 
 
 def test_a_call_that_cannot_make_its_deadline_is_refused_at_once(
-    schedule: Callable[..., Scheduler], network: Network
+    schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule()
     (first,) = occupy(scheduler, network)
@@ -185,16 +188,16 @@ def test_a_call_that_cannot_make_its_deadline_is_refused_at_once(
     occupy(scheduler, network)
 
     with pytest.raises(Overloaded) as refused:
-        scheduler.submit(image(1), Call(time.monotonic() + 0.02))
+        scheduler.put(image(1), Call(time.monotonic() + 0.02))
 
     assert refused.value.reason == "DEADLINE_TOO_SHORT"
     assert refused.value.retry_after is not None
     assert refused.value.retry_after >= 0.05
-    scheduler.submit(image(1), Call(time.monotonic() + PATIENCE))
+    scheduler.put(image(1), Call(time.monotonic() + PATIENCE))
 
 
 def test_a_free_worker_is_tried_whatever_the_last_batch_took(
-    schedule: Callable[..., Scheduler], network: Network, eventually: Eventually
+    schedule: Callable[..., Queue], network: Network, eventually: Eventually
 ) -> None:
     scheduler = schedule()
     (first,) = occupy(scheduler, network)
@@ -204,7 +207,7 @@ def test_a_free_worker_is_tried_whatever_the_last_batch_took(
 
     def is_taken() -> bool:
         try:
-            scheduler.submit(image(1), Call(time.monotonic() + 0.02))
+            scheduler.put(image(1), Call(time.monotonic() + 0.02))
         except Overloaded:
             return False
         return True
@@ -213,16 +216,16 @@ def test_a_free_worker_is_tried_whatever_the_last_batch_took(
 
 
 @pytest.mark.parametrize("expired", [Call(0.0), Call()], ids=["late", "gone"])
-def test_who_is_late_or_gone_is_not_queued(schedule: Callable[..., Scheduler], expired: Call) -> None:
+def test_who_is_late_or_gone_is_not_queued(schedule: Callable[..., Queue], expired: Call) -> None:
     if expired.deadline is None:
         expired.cancel()
 
     with pytest.raises((DeadlineExceeded, Cancelled)):
-        schedule().submit(image(1), expired)
+        schedule().put(image(1), expired)
 
 
 def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
-    schedule: Callable[..., Scheduler], network: Network
+    schedule: Callable[..., Queue], network: Network
 ) -> None:
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         output = network.run(pixels)
@@ -232,7 +235,7 @@ def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
 
     scheduler = schedule(max_batch=2, run=run)
     occupy(scheduler, network)
-    futures = [scheduler.submit(image(value), Call()) for value in (13, 1, 2)]
+    futures = [scheduler.put(image(value), Call()) for value in (13, 1, 2)]
     network.gate.set()
 
     for failed in futures[:2]:
@@ -242,11 +245,11 @@ def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
 
 
 def test_too_few_answers_are_a_failure_and_the_worker_lives_on(
-    schedule: Callable[..., Scheduler], network: Network
+    schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=2, run=lambda pixels: network.run(pixels)[:1])
     occupy(scheduler, network)
-    futures = [scheduler.submit(image(value), Call()) for value in (1, 2, 3)]
+    futures = [scheduler.put(image(value), Call()) for value in (1, 2, 3)]
     network.gate.set()
 
     for failed in futures[:2]:
@@ -255,10 +258,10 @@ def test_too_few_answers_are_a_failure_and_the_worker_lives_on(
     assert futures[2].result(PATIENCE).output.tolist() == [6]
 
 
-def test_closing_answers_what_waits(schedule: Callable[..., Scheduler], network: Network) -> None:
+def test_closing_answers_what_waits(schedule: Callable[..., Queue], network: Network) -> None:
     scheduler = schedule(workers=2, max_batch=2)
     running = occupy(scheduler, network)
-    waiting = [scheduler.submit(image(value), Call()) for value in range(1, 6)]
+    waiting = [scheduler.put(image(value), Call()) for value in range(1, 6)]
 
     closing = Thread(target=scheduler.close)
     closing.start()
@@ -270,23 +273,23 @@ def test_closing_answers_what_waits(schedule: Callable[..., Scheduler], network:
     assert [future.result(0).output.item() for future in waiting] == [2, 4, 6, 8, 10]
 
 
-def test_a_closed_scheduler_takes_nothing(schedule: Callable[..., Scheduler]) -> None:
+def test_a_closed_scheduler_takes_nothing(schedule: Callable[..., Queue]) -> None:
     scheduler = schedule()
     scheduler.close()
 
     with pytest.raises(Unavailable) as refused:
-        scheduler.submit(image(1), Call())
+        scheduler.put(image(1), Call())
 
     assert refused.value.reason == "DRAINING"
 
 
 def test_many_callers_get_their_own_answers_though_some_of_them_leave(
-    schedule: Callable[..., Scheduler],
+    schedule: Callable[..., Queue],
 ) -> None:
     scheduler = schedule(workers=3, max_batch=4)
 
     def ask(value: int) -> tuple[int, float | None]:
-        future = scheduler.submit(image(value), Call(time.monotonic() + PATIENCE))
+        future = scheduler.put(image(value), Call(time.monotonic() + PATIENCE))
         if value % 5 == 0 and future.cancel():
             return value, None
         return value, future.result(PATIENCE).output.item()

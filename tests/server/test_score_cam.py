@@ -13,28 +13,25 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from handled import Handled, explained
+
 pytest.importorskip("onnx")
 
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest
+from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest, HeatmapResponse
 from spyglass.v1.image_pb2 import Image as ImageInput
 from spyglass.v1.model_pb2 import GoldenImage, GoldenTensor, ModelCard
 from spyglass_contract.errors import Cancelled, CardError, DeadlineExceeded
 from spyglass_contract.heatmaps.score_cam import telling_channels, weighted_map
-from spyglass_contract.images.header import Limits
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.gradcam import attach_gradcam
-from spyglass_server.dataplane import DataPlane
-from spyglass_server.domain import Explanation, ModelSelector
-from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository
 from spyglass_server.engine.session import Session
 from spyglass_server.heatmaps.explain import PREDICTED
 
@@ -171,70 +168,68 @@ def network(file: Path) -> WatchedNetwork:
 
 
 @pytest.fixture
-def open_dataplane(network: WatchedNetwork) -> Iterator[Callable[..., DataPlane]]:
-    """A data plane of the watched network: `open_dataplane(**resources)`."""
+def open_handled(network: WatchedNetwork) -> Iterator[Callable[..., Handled]]:
+    """The handlers of the watched network: `open_handled(**resources)`."""
     opened = []
 
-    def open_one(**resources: int) -> DataPlane:
-        repository = Repository()
-        repository.load(
-            Path("masked/1/model.onnx"), lambda path: Model(network, "ab" * 32, Resources(**resources))
-        )
-        opened.append(DataPlane(repository, Admission(4), decoders=2, limits=Limits()))
+    def open_one(**resources: int) -> Handled:
+        path = Path("masked/1/model.onnx")
+        model = Model(network, "ab" * 32, Resources(**resources))
+        opened.append(Handled(path, lambda path: model, image_threads=2))
         return opened[-1]
 
     yield open_one
     network.gate.set()
-    for dataplane in opened:
-        dataplane.close()
+    for handled in opened:
+        handled.close()
 
 
-def _maps(found: Explanation) -> list[Array]:
+def _maps(response: HeatmapResponse) -> list[Array]:
     return [
         np.frombuffer(each.heatmap.data, "<f4").reshape(each.heatmap.height, each.heatmap.width)
-        for each in found.explained
+        for each in explained(response)
     ]
 
 
 @pytest.mark.parametrize("resources", [{}, {"max_batch": 4}, {"workers": 2}], ids=str)
 def test_each_class_is_explained_as_in_the_paper(
-    open_dataplane: Callable[..., DataPlane],
+    open_handled: Callable[..., Handled],
     plain: onnx.ModelProto,
     pixels: NDArray[np.uint8],
     resources: dict[str, int],
 ) -> None:
-    found = open_dataplane(**resources).heatmap(pixels, model=ModelSelector(), targets=(0, 1, 2, None))
-    maps, predicted = _maps(found), found.classes[0].index
+    found = open_handled(**resources).heatmap(pixels, targets=(None, 0, 1, 2))
+    (of_predicted, *maps), predicted = _maps(found), found.classes[0].index
     for class_index in range(3):
         np.testing.assert_allclose(maps[class_index], _paper(plain, pixels, class_index), atol=1e-5)
-    np.testing.assert_array_equal(maps[3], maps[predicted])
+    np.testing.assert_array_equal(of_predicted, maps[predicted])
     assert not np.allclose(maps[0], maps[1], atol=1e-3)
     (expected,) = _answers(plain, pixels[np.newaxis], "probabilities")
     assert found.classes[0].score == pytest.approx(float(expected.max()), abs=1e-6)
 
 
 def test_all_classes_share_one_pass_for_each_channel_that_is_not_flat(
-    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+    open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
-    open_dataplane().heatmap(pixels, model=ModelSelector(), targets=(0, 1, 2))
+    open_handled().heatmap(pixels, targets=(0, 1, 2))
     assert network.batches == [1] * (1 + CHANNELS - 1)
 
 
 def test_masked_images_run_in_batches_that_the_model_takes(
-    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+    open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
-    dataplane = open_dataplane(max_batch=2)
+    handled = open_handled(max_batch=2)
     network.stop_at = 2
     network.gate.set()
-    dataplane.heatmap(pixels, model=ModelSelector())
+    handled.heatmap(pixels)
     assert sum(network.batches) == CHANNELS
     assert max(network.batches) <= 2
 
 
 def test_a_limit_takes_the_channels_of_most_energy(
-    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+    open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
-    open_dataplane(score_cam_channels=2).heatmap(pixels, model=ModelSelector())
+    open_handled(score_cam_channels=2).heatmap(pixels)
     assert len(network.batches) == 3
     planes = np.array([[[0, 1]], [[3, 3]], [[2, 0]], [[-5, 0]]], np.float32)
     assert telling_channels(planes, 0).tolist() == [0, 2, 3]
@@ -261,40 +256,40 @@ def test_a_server_takes_as_many_channels_as_it_is_set_to(
 
 
 def test_an_image_that_nothing_tells_apart_has_a_map_of_zeros(
-    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork
+    open_handled: Callable[..., Handled], network: WatchedNetwork
 ) -> None:
     assert not weighted_map(np.zeros((0, 4, 4), np.float32), np.zeros(0, np.float32)).any()
     assert not weighted_map(np.full((1, 2, 2), -1, np.float32), np.ones(1, np.float32)).any()
 
 
 def test_a_call_that_is_given_up_stops_between_the_passes(
-    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+    open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
-    dataplane = open_dataplane()
+    handled = open_handled()
     call = Call()
     network.stop_at = 3
-    asking = dataplane._decoders.submit(lambda: dataplane.heatmap(pixels, model=ModelSelector(), call=call))
+    asking = handled.engine.threads.submit(lambda: handled.heatmap(pixels, call=call))
     assert network.stopped.wait(PATIENCE)
     call.cancel()
     # The pass that a worker has in hand is run to its end.
     network.gate.set()
     with pytest.raises(Cancelled):
         asking.result(PATIENCE)
-    assert dataplane.admission.inside == 0
-    dataplane.classify(pixels, model=ModelSelector())
+    assert handled.permits == 0
+    handled.classify(pixels)
     assert len(network.batches) == 3
 
 
 def test_a_deadline_holds_for_all_passes_together(
-    open_dataplane: Callable[..., DataPlane], network: WatchedNetwork, pixels: NDArray[np.uint8]
+    open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
-    dataplane = open_dataplane()
+    handled = open_handled()
     network.stop_at = 3
     with pytest.raises(DeadlineExceeded):
-        dataplane.heatmap(pixels, model=ModelSelector(), call=Call(time.monotonic() + 0.5))
-    assert dataplane.admission.inside == 0
+        handled.heatmap(pixels, call=Call(time.monotonic() + 0.5))
+    assert handled.permits == 0
     network.gate.set()
-    dataplane.classify(pixels, model=ModelSelector())
+    handled.classify(pixels)
     assert len(network.batches) <= 3
 
 

@@ -53,10 +53,10 @@ def test_a_cell_that_shows_a_part_of_the_image_is_one_of_them() -> None:
     assert seen.box == (-1, 0, 11, 10)
 
 
-def test_what_is_taken_from_an_output_can_be_put_back() -> None:
+def test_what_is_select_an_output_can_be_put_back() -> None:
     output = np.arange(10, dtype=np.uint8).reshape(2, 5)
     seen = SeenCells.of((-5.0, 0.0, 15.0, 10.0), 10, 10, (2, 5))
-    assert seen.taken_from(output).tolist() == [[1, 2, 3], [6, 7, 8]]
-    whole = seen.spread(seen.taken_from(output), 255)
+    assert seen.select(output).tolist() == [[1, 2, 3], [6, 7, 8]]
+    whole = seen.spread(seen.select(output), 255)
     assert whole.tolist() == [[255, 1, 2, 3, 255], [255, 6, 7, 8, 255]]
     assert whole.dtype == np.uint8

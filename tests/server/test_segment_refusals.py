@@ -130,7 +130,7 @@ def test_only_what_is_large_on_the_wire_has_a_limit(
     else:
         found = refused(lambda: segmenting.Segment(request))
         assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MASK_TOO_LARGE", ["size"])
-        assert "ask for AS_MODEL, or for PNG_INDEXED or RLE" in found.message
+        assert "request AS_MODEL, PNG_INDEXED or RLE" in found.message
 
 
 def test_an_overlay_that_does_not_pack_is_looked_at_when_it_is_drawn(

@@ -15,20 +15,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+import spyglass_client as sc
+from handled import Handled, submit
 from spyglass.v1.image_pb2 import Image
-from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, SegmentRequest
+from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, Refinement, SegmentRequest
 from spyglass_contract.errors import DeadlineExceeded, FailedPrecondition, InternalError, InvalidInput
-from spyglass_contract.images.header import Limits
-from spyglass_contract.masks.palette_png import decode_mask
-from spyglass_server.dataplane import DataPlane
-from spyglass_server.domain import ModelSelector, Refinement
-from spyglass_server.embedded import open_embedded
-from spyglass_server.engine.admission import Admission
+from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository
 from spyglass_server.engine.session import Session
-from spyglass_server.masks.styles import MaskStyle
 
 PATIENCE = 30
 RED = 1
@@ -59,12 +54,9 @@ def network(segmenting_models: Path) -> WatchedNetwork:
 
 
 @pytest.fixture
-def dataplane(network: WatchedNetwork) -> Iterator[DataPlane]:
-    repository = Repository()
-    repository.load(
-        Path("stretch/1/model.onnx"), lambda path: Model(network, "ab" * 32, Resources(workers=1))
-    )
-    opened = DataPlane(repository, Admission(4), decoders=1, limits=Limits())
+def handled(network: WatchedNetwork) -> Iterator[Handled]:
+    path = Path("stretch/1/model.onnx")
+    opened = Handled(path, lambda path: Model(network, "ab" * 32, Resources(workers=1)), image_threads=1)
     yield opened
     network.gate.set()
     opened.close()
@@ -72,77 +64,73 @@ def dataplane(network: WatchedNetwork) -> Iterator[DataPlane]:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_answer_that_is_not_finite_is_a_fault_of_the_servers(
-    dataplane: DataPlane, network: WatchedNetwork, color_image: Callable[..., bytes], value: float
+    handled: Handled, network: WatchedNetwork, color_image: Callable[..., bytes], value: float
 ) -> None:
     def spoil(answer: NDArray[np.float32]) -> None:
         answer[0, 3, 4, 1] = value
 
     network.spoil = spoil
     with pytest.raises(InternalError) as caught:
-        dataplane.segment(color_image("red"), model=ModelSelector())
+        handled.segment(color_image("red"))
     assert caught.value.reason == "OUTPUT_NOT_FINITE"
-    assert dataplane.admission.inside == 0
+    assert handled.permits == 0
 
 
 def test_an_image_whose_deadline_passes_in_the_queue_is_dropped(
-    dataplane: DataPlane, network: WatchedNetwork, color_image: Callable[..., bytes]
+    handled: Handled, network: WatchedNetwork, color_image: Callable[..., bytes]
 ) -> None:
     network.gate.clear()
     network.runs = 0
-    model = next(iter(dataplane.repository))
-    occupied = model.submit(np.zeros((24, 32, 3), np.uint8), Call())
+    model = next(iter(handled.repository))
+    occupied = submit(model, np.zeros((24, 32, 3), np.uint8), Call(), network.run)
     with pytest.raises(DeadlineExceeded):
-        dataplane.segment(color_image("red"), model=ModelSelector(), call=Call(time.monotonic() + 0.05))
-    assert dataplane.admission.inside == 0
+        handled.segment(color_image("red"), call=Call(time.monotonic() + 0.05))
+    assert handled.permits == 0
     network.gate.set()
     occupied.result(PATIENCE)
-    dataplane.close()
+    handled.close()
     assert network.runs == 1
 
 
 def test_what_is_wrong_with_a_request_is_said_before_anything_is_run(
-    dataplane: DataPlane, network: WatchedNetwork, color_image: Callable[..., bytes]
+    handled: Handled, network: WatchedNetwork, color_image: Callable[..., bytes]
 ) -> None:
     network.runs = 0
-    for mistake in ({"soft": "purple"}, {"refine": [Refinement(9)]}):
+    for mistake in ({"soft_class_name": "purple"}, {"refine": [Refinement(class_index=9)]}):
         with pytest.raises(InvalidInput):
-            dataplane.segment(color_image("red"), model=ModelSelector(), **mistake)
+            handled.segment(color_image("red"), **mistake)
     assert network.runs == 0
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_pixels_are_taken_too(dataplane: DataPlane, channels: int) -> None:
+def test_pixels_are_taken_too(handled: Handled, channels: int) -> None:
     pixels = np.full((12, 20, channels), 255, np.uint8)
-    found = dataplane.segment(pixels, model=ModelSelector(), style=MaskStyle(MASK_FORMAT_RAW))
+    found = handled.segment(pixels, format=MASK_FORMAT_RAW)
     assert (np.frombuffer(found.mask.data, np.uint8) == RED).all()
     assert found.classes[RED].mean_score == pytest.approx(1 / 3, abs=1e-3)
 
 
-def test_without_a_server_masks_are_had_too(
+def test_a_local_client_segments(
     segmenting_models: Path, square_image: Callable[..., PillowImage.Image], encode: Callable[..., bytes]
 ) -> None:
     data = encode(square_image((64, 48), (20, 10, 40, 30)))
-    with open_embedded(segmenting_models) as embedded:
-        found = embedded.segment(
-            data,
-            model=ModelSelector("pad"),
-            refine=[Refinement("red", fill_holes=True)],
-            soft="red",
-            timeout=PATIENCE,
-        )
+    with local_client(segmenting_models) as client:
+        refine = [sc.Refinement("red", fill_holes=True)]
+        found = client.segment(data, model="pad", refine=refine, soft="red", timeout=PATIENCE)
         with pytest.raises(FailedPrecondition):
-            embedded.segment(data, model=ModelSelector("colors"))
-    mask = decode_mask(found.mask.data)
+            client.segment(data, model="colors")
+        assert client.classify(data, model="colors").model.name == "colors"
+    mask = found.array
     assert mask.shape == (48, 64)
     assert found.classes[RED].pixels == (mask == RED).sum() == pytest.approx(400, abs=8)
-    assert found.soft is not None and found.soft.class_index == RED
+    assert found.soft_class == found.classes[RED]
 
 
-def test_the_models_of_one_task_do_not_stand_in_for_another(
+def test_the_default_model_is_of_the_task_of_the_request(
     segmenting_models: Path, color_image: Callable[..., bytes]
 ) -> None:
-    with open_embedded(segmenting_models) as embedded:
-        assert embedded.classify(color_image("green")).classes[0].name == "green"
+    with local_client(segmenting_models) as client:
+        assert client.classify(color_image("green")).best.name == "green"
 
 
 def test_streams_of_masks_are_counted_as_all_streams_are(

@@ -40,13 +40,13 @@ def test_it_says_what_it_runs_on(make_model: MakeModel, device: str) -> None:
 @without_cuda
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_it_refuses_to_run_elsewhere_than_on_the_gpu_asked_for(make_model: MakeModel, device: str) -> None:
-    with pytest.raises(DeviceError, match=f"{device} was asked for, but this ONNX Runtime has no CUDA"):
+    with pytest.raises(DeviceError, match=f"{device} was requested, but this ONNX Runtime has no CUDA"):
         Session(make_model(), device=device)
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "CPU", ""])
 def test_a_device_that_there_is_not_is_refused(make_model: MakeModel, device: str) -> None:
-    with pytest.raises(DeviceError, match="unknown device"):
+    with pytest.raises(DeviceError, match="the device must be"):
         Session(make_model(), device=device)
 
 

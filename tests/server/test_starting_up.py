@@ -128,7 +128,7 @@ def test_it_imports_nothing_that_only_training_and_export_need(tiny_models: Path
 
 
 def test_it_does_not_start_without_its_folder(spawn_server: Spawn, tmp_path: Path) -> None:
-    assert "no model folder at" in refusal_to_start(spawn_server, "--models", tmp_path / "nowhere")
+    assert "is not a folder of models" in refusal_to_start(spawn_server, "--models", tmp_path / "nowhere")
 
 
 def test_it_does_not_start_with_a_corrupted_certificate(
@@ -150,7 +150,7 @@ def test_it_does_not_start_with_a_model_in_anothers_place(
 
     line = refusal_to_start(spawn_server, "--models", tmp_path / "models")
 
-    assert "pets/1: the card in it says colors/1" in line
+    assert "pets/1: the card in the file is of colors/1" in line
 
 
 def test_it_does_not_start_with_a_file_that_is_no_model(
@@ -177,7 +177,7 @@ def test_it_does_not_start_on_a_port_that_is_taken(spawn_server: Spawn, tiny_mod
 def test_it_does_not_start_on_a_gpu_that_is_not_there(spawn_server: Spawn, tiny_models: Path) -> None:
     line = refusal_to_start(spawn_server, "--models", tiny_models, "--device", "cuda")
 
-    assert "cuda was asked for, but this ONNX Runtime has no CUDA" in line
+    assert "cuda was requested, but this ONNX Runtime has no CUDA" in line
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, Ret
 from google.rpc.status_pb2 import Status
 
 from spyglass_contract import errors
-from spyglass_server.interceptors.statuses import grpc_code, to_abort, to_status
+from spyglass_contract.status_codes import status_code
+from spyglass_contract.statuses import status_from_error
+from spyglass_server.faults import public_error
+from spyglass_server.interceptors.statuses import abort_status
 
 Kind = TypeVar("Kind", bound=Message)
 
@@ -31,9 +34,9 @@ def detail(status: Status, kind: type[Kind]) -> Kind:
 
 @pytest.mark.parametrize("kind", TREE)
 def test_every_error_of_the_tree_becomes_a_status(kind: type[errors.SpyglassError]) -> None:
-    status = to_status(kind("what happened"), "id-1")
+    status = status_from_error(kind("what happened"), "id-1")
 
-    assert status.code == grpc_code(kind("")).value[0] != grpc.StatusCode.OK.value[0]
+    assert status.code == grpc.StatusCode[status_code(kind(""))].value[0] != grpc.StatusCode.OK.value[0]
     assert detail(status, ErrorInfo).domain == "spyglass"
     assert detail(status, RequestInfo).request_id == "id-1"
 
@@ -41,7 +44,7 @@ def test_every_error_of_the_tree_becomes_a_status(kind: type[errors.SpyglassErro
 def test_what_a_caller_can_act_on_is_told_in_full() -> None:
     error = errors.ImageError("the JPEG is cut off", reason="IMAGE_TRUNCATED", field="image")
 
-    status = to_status(error, "id-1")
+    status = status_from_error(error, "id-1")
 
     assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert status.message == "the JPEG is cut off"
@@ -51,20 +54,20 @@ def test_what_a_caller_can_act_on_is_told_in_full() -> None:
 
 
 def test_an_error_without_a_field_blames_none() -> None:
-    status = to_status(errors.Unavailable("starting"), "id-1")
+    status = status_from_error(errors.Unavailable("starting"), "id-1")
 
     assert not any(entry.Is(BadRequest.DESCRIPTOR) for entry in status.details)
 
 
 @pytest.mark.parametrize(("seconds", "milliseconds"), [(0.25, 250), (2, 2000), (0.0001, 1)])
 def test_overload_says_when_to_come_again(seconds: float, milliseconds: int) -> None:
-    status = to_status(errors.Overloaded("full", retry_after=seconds), "id-1")
+    status = status_from_error(errors.Overloaded("full", retry_after=seconds), "id-1")
 
     assert detail(status, RetryInfo).retry_delay.ToMilliseconds() == milliseconds
 
 
 def test_overload_that_will_not_pass_says_nothing_of_a_retry() -> None:
-    status = to_status(errors.Overloaded("full"), "id-1")
+    status = status_from_error(errors.Overloaded("full"), "id-1")
 
     assert not any(entry.Is(RetryInfo.DESCRIPTOR) for entry in status.details)
 
@@ -81,10 +84,10 @@ def test_a_fault_of_the_servers_goes_to_the_log_and_not_to_the_caller(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        status = to_status(error, "id-1")
+        status = status_from_error(public_error(error, "id-1"), "id-1")
 
     assert status.code == grpc.StatusCode.INTERNAL.value[0]
-    assert status.message == "a fault of the server's; quote id-1"
+    assert status.message == "the server failed; quote the request id id-1"
     assert b"secret" not in status.SerializeToString()
     assert "secret" in caplog.text
 
@@ -92,12 +95,12 @@ def test_a_fault_of_the_servers_goes_to_the_log_and_not_to_the_caller(
 def test_a_fault_keeps_the_reason_that_programs_rely_on() -> None:
     error = errors.InternalError("NaN", reason="OUTPUT_NOT_FINITE")
 
-    assert detail(to_status(error, "id-1"), ErrorInfo).reason == "OUTPUT_NOT_FINITE"
-    assert detail(to_status(KeyError(), "id-1"), ErrorInfo).reason == "INTERNAL"
+    assert public_error(error, "id-1").reason == "OUTPUT_NOT_FINITE"
+    assert public_error(KeyError(), "id-1").reason == "INTERNAL"
 
 
 def test_a_message_that_quotes_a_long_request_is_cut(caplog: pytest.LogCaptureFixture) -> None:
-    status = to_status(errors.NotFound(f"no model {'é' * 100_000}", field="model.name"), "id-1")
+    status = status_from_error(errors.NotFound(f"no model {'é' * 100_000}", field="model.name"), "id-1")
 
     assert status.message.startswith("no model éé")
     assert status.message.endswith("…")
@@ -105,11 +108,11 @@ def test_a_message_that_quotes_a_long_request_is_cut(caplog: pytest.LogCaptureFi
 
 
 def test_the_status_travels_with_the_call_and_in_its_trailing_metadata() -> None:
-    error = errors.NotFound("no model 'x' is served")
+    error = errors.NotFound("the server has no model 'x'")
 
-    abort = to_abort(error, "id-1")
+    abort = abort_status(error, "id-1")
 
-    assert (abort.code, abort.details) == (grpc.StatusCode.NOT_FOUND, "no model 'x' is served")
+    assert (abort.code, abort.details) == (grpc.StatusCode.NOT_FOUND, "the server has no model 'x'")
     metadata = dict(abort.trailing_metadata)
     assert metadata["x-request-id"] == "id-1"
-    assert Status.FromString(bytes(metadata["grpc-status-details-bin"])) == to_status(error, "id-1")
+    assert Status.FromString(bytes(metadata["grpc-status-details-bin"])) == status_from_error(error, "id-1")

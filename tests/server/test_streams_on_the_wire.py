@@ -106,7 +106,7 @@ def test_a_sender_that_is_not_answered_is_not_read_from(
 
     call = server.vision.ClassifyStream(endless(), timeout=PATIENCE)
     assert network.entered.acquire(timeout=PATIENCE)
-    in_work = server.server._dataplane.admission
+    in_work = server.server._engine.admission
 
     # The window is of two images for each worker.
     eventually(lambda: in_work.inside == 2)
@@ -132,7 +132,7 @@ def test_a_stream_ends_at_its_deadline(
 
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     network.gate.set()
-    eventually(lambda: server.server._dataplane.admission.inside == 0)
+    eventually(lambda: server.server._engine.admission.inside == 0)
 
 
 def test_a_caller_that_hangs_up_leaves_nothing_behind(

@@ -1,4 +1,4 @@
-"""What came of each image: the one thing that all ways to ask give, and all formats show."""
+"""The outcome of each image: its path, its result or failure, and the files written for it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import Any
 
 from spyglass_client import Classification, Failure, Heatmap, Segmentation
 
-Answer = Classification | Segmentation | Failure
+Result = Classification | Segmentation | Failure
 """A Heatmap is a Classification, too."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An image, and its answer or failure."""
+    """One image with its result or failure."""
 
     path: str
-    answer: Answer
-    # Where its images were written: one for each class explained, or the one of a mask.
+    result: Result
+    # The files that were written: one for each explained class, or one for the mask.
     files: tuple[str, ...] = ()
 
     def heatmaps(self) -> list[tuple[Heatmap, str]]:
-        """Each heatmap that was written, and where."""
-        explained = self.answer.explained if isinstance(self.answer, Heatmap) else ()
+        """Return each heatmap that was written, with its file."""
+        explained = self.result.explained if isinstance(self.result, Heatmap) else ()
         return list(zip(explained, self.files, strict=False))
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"path", "model", "classes", "timing_ms"}` or `{"path", "error"}`.
+        """Return `{"path", "model", "classes", "timing_ms"}` or `{"path", "error"}`.
 
-        A heatmap has its `path` among the `heatmaps`, a mask in `mask`.
+        The file of a heatmap is the `path` of its entry in `heatmaps`, the file of a mask the `path` in
+        `mask`.
         """
-        fields = {"path": self.path, **self.answer.to_dict()}
+        fields = {"path": self.path, **self.result.to_dict()}
         places = [fields["mask"]] if "mask" in fields else fields.get("heatmaps", ())
         for place, path in zip(places, self.files, strict=False):
             place["path"] = path
@@ -39,4 +40,4 @@ class Outcome:
 
 
 Outcomes = Generator[Outcome, None, None]
-"""Outcomes as they come; to close it ends what is under way."""
+"""Outcomes in the order of the images; closing it ends the calls in progress."""

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where someone is there to see it."""
+"""A progress bar on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 
 from spyglass_cli.asking.outcomes import Outcomes
 
-# So few images are answered before a bar is read.
+# With so few images a bar is gone before anyone reads it.
 _FEW = 4
 
 
 def with_progress(outcomes: Outcomes, count: int, *, in_the_way: bool) -> Outcomes:
-    """The same outcomes; `in_the_way` says that something else writes to the terminal meanwhile."""
+    """Return the same outcomes; `in_the_way`: other output goes to the terminal at the same time."""
     if count <= _FEW or in_the_way or not sys.stderr.isatty():
         return outcomes
     return _counted(outcomes, count)

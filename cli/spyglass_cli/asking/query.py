@@ -1,38 +1,58 @@
-"""What is asked about every image."""
+"""The requests of one command, the same for every image."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from spyglass_client import Refinement
+from spyglass_cli.asking.outcomes import Result
+from spyglass_client import Client, Refinement
 
 
 @dataclass(frozen=True)
-class ClassQuestion:
-    """What is in it, and where the model saw that.
+class ClassQuery:
+    """The classes of each image, with heatmaps if there are `targets`.
 
-    A model by name, empty: the default one; how many classes, None: five; seconds for each image.
+    `model` is empty for the default model, `top_k` None for the default number of classes, and `timeout` in
+    seconds for each image.
     """
 
     model: str = ""
     top_k: int | None = None
     timeout: float | None = None
-    # Classes to explain, by index or name, None: the predicted one; empty: no heatmap is asked for.
+    # Classes to explain, by index or name, None: the predicted one; empty: no heatmaps.
     targets: tuple[int | str | None, ...] = ()
+
+    def send(self, client: Client, images: Iterable[str | bytes]) -> Iterator[Result]:
+        """Yield the result of each image, in their order. Raises SpyglassError."""
+        if not self.targets:
+            return client.classify_many(images, model=self.model, top_k=self.top_k, timeout=self.timeout)
+        target, *further = self.targets
+        return client.heatmap_many(
+            images,
+            target=target,
+            further=[entry for entry in further if entry is not None],
+            model=self.model,
+            top_k=self.top_k,
+            timeout=self.timeout,
+        )
 
 
 @dataclass(frozen=True)
-class SegmentQuestion:
-    """Which class each pixel belongs to.
-
-    A model by name, empty: the default one; seconds for each image.
-    """
+class MaskQuery:
+    """The class of each pixel; `model` and `timeout` are those of `ClassQuery`."""
 
     model: str = ""
     timeout: float | None = None
     refine: tuple[Refinement, ...] = ()
-    # The class whose probabilities are wanted, too.
+    # The class of the probability map; None: no map.
     soft: int | str | None = None
 
+    def send(self, client: Client, images: Iterable[str | bytes]) -> Iterator[Result]:
+        """Yield the result of each image, in their order. Raises SpyglassError."""
+        return client.segment_many(
+            images, model=self.model, refine=self.refine, soft=self.soft, timeout=self.timeout
+        )
 
-Question = ClassQuestion | SegmentQuestion
+
+Query = ClassQuery | MaskQuery

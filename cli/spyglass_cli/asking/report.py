@@ -1,98 +1,107 @@
-"""What the commands that ask about images have in common: their options, and from PATHs to a report."""
+"""The parts that the commands about images share: their flags, and the way from PATHs to a report."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 
 from spyglass_cli import process
-from spyglass_cli.asking.outcomes import Outcomes
+from spyglass_cli.asking.ask import ask
 from spyglass_cli.asking.progress import with_progress
-from spyglass_cli.asking.query import Question
+from spyglass_cli.asking.query import MaskQuery, Query
 from spyglass_cli.asking.sources import Source
 from spyglass_cli.flags.connection import SERVER_VARIABLE, add_connection_options, open_client, positive
+from spyglass_cli.flags.extras import require
 from spyglass_cli.output.formats import FORMATS, make_writer
 from spyglass_cli.output.image_files import ImageFiles
 from spyglass_cli.output.rows import Rows
-from spyglass_client import Failure
+from spyglass_client import Client, Failure
 from spyglass_contract.errors import InvalidInput
+
+EXIT_CODES = "exit code: 0, 1 if any image failed, 2 for invalid usage"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the PATHs, `--format`, `--model` and the options of the connection."""
+    """Add the PATHs, `--format`, `--model` and the flags of the connection."""
     parser.add_argument(
         "paths",
         nargs="+",
         metavar="PATH",
-        help="an image, a folder (with all that is in it), a glob, or - for an image on standard input",
+        help="image file, folder (with its sub-folders), glob, or - for an image on standard input",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
         default="table",
-        help="a table for people; or a JSON array, JSON lines or CSV (default: %(default)s)",
+        help="output: a table for people, a JSON array, JSON lines or CSV (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
         default="",
         metavar="NAME[:VERSION|@LABEL]",
-        help="the model to ask (default: the server's)",
+        help="model to use (default: the server's default model)",
     )
     add_connection_options(parser)
 
 
 def add_top_k(parser: argparse.ArgumentParser) -> None:
-    """Adds `--top-k`."""
+    """Add `--top-k`."""
     parser.add_argument(
-        "--top-k", type=positive, metavar="N", help="how many classes to name (default: 5, or all if fewer)"
+        "--top-k",
+        type=positive,
+        metavar="N",
+        help="number of classes to show (default: the server's default, or all if the model has fewer)",
     )
 
 
 def class_argument(text: str) -> int | str:
-    """A class by its index, or by its name."""
+    """Return a class's index if the text is a number, else the class's name."""
     return int(text) if text.isdecimal() else text
 
 
 def check_options(arguments: argparse.Namespace) -> None:
-    """Raises InvalidInput for options that make no sense together."""
+    """Raise InvalidInput for flags of the connection without a server."""
     if not arguments.server and (arguments.token_file or arguments.ca):
         raise InvalidInput(
-            f"--token-file and --ca are for a server: give --server or set {SERVER_VARIABLE}", field="server"
+            f"--token-file and --ca need a server: pass --server or set {SERVER_VARIABLE}", field="server"
         )
 
 
 def report(
     arguments: argparse.Namespace,
     sources: Sequence[Source],
-    question: Question,
+    query: Query,
     rows: Rows,
     files: ImageFiles | None = None,
 ) -> int:
-    """Asks, writes what is drawn into `files`, and shows what came of each image, in `rows` or as JSON.
+    """Send the images, write drawings into `files`, and show each outcome in `rows` or as JSON.
 
-    The exit code: 0, or 1 where any image failed. Raises SpyglassError.
+    Return the exit code: 0, or 1 if any image failed. Raises SpyglassError.
     """
     writer = make_writer(arguments.format, rows, sys.stdout, sys.stderr)
     failed = False
     in_the_way = writer.at_once and sys.stdout.isatty()
-    outcomes = _ask(arguments, sources, question)
+    outcomes = ask(_open_client(arguments, query), sources, query)
     with closing(files.save_all(outcomes) if files else outcomes) as finished:
         for outcome in with_progress(finished, len(sources), in_the_way=in_the_way):
             writer.add(outcome)
-            failed = failed or isinstance(outcome.answer, Failure)
+            failed = failed or isinstance(outcome.result, Failure)
     writer.close()
     return process.FAILED if failed else 0
 
 
-def _ask(arguments: argparse.Namespace, sources: Sequence[Source], question: Question) -> Outcomes:
-    """Asks the server that is given, or else the bundled models."""
+def _open_client(arguments: argparse.Namespace, query: Query) -> Callable[[], Client]:
+    """Return what opens a client of the server in the flags, or of the bundled models in this process."""
     if arguments.server:
-        from spyglass_cli.asking.remote import ask_server
+        return partial(open_client, arguments)
+    require("server", "onnxruntime")
+    if isinstance(query, MaskQuery) and query.refine:
+        require("server", "scipy")
+    print("no server given: using the bundled models in this process", file=sys.stderr)
+    from spyglass_server import local_client
 
-        return ask_server(partial(open_client, arguments), sources, question)
-    from spyglass_cli.asking.embedded import ask_here
-
-    return ask_here(sources, question)
+    # A command that runs once must not wait until a GPU is initialised.
+    return partial(local_client, device="cpu")

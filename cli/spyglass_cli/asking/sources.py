@@ -1,4 +1,4 @@
-"""What the PATHs of a command line mean: the images to take, in order."""
+"""The PATHs of a command line to images, in order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from spyglass_client import ImageError, read_image
 
 STANDARD_INPUT = "-"
 
-# What is taken from a folder; a file that is named is taken whatever it is called.
+# Suffixes of images in a folder; a file that is named itself may have any suffix.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-# What the names of images that were written beside others have before their suffix.
+# The names of files that commands write beside images end in one of these, before their suffix.
 HEATMAP_MARK, MASK_MARK, CUTOUT_MARK = ".heatmap", ".mask", ".cutout"
 _MARKS = "|".join(map(re.escape, (HEATMAP_MARK, MASK_MARK, CUTOUT_MARK)))
 _WRITTEN = re.compile(rf"({_MARKS})(-\d+)?\.\w+$")
@@ -24,26 +24,26 @@ _WRITTEN = re.compile(rf"({_MARKS})(-\d+)?\.\w+$")
 
 @dataclass(frozen=True)
 class Source:
-    """One image by the name it is reported under, or why there is none to be had by that name."""
+    """One image by the path in the report, or the error of a path without an image."""
 
     path: str
     error: ImageError | None = None
 
     def image(self) -> str | bytes:
-        """The path of the file, or all of standard input."""
+        """Return the path of the file, or the bytes of standard input."""
         return sys.stdin.buffer.read() if self.path == STANDARD_INPUT else self.path
 
     def read(self) -> bytes:
-        """The bytes of the image. Raises ImageError."""
+        """Return the bytes of the image. Raises ImageError."""
         image = self.image()
         return image if isinstance(image, bytes) else read_image(image)
 
 
 def find_sources(paths: Iterable[str]) -> list[Source]:
-    """Files as they are, folders and globs as the images in them, by name; `-` is standard input.
+    """Return the images of files, folders and globs, by name; `-` is standard input.
 
-    Of a folder the heatmaps and masks that were written beside its images are left out.
-    What names nothing stays in the list with its error, so that no PATH is passed over in silence.
+    A folder's images do not include the heatmaps and masks that commands wrote there. A PATH without an image
+    gives a source with an error, so that every PATH is reported.
     """
     return [source for path in paths for source in _find(path)]
 
@@ -52,7 +52,7 @@ def _find(path: str) -> list[Source]:
     if path == STANDARD_INPUT:
         return [Source(path)]
     if os.path.isdir(path):
-        return list(_in_folder(path)) or [_nothing(path, "there are no images in this folder")]
+        return list(_in_folder(path)) or [_nothing(path, "this folder has no images")]
     if os.path.lexists(path) or not glob.has_magic(path):
         return [Source(path)]
     matches = sorted(glob.glob(path, recursive=True))
@@ -66,7 +66,7 @@ def _in_folder(folder: str) -> Iterator[Source]:
         unreadable.append(_nothing(str(error.filename), f"the folder cannot be read: {error.strerror}"))
 
     for parent, folders, files in os.walk(folder, onerror=report):
-        # Sorted in place: this is the order in which `walk` goes on.
+        # `walk` goes on in the order of this list.
         folders.sort()
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES) and not _WRITTEN.search(name):

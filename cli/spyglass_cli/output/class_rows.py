@@ -11,14 +11,14 @@ from spyglass_client import Classification
 
 
 class ClassRows(Rows):
-    """A class that has a heatmap and is not among the most probable has a row without a rank, in CSV."""
+    """In CSV, a class with a heatmap that is not among the most probable has a row without a rank."""
 
     columns = ("path", "model", "version", "rank", "index", "class", "score", "error", "heatmap")
     numbers = ("score",)
 
     def fields(self, outcome: Outcome) -> list[dict[str, Any]]:
-        assert isinstance(outcome.answer, Classification)
-        classes = outcome.answer.classes
+        assert isinstance(outcome.result, Classification)
+        classes = outcome.result.classes
         heatmaps = {heatmap.target: path for heatmap, path in outcome.heatmaps()}
         unranked = [target for target in heatmaps if target not in classes]
         ranked = [*enumerate(classes, 1), *(("", target) for target in unranked)]
@@ -34,8 +34,8 @@ class ClassRows(Rows):
         ]
 
     def cells(self, outcome: Outcome) -> list[Sequence[str]]:
-        assert isinstance(outcome.answer, Classification)
-        return [(entry.name, f"{entry.score:.1%}") for entry in outcome.answer.classes]
+        assert isinstance(outcome.result, Classification)
+        return [(entry.name, f"{entry.score:.1%}") for entry in outcome.result.classes]
 
     def written(self, outcome: Outcome) -> list[str]:
         return [f"{path}: {heatmap.target.name}" for heatmap, path in outcome.heatmaps()]

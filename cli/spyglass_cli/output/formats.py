@@ -1,4 +1,4 @@
-"""The ways to write outcomes down."""
+"""The output formats of outcomes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ FORMATS = ("table", "json", "jsonl", "csv")
 
 
 class Writer(ABC):
-    """Takes outcomes one by one."""
+    """Writes outcomes one by one."""
 
-    # Whether each outcome can be read as soon as it is added.
+    # True if each outcome is printed at once.
     at_once = True
 
     @abstractmethod
     def add(self, outcome: Outcome) -> None: ...
 
     def close(self) -> None:
-        """Writes what could not be written before the last outcome was known."""
+        """Write the parts that need all outcomes."""
         return None
 
 
 class JsonLines(Writer):
-    """One object a line."""
+    """One JSON object a line."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -39,7 +39,7 @@ class JsonLines(Writer):
 
 
 class JsonArray(Writer):
-    """One array of all objects, each on lines of its own."""
+    """One JSON array of all objects."""
 
     at_once = False
 
@@ -56,7 +56,7 @@ class JsonArray(Writer):
 
 
 class Csv(Writer):
-    """Some rows for each image, and one for each failure."""
+    """Rows for each image, and one row for each failure."""
 
     def __init__(self, rows: Rows, output: TextIO) -> None:
         self._rows = rows
@@ -65,19 +65,22 @@ class Csv(Writer):
         self._csv.writeheader()
 
     def add(self, outcome: Outcome) -> None:
-        answer = outcome.answer
-        if isinstance(answer, Failure):
+        result = outcome.result
+        if isinstance(result, Failure):
             self._csv.writerow(
-                {"path": outcome.path, "error": f"{answer.error.reason}: {answer.error.message}"}
+                {"path": outcome.path, "error": f"{result.error.reason}: {result.error.message}"}
             )
         else:
-            model = {"path": outcome.path, "model": answer.model.name, "version": answer.model.version}
+            model = {"path": outcome.path, "model": result.model.name, "version": result.model.version}
             self._csv.writerows({**model, **row} for row in self._rows.fields(outcome))
         self._output.flush()
 
 
 def make_writer(name: str, rows: Rows, output: TextIO, errors: TextIO) -> Writer:
-    """The writer of `FORMATS`. Failures are part of what is written; of a table they go to `errors`."""
+    """Return the writer of one of `FORMATS`.
+
+    Failures are part of the output; those of a table go to `errors`.
+    """
     if name == "json":
         return JsonArray(output)
     if name == "jsonl":

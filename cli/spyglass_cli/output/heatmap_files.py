@@ -1,4 +1,4 @@
-"""The images that heatmaps are written as."""
+"""The files of heatmaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spyglass_cli.output.image_files import JPEG_QUALITY, ImageFiles
 from spyglass_client import Heatmap
 from spyglass_contract.errors import InvalidInput
 
-# What a name must end in to be that of an image and not of a folder.
+# A name with one of these suffixes is a file, and any other name a folder.
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -22,35 +22,35 @@ class HeatmapFiles(ImageFiles):
     """Writes the overlay of each heatmap as IMAGE.heatmap.jpg, or as one file."""
 
     def __init__(self, folder: Path | None = None, file: Path | None = None) -> None:
-        """Into `folder`, or as `file` where only one is written; neither: beside each image."""
+        """Write into `folder`, or the only heatmap as `file`; None for both: beside each image."""
         super().__init__(folder)
         self._file = file
 
     @classmethod
     def at(cls, where: Path, images: Sequence[str]) -> HeatmapFiles:
-        """In the folder `where`, or as the file where its name is that of an image.
+        """Write into the folder `where`, or as the file `where` if its name has the suffix of an image.
 
-        `images` are the paths that are asked about. Raises InvalidInput for one file and several images,
-        for an image of a kind that is not written, and for a file that is one of the images itself.
+        `images` are the paths of the images. Raises InvalidInput for one file and several images, for a file
+        format that is not written, and for a file that is one of the images itself.
         """
         suffix = where.suffix.lower()
         if where.is_dir() or not (where.exists() or suffix in Image.registered_extensions()):
             return cls(folder=where)
         if suffix not in _IMAGE_SUFFIXES:
             kinds = ", ".join(_IMAGE_SUFFIXES)
-            raise InvalidInput(f"{where} is no folder, and its name does not end in one of {kinds}")
-        if len(images) > 1:
             raise InvalidInput(
-                f"{len(images)} heatmaps do not go into one file; instead of {where} name a folder"
+                f"--heatmap must be a folder, or a file that ends in one of {kinds}, not {where}"
             )
+        if len(images) > 1:
+            raise InvalidInput(f"--heatmap must be a folder for {len(images)} images, not the file {where}")
         if any(_same_file(where, image) for image in images):
-            raise InvalidInput(f"{where} is the image itself, which its heatmap would overwrite")
+            raise InvalidInput(f"--heatmap must not be the image itself: {where}")
         return cls(file=where)
 
     def _write(self, outcome: Outcome) -> list[Path]:
-        if not isinstance(outcome.answer, Heatmap):
+        if not isinstance(outcome.result, Heatmap):
             return []
-        explained = outcome.answer.explained
+        explained = outcome.result.explained
         paths = []
         for heatmap in explained:
             suffix = f"-{heatmap.target.index}" if len(explained) > 1 else ""
@@ -67,6 +67,6 @@ class HeatmapFiles(ImageFiles):
 
 
 def _same_file(where: Path, image: str) -> bool:
-    """Whether both are one file, however they are spelt and linked."""
+    """Return whether both paths lead to one file."""
     both = image != STANDARD_INPUT and where.exists() and os.path.exists(image)
     return both and os.path.samefile(where, image)

@@ -1,4 +1,4 @@
-"""The images that commands write beside those that they are asked about."""
+"""The drawings that commands write beside images."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ JPEG_QUALITY = 90
 
 
 class ImageFiles(ABC):
-    """Writes what is drawn of each answer, and never two drawings to one file."""
+    """Writes the drawing of each result, and never two drawings to one file."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Into `folder`; None: beside each image. Raises InvalidInput for a folder that is none."""
+        """Write into `folder`, None: beside each image. Raises InvalidInput if `folder` is a file."""
         if folder is not None and folder.exists() and not folder.is_dir():
-            raise InvalidInput(f"{folder} is no folder to write images into", field="out")
+            raise InvalidInput(f"--out must be a folder, and {folder} is a file", field="out")
         self._folder = folder
         self._taken: set[Path] = set()
 
     @abstractmethod
     def _write(self, outcome: Outcome) -> list[Path]:
-        """Writes what there is to draw of an outcome, and says where. Raises OSError and SpyglassError."""
+        """Write the drawings of an outcome and return their paths. Raises OSError and SpyglassError."""
 
     def save_all(self, outcomes: Outcomes) -> Outcomes:
-        """The same outcomes, each after its files were written.
+        """Yield the same outcomes, each after its files were written.
 
-        An answer that cannot be drawn or written is a failure; the others go on.
+        A result that cannot be drawn or written becomes a failure; the others go on.
         """
         with closing(outcomes):
             for outcome in outcomes:
@@ -42,12 +42,12 @@ class ImageFiles(ABC):
         try:
             return replace(outcome, files=tuple(str(path) for path in self._write(outcome)))
         except SpyglassError as error:
-            return replace(outcome, answer=Failure(error))
+            return replace(outcome, result=Failure(error))
         except OSError as error:
-            return replace(outcome, answer=Failure(_not_written(error)))
+            return replace(outcome, result=Failure(_not_written(error)))
 
     def _free(self, image: str, suffix: str) -> Path:
-        """Images of one name may come from several folders: the second is numbered."""
+        """Return a path that was not used yet: images of one name from several folders get numbers."""
         source = Path("standard-input" if image == STANDARD_INPUT else image)
         folder = self._folder or source.parent
         path, number = folder / f"{source.stem}{suffix}", 1
@@ -60,5 +60,5 @@ class ImageFiles(ABC):
 
 
 def _not_written(error: OSError) -> SpyglassError:
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    return FailedPrecondition(f"what came of it cannot be written to {what}", reason="FILE_NOT_WRITTEN")
+    cause = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return FailedPrecondition(f"cannot write the drawing to {cause}", reason="FILE_NOT_WRITTEN")

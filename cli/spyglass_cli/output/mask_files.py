@@ -1,4 +1,4 @@
-"""The images that masks are written as."""
+"""The files of masks."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class MaskFiles(ImageFiles):
-    """Writes each mask over its image, by itself, or one class cut out of the image."""
+    """Writes each mask as an overlay, as a palette PNG, or as a cutout of one class."""
 
     def __init__(self, kind: Kind, folder: Path | None = None, target: int | str | None = None) -> None:
-        """Into `folder`; None: beside each image. `target` is the class to cut out.
+        """Write into `folder`, None: beside each image. `target` is the class to cut out.
 
-        Raises InvalidInput for a cutout of nothing.
+        Raises InvalidInput for a cutout without a class.
         """
         super().__init__(folder)
         if kind == "cutout" and target is None:
-            raise InvalidInput("a cutout is of one class: name it with --class")
+            raise InvalidInput("--kind cutout needs a class: name it with --class")
         self._kind = kind
         self._target = target
 
     def _write(self, outcome: Outcome) -> list[Path]:
-        answer = outcome.answer
-        if not isinstance(answer, Segmentation):
+        result = outcome.result
+        if not isinstance(result, Segmentation):
             return []
-        # Drawn before a name is taken: what cannot be drawn leaves no file.
-        suffix, data = self._drawn(answer)
+        # Draw first: a mask that cannot be drawn must not take a name.
+        suffix, data = self._drawn(result)
         path = self._free(outcome.path, suffix)
         path.write_bytes(data)
         return [path]
 
-    def _drawn(self, answer: Segmentation) -> tuple[str, bytes]:
-        """What the file's name ends in, and the file. Raises InternalError where the mask is corrupt."""
+    def _drawn(self, result: Segmentation) -> tuple[str, bytes]:
+        """Return the end of the file's name, and the file. Raises InternalError if the mask is corrupt."""
         if self._target is not None and self._kind == "cutout":
-            return f"{CUTOUT_MARK}.png", _encoded(answer.cutout(self._target), "PNG")
+            return f"{CUTOUT_MARK}.png", _encoded(result.cutout(self._target), "PNG")
         if self._kind == "mask":
-            # To look at the array is to decode the mask, which is then passed on as it came.
-            return f"{MASK_MARK}.png", answer.png if answer.array.size else b""
-        return f"{MASK_MARK}.jpg", _encoded(answer.overlay(), "JPEG", quality=JPEG_QUALITY)
+            # Reading the array checks that the mask can be decoded; the file is the PNG of the server.
+            return f"{MASK_MARK}.png", result.png if result.array.size else b""
+        return f"{MASK_MARK}.jpg", _encoded(result.overlay(), "JPEG", quality=JPEG_QUALITY)
 
 
 def _encoded(image: Image.Image, image_format: str, **options: int) -> bytes:

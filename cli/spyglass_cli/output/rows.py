@@ -1,4 +1,4 @@
-"""An answer as rows, for the formats that have some: what a row of each kind of answer tells."""
+"""A result as rows, for tables and CSV; each kind of result has its own rows."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from spyglass_cli.asking.outcomes import Outcome
 
 
 class Rows(ABC):
-    """One row a class."""
+    """One row for each class."""
 
-    # Of CSV; "path", "model", "version" and "error" are filled in for every kind.
+    # The columns of CSV; "path", "model", "version" and "error" are the same for every kind.
     columns: ClassVar[tuple[str, ...]]
-    # The headings of what a table tells of a class beside its name.
+    # The headings of the numbers that a table shows beside the name of a class.
     numbers: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def fields(self, outcome: Outcome) -> list[dict[str, Any]]:
-        """The rows of CSV, by the names of `columns`; what is left out is empty."""
+        """Return the rows of CSV, by the names of `columns`; a missing field is empty."""
 
     @abstractmethod
     def cells(self, outcome: Outcome) -> list[Sequence[str]]:
-        """The rows of a table: the class's name, and then `numbers`."""
+        """Return the rows of a table: the name of the class, then `numbers`."""
 
     @abstractmethod
     def written(self, outcome: Outcome) -> list[str]:
-        """A line about each file that was written."""
+        """Return a line about each file that was written."""

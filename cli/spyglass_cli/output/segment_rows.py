@@ -1,4 +1,4 @@
-"""Segmentations as rows: the classes that an image shows, the largest first."""
+"""Segmentations as rows: the classes in the mask, the largest first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spyglass_client import Segmentation, SegmentedClass
 
 
 class SegmentRows(Rows):
-    """How much of the mask each class has, and how sure the model is of it."""
+    """The size of each class in the mask, and its mean probability."""
 
     columns = (
         "path",
@@ -53,6 +53,6 @@ class SegmentRows(Rows):
 
 
 def _shown(outcome: Outcome) -> list[SegmentedClass]:
-    assert isinstance(outcome.answer, Segmentation)
-    shown = [entry for entry in outcome.answer.classes if entry.pixels]
+    assert isinstance(outcome.result, Segmentation)
+    shown = [entry for entry in outcome.result.classes if entry.pixels]
     return sorted(shown, key=lambda entry: -entry.pixels)

@@ -37,10 +37,10 @@ class Table(Writer):
             self._table.add_column(heading, justify="right", no_wrap=True)
 
     def add(self, outcome: Outcome) -> None:
-        if isinstance(outcome.answer, Failure):
-            self._failures.append(f"{outcome.path}: {outcome.answer.error.message}")
+        if isinstance(outcome.result, Failure):
+            self._failures.append(f"{outcome.path}: {outcome.result.error.message}")
         else:
-            model = outcome.answer.model
+            model = outcome.result.model
             self._models[f"{model.name}:{model.version} on {model.provider}"] = None
             self._add_rows(outcome)
             self._written += self._rows.written(outcome)

@@ -5,25 +5,26 @@
     with Client("localhost:50051") as client:
         print(client.classify("cat.jpg").best.name)
 
-Everything public is named here; the modules behind it are private.
+Every public name is here; the modules are private.
 """
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_client._async_client import AsyncClient
 from spyglass_client._client import DEFAULT_TARGET, Client
+from spyglass_client._coco import mask_from_coco
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike, read_image
 from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import Credentials, Retry, Timeout
 from spyglass_client._results import (
-    Answer,
-    AnsweringModel,
     Classification,
     ClassScore,
     Failure,
+    ServedBy,
     Timing,
 )
 from spyglass_client._segmentations import Refinement, Segmentation, SegmentedClass
+from spyglass_client._transport import NonBlockingTransport, PendingResponse, ResponseStream, Transport
 from spyglass_contract.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -43,8 +44,6 @@ from spyglass_contract.errors import (
 
 __all__ = [
     "DEFAULT_TARGET",
-    "Answer",
-    "AnsweringModel",
     "AsyncClient",
     "Cancelled",
     "ClassScore",
@@ -62,19 +61,25 @@ __all__ = [
     "LimitExceeded",
     "ModelCard",
     "ModelDetails",
+    "NonBlockingTransport",
     "NotFound",
     "Overloaded",
+    "PendingResponse",
     "PermissionDenied",
     "Refinement",
+    "ResponseStream",
     "Retry",
     "Segmentation",
     "SegmentedClass",
+    "ServedBy",
     "ServedModel",
     "SpyglassError",
     "Timeout",
     "Timing",
+    "Transport",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "mask_from_coco",
     "read_image",
 ]

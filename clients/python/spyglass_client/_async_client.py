@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from spyglass_client import _calls
-from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result
+from spyglass_client._attempts import Attempts
+from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result, transport_for
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
 from spyglass_client._models import ModelDetails, ServedModel
@@ -22,8 +23,10 @@ from spyglass_client._options import (
     Timeout,
 )
 from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Answer, Classification, Failure, Target
+from spyglass_client._results import Classification, Failure, Target
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._sending import send_async
+from spyglass_client._transport import Transport
 from spyglass_contract.errors import SpyglassError
 
 if TYPE_CHECKING:
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
 
 
 class AsyncClient:
-    """Asks a Spyglass server without blocking. Arguments, answers and errors are those of `Client`.
+    """Calls a Spyglass server without blocking. Arguments, results and errors are those of `Client`.
 
-    To cancel a task cancels its call on the server.
+    If a task is cancelled, its call on the server is cancelled, too.
     """
 
     def __init__(
@@ -44,17 +47,12 @@ class AsyncClient:
         retry: Retry = DEFAULT_RETRY,
         credentials: Credentials = ANONYMOUS,
         open_channel: Callable[[], grpc.Channel] | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        """Connects to `target`, HOST:PORT, at the first call. `open_channel` as in `Client`."""
-        from spyglass_client import _channels, _transport
-
+        """Connect to `target`, HOST:PORT, at the first call; the arguments are those of `Client`."""
         self._timeout = timeout
         self._retry = retry
-        self._transport = _transport.Transport(
-            open_channel or (lambda: _channels.open_channel(target, timeout, credentials)),
-            retry,
-            credentials.metadata,
-        )
+        self._transport = transport_for(target, timeout, credentials, open_channel, transport)
 
     async def classify(
         self,
@@ -65,9 +63,9 @@ class AsyncClient:
         id: str = "",
         timeout: float | None = None,
     ) -> Classification:
-        """As `Client.classify`; a file is read in a thread."""
-        question = _calls.classification(model=model, top_k=top_k, request_id=id)
-        return await self._ask(question, image, timeout)
+        """See `Client.classify`; a file is read in a thread."""
+        image_call = _calls.classification(model=model, top_k=top_k, request_id=id)
+        return await self._send_image(image_call, image, timeout)
 
     def classify_many(
         self,
@@ -78,10 +76,10 @@ class AsyncClient:
         window: int = DEFAULT_WINDOW,
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
-    ) -> AsyncIterator[Answer]:
-        """As `Client.classify_many`; `images` may be asynchronous, too."""
-        question = _calls.classification(model=model, top_k=top_k)
-        return self._ask_many(question, images, window, progress, timeout)
+    ) -> AsyncIterator[Classification | Failure]:
+        """See `Client.classify_many`; `images` may be asynchronous."""
+        image_call = _calls.classification(model=model, top_k=top_k)
+        return self._call_many(image_call, images, window, progress, timeout)
 
     async def heatmap(
         self,
@@ -94,9 +92,11 @@ class AsyncClient:
         id: str = "",
         timeout: float | None = None,
     ) -> Heatmap:
-        """As `Client.heatmap`; a file is read in a thread."""
-        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k, request_id=id)
-        return await self._ask(question, image, timeout)
+        """See `Client.heatmap`; a file is read in a thread."""
+        image_call = _calls.explanation(
+            model=model, target=target, further=further, top_k=top_k, request_id=id
+        )
+        return await self._send_image(image_call, image, timeout)
 
     def heatmap_many(
         self,
@@ -110,9 +110,9 @@ class AsyncClient:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Heatmap | Failure]:
-        """As `Client.heatmap_many`; `images` may be asynchronous, too."""
-        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
-        return self._ask_many(question, images, window, progress, timeout)
+        """See `Client.heatmap_many`; `images` may be asynchronous."""
+        image_call = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
+        return self._call_many(image_call, images, window, progress, timeout)
 
     async def segment(
         self,
@@ -125,9 +125,9 @@ class AsyncClient:
         id: str = "",
         timeout: float | None = None,
     ) -> Segmentation:
-        """As `Client.segment`; a file is read in a thread."""
-        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
-        return await self._ask(question, image, timeout)
+        """See `Client.segment`; a file is read in a thread."""
+        image_call = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
+        return await self._send_image(image_call, image, timeout)
 
     def segment_many(
         self,
@@ -141,28 +141,31 @@ class AsyncClient:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Segmentation | Failure]:
-        """As `Client.segment_many`; `images` may be asynchronous, too."""
-        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
-        return self._ask_many(question, images, window, progress, timeout)
+        """See `Client.segment_many`; `images` may be asynchronous."""
+        image_call = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
+        return self._call_many(image_call, images, window, progress, timeout)
 
     async def models(self) -> tuple[ServedModel, ...]:
-        """As `Client.models`."""
-        return await self._transport.ask_async(_calls.models_call(), self._timeout.call)
+        """See `Client.models`."""
+        return await self._send(_calls.models_call())
 
     async def model(self, name: str, *, with_golden: bool = False) -> ModelDetails:
-        """As `Client.model`."""
-        call = _calls.model_call(name, with_golden=with_golden)
-        return await self._transport.ask_async(call, self._timeout.call)
+        """See `Client.model`."""
+        return await self._send(_calls.model_call(name, with_golden=with_golden))
 
-    async def _ask(
-        self, question: _calls.Question[Result], image: ImageLike, timeout: float | None
+    async def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
+        attempts = Attempts(self._retry, self._timeout.override(timeout))
+        return await send_async(self._transport, call, attempts)
+
+    async def _send_image(
+        self, image_call: _calls.ImageCall[Result], image: ImageLike, timeout: float | None
     ) -> Result:
-        call = await asyncio.to_thread(question.about, image)
-        return await self._transport.ask_async(call, self._timeout.override(timeout))
+        call = await asyncio.to_thread(image_call.with_image, image)
+        return await self._send(call, timeout)
 
-    def _ask_many(
+    def _call_many(
         self,
-        question: _calls.Question[Result],
+        image_call: _calls.ImageCall[Result],
         images: Iterable[ImageLike] | AsyncIterable[ImageLike],
         window: int,
         progress: Callable[[int], object] | None,
@@ -171,18 +174,18 @@ class AsyncClient:
         from spyglass_client._async_stream import run_async
 
         pipeline = Pipeline(
-            read=question.read,
+            read=image_call.read,
             window=window,
             retry=self._retry,
             seconds=self._timeout.override(timeout),
             progress=progress,
         )
-        start = partial(self._transport.stream, question.method)
-        return run_async(pipeline, _requests(question, images), start)
+        start = partial(self._transport.stream, image_call.method)
+        return run_async(pipeline, _requests(image_call, images), start)
 
     async def close(self) -> None:
-        """Closes the connection; calls under way are cancelled. May be called again."""
-        self._transport.close()
+        """Close the transport; calls in progress are cancelled. May be called again."""
+        await asyncio.to_thread(self._transport.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,11 +200,11 @@ class AsyncClient:
 
 
 async def _requests(
-    question: _calls.Question[Result], images: Iterable[ImageLike] | AsyncIterable[ImageLike]
+    image_call: _calls.ImageCall[Result], images: Iterable[ImageLike] | AsyncIterable[ImageLike]
 ) -> AsyncIterator[_calls.Request | SpyglassError]:
     if isinstance(images, AsyncIterable):
         async for image in images:
-            yield await asyncio.to_thread(question.request_or_error, image)
+            yield await asyncio.to_thread(image_call.request_or_error, image)
     else:
         for image in images:
-            yield await asyncio.to_thread(question.request_or_error, image)
+            yield await asyncio.to_thread(image_call.request_or_error, image)

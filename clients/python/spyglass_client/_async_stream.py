@@ -1,4 +1,4 @@
-"""A streaming call as the asyncio client drives it, step for step as in `_stream`."""
+"""A streaming call, as the asyncio client drives it; the same steps as in `_stream`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from spyglass_contract.errors import SpyglassError
 async def run_async(
     pipeline: Pipeline[Result], requests: AsyncIterator[Request | SpyglassError], start: Start
 ) -> AsyncIterator[Result | Failure]:
-    """As `_stream.run`."""
+    """Do what `_stream.run` does, without blocking."""
     heard: asyncio.Queue[Heard] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def deliver(what: Heard) -> None:
-        # The loop may have closed on a stream that nobody listens to any more.
+        # The loop may be closed by the time a cancelled stream ends.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(heard.put_nowait, what)
 
@@ -29,8 +29,8 @@ async def run_async(
     try:
         while not isinstance(step := pipeline.step(), Stop):
             match step:
-                case Give(answer):
-                    yield answer
+                case Give(result):
+                    yield result
                 case Take():
                     pipeline.take(await anext(requests, None))
                 case Send(request):

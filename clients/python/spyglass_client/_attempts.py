@@ -1,4 +1,4 @@
-"""When to ask again, and when to give up."""
+"""When to retry a call, and when to give up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spyglass_contract.errors import Overloaded, SpyglassError, Unavailable
 
 
 class Attempts:
-    """One call's attempts, all of them inside one deadline."""
+    """The attempts of one call, all of them within one deadline."""
 
     def __init__(self, retry: Retry, seconds: float | None) -> None:
         self._retry = retry
@@ -22,7 +22,10 @@ class Attempts:
         return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
 
     def pause_after(self, error: SpyglassError) -> float:
-        """How long to wait before the next attempt, in seconds. Raises `error` where there is to be none."""
+        """Return the pause before the next attempt, in seconds.
+
+        Raises `error` if there is no further attempt.
+        """
         self._failed += 1
         pause = pause_after(error, self._failed, self._retry)
         remaining = self.remaining()
@@ -32,10 +35,10 @@ class Attempts:
 
 
 def pause_after(error: SpyglassError, failed: int, retry: Retry) -> float | None:
-    """Seconds to wait after the attempt number `failed`, from 1; None: asking again is no use or not safe.
+    """Return the pause in seconds after attempt number `failed`, from 1; None: do not retry.
 
-    A server that is full says how long it will be: the pause comes on top of that, so that those who were
-    refused together do not come back together.
+    An overloaded server says when to retry. The pause is added to that time, so that clients that were
+    refused together do not retry together.
     """
     if failed >= retry.attempts:
         return None

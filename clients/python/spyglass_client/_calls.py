@@ -1,4 +1,4 @@
-"""The calls of the service, each as what is sent and how the reply is read: all that both clients share."""
+"""The calls of the service: how requests are made, and how responses become results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UINT32_MAX = 2**32 - 1
 
 @dataclass(frozen=True)
 class Call(Generic[Result]):
-    """One call: the method of `spyglass.v1.Vision`, the request, and the reply to a result."""
+    """One call: the method of `spyglass.v1.Vision`, the request, and the function that reads the response."""
 
     method: str
     request: Message
@@ -42,33 +42,33 @@ class Call(Generic[Result]):
 
 
 @dataclass(frozen=True)
-class Question(Generic[Result]):
-    """What is asked about one image or many."""
+class ImageCall(Generic[Result]):
+    """A call that lacks only its image; it serves for one image or for many."""
 
-    # Of `spyglass.v1.Vision`, for one image; with `Stream` behind it, for many.
+    # The method of `spyglass.v1.Vision` for one image.
     method: str
-    # Makes a request of the field `image`.
+    # Makes a request from the field `image`.
     request: Callable[..., Request]
-    # Makes a result of a request and the reply to it.
+    # Makes a result from a request and its response.
     read: Callable[[Any, Any], Result]
 
-    def about(self, image: ImageLike) -> Call[Result]:
-        """The call for one image. Raises ImageError."""
+    def with_image(self, image: ImageLike) -> Call[Result]:
+        """Return the call for one image. Raises ImageError."""
         request = self.request(image=image_message(image))
         return Call(self.method, request, partial(self.read, request))
 
     def request_or_error(self, image: ImageLike) -> Request | SpyglassError:
-        """The request for one of many images, where one that cannot be read is not the end of all."""
+        """Return the request for one of many images, or the error if the image cannot be read."""
         try:
             return self.request(image=image_message(image))
         except SpyglassError as error:
             return error
 
 
-def classification(*, model: str, top_k: int | None, request_id: str = "") -> Question[Classification]:
-    """Raises InvalidInput for a `model` or `top_k` that cannot be."""
+def classification(*, model: str, top_k: int | None, request_id: str = "") -> ImageCall[Classification]:
+    """Make a Classify call. Raises InvalidInput for an invalid `model` or `top_k`."""
     request = partial(ClassifyRequest, id=request_id, model=model_ref(model), top_k=_count(top_k))
-    return Question("Classify", request, lambda _, reply: read_classification(reply))
+    return ImageCall("Classify", request, lambda _, reply: read_classification(reply))
 
 
 def explanation(
@@ -78,19 +78,19 @@ def explanation(
     further: Sequence[Target],
     top_k: int | None,
     request_id: str = "",
-) -> Question[Heatmap]:
-    """Raises InvalidInput for a `model`, `top_k` or class that cannot be."""
+) -> ImageCall[Heatmap]:
+    """Make a Heatmap call. Raises InvalidInput for an invalid `model`, `top_k` or class."""
     request = partial(
         HeatmapRequest,
         id=request_id,
         model=model_ref(model),
         top_k=_count(top_k),
-        # Everything larger is drawn here, from a few hundred bytes.
+        # A few hundred bytes, from which the client draws everything larger.
         size=MAP_SIZE_AS_FEATURE_MAP,
         further=[HeatmapTarget(**_target(entry)) for entry in further],
         **_target(target),
     )
-    return Question("Heatmap", request, read_heatmap)
+    return ImageCall("Heatmap", request, read_heatmap)
 
 
 def segmentation(
@@ -100,41 +100,44 @@ def segmentation(
     refine: Sequence[Refinement],
     soft: Target | None,
     request_id: str = "",
-) -> Question[Segmentation]:
-    """Raises InvalidInput for a `model`, `size`, refinement or class that cannot be."""
+) -> ImageCall[Segmentation]:
+    """Make a Segment call. Raises InvalidInput for an invalid `model`, `size`, refinement or class."""
     if not isinstance(size, str) or size not in MASK_SIZES:
-        raise InvalidInput(f"size is {size!r}, not 'image' or 'model'", reason="SIZE_INVALID", field="size")
+        raise InvalidInput(
+            f"size must be 'image' or 'model', not {size!r}", reason="SIZE_INVALID", field="size"
+        )
     request = partial(
         SegmentRequest,
         id=request_id,
         model=model_ref(model),
-        # Whatever else one may want is made here, from a few kilobytes.
+        # A few kilobytes, from which the client makes everything else.
         format=MASK_FORMAT_PNG_INDEXED,
         size=MASK_SIZES[size],
         refine=_refinements(refine),
         **{f"soft_{name}": value for name, value in _target(soft).items()},
     )
-    return Question("Segment", request, read_segmentation)
+    return ImageCall("Segment", request, read_segmentation)
 
 
 def models_call() -> Call[tuple[ServedModel, ...]]:
+    """Make a ListModels call."""
     return Call("ListModels", ListModelsRequest(), read_models)
 
 
 def model_call(name: str, *, with_golden: bool) -> Call[ModelDetails]:
-    """Raises InvalidInput for a model's name that is none."""
+    """Make a GetModel call. Raises InvalidInput for an invalid name."""
     return Call("GetModel", GetModelRequest(model=model_ref(name), with_golden=with_golden), read_details)
 
 
 def _count(top_k: int | None) -> int:
     if top_k is not None and not 1 <= top_k <= _UINT32_MAX:
-        raise InvalidInput(f"top_k is {top_k}, not 1 or more", reason="TOP_K_INVALID", field="top_k")
+        raise InvalidInput(f"top_k must be 1 or more, not {top_k}", reason="TOP_K_INVALID", field="top_k")
     return top_k or 0
 
 
 def _refinements(refine: Sequence[Refinement]) -> list[RefinementMessage]:
     if not isinstance(refine, Sequence) or not all(isinstance(entry, Refinement) for entry in refine):
-        raise InvalidInput(f"refine is {refine!r}, not a list of Refinement", field="refine")
+        raise InvalidInput(f"refine must be a list of Refinement, not {refine!r}", field="refine")
     return [
         RefinementMessage(
             largest_component=entry.largest_component, fill_holes=entry.fill_holes, **_target(entry.target)
@@ -144,15 +147,15 @@ def _refinements(refine: Sequence[Refinement]) -> list[RefinementMessage]:
 
 
 def _target(target: Target | None) -> dict[str, Any]:
-    """The field that names the class, as requests and further targets have it."""
+    """Return the field that names the class."""
     if target is None:
         return {}
     if isinstance(target, str):
         return {"class_name": target}
-    # numpy's integers count as integers, and True is none.
+    # Accept numpy's integers, and reject True.
     if isinstance(target, bool) or not isinstance(target, Integral):
         raise InvalidInput(
-            f"a class is named by its name or its index, not by {target!r}",
+            f"a class must be a name or an index, not {target!r}",
             reason="CLASS_UNKNOWN",
             field="class_index",
         )

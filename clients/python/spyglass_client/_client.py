@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
+from spyglass_client._attempts import Attempts
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
 from spyglass_client._models import ModelDetails, ServedModel
@@ -20,8 +21,10 @@ from spyglass_client._options import (
     Timeout,
 )
 from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Answer, Classification, Failure, Target
+from spyglass_client._results import Classification, Failure, Target
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._sending import send
+from spyglass_client._transport import Transport
 
 if TYPE_CHECKING:
     import grpc
@@ -33,10 +36,10 @@ DEFAULT_WINDOW = 16
 
 
 class Client:
-    """Asks a Spyglass server. What goes wrong with a call is raised as one of `SpyglassError`'s tree.
+    """Calls a Spyglass server, or models in this process. Every error is a `SpyglassError`.
 
-    A client is safe to use from many threads and is best kept: its connection is shared, and finds the
-    server again after a restart. A process forked from this one gets a connection of its own.
+    A client is safe to use from many threads. Keep it: all calls share its connection, which reconnects after
+    a restart of the server. A process forked from this one opens a connection of its own.
     """
 
     def __init__(
@@ -47,22 +50,18 @@ class Client:
         retry: Retry = DEFAULT_RETRY,
         credentials: Credentials = ANONYMOUS,
         open_channel: Callable[[], grpc.Channel] | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        """Connects to `target`, HOST:PORT, at the first call.
+        """Connect to `target`, HOST:PORT, at the first call.
 
-        `open_channel` is asked for a channel in place of the client's own, once in each process: a test or
-        a gRPC interceptor goes in here; `target` and `timeout.connect` then say nothing.
+        `open_channel` replaces the client's own gRPC channel, for example by one with interceptors; it is
+        called once in each process, and `target` and `timeout.connect` have no effect. `transport` replaces
+        gRPC: `spyglass_server.local_client` uses it, and a test may pass any object with these methods. The
+        client closes it. Raises ValueError if `transport` is combined with an option of the connection.
         """
-        # gRPC takes a while to import, and whoever only handles results needs none of it.
-        from spyglass_client import _channels, _transport
-
         self._timeout = timeout
         self._retry = retry
-        self._transport = _transport.Transport(
-            open_channel or (lambda: _channels.open_channel(target, timeout, credentials)),
-            retry,
-            credentials.metadata,
-        )
+        self._transport = transport_for(target, timeout, credentials, open_channel, transport)
 
     def classify(
         self,
@@ -73,15 +72,15 @@ class Client:
         id: str = "",
         timeout: float | None = None,
     ) -> Classification:
-        """The most probable classes of one image.
+        """Return the most probable classes of one image.
 
         `image` is a path, a whole file, a Pillow image, or uint8 [height, width, 1, 3 or 4]. `model` is
-        NAME, NAME:VERSION or NAME@LABEL, empty: the server's default. `top_k` is how many classes to name,
-        None: five, or all where there are fewer. `id` comes back in the answer. `timeout` is in seconds,
-        None: the client's.
+        NAME, NAME:VERSION or NAME@LABEL, empty: the server's default model. `top_k` is the number of classes,
+        None: the server's default. `id` is returned in the result. `timeout` is in seconds, None: the
+        client's.
         """
-        question = _calls.classification(model=model, top_k=top_k, request_id=id)
-        return self._transport.ask(question.about(image), self._timeout.override(timeout))
+        image_call = _calls.classification(model=model, top_k=top_k, request_id=id)
+        return self._send(image_call.with_image(image), timeout)
 
     def classify_many(
         self,
@@ -92,16 +91,16 @@ class Client:
         window: int = DEFAULT_WINDOW,
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
-    ) -> Iterator[Answer]:
-        """The answers to any number of images, in their order, over one streaming call.
+    ) -> Iterator[Classification | Failure]:
+        """Yield the results of any number of images, in their order, over one streaming call.
 
-        Images are taken one by one as they are needed; at most `window` are held at a time. One that fails
-        gives a `Failure` in its place, whose `error` says why, and the others are answered; what makes all
-        of them fail is raised. `progress` is told how many are answered, each time that one is. `timeout` is
-        for each image, in seconds; None: the client's.
+        The client takes images one by one; at most `window` are in progress. If one image fails, its result
+        is a `Failure` with the `error`, and the others go on; an error that makes all of them fail is raised.
+        `progress` is called with the number of results, each time it grows. `timeout` is for each image, in
+        seconds; None: the client's.
         """
-        question = _calls.classification(model=model, top_k=top_k)
-        return self._ask_many(question, images, window, progress, timeout)
+        image_call = _calls.classification(model=model, top_k=top_k)
+        return self._call_many(image_call, images, window, progress, timeout)
 
     def heatmap(
         self,
@@ -114,13 +113,15 @@ class Client:
         id: str = "",
         timeout: float | None = None,
     ) -> Heatmap:
-        """Where in the image the network saw a class, and what `classify` answers.
+        """Return the most probable classes, and the part of the image in which the model saw a class.
 
-        `target` is the class to explain, by index or name, None: the predicted one; `further` are classes
-        that the same forward pass explains, too. Raises FailedPrecondition for a model without a heatmap.
+        `target` is the class to explain, by index or name, None: the predicted one. `further` are more
+        classes for the same forward pass. Raises FailedPrecondition for a model without a heatmap.
         """
-        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k, request_id=id)
-        return self._transport.ask(question.about(image), self._timeout.override(timeout))
+        image_call = _calls.explanation(
+            model=model, target=target, further=further, top_k=top_k, request_id=id
+        )
+        return self._send(image_call.with_image(image), timeout)
 
     def heatmap_many(
         self,
@@ -134,9 +135,9 @@ class Client:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Heatmap | Failure]:
-        """As `classify_many`, with a heatmap of each image. A heatmap holds its image, to draw over."""
-        question = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
-        return self._ask_many(question, images, window, progress, timeout)
+        """Do what `classify_many` does, with a heatmap for each image; it holds the image to draw on."""
+        image_call = _calls.explanation(model=model, target=target, further=further, top_k=top_k)
+        return self._call_many(image_call, images, window, progress, timeout)
 
     def segment(
         self,
@@ -149,15 +150,14 @@ class Client:
         id: str = "",
         timeout: float | None = None,
     ) -> Segmentation:
-        """Which class each pixel of one image belongs to.
+        """Return the class of each pixel of one image.
 
-        The mask is of the upright image's size, or with `size` "model" of that of the network's output.
-        `refine` says what is known of classes beforehand, and is applied in its order. `soft` is a class, by
-        index or name, whose probabilities are wanted, too. Raises FailedPrecondition for a model that only
-        classifies.
+        The mask has the upright image's size, or with `size` "model" the size of the network's output.
+        The server applies `refine` in its order. `soft` is a class, by index or name, for a probability map.
+        Raises FailedPrecondition for a model that only classifies.
         """
-        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
-        return self._transport.ask(question.about(image), self._timeout.override(timeout))
+        image_call = _calls.segmentation(model=model, size=size, refine=refine, soft=soft, request_id=id)
+        return self._send(image_call.with_image(image), timeout)
 
     def segment_many(
         self,
@@ -171,27 +171,30 @@ class Client:
         progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Segmentation | Failure]:
-        """The masks of any number of images, in their order, over one streaming call.
+        """Yield the masks of any number of images, in their order, over one streaming call.
 
-        Arguments as in `segment` and `classify_many`.
+        The arguments are those of `segment` and `classify_many`.
         """
-        question = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
-        return self._ask_many(question, images, window, progress, timeout)
+        image_call = _calls.segmentation(model=model, size=size, refine=refine, soft=soft)
+        return self._call_many(image_call, images, window, progress, timeout)
 
     def models(self) -> tuple[ServedModel, ...]:
-        """The models that the server serves, by name and version."""
-        return self._transport.ask(_calls.models_call(), self._timeout.call)
+        """Return the models of the server, by name and version."""
+        return self._send(_calls.models_call())
 
     def model(self, name: str, *, with_golden: bool = False) -> ModelDetails:
-        """One model's card and how it is run; `name` is NAME, NAME:VERSION or NAME@LABEL.
+        """Return one model's card, and how the server runs it; `name` is NAME, NAME:VERSION or NAME@LABEL.
 
-        `with_golden` brings along the certificate's images and answers, some hundred kilobytes.
+        `with_golden` adds the certificate's images and probabilities, some hundred kilobytes.
         """
-        return self._transport.ask(_calls.model_call(name, with_golden=with_golden), self._timeout.call)
+        return self._send(_calls.model_call(name, with_golden=with_golden))
 
-    def _ask_many(
+    def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
+        return send(self._transport, call, Attempts(self._retry, self._timeout.override(timeout)))
+
+    def _call_many(
         self,
-        question: _calls.Question[Result],
+        image_call: _calls.ImageCall[Result],
         images: Iterable[ImageLike],
         window: int,
         progress: Callable[[int], object] | None,
@@ -200,17 +203,17 @@ class Client:
         from spyglass_client._stream import run
 
         pipeline = Pipeline(
-            read=question.read,
+            read=image_call.read,
             window=window,
             retry=self._retry,
             seconds=self._timeout.override(timeout),
             progress=progress,
         )
-        requests = (question.request_or_error(image) for image in images)
-        return run(pipeline, requests, partial(self._transport.stream, question.method))
+        requests = (image_call.request_or_error(image) for image in images)
+        return run(pipeline, requests, partial(self._transport.stream, image_call.method))
 
     def close(self) -> None:
-        """Closes the connection; calls under way are cancelled. May be called again."""
+        """Close the transport; calls in progress are cancelled. May be called again."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -223,3 +226,24 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def transport_for(
+    target: str,
+    timeout: Timeout,
+    credentials: Credentials,
+    open_channel: Callable[[], grpc.Channel] | None,
+    transport: Transport | None,
+) -> Transport:
+    """Return `transport`, or a gRPC transport with these options. Raises ValueError for both."""
+    if transport is not None:
+        if target != DEFAULT_TARGET or credentials != ANONYMOUS or open_channel is not None:
+            raise ValueError("pass either transport or target, credentials and open_channel, not both")
+        return transport
+    # gRPC takes long to import, and a client with another transport does not need it.
+    from spyglass_client._channels import open_channel as open_default_channel
+    from spyglass_client._grpc_transport import GrpcTransport
+
+    return GrpcTransport(
+        open_channel or (lambda: open_default_channel(target, timeout, credentials)), credentials.metadata
+    )

@@ -1,4 +1,4 @@
-"""Heatmaps as they come back: what travels is the network's own few cells, and images are drawn here."""
+"""Heatmaps in responses: the server sends the few cells of the feature map, and the client draws them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spyglass.v1.heatmap_pb2 import HeatmapData, HeatmapRequest, HeatmapResponse
-from spyglass_client._images import sent_image, upright_image
+from spyglass_client._images import upright_image
 from spyglass_client._results import Classification, ClassScore, read_classification, read_score
 from spyglass_contract.heatmaps.overlay import draw_overlay, map_to_image
 from spyglass_contract.images.geometry import Box
+from spyglass_contract.images.message import ImageData, image_data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heatmap(Classification):
     """A classification that also shows where in the image the network saw a class."""
 
-    # The class that is explained: the predicted one where no other was asked for.
+    # The explained class: the requested one, or the predicted one.
     target: ClassScore
     # float32 [rows, columns] in [0, 1], as the network computed it, often 7 × 7.
     feature_map: NDArray[np.float32] = field(compare=False, repr=False)
@@ -30,17 +31,17 @@ class Heatmap(Classification):
     # Of the upright image, in pixels.
     width: int
     height: int
-    # What the feature map covers, in the image's pixels: left, top, right, bottom. It leaves out what was
-    # cropped, and reaches beyond an image that was padded.
+    # The box that the feature map covers, in the image's pixels: left, top, right, bottom. It is smaller than
+    # an image that was cropped, and larger than one that was padded.
     box: Box
-    # As it was sent: a file, or upright pixels.
-    image: bytes | NDArray[np.uint8] = field(compare=False, repr=False)
-    # The other classes that were asked for, in that order.
+    # The image that was sent: a file, or upright pixels.
+    image: ImageData = field(compare=False, repr=False)
+    # The further classes of the request, in their order.
     further: tuple[Heatmap, ...] = ()
 
     @property
     def all_zero(self) -> bool:
-        """Nothing in the image speaks for the class."""
+        """True if no part of the image supports the class: every value is 0."""
         return not self.feature_map.any()
 
     @cached_property
@@ -54,38 +55,38 @@ class Heatmap(Classification):
     def overlay(self) -> Image.Image:
         """The upright image, in RGB, with the map over it in the jet colours at 40 %.
 
-        Raises InternalError where the reply is about another image.
+        Raises InternalError if the response is about another image.
         """
-        # First of all, before anything of the size that the server states is made.
+        # First check the size in the response, before memory of that size is taken.
         image = upright_image(self.image, self.width, self.height)
         return draw_overlay(image, map_to_image(self.feature_map, self.box, self.width, self.height))
 
     @property
     def explained(self) -> tuple[Heatmap, ...]:
-        """This one and the further ones."""
+        """This heatmap and the further ones."""
         return (self, *self.further)
 
     def to_dict(self) -> dict[str, Any]:
-        """As a classification, with `layer` and, for each class that was asked for, its `heatmaps`."""
+        """Return the fields of a classification, `layer`, and `heatmaps` with an entry for each class."""
         heatmaps = [{"target": each.target.to_dict(), "all_zero": each.all_zero} for each in self.explained]
         return {**super().to_dict(), "layer": self.layer, "heatmaps": heatmaps}
 
 
 def read_heatmap(request: HeatmapRequest, reply: HeatmapResponse) -> Heatmap:
-    """The answer in a reply, of the feature map's size, that holds no error."""
-    answer, frame = read_classification(reply), reply.frame
+    """Return the heatmap in a response without an error, whose maps have the feature map's size."""
+    classification, frame = read_classification(reply), reply.frame
     first = Heatmap(
-        classes=answer.classes,
-        model=answer.model,
-        timing=answer.timing,
-        id=answer.id,
+        classes=classification.classes,
+        model=classification.model,
+        timing=classification.timing,
+        id=classification.id,
         target=read_score(reply.target),
         feature_map=_read_map(reply.heatmap),
         layer=reply.layer,
         width=frame.image_width,
         height=frame.image_height,
         box=(frame.left, frame.top, frame.right, frame.bottom),
-        image=sent_image(request.image),
+        image=image_data(request.image),
     )
     further = tuple(
         replace(first, target=read_score(each.target), feature_map=_read_map(each.heatmap))

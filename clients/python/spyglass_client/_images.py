@@ -1,8 +1,8 @@
-"""What a caller calls an image, to what travels.
+"""The images that a caller passes, as messages.
 
-A file travels as it is. A Pillow image is turned upright and brought to grey or RGB here, by the rules that
-the server has for files, and travels as raw pixels like an array does: nothing is lost and no time is spent
-on packing. Where bytes on the network matter, send the file.
+A file is sent as it is. A Pillow image is turned upright and converted to grey or RGB here, by the server's
+rules for files, and is sent as raw pixels, like an array: nothing is lost, and no time goes into compression.
+If bytes on the network matter, send the file.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass_contract.errors import ImageError, InternalError, LimitExceeded
 from spyglass_contract.images.decode import decode, from_array, to_mode
 from spyglass_contract.images.header import Limits
+from spyglass_contract.images.message import ImageData
 
 ImageLike = str | PathLike[str] | bytes | bytearray | memoryview | PillowImage.Image | NDArray[np.uint8]
 """The path of a file, a whole file, a Pillow image, or uint8 [height, width] or [height, width, channels]
 with channels 1 (grey), 3 (RGB) or 4 (RGBA)."""
 
-# For an image that is the caller's own and that the server has taken, and for what came of it.
+# For images that the server has already accepted, and for images in its responses.
 ANY_SIZE = Limits(max_bytes=2**31, max_pixels=2**31)
 
-# What fits into a protobuf message, with room for what travels along.
+# The largest file that fits into a protobuf message beside the other fields.
 _LARGEST = 2**31 - 2**20
 
 
 def image_message(image: ImageLike) -> Image:
-    """The image as it is sent.
+    """Return the message for an image. The server, not this function, checks that a file is an image.
 
-    Raises ImageError where the file cannot be read or the pixels are not uint8, LimitExceeded above 2 GB,
-    and TypeError for what is no image at all. Whether a file holds an image is for the server to say.
+    Raises ImageError if the file cannot be read or the pixels are not uint8, LimitExceeded above 2 GB, and
+    TypeError for an object of another type.
     """
     match image:
         case bytes() | bytearray() | memoryview():
@@ -48,32 +49,26 @@ def image_message(image: ImageLike) -> Image:
             return _raw(np.asarray(_upright(image)))
         case np.ndarray():
             return _raw(image)
-    raise TypeError(f"{type(image).__name__} is no image: a path, bytes, a Pillow image or a uint8 array")
+    raise TypeError(
+        f"an image must be a path, bytes, a Pillow image or a uint8 array, not {type(image).__name__}"
+    )
 
 
-def sent_image(image: Image) -> bytes | NDArray[np.uint8]:
-    """What `image_message` made of an image: a file, or upright uint8 [height, width, channels]."""
-    if image.WhichOneof("source") == "encoded":
-        return image.encoded
-    raw = image.raw
-    return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
+def upright_image(image: ImageData, width: int, height: int) -> PillowImage.Image:
+    """Return the image that was sent, upright, in RGB. `width` and `height` are those in the response.
 
-
-def upright_image(image: bytes | NDArray[np.uint8], width: int, height: int) -> PillowImage.Image:
-    """What was sent, as the server sees it: upright, in RGB, of the size that it states.
-
-    Raises InternalError where the image has another size: the reply is about another one.
+    Raises InternalError if the image has another size: the response is about another image.
     """
     upright = decode(image, ANY_SIZE)[0] if isinstance(image, bytes) else from_array(image, ANY_SIZE)
     if upright.size != (width, height):
-        raise InternalError("the server's reply is about another image", reason="REPLY_INVALID")
+        raise InternalError("the response is about another image", reason="REPLY_INVALID")
     return upright
 
 
 def read_image(path: str | PathLike[str]) -> bytes:
-    """The whole file, whatever is in it.
+    """Return the bytes of a file, whatever it contains.
 
-    Raises ImageError where it cannot be read, and LimitExceeded where it is larger than any message.
+    Raises ImageError if it cannot be read, and LimitExceeded if it is larger than any message.
     """
     try:
         with Path(path).open("rb") as file:
@@ -91,15 +86,17 @@ def read_image(path: str | PathLike[str]) -> bytes:
 def _check_size(size: int) -> None:
     if size > _LARGEST:
         raise LimitExceeded(
-            f"the image has more than {_LARGEST:,} bytes", reason="IMAGE_TOO_MANY_BYTES", field="image"
+            f"the image has more than {_LARGEST:,} bytes, the limit of one message",
+            reason="IMAGE_TOO_MANY_BYTES",
+            field="image",
         )
 
 
 def _upright(image: PillowImage.Image) -> PillowImage.Image:
-    """In mode L or RGB. Raises ImageError where the pixels cannot be had."""
+    """Return the image in mode L or RGB. Raises ImageError if it cannot be decoded."""
     try:
         upright = ImageOps.exif_transpose(image)
-    # A Pillow image decodes its file only now, and a decoder that stumbles raises anything.
+    # Pillow decodes the file only now, and its decoders raise many types of errors.
     except Exception as error:
         raise ImageError(f"the {image.format} cannot be decoded", field="image") from error
     return to_mode(upright, grey=upright.mode == "L")
@@ -108,7 +105,7 @@ def _upright(image: PillowImage.Image) -> PillowImage.Image:
 def _raw(pixels: NDArray[np.uint8]) -> Image:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise ImageError(
-            f"an array of {pixels.dtype} {list(pixels.shape)} is no image: uint8 [height, width, channels]",
+            f"an array must be uint8 [height, width, channels], not {pixels.dtype} {list(pixels.shape)}",
             reason="IMAGE_SHAPE",
             field="image.raw",
         )

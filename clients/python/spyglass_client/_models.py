@@ -1,4 +1,4 @@
-"""What a server says of the models that it serves."""
+"""The models that a server has."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ class ServedModel:
     sha256: str
     # The ONNX Runtime execution provider, such as CPUExecutionProvider.
     provider: str
-    # Whether a request of this task that names no model means this one.
+    # True if a request of this task that names no model gets this one.
     is_default: bool
     class_count: int
-    # How many inferences may run at once, on how many threads each, and over how many images at most.
+    # Inferences at a time, threads for each of them, and the largest batch.
     workers: int
     threads_per_worker: int
     max_batch: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON has it."""
+        """Return the fields as JSON has them."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class ModelDetails:
-    """A model's card, the protobuf message that travels inside its file, and what runs it."""
+    """A model's card, which is the protobuf message inside its file, and how the server runs it."""
 
     card: ModelCard
     served: ServedModel
 
 
 def read_models(reply: ListModelsResponse) -> tuple[ServedModel, ...]:
-    """The models in the server's order: by name, then version."""
+    """Return the models in the server's order: by name, then version."""
     return tuple(_read_served(model) for model in reply.models)
 
 

@@ -1,4 +1,4 @@
-"""How a client behaves: small value objects that are made once and shared freely."""
+"""The options of a client: small immutable objects that clients may share."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from spyglass_contract.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Timeout:
-    """How long to wait, in seconds.
+    """Limits on waiting, in seconds.
 
-    `call` is for one call from first to last attempt, and for each image of a stream from when it is
-    sent; None: for ever. `connect` is for one attempt to reach the server. Raises ValueError unless both are
-    above 0.
+    `call` limits one call from its first to its last attempt, and each image of a stream from the moment it
+    is taken; None: no limit. `connect` limits one attempt to reach the server. Raises ValueError unless both
+    are above 0.
     """
 
     call: float | None = 30.0
@@ -23,21 +23,21 @@ class Timeout:
 
     def __post_init__(self) -> None:
         if self.connect <= 0 or (self.call is not None and self.call <= 0):
-            raise ValueError(f"a timeout is above 0 seconds, not {self}")
+            raise ValueError(f"Timeout needs call > 0 and connect > 0, not {self}")
 
     def override(self, seconds: float | None) -> float | None:
-        """`seconds` where they are given, else `call`."""
+        """Return `seconds` if it is not None, else `call`."""
         return self.call if seconds is None else seconds
 
 
 @dataclass(frozen=True)
 class Retry:
-    """How often to ask again where that is safe: the server is out of reach, or says when it has room.
+    """When to retry: if the server cannot be reached, or if it is overloaded and says when to retry.
 
-    `attempts` counts the first one: 1 never asks again. The pause after the n-th attempt is
-    `initial_backoff` · 2ⁿ⁻¹ seconds, at most `max_backoff`; of it the part `jitter`, in [0, 1], is left to
-    chance (1: "full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-    No pause reaches past the call's deadline. Raises ValueError for values out of range.
+    `attempts` counts the first one: 1 means no retry. The pause after the n-th attempt is
+    `initial_backoff` · 2ⁿ⁻¹ seconds, at most `max_backoff`. The part `jitter` of it, in [0, 1], is random
+    (1: "full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    No pause goes past the deadline of the call. Raises ValueError for values out of range.
     """
 
     attempts: int = 5
@@ -47,16 +47,18 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or not 0 < self.initial_backoff <= self.max_backoff or not 0 <= self.jitter <= 1:
-            raise ValueError(f"these retries make no sense: {self}")
+            raise ValueError(
+                f"Retry needs attempts >= 1, 0 < initial_backoff <= max_backoff, 0 <= jitter <= 1, not {self}"
+            )
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who the caller is, and how the server proves who it is.
+    """The caller's token, and the certificate authorities that the client trusts.
 
-    `token` goes along with every call as a bearer token. `ca` holds the certificates, in PEM, of who may
-    vouch for the server, None: those that gRPC brings along. `tls` is implied by `ca`; without either the
-    connection is in the clear. Raises InvalidInput for a token that cannot be sent.
+    The client sends `token` with every call as a bearer token. `ca` holds certificate authorities in PEM,
+    None: those that gRPC includes. `ca` turns TLS on; without `ca` and `tls` the connection is not encrypted.
+    Raises InvalidInput for a token that cannot be sent.
     """
 
     token: str = field(default="", repr=False)
@@ -65,23 +67,26 @@ class Credentials:
 
     def __post_init__(self) -> None:
         if not (self.token.isascii() and self.token.isprintable()):
-            raise InvalidInput("a token is printable ASCII on one line", reason="TOKEN_INVALID")
+            raise InvalidInput("the token must be one line of printable ASCII", reason="TOKEN_INVALID")
 
     @property
     def encrypted(self) -> bool:
-        """Whether the connection uses TLS."""
+        """True if the connection uses TLS."""
         return self.tls or self.ca is not None
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes along with every call."""
+        """The metadata that goes along with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     @classmethod
     def from_files(
         cls, *, token: str | PathLike[str] | None = None, ca: str | PathLike[str] | None = None
     ) -> Credentials:
-        """Reads a token, blanks around it left out, and certificates from files. Raises InvalidInput."""
+        """Read the token, without surrounding whitespace, and the certificates from files.
+
+        Raises InvalidInput.
+        """
         return cls(token=_read(token).decode(errors="replace").strip(), ca=_read(ca) if ca else None)
 
 

@@ -1,4 +1,4 @@
-"""What a forked process must not share with its parent."""
+"""Resources that a forked process must not share with its parent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """Something that is opened when it is first asked for, and again in a process forked from this one.
+    """A resource that is opened at its first use, and again in a process forked from this one.
 
-    A forked child has the objects of its parent but none of the threads that serve them.
+    A forked child has the objects of its parent, but none of the threads that they need.
     """
 
     def __init__(self, open_it: Callable[[], T]) -> None:
@@ -21,7 +21,7 @@ class PerProcess(Generic[T]):
         self._closed = False
 
     def get(self) -> T:
-        """This process's own. Raises RuntimeError once closed."""
+        """Return the resource of this process. Raises RuntimeError once closed."""
         if self._closed:
             raise RuntimeError("the client is closed")
         opened = self._opened
@@ -30,7 +30,7 @@ class PerProcess(Generic[T]):
         return opened[1]
 
     def close(self) -> T | None:
-        """Gives away what this process has opened, for its taker to close; None where that is nothing."""
+        """Return the resource of this process, for the caller to close; None if it was not opened."""
         self._closed = True
         opened, self._opened = self._opened, None
         return opened[1] if opened and opened[0] == os.getpid() else None

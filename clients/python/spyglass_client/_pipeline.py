@@ -1,7 +1,7 @@
-"""The order of things in a stream, without a wire: which image is sent, awaited and answered when.
+"""The order of steps in a stream, without I/O: when to send which image, and when to yield which result.
 
-A client asks for the next `step` and does what it says. Images are numbered as they are taken; the number
-is the request's id, by which replies, which come in any order, find their image.
+A client calls `step` and does what it returns. Images are numbered as they are taken; the number is the id of
+the request, by which a response, which may come in any order, finds its image.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import Any, Generic, TypeVar
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass_client._attempts import pause_after
 from spyglass_client._calls import Reply, Request
-from spyglass_client._errors import MESSAGE_TOO_LARGE, error_from_status
 from spyglass_client._options import Retry
 from spyglass_client._results import Failure
 from spyglass_contract.errors import DeadlineExceeded, SpyglassError
+from spyglass_contract.statuses import error_from_status
 
 Result = TypeVar("Result")
+
+MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
+"""The reason of an error if the transport cannot carry a message of this size."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +35,26 @@ class Send:
 
 @dataclass(frozen=True)
 class Give(Generic[Result]):
-    """Hand this answer to the caller."""
+    """Yield this result to the caller."""
 
-    answer: Result | Failure
+    result: Result | Failure
 
 
 @dataclass(frozen=True)
 class Take:
-    """There is room: take the next image from the caller."""
+    """Take the next image from the caller."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait for a reply, this many seconds at most; None: for ever."""
+    """Wait for a response, at most this many seconds; None: no limit."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Every image is answered."""
+    """Every image has its result."""
 
 
 Step = Send | Give[Result] | Take | Wait | Stop
@@ -59,18 +62,18 @@ Step = Send | Give[Result] | Take | Wait | Stop
 
 @dataclass
 class _Entry(Generic[Result]):
-    """An image under way."""
+    """An image in progress."""
 
     request: Request
     deadline: float | None = None
-    # When to send it; None: it is with the server, or answered.
+    # When to send it; None: it was sent, or has its result.
     due: float | None = None
     failed: int = 0
-    answer: Result | Failure | None = None
+    result: Result | Failure | None = None
 
 
 class Pipeline(Generic[Result]):
-    """At most `window` images are taken and not yet given back, so memory stays bounded."""
+    """At most `window` images are taken whose results were not yielded yet, so memory is bounded."""
 
     def __init__(
         self,
@@ -82,13 +85,14 @@ class Pipeline(Generic[Result]):
         progress: Callable[[int], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`read` makes a result of a request and the reply to it.
+        """`read` makes a result of a request and its response.
 
-        `seconds` is how long each image may take from when it is taken; None: for ever. `progress` is
-        told how many images are answered, each time that one is. Raises ValueError for a window below 1.
+        Each image may take `seconds` from the moment it is taken; None: no limit. `progress` is called with
+        the number of images that have their results, each time it grows. Raises ValueError for a window
+        below 1.
         """
         if window < 1:
-            raise ValueError(f"a window of {window} images lets none through")
+            raise ValueError(f"window must be 1 or more, not {window}")
         self._read = read
         self._window = window
         self._retry = retry
@@ -103,28 +107,28 @@ class Pipeline(Generic[Result]):
         self._broken = 0
 
     def step(self) -> Step[Result]:
-        """What to do next: first what keeps the server busy, then what keeps the caller busy."""
+        """Return the next step: first what gives the server work, then what gives the caller results."""
         now = self._clock()
         for entry in self._entries:
             if entry.due is not None and entry.due <= now:
                 entry.due = None
                 return Send(entry.request)
-        if self._entries and (answer := self._entries[0].answer) is not None:
-            return self._give(answer)
+        if self._entries and (result := self._entries[0].result) is not None:
+            return self._give(result)
         if len(self._entries) < self._window and not self._source_is_empty:
-            # The caller may be slow to find a next image: what has come by now is not left lying.
+            # The caller may be slow to find its next image: first process the responses that came meanwhile.
             return Take() if self._listened else Wait(0)
         return Wait(self._patience(now)) if self._entries else Stop()
 
     def take(self, request: Request | SpyglassError | None) -> None:
-        """The next image as a request, or why it is none; None where there are no more."""
+        """Add the request of the next image, or its error; None if there are no more images."""
         self._listened = False
         if request is None:
             self._source_is_empty = True
             return
         number, self._taken = str(self._taken), self._taken + 1
         if isinstance(request, SpyglassError):
-            self._entries.append(_Entry(ClassifyRequest(), answer=Failure(request, number)))
+            self._entries.append(_Entry(ClassifyRequest(), result=Failure(request, number)))
             return
         request.id = number
         now = self._clock()
@@ -132,9 +136,9 @@ class Pipeline(Generic[Result]):
         self._entries.append(_Entry(request, deadline, due=now))
 
     def hear(self, heard: Reply | SpyglassError | None) -> None:
-        """What came of waiting: a reply, the end of the stream, or nothing.
+        """Process a response, the error that ended the stream, or None if nothing came in time.
 
-        Raises the error that ended the stream where asking again is no use.
+        Raises the error that ended the stream if a retry cannot help.
         """
         now = self._clock()
         self._listened = heard is None
@@ -145,36 +149,36 @@ class Pipeline(Generic[Result]):
         else:
             self._settle(heard, now)
 
-    def _give(self, answer: Result | Failure) -> Give[Result]:
+    def _give(self, result: Result | Failure) -> Give[Result]:
         self._entries.popleft()
         self._given += 1
         if self._progress:
             self._progress(self._given)
-        return Give(answer)
+        return Give(result)
 
     def _settle(self, reply: Reply, now: float) -> None:
-        """A reply to an image that is given up, or was never sent, is dropped."""
+        """Store the result of a response; one whose image has its result, or was never sent, is dropped."""
         self._broken = 0
         for entry in self._under_way():
             if entry.request.id == reply.id:
                 if reply.HasField("error"):
                     self._put_off(entry, error_from_status(reply.error), now)
                 else:
-                    entry.answer = self._read_or_fail(entry.request, reply)
+                    entry.result = self._read_or_fail(entry.request, reply)
 
     def _read_or_fail(self, request: Request, reply: Reply) -> Result | Failure:
-        """A reply that cannot be is a failure of its image alone."""
+        """Return the result, or a failure of this image alone if the response is invalid."""
         try:
             return self._read(request, reply)
         except SpyglassError as error:
             return Failure(error, request.id)
 
     def _put_off(self, entry: _Entry[Result], error: SpyglassError, now: float) -> None:
-        """Asks again later, where that is of use and there is time for it."""
+        """Retry later if a retry may help and there is time for it."""
         entry.failed += 1
         pause = pause_after(error, entry.failed, self._retry)
         if pause is None or (entry.deadline is not None and now + pause >= entry.deadline):
-            entry.answer = Failure(error, entry.request.id)
+            entry.result = Failure(error, entry.request.id)
         else:
             entry.due = now + pause
 
@@ -182,17 +186,19 @@ class Pipeline(Generic[Result]):
         for entry in self._under_way():
             if entry.deadline is not None and entry.deadline <= now:
                 entry.due = None
-                entry.answer = Failure(DeadlineExceeded("there was no answer in time"), entry.request.id)
+                entry.result = Failure(
+                    DeadlineExceeded("no response came before the deadline"), entry.request.id
+                )
 
     def _start_over(self, error: SpyglassError, now: float) -> None:
-        """The stream ended: images without an answer are due again.
+        """Send the images without a result again, over a new stream.
 
-        An image too large for gRPC to carry ends the stream for all; only it, the largest, has failed.
+        An image that is too large for the transport ends the stream for all; only it, the largest, fails.
         """
         pause: float | None = 0.0
         if error.reason == MESSAGE_TOO_LARGE and self._under_way():
             largest = max(self._under_way(), key=lambda entry: entry.request.ByteSize())
-            largest.answer = Failure(error, largest.request.id)
+            largest.result = Failure(error, largest.request.id)
         else:
             self._broken += 1
             pause = pause_after(error, self._broken, self._retry)
@@ -202,10 +208,10 @@ class Pipeline(Generic[Result]):
             entry.due = now + pause
 
     def _under_way(self) -> list[_Entry[Result]]:
-        return [entry for entry in self._entries if entry.answer is None]
+        return [entry for entry in self._entries if entry.result is None]
 
     def _patience(self, now: float) -> float | None:
-        """Seconds until an image is due again or its time is over."""
+        """Return the seconds until an image is due again or its deadline passes."""
         times = [
             time for entry in self._under_way() for time in (entry.due, entry.deadline) if time is not None
         ]

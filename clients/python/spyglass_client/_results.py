@@ -1,4 +1,4 @@
-"""What comes back: typed, frozen, and as JSON."""
+"""The results of calls: typed, immutable, and convertible to JSON."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Target = int | str
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class and how probable the model finds it, in [0, 1]."""
+    """One class and its probability in [0, 1]."""
 
     index: int
     name: str
     score: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON has it, the score to six decimals."""
+        """Return the fields as JSON has them, the score with six decimals."""
         return {**asdict(self), "score": round(self.score, 6)}
 
 
 @dataclass(frozen=True)
-class AnsweringModel:
-    """Which model answered, and on what."""
+class ServedBy:
+    """The model that made a result, and the execution provider that ran it."""
 
     name: str
     version: int
@@ -40,23 +40,23 @@ class AnsweringModel:
     provider: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Its name and version, which are all that most readers want of it."""
+        """Return name and version."""
         return {"name": self.name, "version": self.version}
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the server's time went, in milliseconds; the way there and back is not in it."""
+    """The times of a request on the server, in milliseconds; they do not include the network."""
 
     decode_ms: float
     queue_ms: float
     inference_ms: float
     encode_ms: float
-    # How many images ran through the network together with this one.
+    # The number of images in the batch.
     batch_size: int
 
     def to_dict(self) -> dict[str, float]:
-        """The four times as JSON has them, to three decimals."""
+        """Return the four times as JSON has them, with three decimals."""
         return {
             "decode": round(self.decode_ms, 3),
             "queue": round(self.queue_ms, 3),
@@ -70,9 +70,9 @@ class Classification:
     """The classes of one image, best first."""
 
     classes: tuple[ClassScore, ...]
-    model: AnsweringModel
+    model: ServedBy
     timing: Timing
-    # As the request gave it; where many are asked about at once the image's number, from 0.
+    # The id in the request; in a stream the number of the image, from 0.
     id: str = ""
     error: ClassVar[None] = None
 
@@ -82,7 +82,7 @@ class Classification:
         return self.classes[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON has it: scores to six decimals, times in milliseconds to three."""
+        """Return the result as JSON has it: scores with six decimals, times in milliseconds with three."""
         return {
             "model": self.model.to_dict(),
             "classes": [entry.to_dict() for entry in self.classes],
@@ -92,7 +92,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Failure:
-    """One image of many that has no answer; to ask for its `best` raises why."""
+    """The error of one image of a stream; the property `best` raises it."""
 
     error: SpyglassError
     id: str = field(default="")
@@ -103,7 +103,7 @@ class Failure:
         raise self.error
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"error": {"code", "reason", "message"}}`."""
+        """Return `{"error": {"code", "reason", "message"}}`."""
         return {
             "error": {
                 "code": status_code(self.error),
@@ -113,11 +113,8 @@ class Failure:
         }
 
 
-Answer = Classification | Failure
-
-
 def read_classification(reply: ClassifyResponse | HeatmapResponse) -> Classification:
-    """The classes in a reply that holds no error."""
+    """Return the classes in a response without an error."""
     return Classification(
         classes=tuple(read_score(entry) for entry in reply.classes),
         model=read_model(reply.served_by),
@@ -130,8 +127,8 @@ def read_score(score: reply_pb2.ClassScore) -> ClassScore:
     return ClassScore(score.index, score.name, score.score)
 
 
-def read_model(served_by: reply_pb2.ServedBy) -> AnsweringModel:
-    return AnsweringModel(served_by.model, served_by.version, served_by.sha256, served_by.provider)
+def read_model(served_by: reply_pb2.ServedBy) -> ServedBy:
+    return ServedBy(served_by.model, served_by.version, served_by.sha256, served_by.provider)
 
 
 def read_timing(timing: reply_pb2.Timing) -> Timing:

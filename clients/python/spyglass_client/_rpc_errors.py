@@ -1,4 +1,4 @@
-"""What gRPC raises, to the one tree of errors."""
+"""Errors of gRPC to errors of `spyglass_contract.errors`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from spyglass_client._errors import MESSAGE_TOO_LARGE, error_from_status
+from spyglass_client._pipeline import MESSAGE_TOO_LARGE
 from spyglass_contract.errors import DeadlineExceeded, LimitExceeded, SpyglassError, Unavailable
-
-REQUEST_ID = "x-request-id"
+from spyglass_contract.statuses import REQUEST_ID_HEADER, error_from_status
 
 
 class FailedCall(Protocol):
-    """A call that has ended badly, or the exception that stands for it: gRPC has each be the other."""
+    """A call that failed, or its exception: in gRPC both are one object."""
 
     def code(self) -> grpc.StatusCode: ...
 
@@ -25,7 +24,7 @@ class FailedCall(Protocol):
 
 
 def error_from_rpc(call: FailedCall) -> SpyglassError:
-    """The server's own error where it sent one, or what gRPC's code means on this side of the wire."""
+    """Return the error that the server sent, or the one that fits gRPC's own status code."""
     status = _status(call)
     error = _from_grpc(call) if status is None else error_from_status(status)
     error.request_id = error.request_id or _request_id(call)
@@ -35,7 +34,7 @@ def error_from_rpc(call: FailedCall) -> SpyglassError:
 def _status(call: FailedCall) -> Status | None:
     try:
         status: Status | None = rpc_status.from_call(call)
-    # Details that do not fit the code were not written by a server of ours.
+    # Details that do not fit the code are not from a Spyglass server.
     except ValueError:
         return None
     return status
@@ -46,16 +45,16 @@ def _from_grpc(call: FailedCall) -> SpyglassError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineExceeded("there was no answer in time")
+        return DeadlineExceeded("no response came before the deadline")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # With details it is the server that has no room; gRPC itself says it of messages only.
+        # The server sends this code with details; gRPC itself sends it for large messages only.
         return LimitExceeded(f"the request is too large: {details}", reason=MESSAGE_TOO_LARGE)
     return error_from_status(Status(code=code.value[0], message=details))
 
 
 def _request_id(call: FailedCall) -> str:
-    # gRPC's metadata, of either interface, is a row of pairs.
+    # The metadata of both of gRPC's interfaces is a sequence of pairs.
     for key, value in call.trailing_metadata() or ():  # type: ignore[attr-defined]
-        if key == REQUEST_ID:
+        if key == REQUEST_ID_HEADER:
             return str(value)
     return ""

@@ -1,4 +1,4 @@
-"""Segmentations as they come back: what travels is a small PNG of indices, and images are drawn here."""
+"""Segmentations in responses: the server sends a small PNG of class indices, and the client draws it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec
 from spyglass_client._images import ANY_SIZE, upright_image
-from spyglass_client._results import AnsweringModel, Target, Timing
+from spyglass_client._results import ServedBy, Target, Timing
 from spyglass_contract.errors import ImageError, InternalError, InvalidInput
 from spyglass_contract.heatmaps.overlay import map_to_image
 from spyglass_contract.images.decode import decode
 from spyglass_contract.images.geometry import Box
+from spyglass_contract.images.message import ImageData
 from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import decode_mask
 from spyglass_contract.masks.placement import UNSEEN, mask_over_box
@@ -26,23 +27,23 @@ from spyglass_contract.masks.run_lengths import compress_runs, encode_runs
 _GREY = InputSpec(color_mode=COLOR_MODE_GREY)
 
 MaskSize = Literal["image", "model"]
-"""The size of a mask: the upright image's own, or that of the network's output."""
+"""The size of a mask: that of the upright image, or that of the network's output."""
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """What is known of a class beforehand, for the server to apply at the network's own size."""
+    """The caller's knowledge of a class, which the server applies to the network's output."""
 
     target: Target
-    # Only the largest connected region stays; the others go to the class that is next probable there.
+    # Keep only the largest connected region; the others get the class that is next probable there.
     largest_component: bool = False
-    # What the class encloses becomes the class.
+    # Add to the class the holes that it encloses.
     fill_holes: bool = False
 
 
 @dataclass(frozen=True)
 class SegmentedClass:
-    """One class of the model, and what of the mask is its own."""
+    """One class of the model, and its part of the mask."""
 
     index: int
     name: str
@@ -51,11 +52,11 @@ class SegmentedClass:
     fraction: float
     # The mean probability of the class over its own pixels, in [0, 1].
     mean_score: float
-    # As it is drawn, `#rrggbb`.
+    # The colour of the class in drawings, `#rrggbb`.
     color: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON has it, shares to six decimals."""
+        """Return the fields as JSON has them, fractions with six decimals."""
         return {
             **asdict(self),
             "fraction": round(self.fraction, 6),
@@ -65,37 +66,38 @@ class SegmentedClass:
 
 @dataclass(frozen=True, kw_only=True)
 class Segmentation:
-    """Which class each pixel of one image belongs to."""
+    """The class of each pixel of one image."""
 
-    # All classes of the model, those that the image does not show included; each is at its index.
+    # All classes of the model, each at its index, also those without a pixel.
     classes: tuple[SegmentedClass, ...]
-    model: AnsweringModel
+    model: ServedBy
     timing: Timing
-    # As the request gave it; where many are asked about at once the image's number, from 0.
+    # The id in the request; in a stream the number of the image, from 0.
     id: str = ""
-    # The mask as it came, a palette PNG in the colours of the classes: the value of a pixel is the class.
+    # The mask, a palette PNG in the colours of the classes: the value of a pixel is the index of its class.
     png: bytes = field(compare=False, repr=False)
     # Height and width of the mask.
     shape: tuple[int, int]
     size: MaskSize = "image"
-    # The soft map as it came, an 8-bit grey PNG, and the class that it is of; None: none was asked for.
+    # The probability map, an 8-bit grey PNG, and its class; None: the request had no class for it.
     soft_png: bytes | None = field(default=None, compare=False, repr=False)
     soft_class: SegmentedClass | None = None
     # Of the upright image, in pixels.
     width: int
     height: int
-    # What the network looked at, in the image's pixels: left, top, right, bottom. It leaves out what was
-    # cropped, and reaches beyond an image that was padded. A mask of the network's size covers it evenly.
+    # The box that the network saw, in the image's pixels: left, top, right, bottom. It is smaller than an
+    # image that was cropped, and larger than one that was padded. A mask of the network's size covers it
+    # evenly.
     box: Box
-    # As it was sent: a file, or upright pixels.
-    image: bytes | NDArray[np.uint8] = field(compare=False, repr=False)
+    # The image that was sent: a file, or upright pixels.
+    image: ImageData = field(compare=False, repr=False)
     error: ClassVar[None] = None
 
     @cached_property
     def array(self) -> NDArray[np.uint8]:
-        """uint8 [height, width]: the index of each pixel's class, and 255 where the network did not look.
+        """uint8 [height, width]: the index of each pixel's class, 255 if the network did not see the pixel.
 
-        Raises InternalError where what came cannot be decoded.
+        Raises InternalError if the PNG cannot be decoded.
         """
         try:
             return decode_mask(self.png)
@@ -104,16 +106,16 @@ class Segmentation:
 
     @cached_property
     def soft(self) -> NDArray[np.uint8] | None:
-        """uint8 [height, width]: 255 times the probability of the class that a soft map was asked for.
+        """uint8 [height, width]: the probability map, 255 times the probability of `soft_class`; or None.
 
-        None where none was. Raises InternalError where what came cannot be decoded.
+        Raises InternalError if the PNG cannot be decoded.
         """
         if self.soft_png is None:
             return None
         try:
             return np.asarray(decode(self.soft_png, ANY_SIZE, _GREY)[0])
         except ImageError as error:
-            raise _corrupt("soft map") from error
+            raise _corrupt("probability map") from error
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -121,16 +123,16 @@ class Segmentation:
         return tuple(entry.name for entry in self.classes)
 
     def of(self, target: Target) -> NDArray[np.bool_]:
-        """bool [height, width]: where one class is. Raises InvalidInput for a class that there is not."""
+        """Return the mask of one class, bool [height, width]. Raises InvalidInput for an unknown class."""
         mine: NDArray[np.bool_] = self.array == self._class(target).index
         return mine
 
     def overlay(self) -> Image.Image:
-        """The upright image, in RGB, with the classes drawn over it, their borders and a legend.
+        """Return the upright image, in RGB, with the classes, their borders and a legend drawn over it.
 
-        Raises InternalError where what came cannot be drawn over the image.
+        Raises InternalError if the mask cannot be drawn over the image.
         """
-        # First of all, before anything of the size that the server states is made.
+        # First check the size in the response, before memory of that size is taken.
         image, values = self._upright(), self.array
         if self.size == "model":
             values = mask_over_box(values, self.box, self.width, self.height, outside=UNSEEN)
@@ -138,10 +140,10 @@ class Segmentation:
         return draw_mask(image, values, self.class_names, colors)
 
     def cutout(self, target: Target) -> Image.Image:
-        """The upright image, in RGBA, with nothing in it but one class.
+        """Return the upright image, in RGBA, in which everything but one class is transparent.
 
-        Where a soft map of that class was asked for it is the opacity; else each pixel is there or is not.
-        Raises InvalidInput for a class that there is not, and InternalError as `overlay` does.
+        The opacity is the probability map if it is of that class, else the mask. Raises InvalidInput for an
+        unknown class, and InternalError if the mask cannot be drawn over the image.
         """
         entry = self._class(target)
         whole = self._upright()
@@ -152,16 +154,16 @@ class Segmentation:
         return cutout
 
     def coco(self, target: Target) -> dict[str, Any]:
-        """One class as pycocotools takes it: `{"size": [height, width], "counts": run lengths in ASCII}`.
+        """Return one class as COCO run lengths: `{"size": [height, width], "counts": bytes in ASCII}`.
 
-        Raises InvalidInput for a class that there is not.
+        Raises InvalidInput for an unknown class. `mask_from_coco` is the inverse.
         """
         mine = self.of(target)
         _, runs = encode_runs(mine.view(np.uint8), 2)
         return {"size": list(mine.shape), "counts": compress_runs(runs)}
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON has it, without the pixels: the classes that occur, and the mask's size."""
+        """Return the result as JSON has it, without pixels: the classes in the mask, and the mask's size."""
         height, width = self.shape
         return {
             "model": self.model.to_dict(),
@@ -171,11 +173,11 @@ class Segmentation:
         }
 
     def _upright(self) -> Image.Image:
-        """The image, in RGB. Raises InternalError where the reply is about another one."""
+        """Return the image in RGB. Raises InternalError if the response is about another image."""
         return upright_image(self.image, self.width, self.height)
 
     def _class(self, target: Target) -> SegmentedClass:
-        """Raises InvalidInput for no class, or several."""
+        """Raise InvalidInput if no class, or several, have this index or name."""
         found = [entry for entry in self.classes if target in (entry.index, entry.name)]
         if len(found) == 1:
             return found[0]
@@ -190,7 +192,7 @@ class Segmentation:
         raise InvalidInput(f"there is no class {target!r}{hint}", reason="CLASS_UNKNOWN")
 
     def _opacity(self, entry: SegmentedClass) -> NDArray[np.uint8]:
-        """Of one class, 0 to 255, over the image."""
+        """Return the opacity of one class over the image, uint8 [height, width]."""
         soft = self.soft if self.soft_class == entry else None
         levels = self.of(entry.index) * np.uint8(255) if soft is None else soft
         if self.size == "image":
@@ -201,8 +203,8 @@ class Segmentation:
         return np.rint(spread).astype(np.uint8)
 
 
-def _corrupt(what: str) -> InternalError:
-    return InternalError(f"the {what} in the server's reply is corrupt", reason="REPLY_INVALID")
+def _corrupt(part: str) -> InternalError:
+    return InternalError(f"the {part} in the response is corrupt", reason="REPLY_INVALID")
 
 
 def _levels(color: str) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""The door: a bounded number of requests inside, the rest told at once when to come again."""
+"""Permits for a bounded number of requests; the rest are refused at once, with a time to retry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RETRY_SECONDS = (0.05, 5.0)
 
 
 class Admission:
-    """Permits for `capacity` requests at a time, taken before any decoding."""
+    """Permits for `capacity` requests at a time; a request takes one before its image is decoded."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -25,7 +25,7 @@ class Admission:
 
     @contextmanager
     def permit(self, call: Call) -> Iterator[None]:
-        """Holds one permit. Raises Overloaded where there is none and the call is not patient."""
+        """Hold one permit inside the block. Raises Overloaded if none is free, unless the call is patient."""
         self._enter(call)
         entered = time.monotonic()
         try:
@@ -35,16 +35,17 @@ class Admission:
 
     @property
     def inside(self) -> int:
-        """How many requests hold a permit now."""
+        """The number of requests that hold a permit now."""
         return self._inside
 
     def _enter(self, call: Call) -> None:
         with self._changed:
             if call.patient:
-                self._wait_for_room(call)
+                self._wait_for_permit(call)
             elif self._inside >= self.capacity:
                 raise Overloaded(
-                    f"{self.capacity} requests are already being served", retry_after=self._retry_after()
+                    f"the server already works on {self.capacity} requests, as many as it may",
+                    retry_after=self._retry_after(),
                 )
             self._inside += 1
 
@@ -54,14 +55,14 @@ class Admission:
             self._mean_stay += _SMOOTHING * (stay - self._mean_stay)
             self._changed.notify()
 
-    def _wait_for_room(self, call: Call) -> None:
+    def _wait_for_permit(self, call: Call) -> None:
         with call.on_cancel(self._wake):
             try:
                 while self._inside >= self.capacity:
                     self._changed.wait(call.remaining())
                 call.remaining()
             except SpyglassError:
-                # Perhaps it was this one that was woken for the room there is: the next in line gets it.
+                # Perhaps this call was the one woken for a free permit: wake the next one.
                 self._changed.notify()
                 raise
 
@@ -70,6 +71,6 @@ class Admission:
             self._changed.notify_all()
 
     def _retry_after(self) -> float:
-        """Seconds until about half of those inside have left."""
+        """Seconds until about half of the requests have given back their permits."""
         shortest, longest = _RETRY_SECONDS
         return min(max(self._mean_stay / 2, shortest), longest)

@@ -1,4 +1,4 @@
-"""Who waits for an answer, and until when."""
+"""One call: its deadline and its cancellation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Call:
-    """One request's patience: its deadline, and whether its caller is still there.
+    """The deadline of one call, and whether its caller has cancelled it.
 
-    `deadline` is in seconds of `time.monotonic()`, None: none. A `patient` call waits for room where others
-    are refused: images of a stream, whose flow control already holds their sender back.
+    `deadline` is in seconds of `time.monotonic()`, None: no deadline. A `patient` call waits for a permit
+    when others are refused: an image of a stream, whose flow control already holds its sender back.
     """
 
     def __init__(self, deadline: float | None = None, *, patient: bool = False) -> None:
@@ -29,18 +29,18 @@ class Call:
         self._callbacks: list[Callable[[], object]] = []
 
     def remaining(self) -> float | None:
-        """Seconds left, None: no deadline. Raises DeadlineExceeded and Cancelled where there is no more."""
+        """Return the seconds left, None: no deadline. Raises DeadlineExceeded and Cancelled if it is over."""
         if self.cancelled:
-            raise Cancelled("the caller went away")
+            raise Cancelled("the caller cancelled the call")
         if self.deadline is None:
             return None
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise DeadlineExceeded("the deadline passed before the answer was ready")
+            raise DeadlineExceeded("the deadline passed before the response was ready")
         return left
 
     def cancel(self) -> None:
-        """The caller is gone: what waits for it is dropped."""
+        """Mark the call as cancelled, and run the callbacks of `on_cancel`."""
         with self._lock:
             self.cancelled = True
             callbacks = list(self._callbacks)
@@ -49,7 +49,7 @@ class Call:
 
     @contextmanager
     def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Has `callback` run, in the canceller's thread, if the caller goes while the block runs."""
+        """Run `callback`, in the thread that cancels, if the call is cancelled while the block runs."""
         with self._lock:
             self._callbacks.append(callback)
         try:
@@ -61,13 +61,13 @@ class Call:
                 self._callbacks.remove(callback)
 
     def wait(self, future: Future[T]) -> T:
-        """The future's result, if it comes in time. Raises DeadlineExceeded, Cancelled and what it raises."""
+        """Return the result of a future. Raises DeadlineExceeded, Cancelled, and the future's own error."""
         with self.on_cancel(future.cancel):
             try:
                 return future.result(timeout=self.remaining())
             except CancelledError as error:
-                raise Cancelled("the caller went away") from error
+                raise Cancelled("the caller cancelled the call") from error
             except TimeoutError as error:
-                raise DeadlineExceeded("the deadline passed before the answer was ready") from error
+                raise DeadlineExceeded("the deadline passed before the response was ready") from error
             finally:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""How many processors this process may really use."""
+"""The number of processors that this process may use."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """Processors by affinity and by the control group's quota, whichever is less; at least 1.
+    """Return the number of processors by affinity or by the control group's quota, the lesser; at least 1.
 
-    A container on a 64-core host with a quota of two has two: threads sized from the host's count would
-    throttle each other. `root` is where `proc` and `sys` are looked up.
+    A container on a 64-core host with a quota of two has two: as many threads as the host has cores would
+    throttle each other. `root` is the folder that holds `proc` and `sys`.
     """
     quotas = [*_quotas_v2(root), *_quotas_v1(root)]
     return max(1, min(len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in quotas), 1 << 16))
 
 
 def _quotas_v2(root: Path) -> list[float]:
-    """Processors by `cpu.max` of this group and of every group above it."""
+    """Return the quotas in `cpu.max` of this group and of every group above it."""
     mount = root / "sys/fs/cgroup"
     quotas = []
     for group in _with_parents(_group(root, controller="")):
@@ -29,7 +29,7 @@ def _quotas_v2(root: Path) -> list[float]:
 
 
 def _quotas_v1(root: Path) -> list[float]:
-    """The same by `cpu.cfs_quota_us`, where the old hierarchy is mounted."""
+    """Return the quotas in `cpu.cfs_quota_us`, if the old hierarchy is mounted."""
     mount = root / "sys/fs/cgroup/cpu"
     quotas = []
     for group in _with_parents(_group(root, controller="cpu")):
@@ -40,7 +40,7 @@ def _quotas_v1(root: Path) -> list[float]:
 
 
 def _group(root: Path, controller: str) -> Path:
-    """This process's control group: a path relative to where the hierarchy is mounted."""
+    """Return this process's control group, a path relative to the mount point of the hierarchy."""
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):

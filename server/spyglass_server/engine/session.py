@@ -1,4 +1,4 @@
-"""One ONNX file open in ONNX Runtime, on the device that was asked for."""
+"""One ONNX file, open in ONNX Runtime on the requested device."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from spyglass_contract.model.card import (
 )
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?"
+"""A regular expression of every device that can be requested."""
 
 
 class DeviceError(ModelError):
-    """The device that was asked for is not there; serving on another one would be a lie."""
+    """The requested device is missing; the server never uses another one instead."""
 
     default_reason = "DEVICE_UNAVAILABLE"
 
@@ -37,30 +39,32 @@ class Session:
     """A network that maps uint8 [batch, height, width, channels] to float32 probabilities."""
 
     def __init__(self, path: Path, *, device: str = "auto", threads: int = 1) -> None:
-        """Opens `path` on `device`: auto, cpu, cuda or cuda:N. `threads` serve one inference.
+        """Open `path` on `device`: auto, cpu, cuda or cuda:N. One inference uses `threads` threads.
 
-        Raises DeviceError, CardError, and ModelError where ONNX Runtime cannot load the file.
+        Raises DeviceError, CardError, and ModelError if ONNX Runtime cannot load the file.
         """
         providers = _providers(device)
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), sess_options=_options(threads), providers=providers
             )
-        # ONNX Runtime's exceptions have no common base; each of them says that this file will not run.
+        # ONNX Runtime's exceptions have no common base class.
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot load the file: {error}") from error
         self.provider: str = self._session.get_providers()[0]
         if device.startswith("cuda") and self.provider != _CUDA:
-            raise DeviceError(f"{device} was asked for, but ONNX Runtime put the model on {self.provider}")
+            raise DeviceError(
+                f"the device {device} was requested, but ONNX Runtime put the model on {self.provider}"
+            )
         self.card: ModelCard = read_card(self._session)
         self._check_graph()
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 [batch, height, width, channels] to float32 [batch, …]. Safe to call from many threads."""
+        """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
         feed = {self.card.input.tensor: pixels}
         if self.card.explained_layer:
-            # Left out, the index would mean the predicted class: ONNX Runtime computes every output of a
-            # graph, whichever are fetched.
+            # No index would mean the predicted class, and ONNX Runtime would compute its heatmap, fetched or
+            # not.
             feed[CLASS_INDEX] = np.empty(0, np.int64)
         (probabilities,) = self._session.run([PROBABILITIES], feed)
         output: NDArray[np.float32] = probabilities
@@ -69,10 +73,10 @@ class Session:
     def explain(
         self, pixels: NDArray[np.uint8], classes: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The probabilities, and the heatmaps float32 [maps, height, width] in [0, 1], of one forward pass.
+        """Return probabilities and heatmaps, float32 [maps, height, width] in [0, 1], of one forward pass.
 
-        One class, a negative number: the predicted one, holds for every image of the batch; of a batch of
-        one any number of classes is explained. Only for a file whose graph computes heatmaps.
+        A batch of several images takes one class, which is explained in each of them; a batch of one image
+        takes any number. A negative index means the predicted class. The graph must compute heatmaps.
         """
         feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.asarray(classes, np.int64)}
         probabilities, heatmaps = self._session.run([PROBABILITIES, HEATMAP], feed)
@@ -81,16 +85,16 @@ class Session:
     def features(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities, class scores [batch, classes], and the feature map [batch, channels, height, width].
+        """Return probabilities, class scores [batch, classes], and the feature map of the batch.
 
-        Only for a file whose card says Score-CAM.
+        The feature map is float32 [batch, channels, height, width]. The card's method must be Score-CAM.
         """
         feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, -1, np.int64)}
         probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
         return probabilities, scores, features
 
     def _check_graph(self) -> None:
-        """Raises CardError where the graph is not what its card says."""
+        """Raise CardError if the graph differs from its card."""
         spec = self.card.input
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         if spec.tensor not in inputs:
@@ -123,25 +127,25 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A thread that spins for work takes the core from one that has some.
+    # A thread that spins without work takes the core from one that has work.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # Errors reach the caller as exceptions; the same text on standard error would be there twice.
+    # Errors are raised as exceptions; without this ONNX Runtime prints them on standard error as well.
     options.log_severity_level = 4
     return options
 
 
 def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
-    if not _DEVICE.fullmatch(device):
-        raise DeviceError(f"unknown device {device!r}; auto, cpu, cuda or cuda:N")
+    if not re.fullmatch(DEVICE_PATTERN, device):
+        raise DeviceError(f"the device must be auto, cpu, cuda or cuda:N, not {device!r}")
     if device == "cpu":
         return [_CPU]
     if _CUDA in onnxruntime.get_available_providers():
-        # TF32 has 10 bits of mantissa: the answers would not be the certificate's.
+        # TF32 has 10 bits of mantissa: its probabilities differ from those in the certificate.
         cuda = {"device_id": device.partition(":")[2] or "0", "use_tf32": "0"}
         return [(_CUDA, cuda), _CPU]
     if device == "auto":
         return [_CPU]
     raise DeviceError(
-        f"{device} was asked for, but this ONNX Runtime has no CUDA: pip install 'spyglass[server-gpu]'"
+        f"the device {device} was requested, but this ONNX Runtime has no CUDA: install onnxruntime-gpu"
     )

@@ -1,11 +1,9 @@
-"""Heatmaps in the form that a request asks for."""
+"""Heatmaps in the format and size of a request."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,161 +11,138 @@ from PIL import Image
 
 from spyglass.v1.heatmap_pb2 import (
     HEATMAP_FORMAT_FLOAT32,
+    HEATMAP_FORMAT_PNG_GRAY,
     HEATMAP_FORMAT_PNG_OVERLAY,
     MAP_SIZE_AS_FEATURE_MAP,
     MAP_SIZE_AS_IMAGE,
     MAP_SIZE_AS_MODEL,
+    HeatmapData,
     HeatmapFormat,
     MapSize,
 )
-from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, LimitExceeded
 from spyglass_contract.heatmaps.overlay import draw_overlay, grey_levels, map_to_image, map_to_size
-from spyglass_contract.images.decode import decode, from_array
-from spyglass_contract.images.geometry import Box, input_box
-from spyglass_contract.images.header import Limits
 from spyglass_contract.images.pixels import Prepared
-from spyglass_server.domain import DrawnMap
+from spyglass_server.engine.canvas import Canvas, png_bytes
+from spyglass_server.engine.limits import MAX_REPLY_BYTES
 
 # Of all maps of one request together, as many as Full HD has: 8 MB as float32.
 MAX_MAP_PIXELS = 2 * 1024 * 1024
-# The same of PNGs of the image's size, as many as a large photograph has. They are drawn strip by strip: an
-# overlay takes 9 bytes a pixel while it is made, the image included, and a grey map 1.
+# The same for PNGs of the image's size, as many as a large photograph has. They are drawn in strips: while it
+# is made, an overlay takes 9 bytes a pixel, the image included, and a grey map 1.
 MAX_PNG_PIXELS = 16 * 1024 * 1024
-# Of all maps of one reply, as they travel. They are held in memory until they are sent, for every request
-# inside: a gigabyte for the 64 of a small server.
-MAX_REPLY_BYTES = 16 * 1024 * 1024
 
-# Of the strips that large maps are drawn in: a megabyte or so of float32.
+# Pixels of one strip: about a megabyte of float32.
 _STRIP_PIXELS = 256 * 1024
 
-# zlib's fastest: on photographs it takes a fifth of the default's time for a tenth more bytes.
-_PNG_EFFORT = 1
+_FORMATS = (HEATMAP_FORMAT_FLOAT32, HEATMAP_FORMAT_PNG_GRAY, HEATMAP_FORMAT_PNG_OVERLAY)
+_SIZES = (MAP_SIZE_AS_IMAGE, MAP_SIZE_AS_MODEL, MAP_SIZE_AS_FEATURE_MAP)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is wanted of a heatmap: by itself the network's own numbers."""
+    """The format and the size of the maps of one request. Raises InvalidInput for unknown ones."""
 
-    format: HeatmapFormat.ValueType = HEATMAP_FORMAT_FLOAT32
-    size: MapSize.ValueType = MAP_SIZE_AS_FEATURE_MAP
+    format: HeatmapFormat.ValueType
+    size: MapSize.ValueType
 
     def __post_init__(self) -> None:
-        if self.format not in HeatmapFormat.values():
+        if self.format not in _FORMATS:
             raise InvalidInput(f"there is no heatmap format {self.format}", field="format")
-        if self.size not in MapSize.values():
+        if self.size not in _SIZES:
             raise InvalidInput(f"there is no map size {self.size}", field="size")
         if self.format == HEATMAP_FORMAT_PNG_OVERLAY and self.size == MAP_SIZE_AS_FEATURE_MAP:
-            raise InvalidInput("an overlay is drawn AS_IMAGE or AS_MODEL", field="size")
+            raise InvalidInput("an overlay must have the size AS_IMAGE or AS_MODEL", field="size")
 
 
-def check_room(prepared: Prepared, drawing: Drawing, maps: int) -> None:
-    """Raises LimitExceeded where so many maps of the size that is asked for would be too much."""
+def check_map_size(prepared: Prepared, drawing: Drawing, maps: int) -> None:
+    """Raise LimitExceeded if `maps` maps of the requested size have too many pixels."""
     sizes = {
         MAP_SIZE_AS_IMAGE: prepared.width * prepared.height,
         MAP_SIZE_AS_MODEL: prepared.pixels.shape[0] * prepared.pixels.shape[1],
+        # A feature map is smaller than the network's input.
+        MAP_SIZE_AS_FEATURE_MAP: 0,
     }
-    pixels = maps * sizes.get(drawing.size, 0)
+    pixels = maps * sizes[drawing.size]
     packed = drawing.size == MAP_SIZE_AS_IMAGE and drawing.format != HEATMAP_FORMAT_FLOAT32
     limit = MAX_PNG_PIXELS if packed else MAX_MAP_PIXELS
     if pixels > limit:
         raise _too_large(f"{pixels:,} pixels, more than {limit:,}")
 
 
-def _too_large(how_large: str) -> LimitExceeded:
+def _too_large(size: str) -> LimitExceeded:
     return LimitExceeded(
-        f"the maps would have {how_large}; ask for AS_FEATURE_MAP and lay it over the box in the reply, as "
+        f"the maps would have {size}; request AS_FEATURE_MAP and draw it over the box in the response, as "
         "the client library does",
         reason="MAP_TOO_LARGE",
         field="size",
     )
 
 
-class Canvas:
-    """One prepared image, and the maps that are drawn of it or over it."""
+class MapDrawing:
+    """Draws the maps of one response, and bounds their bytes."""
 
-    def __init__(
-        self,
-        image: bytes | NDArray[np.uint8],
-        prepared: Prepared,
-        spec: InputSpec,
-        limits: Limits,
-    ) -> None:
-        """`prepared` is what `spec` made of `image`."""
-        self._image = image
-        self._limits = limits
-        self._input = prepared.pixels
-        self.width, self.height = prepared.width, prepared.height
-        self.box: Box = input_box(prepared.placement, spec)
-        self._drawn_bytes = 0
+    def __init__(self, canvas: Canvas, drawing: Drawing) -> None:
+        self._canvas = canvas
+        self._drawing = drawing
+        self._bytes = 0
 
-    def draw(self, values: NDArray[np.float32], drawing: Drawing) -> DrawnMap:
-        """A map of the feature map's size, float32 [rows, columns] in [0, 1], as `drawing` wants it.
+    def draw(self, values: NDArray[np.float32]) -> HeatmapData:
+        """Draw a map of the feature map's size, float32 [rows, columns] in [0, 1].
 
-        Raises LimitExceeded where the maps drawn so far are more than one reply may hold.
+        Raises LimitExceeded if the maps drawn so far take more bytes than one response may have.
         """
-        if drawing.format == HEATMAP_FORMAT_FLOAT32:
-            sized = self._sized(values, drawing.size)
+        if self._drawing.format == HEATMAP_FORMAT_FLOAT32:
+            sized = self._sized(values)
             (height, width), data = sized.shape, sized.astype("<f4", copy=False).tobytes()
         else:
-            image = self._image_of(values, drawing)
+            image = self._image(values)
             height, width, data = image.height, image.width, png_bytes(image)
-        self._drawn_bytes += len(data)
-        if self._drawn_bytes > MAX_REPLY_BYTES:
-            raise _too_large(f"{self._drawn_bytes:,} bytes as PNG, more than {MAX_REPLY_BYTES:,}")
-        return DrawnMap(height, width, drawing.format, data, all_zero=not values.any())
+        self._bytes += len(data)
+        if self._bytes > MAX_REPLY_BYTES:
+            raise _too_large(f"{self._bytes:,} bytes as PNG, more than {MAX_REPLY_BYTES:,}")
+        return HeatmapData(
+            height=height, width=width, format=self._drawing.format, data=data, all_zero=not values.any()
+        )
 
-    def _image_of(self, values: NDArray[np.float32], drawing: Drawing) -> Image.Image:
-        overlay = drawing.format == HEATMAP_FORMAT_PNG_OVERLAY
-        if drawing.size == MAP_SIZE_AS_IMAGE:
+    def _image(self, values: NDArray[np.float32]) -> Image.Image:
+        overlay = self._drawing.format == HEATMAP_FORMAT_PNG_OVERLAY
+        if self._drawing.size == MAP_SIZE_AS_IMAGE:
             return self._over_image(values) if overlay else self._grey_image(values)
-        sized = self._sized(values, drawing.size)
-        return draw_overlay(self.seen, sized) if overlay else Image.fromarray(grey_levels(sized))
+        sized = self._sized(values)
+        return (
+            draw_overlay(self._canvas.network_input, sized)
+            if overlay
+            else Image.fromarray(grey_levels(sized))
+        )
 
     def _grey_image(self, values: NDArray[np.float32]) -> Image.Image:
-        levels = np.empty((self.height, self.width), np.uint8)
+        levels = np.empty((self._canvas.height, self._canvas.width), np.uint8)
         for top, strip in self._strips(values):
             levels[top : top + len(strip)] = grey_levels(strip)
         return Image.fromarray(levels)
 
     def _over_image(self, values: NDArray[np.float32]) -> Image.Image:
-        drawn = Image.new("RGB", (self.width, self.height))
+        canvas = self._canvas
+        drawn = Image.new("RGB", (canvas.width, canvas.height))
         for top, strip in self._strips(values):
-            below = self.upright.crop((0, top, self.width, top + len(strip)))
+            below = canvas.upright.crop((0, top, canvas.width, top + len(strip)))
             drawn.paste(draw_overlay(below, strip), (0, top))
         return drawn
 
     def _strips(self, values: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The map of the image's size by some rows at a time, with the first one's number."""
-        left, box_top, right, bottom = self.box
-        rows = max(1, _STRIP_PIXELS // self.width)
-        for top in range(0, self.height, rows):
+        """Yield the map of the image's size in strips, each with the number of its first row."""
+        canvas = self._canvas
+        left, box_top, right, bottom = canvas.box
+        rows = max(1, _STRIP_PIXELS // canvas.width)
+        for top in range(0, canvas.height, rows):
             box = (left, box_top - top, right, bottom - top)
-            yield top, map_to_image(values, box, self.width, min(rows, self.height - top))
+            yield top, map_to_image(values, box, canvas.width, min(rows, canvas.height - top))
 
-    def _sized(self, values: NDArray[np.float32], size: MapSize.ValueType) -> NDArray[np.float32]:
+    def _sized(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        canvas, size = self._canvas, self._drawing.size
         if size == MAP_SIZE_AS_IMAGE:
-            return map_to_image(values, self.box, self.width, self.height)
+            return map_to_image(values, canvas.box, canvas.width, canvas.height)
         if size == MAP_SIZE_AS_MODEL:
-            height, width, _ = self._input.shape
-            return map_to_size(values, width, height)
+            return map_to_size(values, *canvas.input_size)
         return values
-
-    @cached_property
-    def upright(self) -> Image.Image:
-        """The image at full size, in RGB, whatever the model takes."""
-        if isinstance(self._image, np.ndarray):
-            return from_array(self._image, self._limits)
-        return decode(self._image, self._limits)[0]
-
-    @cached_property
-    def seen(self) -> Image.Image:
-        """The network's input."""
-        return from_array(self._input, self._limits)
-
-
-def png_bytes(image: Image.Image) -> bytes:
-    """A PNG of an image or a map, made fast."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=_PNG_EFFORT)
-    return buffer.getvalue()

@@ -1,13 +1,24 @@
-"""A network run with its heatmaps, as the scheduler takes it."""
+"""An image to its heatmaps: by the graph alone, or by Score-CAM, as the model's card says."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_server.engine.model import Network
+from spyglass_contract.errors import FailedPrecondition
+from spyglass_contract.heatmaps.score_cam import telling_channels, weighted_map
+from spyglass_contract.images.message import ImageData
+from spyglass_contract.images.pixels import Prepared
+from spyglass_contract.model.card import SCORE_CAM
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.engine import Engine, Inferred
+from spyglass_server.engine.model import Model, Network
+from spyglass_server.engine.scheduler import Inference
+from spyglass_server.heatmaps.masked_passes import MaskedPasses
 
 PREDICTED = -1
 """The index that stands for the predicted class."""
@@ -15,7 +26,7 @@ PREDICTED = -1
 
 @dataclass(frozen=True)
 class Explained:
-    """What a network says of one image, and why."""
+    """The probabilities of one image, and a map for each class to explain."""
 
     # float32 [classes].
     probabilities: NDArray[np.float32]
@@ -25,10 +36,10 @@ class Explained:
 
 @dataclass(frozen=True)
 class Explain:
-    """A run for `Scheduler.submit`: images that are asked about the same classes are run together."""
+    """A run for `Scheduler.submit`: images with the same classes to explain go into one batch."""
 
     network: Network
-    # Indices, at least one; PREDICTED stands for each image's own.
+    # Indices, at least one; PREDICTED stands for each image's own predicted class.
     classes: tuple[int, ...]
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Explained]:
@@ -39,6 +50,70 @@ class Explain:
         return [self._explain_one(image) for image in pixels]
 
     def _explain_one(self, image: NDArray[np.uint8]) -> Explained:
-        # The graph explains several classes of one image, or one class of several.
+        # The graph explains several classes of one image, or one class of several images.
         probabilities, maps = self.network.explain(image[np.newaxis], self.classes)
         return Explained(probabilities[0], maps)
+
+
+@dataclass(frozen=True)
+class Featured:
+    """The probabilities of one image, and its feature map."""
+
+    # float32 [classes].
+    probabilities: NDArray[np.float32]
+    # float32 [channels, height, width].
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """A run for `Scheduler.submit` that returns the feature map."""
+
+    network: Network
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> list[Featured]:
+        probabilities, _, features = self.network.features(pixels)
+        return [Featured(*row) for row in zip(probabilities, features, strict=True)]
+
+
+def check_explains(model: Model) -> None:
+    """Raise FailedPrecondition if the model has no heatmap."""
+    if not model.card.explained_layer:
+        raise FailedPrecondition(
+            f"{model.card.name} has no heatmap; `spyglass export` and `spyglass attach-heatmap` add one",
+            reason="HEATMAP_MISSING",
+            field="model.name",
+        )
+
+
+def infer_explained(
+    engine: Engine,
+    image: ImageData,
+    model: Model,
+    classes: tuple[int, ...],
+    call: Call,
+    check: Callable[[Prepared], object],
+) -> Inferred[Explained]:
+    """Run `Engine.infer` for probabilities and a map of each of `classes` (indices, or PREDICTED).
+
+    With Score-CAM the inference time is that of all passes, from the first to the last.
+    """
+    if model.card.heatmap_method != SCORE_CAM:
+        return engine.infer(image, model, Explain(model.network, classes), call, check)
+    first = engine.infer(image, model, Features(model.network), call, check)
+    started = time.monotonic()
+    passes = MaskedPasses(engine.threads, model, call, first.prepared.pixels)
+    explained = _score_cam(passes, first.output, classes)
+    inference_ms = first.inference.inference_ms + (time.monotonic() - started) * 1000
+    inference = Inference(explained, first.inference.queue_ms, inference_ms, first.inference.batch_size)
+    return Inferred(first.prepared, first.decode_ms, inference)
+
+
+def _score_cam(passes: MaskedPasses, featured: Featured, classes: tuple[int, ...]) -> Explained:
+    chosen = telling_channels(featured.features, passes.model.resources.score_cam_channels)
+    planes = featured.features[chosen]
+    scores = np.array(passes.scores(planes), np.float32).reshape(len(planes), len(featured.probabilities))
+    predicted = int(featured.probabilities.argmax())
+    indices = [predicted if index == PREDICTED else index for index in classes]
+    maps = np.stack([weighted_map(planes, scores[:, index]) for index in indices])
+    return Explained(featured.probabilities, maps)

@@ -1,4 +1,4 @@
-"""One image run through a network under many masks, without getting in anyone's way."""
+"""Score-CAM's passes: one image through a network under many masks, side by side with other requests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from spyglass_contract.heatmaps.score_cam import masked
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.decoders import Decoders
+from spyglass_server.engine.image_threads import ImageThreads
 from spyglass_server.engine.model import Model, Network
-from spyglass_server.engine.scheduler import Answer
+from spyglass_server.engine.scheduler import Inference
 
-# Images masked or waiting for each that can run: while a batch runs the next one gets ready.
+# Masked images in work for each that can run: while one batch runs, the next one is made.
 _AHEAD = 2
 
 
 @dataclass(frozen=True)
 class MaskedScores:
-    """A run for `Scheduler.submit` that gives the class scores, float32 [classes]."""
+    """A run for `Scheduler.submit` that returns the class scores, float32 [classes]."""
 
     network: Network
 
@@ -34,18 +34,18 @@ class MaskedScores:
 @dataclass(frozen=True)
 class _Pass:
     making: Future[None]
-    answered: Future[Answer[Any]]
+    scored: Future[Inference[Any]]
 
 
 @dataclass(frozen=True)
 class MaskedPasses:
-    """The passes of one call. Each goes the way of an image: a decoder makes it, the model's queue runs it.
+    """The passes of one call: an image thread masks the image, and the model's queue runs it.
 
-    Only as many as the model can run twice over are under way, so that memory is bounded, other requests
-    have their turn in between, and no more is begun once the caller is gone or the deadline has passed.
+    At most two batches for each worker are in work. So memory is bounded, other requests run in between, and
+    no pass starts after the call was cancelled or its deadline passed.
     """
 
-    decoders: Decoders
+    threads: ImageThreads
     model: Model
     call: Call
     # uint8 [height, width, channels].
@@ -53,10 +53,10 @@ class MaskedPasses:
     _under_way: deque[_Pass] = field(default_factory=deque)
 
     def scores(self, planes: Iterable[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """The class scores, float32 [classes], of the image under each mask, in their order.
+        """Return the class scores, float32 [classes], of the image under each mask, in the masks' order.
 
-        Raises DeadlineExceeded, Cancelled, and what the queue and the network raise; then, as at the end,
-        none of the passes is under way any more but those that a worker has in hand.
+        Raises DeadlineExceeded, Cancelled, and the errors of the queue and the network. On return and on an
+        error no pass is in work but those that a worker runs.
         """
         found = []
         try:
@@ -78,23 +78,23 @@ class MaskedPasses:
 
     def _give_up(self) -> None:
         for each in list(self._under_way):
-            each.answered.cancel()
+            each.scored.cancel()
 
     def _begin(self, plane: NDArray[np.float32]) -> None:
-        answered: Future[Answer[Any]] = Future()
+        scored: Future[Inference[Any]] = Future()
 
         def make() -> None:
             try:
                 self.call.remaining()
                 image = masked(self.pixels, plane)
-                self.model.submit(image, self.call, answered, MaskedScores(self.model.network))
+                self.model.submit(image, MaskedScores(self.model.network), self.call, scored)
             except Exception as error:
-                if answered.set_running_or_notify_cancel():
-                    answered.set_exception(error)
+                if scored.set_running_or_notify_cancel():
+                    scored.set_exception(error)
 
-        self._under_way.append(_Pass(self.decoders.submit(make), answered))
+        self._under_way.append(_Pass(self.threads.submit(make), scored))
 
     def _finish(self) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self.call.wait(self._under_way[0].answered).output
+        scores: NDArray[np.float32] = self.call.wait(self._under_way[0].scored).output
         self._under_way.popleft()
         return scores

@@ -1,4 +1,4 @@
-"""Exceptions to status codes, in the one place where that happens."""
+"""The layer that turns errors into gRPC statuses; nothing else does."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from contextlib import contextmanager
 import grpc
 
 from spyglass_contract.errors import Cancelled
+from spyglass_server.faults import public_error
 from spyglass_server.interceptors.layer import Layer
-from spyglass_server.interceptors.request_id import current_request_id
-from spyglass_server.interceptors.statuses import to_abort
+from spyglass_server.interceptors.statuses import abort_status
+from spyglass_server.request_id import current_request_id
 
 
 class Errors(Layer):
-    """Ends a call that raised with the code and the details of its error."""
+    """Ends a call that raised an error with the error's code and details."""
 
     @contextmanager
     def around(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
         try:
             yield
-        # What gRPC raises to whoever waits for a request of a caller that is gone.
+        # gRPC raises this from the iterator of requests after the caller has cancelled.
         except grpc.RpcError:
-            context.abort_with_status(to_abort(Cancelled("the caller went away"), current_request_id()))
+            context.abort_with_status(abort_status(Cancelled("the caller cancelled"), current_request_id()))
         except Exception as error:
-            context.abort_with_status(to_abort(error, current_request_id()))
+            request_id = current_request_id()
+            context.abort_with_status(abort_status(public_error(error, request_id), request_id))

@@ -1,4 +1,4 @@
-"""A layer around every call, written as a context manager."""
+"""The base of the layers around every call, each written as a context manager."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
 class Layer(grpc.ServerInterceptor):
-    """Runs each call, whatever its arity, inside `around`, and on the threads that its behaviour asks for."""
+    """Runs each call, whatever its arity, inside `around`."""
 
     @abstractmethod
     def around(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
-        """What surrounds one call of `method`, such as `/spyglass.v1.Vision/Classify`."""
+        """Return the context of one call of `method`, such as `/spyglass.v1.Vision/Classify`."""
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wraps the handler that the next layer found; None, an unknown method, stays None."""
+        """Wrap the handler that the next layer found; None means an unknown method and stays None."""
         handler = continuation(handler_call_details)
         return None if handler is None else self._wrap(handler, str(handler_call_details.method))
 
@@ -38,7 +38,7 @@ class Layer(grpc.ServerInterceptor):
             "_stream" if handler.response_streaming else "_unary"
         )
         behaviour: Behaviour = getattr(handler, arity)
-        # A behaviour that answers through callbacks (the health service's Watch) outlives its call.
+        # A behaviour that responds through callbacks (the health service's Watch) runs longer than its call.
         if getattr(behaviour, "experimental_non_blocking", False):
             return handler
         inside = (

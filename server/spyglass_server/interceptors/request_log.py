@@ -1,4 +1,4 @@
-"""An id for every call, and one line about it when it ends."""
+"""The layer that gives every call an id, and logs one line when the call ends."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from contextlib import contextmanager
 
 import grpc
 
+from spyglass_contract.statuses import REQUEST_ID_HEADER
 from spyglass_server.interceptors.layer import Layer
-from spyglass_server.interceptors.request_id import HEADER, request_id_of, using_request_id
+from spyglass_server.request_id import request_id_of, using_request_id
 
 _log = logging.getLogger("spyglass.requests")
 
-# Asked every second by whoever watches over the server.
+# Health checks come every second: they are logged at level debug.
 _QUIET = "/grpc.health.v1.Health/"
 
 
 class RequestLog(Layer):
-    """Gives a call its id, the caller's own where it sent one, and logs code and duration."""
+    """Gives a call the caller's id or a new one, and logs its status code and duration."""
 
     @contextmanager
     def around(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
-        request_id = request_id_of(context)
+        request_id = request_id_of(context.invocation_metadata())
         started = time.monotonic()
         with using_request_id(request_id):
-            context.set_trailing_metadata(((HEADER, request_id),))
+            context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
             try:
                 yield
             finally:
@@ -43,8 +44,8 @@ class RequestLog(Layer):
 
 
 def _code(context: grpc.ServicerContext) -> str:
-    # typeshed leaves `code` out; grpcio has it since 1.36. None: the handler set none, so all is well,
-    # unless nobody was there any more to be answered.
+    # typeshed leaves `code` out; grpcio has it since 1.36. None: the handler set no code, so the call
+    # succeeded, unless the caller has cancelled it.
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
     if code is None:
         return "OK" if context.is_active() else "CANCELLED"

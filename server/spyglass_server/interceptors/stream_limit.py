@@ -1,4 +1,4 @@
-"""A bound on the streams that are open at a time."""
+"""The layer that bounds the number of open streams."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class StreamLimit(Layer):
-    """Gives a permit to each call whose requests are a stream, reflection's among them.
+    """Gives a permit to each call whose requests are a stream, those of reflection included.
 
-    Such a call holds a thread for as long as its caller keeps it open: without a bound, idle ones would
-    take every thread that the others, and the health service, need.
+    Such a call holds a thread for as long as its caller keeps it open: without a bound, idle streams would
+    take every thread that other calls need.
     """
 
     def __init__(self, streams: Admission) -> None:

@@ -1,8 +1,9 @@
-"""Masks in the form that a request asks for."""
+"""Masks in the format and size of a request, and the bounds on their size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,42 +12,91 @@ from PIL import Image
 from spyglass.v1.segment_pb2 import (
     MASK_FORMAT_PNG_INDEXED,
     MASK_FORMAT_PNG_OVERLAY,
+    MASK_FORMAT_RAW,
     MASK_FORMAT_RLE,
     MASK_FORMAT_RLE_COMPRESSED,
     MASK_SIZE_AS_IMAGE,
+    MASK_SIZE_AS_MODEL,
+    Mask,
+    MaskFormat,
+    MaskSize,
+    RunLengths,
+    SoftMap,
 )
+from spyglass_contract.errors import InvalidInput, LimitExceeded
+from spyglass_contract.images.pixels import Prepared
 from spyglass_contract.masks.colors import class_colors
 from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import encode_mask
 from spyglass_contract.masks.run_lengths import compress_runs, encode_runs
-from spyglass_server.domain import DrawnMask, RunLengths
-from spyglass_server.heatmaps.drawing import Canvas, png_bytes
-from spyglass_server.masks.styles import MaskStyle
+from spyglass_server.engine.canvas import Canvas, png_bytes
+from spyglass_server.engine.limits import MAX_REPLY_BYTES
 
-_RUN_LENGTHS = (MASK_FORMAT_RLE, MASK_FORMAT_RLE_COMPRESSED)
-_NO_COUNTS = np.empty(0, np.uint32)
+_SIZES = (MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL)
+
+# Bytes of a pixel, roughly, to bound a mask before it is drawn. An overlay takes 20 bytes a pixel while it is
+# made. Indexed masks, probability maps and run lengths take about a hundredth of a byte a pixel.
+_PIXEL_BYTES = {
+    MASK_FORMAT_PNG_INDEXED: 0.0,
+    MASK_FORMAT_RLE: 0.0,
+    MASK_FORMAT_RAW: 1.0,
+    MASK_FORMAT_PNG_OVERLAY: 1.3,
+    MASK_FORMAT_RLE_COMPRESSED: 0.0,
+}
 
 
-def encoded(
-    mask: NDArray[np.uint8], style: MaskStyle, canvas: Canvas, class_names: Sequence[str]
-) -> DrawnMask:
-    """uint8 [height, width] of class indices, and 255, in the size that it has and the format of `style`.
+@dataclass(frozen=True)
+class MaskStyle:
+    """The format and the size of the mask of one request. Raises InvalidInput for unknown ones."""
 
-    An overlay is drawn on the image of `canvas`, or on what the network saw of it.
+    format: MaskFormat.ValueType = MASK_FORMAT_PNG_INDEXED
+    size: MaskSize.ValueType = MASK_SIZE_AS_IMAGE
+
+    def __post_init__(self) -> None:
+        if self.format not in _PIXEL_BYTES:
+            raise InvalidInput(f"there is no mask format {self.format}", field="format")
+        if self.size not in _SIZES:
+            raise InvalidInput(f"there is no mask size {self.size}", field="size")
+
+
+def check_mask_size(prepared: Prepared, style: MaskStyle) -> None:
+    """Raise LimitExceeded if the mask will take far more bytes than one response may have."""
+    if style.size == MASK_SIZE_AS_IMAGE:
+        _check_bytes(round(_PIXEL_BYTES[style.format] * prepared.width * prepared.height))
+
+
+def check_reply_size(mask: Mask, soft: SoftMap | None) -> None:
+    """Raise LimitExceeded if the mask and the probability map take more bytes than one response may have."""
+    _check_bytes(len(mask.data) + (len(soft.data) if soft else 0))
+
+
+def _check_bytes(total: int) -> None:
+    if total > MAX_REPLY_BYTES:
+        raise LimitExceeded(
+            f"the mask takes {total:,} bytes, more than {MAX_REPLY_BYTES:,}; request AS_MODEL, PNG_INDEXED "
+            "or RLE, and draw it in the client, as the client library does",
+            reason="MASK_TOO_LARGE",
+            field="size",
+        )
+
+
+def encode(mask: NDArray[np.uint8], style: MaskStyle, canvas: Canvas, class_names: Sequence[str]) -> Mask:
+    """Return uint8 [height, width] of class indices and 255 in the format of `style`, at its own size.
+
+    An overlay is drawn on the image of `canvas`, or on the network's input if the size is AS_MODEL.
     """
     height, width = mask.shape
-    runs = _runs(mask, style, len(class_names)) if style.format in _RUN_LENGTHS else ()
-    data = b"" if runs else _data(mask, style, canvas, class_names)
-    return DrawnMask(height, width, style.format, data, runs)
-
-
-def _data(mask: NDArray[np.uint8], style: MaskStyle, canvas: Canvas, class_names: Sequence[str]) -> bytes:
-    colors = class_colors(class_names)
+    encoded = Mask(height=height, width=width, format=style.format)
     if style.format == MASK_FORMAT_PNG_INDEXED:
-        return encode_mask(mask, colors)
-    if style.format == MASK_FORMAT_PNG_OVERLAY:
-        return png_bytes(draw_mask(_background(mask, style, canvas), mask, class_names, colors))
-    return mask.tobytes()
+        encoded.data = encode_mask(mask, class_colors(class_names))
+    elif style.format == MASK_FORMAT_PNG_OVERLAY:
+        background = _background(mask, style, canvas)
+        encoded.data = png_bytes(draw_mask(background, mask, class_names, class_colors(class_names)))
+    elif style.format == MASK_FORMAT_RAW:
+        encoded.data = mask.tobytes()
+    else:
+        encoded.runs.extend(_runs(mask, style, len(class_names)))
+    return encoded
 
 
 def _background(mask: NDArray[np.uint8], style: MaskStyle, canvas: Canvas) -> Image.Image:
@@ -54,11 +104,12 @@ def _background(mask: NDArray[np.uint8], style: MaskStyle, canvas: Canvas) -> Im
         return canvas.upright
     # The output of a network may be smaller than its input.
     height, width = mask.shape
-    return canvas.seen.resize((width, height), Image.Resampling.BILINEAR)
+    return canvas.network_input.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _runs(mask: NDArray[np.uint8], style: MaskStyle, class_count: int) -> tuple[RunLengths, ...]:
-    of_classes = enumerate(encode_runs(mask, class_count))
-    if style.format == MASK_FORMAT_RLE_COMPRESSED:
-        return tuple(RunLengths(index, _NO_COUNTS, compress_runs(counts)) for index, counts in of_classes)
-    return tuple(RunLengths(index, counts, b"") for index, counts in of_classes)
+def _runs(mask: NDArray[np.uint8], style: MaskStyle, class_count: int) -> Iterator[RunLengths]:
+    for index, counts in enumerate(encode_runs(mask, class_count)):
+        if style.format == MASK_FORMAT_RLE_COMPRESSED:
+            yield RunLengths(class_index=index, compressed=compress_runs(counts))
+        else:
+            yield RunLengths(class_index=index, counts=counts.tolist())

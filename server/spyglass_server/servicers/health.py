@@ -1,4 +1,4 @@
-"""`grpc.health.v1.Health`, answered whatever all other calls wait for."""
+"""`grpc.health.v1.Health`, which responds even when all other threads wait."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVING: int = HealthCheckResponse.SERVING
 NOT_SERVING: int = HealthCheckResponse.NOT_SERVING
 _UNKNOWN: int = HealthCheckResponse.SERVICE_UNKNOWN
 
-# How long the end waits for watchers to be told of it.
+# How long `end` waits until the watchers have their last response, in seconds.
 _FAREWELL_SECONDS = 1.0
 
 
@@ -37,11 +37,11 @@ class _Watcher:
 
 
 class Health:
-    """Check, List and Watch, on threads of their own: those of the requests may all wait for slow senders.
+    """Check, List and Watch on threads of their own, because all request threads may wait for slow senders.
 
-    grpcio's servicer sends to watchers under a lock that gRPC's event loop needs whenever a watcher leaves,
-    and that loop is what a send waits for: two watchers can stop the whole server. Here no lock is held,
-    one thread does all the sending, and a watcher holds none.
+    grpcio's servicer sends to watchers under a lock. gRPC's event loop needs that lock when a watcher leaves,
+    and a send waits for that loop: two watchers can stop the whole server. Here no lock is held, one thread
+    does all the sending, and a watcher holds no thread.
     """
 
     def __init__(self) -> None:
@@ -55,13 +55,13 @@ class Health:
         self.Watch = _behaviour(self._watch, self._sender, by_callback=True)
 
     def set(self, service: str, status: int) -> None:
-        """What is said of `service` from now on, also to those who watch it; nothing after the end."""
+        """Report `status` for `service` from now on, also to its watchers; has no effect after `end`."""
         if not self._ended:
             self._statuses[service] = status
             self._sender.submit(self._tell_all)
 
     def end(self) -> None:
-        """Says NOT_SERVING of every service, for good, and ends the watches, which nothing else would end."""
+        """Report NOT_SERVING for every service from now on, and end the watches."""
         self._ended = True
         self._statuses = dict.fromkeys(self._statuses, NOT_SERVING)
         wait([self._sender.submit(self._dismiss_all)], timeout=_FAREWELL_SECONDS)
@@ -69,7 +69,7 @@ class Health:
     def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         if request.service not in self._statuses:
             raise NotFound(
-                f"there is no service {request.service!r}", reason="SERVICE_NOT_FOUND", field="service"
+                f"the server has no service {request.service!r}", reason="SERVICE_NOT_FOUND", field="service"
             )
         return HealthCheckResponse(status=self._statuses[request.service])
 
@@ -111,7 +111,7 @@ class Health:
 def _behaviour(
     method: Callable[..., Any], pool: ThreadPoolExecutor, *, by_callback: bool = False
 ) -> Callable[..., Any]:
-    """`method` with what gRPC reads of a behaviour: the threads to call it on, and how it answers."""
+    """Return `method` with the attributes that gRPC reads: the threads to call it on, and how it responds."""
 
     @wraps(method)
     def behaviour(*arguments: Any) -> Any:

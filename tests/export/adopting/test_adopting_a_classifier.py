@@ -16,8 +16,7 @@ from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB
 from spyglass_contract.model.card import card_from_metadata
-from spyglass_server.domain import ModelSelector
-from spyglass_server.embedded import open_embedded
+from spyglass_server import local_client
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = ("--scale", "1/255", "--mean", *MEAN, "--std", *STD)
@@ -56,13 +55,13 @@ def test_it_is_served_with_heatmaps(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, chelsea: bytes
 ) -> None:
     assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET) == 0
-    with open_embedded(tmp_path / "models") as embedded:
-        answered = embedded.classify(chelsea, model=ModelSelector("theirs"))
-        explained = embedded.heatmap(chelsea, model=ModelSelector("theirs"), targets=[0, 1, 2])
+    with local_client(tmp_path / "models") as client:
+        answered = client.classify(chelsea, model="theirs")
+        found = client.heatmap(chelsea, model="theirs", target=0, further=[1, 2])
     assert sum(score.score for score in answered.classes) == pytest.approx(1, abs=1e-5)
-    maps = [np.frombuffer(each.heatmap.data, "<f4") for each in explained.explained]
+    maps = [each.feature_map for each in found.explained]
     assert [one.size for one in maps] == [6 * 8] * 3
-    assert any(one.max() == 1 for one in maps) and explained.layer == "features"
+    assert any(one.max() == 1 for one in maps) and found.layer == "features"
 
 
 def test_blue_comes_first_where_the_network_wants_it(
@@ -192,11 +191,11 @@ def test_by_score_cam_it_is_explained_without_a_gradient(
 ) -> None:
     assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET, "--method", "scorecam") == 0
     assert "heatmaps explain features (scorecam, of the logit)" in capsys.readouterr().out
-    with open_embedded(tmp_path / "models") as embedded:
-        answered = embedded.classify(chelsea, model=ModelSelector("theirs"))
-        explained = embedded.heatmap(chelsea, model=ModelSelector("theirs"), targets=[0, 1, 2])
-    assert explained.classes == answered.classes and explained.layer == "features"
-    maps = [np.frombuffer(each.heatmap.data, "<f4") for each in explained.explained]
+    with local_client(tmp_path / "models") as client:
+        answered = client.classify(chelsea, model="theirs")
+        found = client.heatmap(chelsea, model="theirs", target=0, further=[1, 2])
+    assert found.classes == answered.classes and found.layer == "features"
+    maps = [each.feature_map for each in found.explained]
     assert all(values.size == 48 and values.max() == 1 for values in maps)
     assert not np.allclose(maps[0], maps[1], atol=0.01)
 
@@ -218,8 +217,8 @@ def test_without_golden_images_noise_certifies_and_that_is_said(
     card, pixels, found, _ = answer()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
     assert len(card.certificate.images) == 2 and card.certificate.heatmaps == 6
-    with open_embedded(tmp_path / "models") as embedded:
-        assert embedded.classify(card.certificate.images[0].encoded, model=ModelSelector("theirs"))
+    with local_client(tmp_path / "models") as client:
+        assert client.classify(card.certificate.images[0].encoded, model="theirs")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An image and a model in, an answer out."""
+"""The handlers: a request in, a response out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from handled import Handled
+from spyglass.v1.model_pb2 import ModelRef
 from spyglass_contract.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -24,29 +26,24 @@ from spyglass_contract.errors import (
     Overloaded,
 )
 from spyglass_contract.images.header import Limits
-from spyglass_server.dataplane import DataPlane, best_classes
-from spyglass_server.domain import ModelSelector
-from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.classes import best_classes, top_count
 from spyglass_server.engine.model import Model
-from spyglass_server.engine.repository import Repository
 
 PATIENCE = 30
-ANY = ModelSelector()
 MakeImage = Callable[..., bytes]
 
 
 @pytest.fixture
-def dataplane(open_network: Callable[[Path], Model]) -> Iterator[DataPlane]:
-    repository = Repository()
-    repository.load(Path("colors/1/model.onnx"), open_network)
+def handled(open_network: Callable[[Path], Model]) -> Iterator[Handled]:
     limits = Limits(max_bytes=100_000, max_pixels=10_000)
-    with closing(DataPlane(repository, Admission(4), decoders=2, limits=limits)) as plane:
-        yield plane
+    path = Path("colors/1/model.onnx")
+    with closing(Handled(path, open_network, image_threads=2, limits=limits)) as opened:
+        yield opened
 
 
-def test_an_image_is_classified(dataplane: DataPlane, color_image: MakeImage) -> None:
-    result = dataplane.classify(color_image("green"), model=ANY)
+def test_an_image_is_classified(handled: Handled, color_image: MakeImage) -> None:
+    result = handled.classify(color_image("green"))
 
     assert [(score.index, score.name) for score in result.classes] == [(1, "green"), (0, "red"), (2, "blue")]
     assert result.classes[0].score > 0.99
@@ -54,17 +51,17 @@ def test_an_image_is_classified(dataplane: DataPlane, color_image: MakeImage) ->
     assert (result.served_by.model, result.served_by.version) == ("colors", 1)
 
 
-def test_pixels_are_classified_as_the_file_of_them_is(dataplane: DataPlane, color_image: MakeImage) -> None:
+def test_pixels_are_classified_as_the_file_of_them_is(handled: Handled, color_image: MakeImage) -> None:
     pixels = np.full((12, 20, 3), (200, 180, 10), np.uint8)
 
-    from_pixels = dataplane.classify(pixels, model=ANY)
-    from_file = dataplane.classify(color_image((200, 180, 10)), model=ANY)
+    from_pixels = handled.classify(pixels)
+    from_file = handled.classify(color_image((200, 180, 10)))
 
     assert from_pixels.classes == from_file.classes
 
 
-def test_the_time_of_each_part_is_told(dataplane: DataPlane, color_image: MakeImage) -> None:
-    timing = dataplane.classify(color_image("red"), model=ANY).timing
+def test_the_time_of_each_part_is_told(handled: Handled, color_image: MakeImage) -> None:
+    timing = handled.classify(color_image("red")).timing
 
     assert timing.decode_ms > 0
     assert timing.queue_ms >= 0
@@ -75,42 +72,51 @@ def test_the_time_of_each_part_is_told(dataplane: DataPlane, color_image: MakeIm
 
 @pytest.mark.parametrize(("top_k", "count"), [(0, 3), (1, 1), (2, 2), (3, 3)])
 def test_as_many_classes_come_as_were_asked_for(
-    dataplane: DataPlane, color_image: MakeImage, top_k: int, count: int
+    handled: Handled, color_image: MakeImage, top_k: int, count: int
 ) -> None:
-    assert len(dataplane.classify(color_image("red"), model=ANY, top_k=top_k).classes) == count
+    assert len(handled.classify(color_image("red"), top_k=top_k).classes) == count
 
 
-@pytest.mark.parametrize("top_k", [4, 1000, -1])
+@pytest.mark.parametrize("top_k", [4, 1000])
 def test_more_classes_than_there_are_cannot_be_had(
-    dataplane: DataPlane, color_image: MakeImage, top_k: int
+    handled: Handled, color_image: MakeImage, top_k: int
 ) -> None:
     with pytest.raises(InvalidInput, match="colors has 3 classes") as raised:
-        dataplane.classify(color_image("red"), model=ANY, top_k=top_k)
+        handled.classify(color_image("red"), top_k=top_k)
 
     assert (raised.value.reason, raised.value.field) == ("TOP_K_INVALID", "top_k")
 
 
-def test_five_classes_come_where_nobody_says_how_many() -> None:
+def test_the_best_classes_come_first_and_equal_ones_by_their_index() -> None:
     probabilities = np.array([0.1, 0.3, 0.1, 0.3, 0.2], np.float32)
 
     assert [score.index for score in best_classes(probabilities, "abcde", 5)] == [1, 3, 4, 0, 2]
     assert [score.name for score in best_classes(probabilities, "abcde", 2)] == ["b", "d"]
 
 
+@pytest.mark.parametrize(("classes", "expected"), [(3, 3), (5, 5), (6, 5), (1000, 5)])
+def test_a_request_without_top_k_gets_five_classes_or_all_of_fewer(
+    classes: int, expected: int, open_network: Callable[[Path], Model]
+) -> None:
+    with closing(open_network(Path())) as model:
+        model.class_names = tuple(map(str, range(classes)))
+        assert top_count(0, model) == expected
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_answer_that_is_not_finite_is_a_fault(
-    dataplane: DataPlane, network: Any, color_image: MakeImage, value: float
+    handled: Handled, network: Any, color_image: MakeImage, value: float
 ) -> None:
     network.answer = lambda pixels: np.full((len(pixels), 3), value, np.float32)
 
     with pytest.raises(InternalError) as raised:
-        dataplane.classify(color_image("red"), model=ANY)
+        handled.classify(color_image("red"))
 
     assert raised.value.reason == "OUTPUT_NOT_FINITE"
 
 
 def test_a_failure_of_the_network_reaches_its_caller(
-    dataplane: DataPlane, network: Any, color_image: MakeImage
+    handled: Handled, network: Any, color_image: MakeImage
 ) -> None:
     def fail(pixels: object) -> object:
         raise RuntimeError("kernel failed")
@@ -118,83 +124,83 @@ def test_a_failure_of_the_network_reaches_its_caller(
     network.answer = fail
 
     with pytest.raises(RuntimeError, match="kernel failed"):
-        dataplane.classify(color_image("red"), model=ANY)
-    assert dataplane.admission.inside == 0
+        handled.classify(color_image("red"))
+    assert handled.permits == 0
 
 
-def test_limits_hold(dataplane: DataPlane, color_image: MakeImage) -> None:
+def test_limits_hold(handled: Handled, color_image: MakeImage) -> None:
     with pytest.raises(LimitExceeded):
-        dataplane.classify(color_image("red", (101, 100)), model=ANY)
+        handled.classify(color_image("red", (101, 100)))
     with pytest.raises(LimitExceeded):
-        dataplane.classify(np.zeros((101, 100, 3), np.uint8), model=ANY)
+        handled.classify(np.zeros((101, 100, 3), np.uint8))
     with pytest.raises(LimitExceeded):
-        dataplane.classify(bytes(100_001), model=ANY)
+        handled.classify(bytes(100_001))
 
 
-def test_who_fails_gives_the_permit_back(dataplane: DataPlane, color_image: MakeImage) -> None:
+def test_who_fails_gives_the_permit_back(handled: Handled, color_image: MakeImage) -> None:
     for _ in range(10):
         with pytest.raises(ImageError):
-            dataplane.classify(b"no image", model=ANY)
+            handled.classify(b"no image")
         with pytest.raises(NotFound):
-            dataplane.classify(color_image("red"), model=ModelSelector("other"))
+            handled.classify(color_image("red"), model=ModelRef(name="other"))
 
-    assert dataplane.admission.inside == 0
+    assert handled.permits == 0
 
 
 def test_without_room_a_request_is_refused_before_its_image_is_looked_at(
-    dataplane: DataPlane, network: Any, color_image: MakeImage, eventually: Callable[..., None]
+    handled: Handled, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
 
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(dataplane.classify, color_image("red"), model=ANY) for _ in range(4)]
-        eventually(lambda: dataplane.admission.inside == 4)
+        waiting = [pool.submit(handled.classify, color_image("red")) for _ in range(4)]
+        eventually(lambda: handled.permits == 4)
         with pytest.raises(Overloaded):
-            dataplane.classify(b"no image", model=ANY)
+            handled.classify(b"no image")
         network.gate.set()
         assert all(future.result(PATIENCE).classes[0].name == "red" for future in waiting)
 
 
 def test_a_deadline_that_passes_drops_what_waits(
-    dataplane: DataPlane, network: Any, color_image: MakeImage
+    handled: Handled, network: Any, color_image: MakeImage
 ) -> None:
     network.close_gate()
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(dataplane.classify, color_image("red"), model=ANY)
+        first = pool.submit(handled.classify, color_image("red"))
         assert network.entered.acquire(timeout=PATIENCE)
         with pytest.raises(DeadlineExceeded):
-            dataplane.classify(color_image("blue"), model=ANY, call=Call(time.monotonic() + 0.05))
+            handled.classify(color_image("blue"), call=Call(time.monotonic() + 0.05))
         network.gate.set()
         first.result(PATIENCE)
 
-    dataplane.classify(color_image("red"), model=ANY)
+    handled.classify(color_image("red"))
     assert network.batches == [1, 1]
 
 
 def test_a_caller_that_goes_drops_what_waits(
-    dataplane: DataPlane, network: Any, color_image: MakeImage, eventually: Callable[..., None]
+    handled: Handled, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
     call = Call()
 
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(dataplane.classify, color_image("red"), model=ANY)
+        first = pool.submit(handled.classify, color_image("red"))
         assert network.entered.acquire(timeout=PATIENCE)
-        second = pool.submit(dataplane.classify, color_image("blue"), model=ANY, call=call)
-        eventually(lambda: dataplane.admission.inside == 2)
+        second = pool.submit(handled.classify, color_image("blue"), call=call)
+        eventually(lambda: handled.permits == 2)
         call.cancel()
         with pytest.raises(Cancelled):
             second.result(PATIENCE)
         network.gate.set()
         first.result(PATIENCE)
 
-    dataplane.classify(color_image("red"), model=ANY)
+    handled.classify(color_image("red"))
     assert network.batches == [1, 1]
 
 
 def test_a_permit_is_held_for_as_long_as_the_image_waits_for_a_decoder(
-    dataplane: DataPlane, color_image: MakeImage, eventually: Callable[..., None]
+    handled: Handled, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     call, go_on, both_busy = Call(), Event(), Barrier(3)
 
@@ -202,20 +208,20 @@ def test_a_permit_is_held_for_as_long_as_the_image_waits_for_a_decoder(
         both_busy.wait(PATIENCE)
         assert go_on.wait(PATIENCE)
 
-    decoders = [dataplane._decoders.submit(occupy) for _ in range(2)]
+    threads = [handled.engine.threads.submit(occupy) for _ in range(2)]
     both_busy.wait(PATIENCE)
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(dataplane.classify, color_image("red"), model=ANY, call=call)
-        eventually(lambda: dataplane.admission.inside == 1)
+        asked = pool.submit(handled.classify, color_image("red"), call=call)
+        eventually(lambda: handled.permits == 1)
         call.cancel()
         with pytest.raises(TimeoutError):
             asked.result(timeout=0.1)
-        assert dataplane.admission.inside == 1
+        assert handled.permits == 1
         go_on.set()
         with pytest.raises(Cancelled):
             asked.result(PATIENCE)
 
-    for decoder in decoders:
-        decoder.result(PATIENCE)
-    assert dataplane.admission.inside == 0
+    for thread in threads:
+        thread.result(PATIENCE)
+    assert handled.permits == 0

@@ -1,0 +1,81 @@
+"""The classes in a request and in a response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from spyglass.v1.reply_pb2 import ClassScore
+from spyglass_contract.errors import InvalidInput
+from spyglass_server.engine.model import Model
+
+DEFAULT_TOP_K = 5
+"""The number of classes in a response if the request does not say it."""
+
+
+def top_count(top_k: int, model: Model) -> int:
+    """Return how many classes a response has; 0 means DEFAULT_TOP_K, or all if the model has fewer.
+
+    Raises InvalidInput for more classes than the model has.
+    """
+    classes = len(model.class_names)
+    if top_k > classes:
+        raise InvalidInput(
+            f"top_k is {top_k}; {model.card.name} has {classes} classes",
+            reason="TOP_K_INVALID",
+            field="top_k",
+        )
+    return top_k or min(DEFAULT_TOP_K, classes)
+
+
+def best_classes(probabilities: NDArray[np.float32], names: Sequence[str], count: int) -> list[ClassScore]:
+    """Return the `count` most probable classes of float32 [classes], best first, equal ones by index."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [class_score(int(index), probabilities, names) for index in order]
+
+
+def class_score(index: int, probabilities: NDArray[np.float32], names: Sequence[str]) -> ClassScore:
+    """Return one class with its name and its probability."""
+    return ClassScore(index=index, name=names[index], score=float(probabilities[index]))
+
+
+def named_class(message: Message, oneof: str) -> int | str | None:
+    """Return the class in the `oneof` of a message, by its index or its name; None if it is not set."""
+    field = message.WhichOneof(oneof)
+    return None if field is None else getattr(message, field)
+
+
+def class_index(target: int | str, names: Sequence[str], prefix: str = "") -> int:
+    """Return the index of one class. Raises InvalidInput; the error's field begins with `prefix`."""
+    if isinstance(target, str):
+        return _named(target, names, f"{prefix}class_name")
+    if not 0 <= target < len(names):
+        raise InvalidInput(
+            f"there is no class {target}; the model has {len(names)}, from 0",
+            reason="CLASS_UNKNOWN",
+            field=f"{prefix}class_index",
+        )
+    return target
+
+
+def _named(name: str, names: Sequence[str], field: str) -> int:
+    indices = [index for index, known in enumerate(names) if known == name]
+    if len(indices) == 1:
+        return indices[0]
+    if indices:
+        raise InvalidInput(
+            f"{len(indices)} classes are named {name!r}; say which by its index: {_listed(indices)}",
+            reason="CLASS_AMBIGUOUS",
+            field=field,
+        )
+    similar = get_close_matches(name, names, 1)
+    hint = f"; did you mean {similar[0]!r}?" if similar else ""
+    raise InvalidInput(f"there is no class {name!r}{hint}", reason="CLASS_UNKNOWN", field=field)
+
+
+def _listed(indices: Sequence[int]) -> str:
+    return ", ".join(map(str, indices))

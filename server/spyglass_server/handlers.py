@@ -1,0 +1,174 @@
+"""The calls of `spyglass.v1.Vision`: a request message in, a response message out.
+
+Handlers know no protocol. They raise the errors of `spyglass_contract.errors`, and block their caller until
+the response is ready. The gRPC servicer and the transport of `local_client` call the same handlers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.heatmap_pb2 import ExplainedClass, HeatmapRequest, HeatmapResponse
+from spyglass.v1.model_pb2 import (
+    TASK_CLASSIFY,
+    TASK_SEGMENT,
+    GetModelRequest,
+    GetModelResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    ModelCard,
+    ServedModel,
+)
+from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
+from spyglass_contract.errors import InternalError
+from spyglass_contract.images.message import image_data
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.canvas import Canvas
+from spyglass_server.engine.classes import best_classes, class_score, top_count
+from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.model import Model
+from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
+from spyglass_server.heatmaps.explain import PREDICTED, Explained, check_explains, infer_explained
+from spyglass_server.heatmaps.targets import target_indices
+from spyglass_server.masks.encoding import check_mask_size
+from spyglass_server.masks.segmenting import Segmenting
+
+_log = logging.getLogger(__name__)
+
+
+class Handlers:
+    """One method for each call; safe to use from any number of threads.
+
+    Every method raises any of `spyglass_contract.errors` but ModelError, which only a repository that loads
+    models on demand raises.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
+        """Return the `top_k` most probable classes of the image."""
+        with self._engine.admission.permit(call):
+            model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
+            count = top_count(request.top_k, model)
+            inferred = self._engine.infer(image_data(request.image), model, model.network.run, call)
+            _check_finite(model, inferred.output)
+            started = time.monotonic()
+            classes = best_classes(inferred.output, model.class_names, count)
+            return ClassifyResponse(
+                id=request.id, classes=classes, served_by=model.served_by, timing=inferred.timing(started)
+            )
+
+    def heatmap(self, request: HeatmapRequest, call: Call) -> HeatmapResponse:
+        """Return the most probable classes, and a heatmap for each target, from one forward pass.
+
+        With Score-CAM it takes a forward pass for each channel of the feature map.
+        """
+        engine = self._engine
+        with engine.admission.permit(call):
+            model = engine.repository.resolve(request.model, TASK_CLASSIFY)
+            check_explains(model)
+            count, drawing = top_count(request.top_k, model), Drawing(request.format, request.size)
+            targets, image = target_indices(request, model.class_names), image_data(request.image)
+            check = partial(check_map_size, drawing=drawing, maps=len(targets))
+            inferred = infer_explained(engine, image, model, targets, call, check)
+            _check_finite(model, inferred.output.probabilities, inferred.output.maps)
+            started = time.monotonic()
+            classes = best_classes(inferred.output.probabilities, model.class_names, count)
+            canvas = Canvas(image, inferred.prepared, model.card.input, engine.limits)
+            draw = partial(_draw_maps, inferred.output, targets, model, MapDrawing(canvas, drawing))
+            first, *further = engine.threads.run(call, draw)
+            return HeatmapResponse(
+                id=request.id,
+                heatmap=first.heatmap,
+                target=first.target,
+                further=further,
+                classes=classes,
+                layer=model.card.explained_layer,
+                frame=canvas.frame,
+                served_by=model.served_by,
+                timing=inferred.timing(started),
+            )
+
+    def segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
+        """Return the class of each pixel of the upright image, and a probability map if requested."""
+        engine = self._engine
+        with engine.admission.permit(call):
+            model = engine.repository.resolve(request.model, TASK_SEGMENT)
+            segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)
+            check = partial(check_mask_size, style=segmenting.style)
+            inferred = engine.infer(image, model, model.network.run, call, check)
+            _check_finite(model, inferred.output)
+            started = time.monotonic()
+            canvas = Canvas(image, inferred.prepared, model.card.input, engine.limits)
+            segmented = engine.threads.run(call, partial(segmenting.draw, inferred.output, canvas))
+            return SegmentResponse(
+                id=request.id,
+                mask=segmented.mask,
+                classes=segmented.classes,
+                soft=segmented.soft,
+                frame=canvas.frame,
+                served_by=model.served_by,
+                timing=inferred.timing(started),
+            )
+
+    def list_models(self, request: ListModelsRequest, call: Call) -> ListModelsResponse:
+        """Return every model, by name and version."""
+        return ListModelsResponse(models=[self._served(model) for model in self._engine.repository])
+
+    def get_model(self, request: GetModelRequest, call: Call) -> GetModelResponse:
+        """Return one model's card, and how it runs."""
+        model = self._engine.repository.find(request.model)
+        card = _card(model.card, with_golden=request.with_golden)
+        return GetModelResponse(card=card, served=self._served(model))
+
+    def _served(self, model: Model) -> ServedModel:
+        return ServedModel(
+            name=model.card.name,
+            version=model.card.version,
+            task=model.card.task,
+            sha256=model.served_by.sha256,
+            provider=model.served_by.provider,
+            is_default=model is self._engine.repository.default(model.card.task),
+            class_count=len(model.card.class_names),
+            workers=model.resources.workers,
+            threads_per_worker=model.resources.threads_per_worker,
+            max_batch=model.max_batch,
+        )
+
+
+def _draw_maps(
+    output: Explained, targets: tuple[int, ...], model: Model, drawing: MapDrawing
+) -> list[ExplainedClass]:
+    predicted = int(output.probabilities.argmax())
+    return [
+        ExplainedClass(
+            target=class_score(
+                predicted if index == PREDICTED else index, output.probabilities, model.class_names
+            ),
+            heatmap=drawing.draw(values),
+        )
+        for index, values in zip(targets, output.maps, strict=True)
+    ]
+
+
+def _check_finite(model: Model, *outputs: NDArray[np.float32]) -> None:
+    if not all(np.isfinite(output).all() for output in outputs):
+        _log.error("%s returned NaN or infinity", model.card.name)
+        raise InternalError("the output of the model is not finite", reason="OUTPUT_NOT_FINITE")
+
+
+def _card(card: ModelCard, *, with_golden: bool) -> ModelCard:
+    """Return a copy of the card, without the golden images and tensors unless they are requested."""
+    sent = ModelCard()
+    sent.CopyFrom(card)
+    if not with_golden:
+        sent.certificate.ClearField("images")
+        sent.certificate.ClearField("tensors")
+    return sent

@@ -1,0 +1,39 @@
+"""The id of a request, in the log and in the response to its caller."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from spyglass_contract.statuses import REQUEST_ID_HEADER
+
+# The ids that a caller may send: characters that do not break a log line.
+_SAFE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+_current: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def current_request_id() -> str:
+    """Return the id of the request that this thread serves, empty outside of a request."""
+    return _current.get()
+
+
+def request_id_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Return the caller's `x-request-id` if it sent a valid one, or a new id."""
+    for key, value in metadata:
+        if key == REQUEST_ID_HEADER and isinstance(value, str) and _SAFE.fullmatch(value):
+            return value
+    return uuid.uuid4().hex
+
+
+@contextmanager
+def using_request_id(request_id: str) -> Iterator[None]:
+    """Make `request_id` the current one inside the block."""
+    token = _current.set(request_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,111 @@
+"""Many requests over one call: handled side by side, with responses in the order in which they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event, Semaphore, Thread
+from typing import TypeVar
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.heatmap_pb2 import HeatmapRequest, HeatmapResponse
+from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
+from spyglass_contract.errors import ModelError, SpyglassError
+from spyglass_contract.statuses import status_from_error
+from spyglass_server.engine.call import Call
+from spyglass_server.request_id import current_request_id
+
+Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
+Response = TypeVar("Response", ClassifyResponse, SegmentResponse, HeatmapResponse)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def handle_stream(
+    requests: Iterator[Request],
+    handle: Callable[[Request, Call], Response],
+    response: type[Response],
+    call: Call,
+    public_error: Callable[[Exception, str], SpyglassError],
+    *,
+    window: int,
+) -> Iterator[Response]:
+    """Yield the response to each request; if one fails, its response holds the error and the stream goes on.
+
+    `public_error` maps an exception and the request's id to the error that the caller sees. At most `window`
+    requests are in work. Raises the errors of `call.remaining`, and ModelError, which no response can carry.
+    """
+
+    def handle_one(request: Request) -> Response | ModelError:
+        try:
+            return handle(request, call)
+        except ModelError as error:
+            return error
+        except Exception as error:
+            request_id = current_request_id()
+            status = status_from_error(public_error(error, request_id), request_id)
+            return response(id=request.id, error=status)
+
+    for result in map_unordered(handle_one, requests, window=window):
+        if isinstance(result, ModelError):
+            raise result
+        yield result
+    call.remaining()
+
+
+@dataclass(frozen=True)
+class _End:
+    """The requests have ended; this many came."""
+
+    count: int
+
+
+def map_unordered(
+    function: Callable[[_Item], _Result], items: Iterator[_Item], *, window: int
+) -> Iterator[_Result]:
+    """Yield `function(item)` for each item, in the order in which the results are ready.
+
+    At most `window` items are taken whose results were not yielded yet: if nobody reads the results, no more
+    items are read, so memory is bounded. `function` runs on threads of this call and must not raise.
+    """
+    ready: SimpleQueue[_Result | _End] = SimpleQueue()
+    slots, stopped, context = Semaphore(window), Event(), copy_context()
+
+    def read() -> None:
+        count = 0
+        # StopIteration, gRPC's bare Exception after the caller has cancelled, or the pool's RuntimeError
+        # after this generator has ended: there is nothing to read.
+        with suppress(Exception):
+            while slots.acquire() and not stopped.is_set():
+                item = next(items)
+                pool.submit(context.copy().run, lambda taken=item: ready.put(function(taken)))
+                count += 1
+        ready.put(_End(count))
+
+    with ThreadPoolExecutor(window, "stream") as pool:
+        reader = Thread(target=read, name="stream-reader", daemon=True)
+        reader.start()
+        try:
+            yield from _results(ready, slots)
+        finally:
+            # The reader is not joined: it may wait for a request that its sender sends only after this call
+            # ends.
+            stopped.set()
+            slots.release()
+
+
+def _results(ready: SimpleQueue[_Result | _End], slots: Semaphore) -> Iterator[_Result]:
+    yielded, total = 0, -1
+    while yielded != total:
+        item = ready.get()
+        if isinstance(item, _End):
+            total = item.count
+            continue
+        yield item
+        yielded += 1
+        slots.release()

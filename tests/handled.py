@@ -1,0 +1,108 @@
+"""Calls of the server's handlers with Python values in place of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
+from spyglass.v1.heatmap_pb2 import (
+    MAP_SIZE_AS_FEATURE_MAP,
+    ExplainedClass,
+    HeatmapRequest,
+    HeatmapResponse,
+    HeatmapTarget,
+)
+from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
+from spyglass_contract.images.header import Limits
+from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.model import Model
+from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.scheduler import Inference
+from spyglass_server.handlers import Handlers
+
+ImageData = bytes | NDArray[np.uint8]
+
+
+class Handled:
+    """The handlers of an engine with one model and four permits."""
+
+    def __init__(
+        self,
+        path: Path,
+        open_model: Callable[[Path], Model],
+        *,
+        image_threads: int,
+        limits: Limits | None = None,
+    ) -> None:
+        self.repository = Repository()
+        self.repository.load(path, open_model)
+        self.engine = Engine(
+            self.repository, Admission(4), image_threads=image_threads, limits=limits or Limits()
+        )
+        self.handlers = Handlers(self.engine)
+
+    @property
+    def permits(self) -> int:
+        """The number of permits that are taken."""
+        return self.engine.admission.inside
+
+    def classify(self, image: ImageData, call: Call | None = None, **fields: Any) -> ClassifyResponse:
+        return self.handlers.classify(ClassifyRequest(image=message(image), **fields), call or Call())
+
+    def heatmap(
+        self,
+        image: ImageData,
+        targets: Sequence[int | str | None] = (None,),
+        call: Call | None = None,
+        **fields: Any,
+    ) -> HeatmapResponse:
+        first, *further = (_target(target) for target in targets)
+        request = HeatmapRequest(
+            image=message(image),
+            size=MAP_SIZE_AS_FEATURE_MAP,
+            further=[HeatmapTarget(**target) for target in further],
+            **first,
+            **fields,
+        )
+        return self.handlers.heatmap(request, call or Call())
+
+    def segment(self, image: ImageData, call: Call | None = None, **fields: Any) -> SegmentResponse:
+        return self.handlers.segment(SegmentRequest(image=message(image), **fields), call or Call())
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+def message(image: ImageData) -> Image:
+    """The message of a file or of pixels."""
+    if isinstance(image, bytes):
+        return Image(encoded=image)
+    height, width, channels = image.shape
+    return Image(raw=RawImage(height=height, width=width, channels=channels, data=image.tobytes()))
+
+
+def explained(response: HeatmapResponse) -> list[ExplainedClass]:
+    """Every explained class with its map, the first one included."""
+    return [ExplainedClass(target=response.target, heatmap=response.heatmap), *response.further]
+
+
+def submit(queue: Any, pixels: NDArray[np.uint8], call: Call, run: Any) -> Future[Inference[Any]]:
+    """Queues one image in a scheduler or model, and returns the future of its output."""
+    done: Future[Inference[Any]] = Future()
+    queue.submit(pixels, run, call, done)
+    return done
+
+
+def _target(target: int | str | None) -> dict[str, Any]:
+    if target is None:
+        return {}
+    return {"class_name": target} if isinstance(target, str) else {"class_index": target}
