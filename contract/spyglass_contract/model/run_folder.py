@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from google.protobuf import json_format
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, InputSpec, Task
 from spyglass_contract.errors import InvalidInput, ModelError
+from spyglass_contract.files import write_whole
 
 # A number, or a text such as the name of an optimiser.
 Option = float | int | str
@@ -140,9 +140,7 @@ class RunFolder:
         fields["task"] = Task.Name(record.task)
         fields["data"] = dataclasses.asdict(record.data)
         # In one step: a run that has a record is finished.
-        temporary = self.record.with_name(f".{self.record.name}")
-        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, self.record)
+        write_whole(self.record, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
 
     def read_record(self) -> RunRecord:
         """Reads `run.json`. Raises ModelError where there is none, or one that is not whole."""
