@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from spyglass_client import ImageError, read_image
+from spyglass_contract.images.formats import IMAGE_SUFFIXES
 
 STANDARD_INPUT = "-"
-
-# What is taken from a folder; a file that is named is taken whatever it is called.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 # What the names of images that were written beside others have before their suffix.
 HEATMAP_MARK, MASK_MARK, CUTOUT_MARK = ".heatmap", ".mask", ".cutout"
@@ -69,7 +67,7 @@ def _in_folder(folder: str) -> Iterator[Source]:
         # Sorted in place: this is the order in which `walk` goes on.
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not _WRITTEN.search(name):
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not _WRITTEN.search(name):
                 yield Source(os.path.join(parent, name))
     yield from unreadable
 

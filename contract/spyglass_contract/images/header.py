@@ -6,40 +6,13 @@ import io
 import struct
 from dataclasses import dataclass
 
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
 from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.images.formats import FORMAT_TITLES, FORMATS
 from spyglass_contract.images.jpeg_markers import START_OF_SCAN, jpeg_markers
 from spyglass_contract.images.tiff_directory import longest_list
 
-# Importing a plugin registers it; the tuple says that they are wanted for that.
-_PLUGINS = (
-    BmpImagePlugin,
-    GifImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
-
-_ALLOWED = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-)
 _RECOGNISED = (
     (b"%PDF", "a PDF document"),
     (b"%!PS", "a PostScript document"),
@@ -63,8 +36,6 @@ _RECOGNISED = (
 )
 _MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"))
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}
-
-READ_FORMATS = "JPEG, PNG, WebP, BMP, GIF and TIFF"
 
 # A progressive JPEG is decoded scan by scan over the whole image: a file of a few kilobytes with
 # thousands of scans would hold a core for minutes. Encoders write about ten.
@@ -119,18 +90,16 @@ def open_header(data: bytes, limits: Limits) -> Image.Image:
 
 def sniff(data: bytes) -> str:
     """The format of a file by its first bytes: JPEG, PNG, WEBP, BMP, GIF or TIFF. Raises ImageError."""
-    for magic, format_name in _ALLOWED:
-        if data.startswith(magic):
-            return format_name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
+    for entry in FORMATS:
+        if entry.first_bytes.match(data):
+            return entry.name
     found = _recognise(data)
     if found:
         raise ImageError(
-            f"the file is {found}; {READ_FORMATS} are read", reason="IMAGE_FORMAT_NOT_ALLOWED", field="image"
+            f"the file is {found}; {FORMAT_TITLES} are read", reason="IMAGE_FORMAT_NOT_ALLOWED", field="image"
         )
     raise ImageError(
-        f"the file is not an image; {READ_FORMATS} are read", reason="IMAGE_UNRECOGNISED", field="image"
+        f"the file is not an image; {FORMAT_TITLES} are read", reason="IMAGE_UNRECOGNISED", field="image"
     )
 
 
