@@ -44,5 +44,5 @@ IMAGE_SUFFIXES = frozenset(suffix for entry in FORMATS for suffix in entry.suffi
 """The suffixes of files that are taken for images when a folder is searched, lower-case with the dot."""
 
 *_OTHERS, _LAST = (entry.title for entry in FORMATS)
-FORMAT_TITLES = f"{', '.join(_OTHERS)} and {_LAST}"
-"""All formats as a text for messages: "JPEG, PNG, … and TIFF"."""
+FORMAT_TITLES = f"{', '.join(_OTHERS)} or {_LAST}"
+"""All formats as a text for messages: "JPEG, PNG, … or TIFF"."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import GoldenImage, InputSpec, ModelCard
 from spyglass_contract.errors import CertificateError, SpyglassError
-from spyglass_contract.images.pixels import channels, prepare
+from spyglass_contract.images.input_spec import channels
+from spyglass_contract.images.pixels import prepare
 
 # uint8 [batch, height, width, channels] to float32 probabilities [batch, …].
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

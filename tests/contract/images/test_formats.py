@@ -32,4 +32,4 @@ def test_the_rarer_suffixes_are_in_the_table() -> None:
 
 
 def test_messages_list_every_format() -> None:
-    assert FORMAT_TITLES == "JPEG, PNG, WebP, BMP, GIF and TIFF"
+    assert FORMAT_TITLES == "JPEG, PNG, WebP, BMP, GIF or TIFF"
