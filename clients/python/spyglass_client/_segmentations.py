@@ -19,7 +19,7 @@ from spyglass_contract.images.decode import decode
 from spyglass_contract.images.geometry import Box
 from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import decode_mask
-from spyglass_contract.masks.placement import UNSEEN, mask_over_box
+from spyglass_contract.masks.placement import VOID, mask_over_box
 from spyglass_contract.masks.run_lengths import compress_runs, encode_runs
 from spyglass_contract.model.class_names import find_class
 
@@ -133,7 +133,7 @@ class Segmentation:
         # First of all, before anything of the size that the server states is made.
         image, values = self._upright(), self.array
         if self.size == "model":
-            values = mask_over_box(values, self.box, self.width, self.height, outside=UNSEEN)
+            values = mask_over_box(values, self.box, self.width, self.height, outside=VOID)
         colors = [_levels(entry.color) for entry in self.classes]
         return draw_mask(image, values, self.class_names, colors)
 

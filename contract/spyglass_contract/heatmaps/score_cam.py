@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spyglass_contract.heatmaps.overlay import map_to_size
 
 
-def telling_channels(features: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
+def varying_channels(features: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
     """The channels of float32 [channels, height, width] that differ from place to place, by their index.
 
     Where there are more than `limit`, those with the largest sum of squares; 0: all.

@@ -17,7 +17,7 @@ from PIL import Image
 
 from spyglass_contract.masks.colors import BACKGROUND, Color
 from spyglass_contract.masks.legend import add_legend
-from spyglass_contract.masks.placement import UNSEEN
+from spyglass_contract.masks.placement import VOID
 
 OPACITY = 0.5
 
@@ -67,8 +67,8 @@ def border_lines(mask: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     for values, marks in ((mask, lines), (mask.T, lines.T)):
         before, after = values[:-1], values[1:]
         differ = before != after
-        differ &= before != UNSEEN
-        differ &= after != UNSEEN
+        differ &= before != VOID
+        differ &= after != VOID
         marks[:-1] |= differ
         marks[1:] |= differ
     for marks in (lines, lines[::-1], lines.T, lines.T[::-1]):

@@ -14,7 +14,7 @@ from spyglass_contract.errors import ImageError, LimitExceeded
 from spyglass_contract.images.header import Limits, open_header
 
 # What PASCAL VOC paints void pixels in.
-UNSEEN_COLOR = (224, 224, 192)
+VOID_COLOR = (224, 224, 192)
 
 # What a server can be set to serve at most, see `max_image_pixels`.
 _LIMITS = Limits(max_bytes=512 * 1024 * 1024, max_pixels=128 * 1024 * 1024)
@@ -47,7 +47,7 @@ def encode_mask(mask: NDArray[np.uint8], colors: Sequence[tuple[int, int, int]])
     """
     height, width = mask.shape
     highest = max(len(colors) - 1, int(mask.max()))
-    palette = [*colors, *[UNSEEN_COLOR] * (highest + 1 - len(colors))]
+    palette = [*colors, *[VOID_COLOR] * (highest + 1 - len(colors))]
     bits = next(depth for depth in _DEPTHS if highest < 2**depth)
     header = struct.pack(">IIBBBBB", width, height, bits, _INDEXED, 0, 0, 0)
     rows = _compressed(_packed(mask, bits), _THOROUGH if mask.size <= _SMALL else _FAST)

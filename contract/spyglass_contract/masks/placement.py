@@ -13,7 +13,7 @@ from PIL import Image
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.images.geometry import Box, Placement, input_box, place
 
-UNSEEN = 255
+VOID = 255
 """The value of a mask where the network did not look; so it has no class of this index."""
 
 

@@ -17,7 +17,9 @@ from spyglass_contract.masks.interpolation import axis, interpolated
 _STRATEGY, _EFFORT = zlib.Z_RLE, 1
 
 
-def soft_map_of_image(values: NDArray[np.float32], box: Box, width: int, height: int) -> NDArray[np.uint8]:
+def probability_map_of_image(
+    values: NDArray[np.float32], box: Box, width: int, height: int
+) -> NDArray[np.uint8]:
     """255 times float32 [rows, columns] in [0, 1], as uint8 [height, width]; 0 where nobody looked.
 
     The values cover `box` of the image's plane evenly and are interpolated as `upsampling` does, some rows
@@ -32,7 +34,7 @@ def soft_map_of_image(values: NDArray[np.float32], box: Box, width: int, height:
     return levels
 
 
-def encode_soft_map(levels: NDArray[np.uint8]) -> bytes:
+def encode_probability_map(levels: NDArray[np.uint8]) -> bytes:
     """uint8 [height, width] as a grey PNG."""
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "PNG", compress_level=_EFFORT, compress_type=_STRATEGY)

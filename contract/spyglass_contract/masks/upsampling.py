@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from spyglass_contract.images.geometry import Box
 from spyglass_contract.masks.interpolation import Axis, Rows, axis, interpolated
-from spyglass_contract.masks.placement import UNSEEN
+from spyglass_contract.masks.placement import VOID
 
 
 @dataclass(frozen=True)
 class ClassMask:
     """The most probable class of every pixel, and what there is of each class."""
 
-    # uint8 [height, width]: the index of the class, or UNSEEN.
+    # uint8 [height, width]: the index of the class, or VOID.
     mask: NDArray[np.uint8]
     # int64 [classes].
     pixels: NDArray[np.int64]
@@ -42,7 +42,7 @@ def mask_of_image(probabilities: NDArray[np.float32], box: Box, width: int, heig
     across = axis(probabilities.shape[1], left, right, width)
     down = axis(probabilities.shape[0], top, bottom, height)
     upsampling = _Upsampling(probabilities, across, down)
-    mask = np.full((height, width), UNSEEN, np.uint8)
+    mask = np.full((height, width), VOID, np.uint8)
     upsampling.draw(mask[down.start : down.stop, across.start : across.stop])
     return ClassMask(mask, upsampling.pixels, _means(upsampling.scores, upsampling.pixels))
 

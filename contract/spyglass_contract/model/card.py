@@ -19,7 +19,7 @@ from spyglass.v1.model_pb2 import (
 from spyglass_contract.errors import CardError
 from spyglass_contract.images.geometry import RESIZE_RULES
 from spyglass_contract.images.input_spec import CHANNELS, KERNELS, unknown_value
-from spyglass_contract.masks.placement import UNSEEN
+from spyglass_contract.masks.placement import VOID
 
 if TYPE_CHECKING:
     import onnx
@@ -103,8 +103,8 @@ def validate_card(card: ModelCard) -> None:
         raise unknown_value(card, "task", TASKS)
     if len(card.class_names) < 2:
         raise CardError(f"the card must name two classes or more, not {len(card.class_names)}")
-    if card.task == TASK_SEGMENT and len(card.class_names) > UNSEEN:
-        raise CardError(f"the card names {len(card.class_names)} classes; a mask can hold {UNSEEN}")
+    if card.task == TASK_SEGMENT and len(card.class_names) > VOID:
+        raise CardError(f"the card names {len(card.class_names)} classes; a mask can hold {VOID}")
     validate_input(card.input)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def of_both_classes(output: NDArray[np.float32]) -> NDArray[np.float32]:
+def class_probabilities(output: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32 [batch, classes] of an output [batch, classes], or of a single one for two classes.
 
     A single output, [batch, 1], is the probability p of the second class, as a sigmoid gives it: it becomes

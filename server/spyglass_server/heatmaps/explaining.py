@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.heatmaps.score_cam import telling_channels, weighted_map
+from spyglass_contract.heatmaps.score_cam import varying_channels, weighted_map
 from spyglass_contract.images.pixels import Prepared
 from spyglass_contract.model.card import SCORE_CAM
 from spyglass_server.engine.call import Call
@@ -64,7 +64,7 @@ def infer_explained(
 
 
 def _score_cam(passes: MaskedPasses, seen: Featured, classes: tuple[int, ...]) -> Explained:
-    chosen = telling_channels(seen.features, passes.model.resources.score_cam_channels)
+    chosen = varying_channels(seen.features, passes.model.resources.score_cam_channels)
     planes = seen.features[chosen]
     scores = np.array(passes.scores(planes), np.float32).reshape(len(planes), len(seen.probabilities))
     predicted = int(seen.probabilities.argmax())

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spyglass_contract.masks.colors import OKABE_ITO, class_colors, hex_color
+from spyglass_contract.masks.colors import class_colors
 from spyglass_contract.masks.drawing import border_lines, draw_mask, line_width
 
 NAMES = ("background", "cat", "dog")
@@ -30,39 +30,6 @@ def drawn(mask: NDArray[np.uint8], names: tuple[str, ...] = NAMES) -> NDArray[np
     """The mask over a grey image of its size."""
     image = Image.new("RGB", mask.shape[::-1], GREY)
     return np.asarray(draw_mask(image, mask, names, class_colors(names)), int)
-
-
-def test_every_class_has_a_colour_of_its_own() -> None:
-    names = ["background", *(f"class {number}" for number in range(254))]
-    colors = class_colors(names)
-    assert len(set(colors)) == 255
-    assert colors[0] == (0, 0, 0)
-    assert all(0 <= level <= 255 for color in colors for level in color)
-
-
-def test_the_first_colours_are_those_of_okabe_and_ito_and_black_is_the_backgrounds() -> None:
-    assert class_colors("abcdefg") == OKABE_ITO
-    assert class_colors(["cat", "background", "dog"]) == (OKABE_ITO[0], (0, 0, 0), OKABE_ITO[1])
-
-
-def test_a_colour_does_not_depend_on_how_many_classes_follow() -> None:
-    names = [str(number) for number in range(100)]
-    assert class_colors(names)[:30] == class_colors(names[:30])
-
-
-def test_further_colours_keep_their_distance_from_those_before() -> None:
-    colors = np.array(class_colors([str(number) for number in range(40)]))
-    distances = np.abs(colors[:, np.newaxis] - colors).max(axis=2)
-    assert distances[~np.eye(len(colors), dtype=bool)].min() >= 30
-
-
-def test_more_classes_than_a_mask_has_values_are_refused() -> None:
-    with pytest.raises(ValueError, match="255"):
-        class_colors([str(number) for number in range(256)])
-
-
-def test_a_colour_in_hexadecimal_has_six_digits() -> None:
-    assert hex_color((0, 158, 9)) == "#009e09"
 
 
 def test_a_class_is_half_its_colour_inside_and_opaque_at_its_border(mask: NDArray[np.uint8]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from spyglass_contract.errors import ImageError
-from spyglass_contract.masks.palette_png import UNSEEN_COLOR, decode_mask, encode_mask
+from spyglass_contract.masks.palette_png import VOID_COLOR, decode_mask, encode_mask
 
 
 def colors_of(count: int) -> list[tuple[int, int, int]]:
@@ -60,7 +60,7 @@ def test_a_pixel_has_as_few_bits_as_hold_the_classes(classes: int, depth: int) -
 def test_where_the_network_did_not_look_a_pixel_has_eight_bits() -> None:
     data = encode_mask(np.array([[0, 255]], np.uint8), colors_of(2))
     assert data[24] == 8
-    assert opened(data).convert("RGB").getpixel((1, 0)) == UNSEEN_COLOR
+    assert opened(data).convert("RGB").getpixel((1, 0)) == VOID_COLOR
 
 
 def test_a_viewer_shows_the_colours_of_the_classes() -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, RESIZE_RULE_PAD, RESIZE_RULE_STRETCH, InputSpec
 from spyglass_contract.heatmaps.overlay import grey_levels, map_to_image
 from spyglass_contract.images.geometry import Box, input_box, place
-from spyglass_contract.masks.placement import UNSEEN
-from spyglass_contract.masks.probability_maps import soft_map_of_image
+from spyglass_contract.masks.placement import VOID
+from spyglass_contract.masks.probability_maps import probability_map_of_image
 from spyglass_contract.masks.upsampling import ClassMask, mask_of_image, mask_of_network
 
 RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
@@ -100,7 +100,7 @@ def test_the_mask_is_the_argmax_of_what_is_interpolated(case: Case) -> None:
     full = plainly(case)
     assert found.dtype == np.uint8
     assert found.shape == (case.height, case.width)
-    wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
+    wanted = np.where(seen(case), full.argmax(axis=2), VOID)
     np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
 
 
@@ -120,7 +120,7 @@ def test_pixels_and_mean_scores_are_those_of_the_mask_itself(case: Case) -> None
 @given(cases())
 def test_a_soft_map_is_what_is_interpolated_in_256_levels(case: Case) -> None:
     values = np.ascontiguousarray(case.probabilities[:, :, 0])
-    found = soft_map_of_image(values, case.box, case.width, case.height)
+    found = probability_map_of_image(values, case.box, case.width, case.height)
     wanted = grey_levels(plainly(case)[:, :, 0].astype(np.float32))
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - wanted).max() <= 1
@@ -135,7 +135,7 @@ def test_images_larger_and_smaller_than_the_networks_output_are_served_alike(
     spec = InputSpec(height=48, width=64, resize=RULES[rule])
     case = Case(probabilities_of(48, 64, 4, 3, 8.0), input_box(place(*size, spec), spec), *size)
     full = plainly(case)
-    wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
+    wanted = np.where(seen(case), full.argmax(axis=2), VOID)
     found = mask_of_image(*case).mask
     np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
 
@@ -146,7 +146,7 @@ def test_heatmaps_and_masks_are_interpolated_alike(rule: str) -> None:
     values = probabilities_of(12, 16, 2, 3, 8.0)[:, :, 0].copy()
     box = input_box(place(101, 90, spec), spec)
     as_heatmap = grey_levels(map_to_image(values, box, 101, 90)).astype(int)
-    assert np.abs(soft_map_of_image(values, box, 101, 90) - as_heatmap).max() <= 1
+    assert np.abs(probability_map_of_image(values, box, 101, 90) - as_heatmap).max() <= 1
 
 
 def test_a_class_that_is_nowhere_the_first_at_a_cell_is_found_between_them() -> None:
@@ -233,5 +233,5 @@ def test_a_soft_map_of_twelve_megapixels_is_made_strip_by_strip(
     cells: int, traced: Callable[[Callable[[], object]], int]
 ) -> None:
     values = probabilities_of(cells, cells, 3, 0, 6.0)[:, :, 0]
-    spent = traced(lambda: soft_map_of_image(values, (0, 0, 4000, 3000), 4000, 3000))
+    spent = traced(lambda: probability_map_of_image(values, (0, 0, 4000, 3000), 4000, 3000))
     assert spent < 4000 * 3000 + 8 * 1024 * 1024 + 60 * 4000
