@@ -105,7 +105,7 @@ def decompress_runs(data: bytes | str) -> NDArray[np.uint32]:
 
 
 def _whole_numbers(counts: Sequence[int] | NDArray[np.integer]) -> NDArray[np.integer]:
-    """Return the run lengths as an array of integers, [runs]. Raises InvalidInput if they are not integers."""
+    """Return run lengths as an array of integers, [runs]. Raises InvalidInput if they are not integers."""
     try:
         lengths = np.asarray(counts)
     except (OverflowError, ValueError, TypeError) as error:
