@@ -1,4 +1,4 @@
-"""Small files whose headers promise more pixels than any limit allows."""
+"""Small files whose headers state more pixels than any limit allows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _webp_bomb(kind: bytes, header: bytes) -> bytes:
 
 
 def _webp_of_81_megapixels() -> bytes:
-    """Few enough for Pillow, which takes 600 MB when it opens such a file."""
+    """A size that Pillow accepts: it takes 600 MB when it opens such a file."""
     data = encode_image(Image.new("RGB", (16, 16)), "WEBP", lossless=True)
     side = 9000 - 1
     return data[:21] + struct.pack("<L", side | side << 14) + data[25:]
@@ -69,7 +69,7 @@ def _jpeg_bomb() -> bytes:
     return data[:size] + struct.pack(">HH", 65_500, 65_500) + data[size + 4 :]
 
 
-# A few dozen bytes each that promise hundreds of megapixels, with headers that are otherwise sound.
+# A few dozen bytes each that state hundreds of megapixels; apart from that the headers are valid.
 BOMBS: dict[str, Callable[[], bytes]] = {
     "png": _png_bomb,
     "gif screen": lambda: _gif_bomb(65_535, 65_535),
@@ -87,7 +87,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(scope="session")
 def bombs() -> dict[str, bytes]:
-    """Small files of every format whose headers promise more pixels than any limit allows."""
+    """Small files of every format whose headers state more pixels than any limit allows."""
     return {name: make() for name, make in BOMBS.items()}
 
 

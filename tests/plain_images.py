@@ -1,4 +1,4 @@
-"""Images for every test: of one colour, of a gradient, and how to encode them."""
+"""Images for tests: one colour, a gradient, and a function that encodes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files of graphs that tests write themselves."""
+"""Model files of ONNX graphs that tests build."""
 
 from __future__ import annotations
 
