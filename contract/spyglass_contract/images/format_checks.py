@@ -29,7 +29,7 @@ _MAX_TIFF_LIST = 65_536
 _TIFF_ENTRY = "HHL4x"
 _TIFF_ENTRY_BYTES = 12
 # Pillow keeps lists of these types (bytes, text and the like) as bytes, except the offsets of the image's
-# strips and tiles: of those it makes numbers, whatever their type.
+# strips and tiles: of those it makes numbers, even if their type is one of these.
 _TIFF_BYTE_TYPES = (1, 2, 6, 7)
 _TIFF_OFFSETS = (273, 324)
 

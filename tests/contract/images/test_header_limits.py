@@ -20,7 +20,7 @@ from spyglass_contract.images.header import Limits, open_header
 Encode = Callable[..., bytes]
 
 # Decodes each file of the command line with 48 MB of free address space, and prints the reasons of errors.
-REFUSE_WITHOUT_MEMORY = """
+DECODE_WITHOUT_MEMORY = """
 import json, pathlib, resource, sys
 from spyglass_contract.images.decode import decode
 from spyglass_contract.errors import SpyglassError
@@ -54,7 +54,7 @@ def test_bombs_are_rejected_with_48_mb_of_memory(bombs: dict[str, bytes], tmp_pa
         (tmp_path / name).write_bytes(data)
 
     finished = subprocess.run(
-        [sys.executable, "-c", REFUSE_WITHOUT_MEMORY, *(str(tmp_path / name) for name in bombs)],
+        [sys.executable, "-c", DECODE_WITHOUT_MEMORY, *(str(tmp_path / name) for name in bombs)],
         capture_output=True,
         text=True,
         check=True,
@@ -69,7 +69,7 @@ def test_48_mb_of_memory_are_not_enough_for_an_image_within_the_limits(
     (tmp_path / "large").write_bytes(encode(Image.new("RGB", (5000, 5000)), "WEBP", lossless=True, method=0))
 
     finished = subprocess.run(
-        [sys.executable, "-c", REFUSE_WITHOUT_MEMORY, str(tmp_path / "large")], capture_output=True, text=True
+        [sys.executable, "-c", DECODE_WITHOUT_MEMORY, str(tmp_path / "large")], capture_output=True, text=True
     )
 
     assert json.loads(finished.stdout) != {"large": "decoded"}
