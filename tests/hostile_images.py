@@ -1,4 +1,4 @@
-"""Small files whose headers state more pixels than any limit allows."""
+"""Small files whose headers declare more pixels than any limit allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plain_images import encode_image
 
 @pytest.fixture(scope="session")
 def png_chunk() -> Callable[[bytes, bytes], bytes]:
-    """A chunk of a PNG with its length and checksum: `png_chunk(b"IDAT", data)`."""
+    """Return a chunk of a PNG with its length and checksum: `png_chunk(b"IDAT", data)`."""
     return _png_chunk
 
 
@@ -57,7 +57,7 @@ def _webp_bomb(kind: bytes, header: bytes) -> bytes:
 
 
 def _webp_of_81_megapixels() -> bytes:
-    """A size that Pillow accepts: it takes 600 MB when it opens such a file."""
+    """A file with few enough pixels for Pillow, which takes 600 MB to open it."""
     data = encode_image(Image.new("RGB", (16, 16)), "WEBP", lossless=True)
     side = 9000 - 1
     return data[:21] + struct.pack("<L", side | side << 14) + data[25:]
@@ -69,7 +69,7 @@ def _jpeg_bomb() -> bytes:
     return data[:size] + struct.pack(">HH", 65_500, 65_500) + data[size + 4 :]
 
 
-# A few dozen bytes each that state hundreds of megapixels; apart from that the headers are valid.
+# Files of a few dozen bytes. Their headers declare hundreds of megapixels and are otherwise valid.
 BOMBS: dict[str, Callable[[], bytes]] = {
     "png": _png_bomb,
     "gif screen": lambda: _gif_bomb(65_535, 65_535),
@@ -80,18 +80,18 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "webp extended": lambda: _webp_bomb(b"VP8X", bytes(4) + b"\xff\x3f\0" * 2 + bytes(16)),
     "webp lossless": lambda: _webp_bomb(b"VP8L", b"\x2f" + struct.pack("<L", (1 << 28) - 1) + bytes(16)),
     "webp lossy": lambda: _webp_bomb(b"VP8 ", b"\0\0\0\x9d\x01\x2a\xff\x3f\xff\x3f" + bytes(16)),
-    "webp sound": _webp_of_81_megapixels,
+    "webp valid": _webp_of_81_megapixels,
     "jpeg": _jpeg_bomb,
 }
 
 
 @pytest.fixture(scope="session")
 def bombs() -> dict[str, bytes]:
-    """Small files of every format whose headers state more pixels than any limit allows."""
+    """Small files of every format whose headers declare more pixels than any limit allows, by name."""
     return {name: make() for name, make in BOMBS.items()}
 
 
 @pytest.fixture(params=BOMBS)
 def bomb(request: pytest.FixtureRequest, bombs: dict[str, bytes]) -> bytes:
-    """Each of the bombs in turn."""
+    """One of the `bombs`; the test runs once for each."""
     return bombs[request.param]

@@ -1,4 +1,4 @@
-"""Images for tests: one colour, a gradient, and a function that encodes them."""
+"""Plain images: one colour, or a gradient; and functions to encode them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 @pytest.fixture(scope="session")
 def encode() -> Callable[..., bytes]:
-    """Encodes a Pillow image: `encode(image, "PNG", **options)`."""
+    """Encode a Pillow image: `encode(image, "PNG", **options)`."""
     return encode_image
 
 
@@ -26,7 +26,7 @@ def encode_image(image: Image.Image, image_format: str = "PNG", **options: objec
 
 @pytest.fixture(scope="session")
 def color_image() -> Callable[..., bytes]:
-    """A PNG in one colour: `color_image("red")`, or any RGB triple, of any (width, height)."""
+    """Return a PNG in one colour: `color_image("red")`. The colour is a name or an RGB triple."""
 
     def make(color: str | tuple[int, int, int], size: tuple[int, int] = (20, 12)) -> bytes:
         return encode_image(Image.new("RGB", size, COLORS[color] if isinstance(color, str) else color))
@@ -36,7 +36,7 @@ def color_image() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def gradient_image() -> Image.Image:
-    """40 × 20 pixels in RGB: red grows to the right, green downwards, and there is no blue."""
+    """An RGB image of 40 × 20 pixels: red grows to the right, green grows downwards, blue is 0."""
     red, green = np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 20))
     pixels = np.stack([red, green, np.zeros_like(red)], axis=2).astype(np.uint8)
     return Image.fromarray(pixels)

@@ -1,4 +1,4 @@
-"""Model files of ONNX graphs that tests build."""
+"""Model files for graphs that tests build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spyglass_contract.model.card import write_card
 
 
 def write_model(root: Path, card: ModelCard, graph: Any) -> Path:
-    """Writes an onnx graph with `card` to NAME/VERSION/model.onnx below `root`."""
+    """Write an ONNX graph with `card` to NAME/VERSION/model.onnx below `root`. Return the path."""
     onnx = pytest.importorskip("onnx")
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=10)
     write_card(model, card)
