@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from spyglass_contract.masks.placement import VOID
+
 Color = tuple[int, int, int]
 """Red, green and blue, each 0 to 255."""
 
@@ -71,8 +73,8 @@ _SHADES: tuple[tuple[Color, float], ...] = (
     (BLACK, 0.28),
 )
 
-# A mask is uint8, and 255 is the value of pixels without a class.
-MAX_CLASSES = 255
+# A mask is uint8, and VOID is not a class.
+MAX_CLASSES = VOID
 
 
 def class_colors(class_names: Sequence[str]) -> tuple[Color, ...]:

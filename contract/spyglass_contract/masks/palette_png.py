@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from spyglass_contract.errors import ImageError, LimitExceeded
 from spyglass_contract.images.header import Limits, open_header
+from spyglass_contract.masks.placement import MAX_PIXELS
 
 # The colour of void pixels in PASCAL VOC.
 VOID_COLOR = (224, 224, 192)
 
-# The largest mask that a server can be configured to send, see `max_image_pixels`.
-_LIMITS = Limits(max_bytes=512 * 1024 * 1024, max_pixels=128 * 1024 * 1024)
+_LIMITS = Limits(max_bytes=512 * 1024 * 1024, max_pixels=MAX_PIXELS)
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTHS = (1, 2, 4, 8)
@@ -97,7 +97,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def decode_mask(data: bytes) -> NDArray[np.uint8]:
     """Return the mask of a palette PNG, uint8 [height, width].
 
-    Raises ImageError if `data` is something else, is broken, or has more pixels than a server can send.
+    Raises ImageError if `data` is something else, is broken, or has more than MAX_PIXELS.
     """
     try:
         image = open_header(data, _LIMITS)

@@ -16,6 +16,9 @@ from spyglass_contract.images.geometry import Box, Placement, input_box, place
 VOID = 255
 """The value of pixels without a class: those outside the network's input, or of padding alone."""
 
+MAX_PIXELS = 128 * 1024 * 1024
+"""The largest mask that is decoded: that of the largest image that a server can be configured to accept."""
+
 
 def mask_to_input(mask: NDArray[np.uint8], spec: InputSpec, *, outside: int) -> NDArray[np.uint8]:
     """Bring the mask of an upright image, uint8 [height, width], to uint8 [spec.height, spec.width].

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import InvalidInput
-
-MAX_PIXELS = 128 * 1024 * 1024
-"""The largest mask that is decoded. A few bytes of run lengths can claim any number of pixels."""
+from spyglass_contract.masks.placement import MAX_PIXELS
 
 _GROUP_BITS, _FIRST_CHARACTER = 5, 48
 _MORE, _SIGN = 0x20, 0x10

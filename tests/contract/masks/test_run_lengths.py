@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.masks.run_lengths import (
-    MAX_PIXELS,
-    compress_runs,
-    decode_runs,
-    decompress_runs,
-    encode_runs,
-)
+from spyglass_contract.masks.placement import MAX_PIXELS
+from spyglass_contract.masks.run_lengths import compress_runs, decode_runs, decompress_runs, encode_runs
 
 # pycocotools 2.0.11 uses an interface for shared memory that numpy has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
