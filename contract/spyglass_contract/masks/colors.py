@@ -2,12 +2,12 @@
 
 The first seven colours are those of Okabe and Ito, Color Universal Design (2008), without their black, which
 is the colour of the background. The other 16 come from the bright, vibrant, muted and light schemes of Tol,
-Colour Schemes, SRON/EPS/TN/09-002, issue 3.2 (2021): of these schemes' colours the next one is always the
-colour that is farthest from all before it, and from black and white, to readers with normal vision,
-protanopia or deuteranopia.
+Colour Schemes, SRON/EPS/TN/09-002, issue 3.2 (2021), without their greys. They are sorted: each is the colour
+that is farthest from all before it, and from black and white, for the kind of vision that confuses it most.
 
-What that gives, as the least CIE 1976 distance (a distance of 2.3 is just noticeable) between two colours,
-black and white included, under the simulations of Viénot et al., Color Research and Application 24 (1999):
+The least distance between any two colours, black and white included, is in CIE 1976 units, of which 2.3 are
+just noticeable. Protanopia and deuteranopia are simulated by Viénot et al., Color Research and Application 24
+(1999):
 
     colours         normal vision   protanopia   deuteranopia
     the first 13         18              17          17
