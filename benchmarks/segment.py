@@ -26,7 +26,7 @@ from spyglass.v1.segment_pb2 import Mask, MaskFormat
 from spyglass_contract.images.geometry import Box, input_box
 from spyglass_contract.images.header import Limits
 from spyglass_contract.images.pixels import Prepared, prepare
-from spyglass_contract.masks.probability_maps import encode_soft_map, soft_map_of_image
+from spyglass_contract.masks.probability_maps import encode_probability_map, probability_map_of_image
 from spyglass_contract.masks.upsampling import mask_of_image
 from spyglass_server.engine.bundled import bundled_models
 from spyglass_server.engine.canvas import Canvas
@@ -115,7 +115,7 @@ def encodings(
 
 def soft_map(values: NDArray[np.float32], box: Box, size: tuple[int, int]) -> bytes:
     """Return the probability map of one class as the PNG that is sent."""
-    return encode_soft_map(soft_map_of_image(values, box, *size))
+    return encode_probability_map(probability_map_of_image(values, box, *size))
 
 
 def timed(call: Callable[[], Result], rounds: int) -> tuple[Step, Result]:

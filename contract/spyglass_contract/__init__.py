@@ -1,5 +1,5 @@
-"""What training, export, server and client must agree on to the byte.
+"""The code and the data types that training, export, server and clients share.
 
-`pixels` turns a file into the network's input, `card` is what a model file says of itself,
-`certificate` proves that it still answers as it did, and `errors` is the one tree of what can go wrong.
+`images` turns files into the network's input, `heatmaps` and `masks` draw and encode the outputs, `model`
+holds the card, the certificate and the run folder, `errors` is the one tree of errors.
 """

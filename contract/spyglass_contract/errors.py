@@ -1,8 +1,8 @@
-"""One tree of errors for every package; the server maps it to status codes and the client back again.
+"""The errors of all packages. The server maps them to status codes, the client maps these back.
 
 SpyglassError
 ├── InvalidInput            INVALID_ARGUMENT
-│   └── ImageError            … the image is at fault
+│   └── ImageError
 ├── LimitExceeded           OUT_OF_RANGE
 ├── NotFound                NOT_FOUND
 ├── FailedPrecondition      FAILED_PRECONDITION
@@ -14,7 +14,7 @@ SpyglassError
 ├── Unavailable             UNAVAILABLE
 ├── Unimplemented           UNIMPLEMENTED
 ├── InternalError           INTERNAL
-└── ModelError              a model file that cannot be trusted; never crosses the wire
+└── ModelError              (never sent to a caller)
     ├── CardError
     └── CertificateError
 """
@@ -23,11 +23,11 @@ from __future__ import annotations
 
 
 class SpyglassError(Exception):
-    """Something a caller can act on.
+    """The base of all errors that a caller can act on.
 
-    `reason` is stable and made for programs (UPPER_SNAKE_CASE), `message` is made for people and safe to
-    show to any caller, `field` names the part of the request at fault. `request_id` is the server's name
-    for the call that failed, to quote to whoever runs it; empty where no server was asked.
+    `reason` is for programs: stable, in UPPER_SNAKE_CASE. `message` is for people, and safe to show to any
+    caller. `field` names the part of the request that is wrong. `request_id` is the server's id of the call
+    that failed, to quote to the operator of the server; it is empty if no server was called.
     """
 
     default_reason = "UNKNOWN"
@@ -41,37 +41,37 @@ class SpyglassError(Exception):
 
 
 class InvalidInput(SpyglassError):
-    """The request is wrong in itself; sending it again will not help."""
+    """The request is invalid; sending it again does not help."""
 
     default_reason = "INVALID_INPUT"
 
 
 class ImageError(InvalidInput):
-    """The image is missing, broken, or of a kind that is not read."""
+    """The image is missing, broken, or in a format or colour space that is not supported."""
 
     default_reason = "IMAGE_CORRUPT"
 
 
 class LimitExceeded(SpyglassError):
-    """More bytes or pixels than are allowed."""
+    """The request or its result exceeds a limit, such as the bytes or pixels of an image."""
 
     default_reason = "LIMIT_EXCEEDED"
 
 
 class NotFound(SpyglassError):
-    """No such model, version or label."""
+    """There is no such model, version or label."""
 
     default_reason = "MODEL_NOT_FOUND"
 
 
 class FailedPrecondition(SpyglassError):
-    """The model is for another task, or lacks what was asked of it."""
+    """The model is for another task, or cannot do what the request needs."""
 
     default_reason = "MODEL_TASK_MISMATCH"
 
 
 class Overloaded(SpyglassError):
-    """No room or no time now; `retry_after` says in how many seconds to ask again, None: do not."""
+    """The server has no capacity now. Send the request again after `retry_after` seconds; None: do not."""
 
     default_reason = "QUEUE_FULL"
 
@@ -83,60 +83,60 @@ class Overloaded(SpyglassError):
 
 
 class DeadlineExceeded(SpyglassError):
-    """The caller's time ran out; the work was dropped."""
+    """The caller's deadline has passed; the server stopped the work."""
 
     default_reason = "DEADLINE_EXCEEDED"
 
 
 class Cancelled(SpyglassError):
-    """The caller went away; the work was dropped."""
+    """The caller cancelled the call; the server stopped the work."""
 
     default_reason = "CANCELLED"
 
 
 class Unauthenticated(SpyglassError):
-    """No token, or one that is not known."""
+    """The request has no token, or an unknown one."""
 
     default_reason = "UNAUTHENTICATED"
 
 
 class PermissionDenied(SpyglassError):
-    """The token does not cover this."""
+    """The token does not permit this call."""
 
     default_reason = "PERMISSION_DENIED"
 
 
 class Unavailable(SpyglassError):
-    """Not ready: starting, draining, or out of reach. Asking again is safe."""
+    """The server is starting, draining, or cannot be reached. Sending the request again is safe."""
 
     default_reason = "NOT_READY"
 
 
 class Unimplemented(SpyglassError):
-    """This server does not offer that call."""
+    """The server does not implement this call."""
 
     default_reason = "UNIMPLEMENTED"
 
 
 class InternalError(SpyglassError):
-    """A fault of the server's; the message holds an id to quote and no details."""
+    """The server failed. The message holds the request's id and no details."""
 
     default_reason = "INTERNAL"
 
 
 class ModelError(SpyglassError):
-    """A model file that cannot be served."""
+    """A model file is invalid."""
 
     default_reason = "MODEL_INVALID"
 
 
 class CardError(ModelError):
-    """A model file without a card, or with one that does not fit."""
+    """A model file has no card, or an invalid one."""
 
     default_reason = "CARD_INVALID"
 
 
 class CertificateError(ModelError):
-    """A model that does not answer as its certificate says."""
+    """The outputs of a model differ from its certificate."""
 
     default_reason = "CERTIFICATE_FAILED"

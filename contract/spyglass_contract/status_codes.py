@@ -1,13 +1,13 @@
-"""The one table from errors to status codes, which server and client read in opposite directions."""
+"""The table from errors to status codes; the server and the client use it in opposite directions."""
 
 from __future__ import annotations
 
 from spyglass_contract import errors
 
-# The domain of every `google.rpc.ErrorInfo`: it says that the reason is one of ours.
+# The domain of every `google.rpc.ErrorInfo` that has a reason of Spyglass.
 ERROR_DOMAIN = "spyglass"
 
-# Names as in `google.rpc.Code`, which are those of gRPC. Classes that are not here are INTERNAL.
+# Names as in `google.rpc.Code`, the same as in gRPC. Classes that are not in the table are INTERNAL.
 STATUS_CODES: dict[type[errors.SpyglassError], str] = {
     errors.InvalidInput: "INVALID_ARGUMENT",
     errors.LimitExceeded: "OUT_OF_RANGE",
@@ -25,7 +25,7 @@ STATUS_CODES: dict[type[errors.SpyglassError], str] = {
 
 
 def status_code(error: BaseException) -> str:
-    """The code of the nearest class in the table; INTERNAL for everything that is not in it."""
+    """Return the code of the error's nearest class in the table, or INTERNAL if none is in it."""
     for kind in type(error).__mro__:
         if kind in STATUS_CODES:
             return STATUS_CODES[kind]

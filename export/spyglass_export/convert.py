@@ -13,7 +13,7 @@ import tf2onnx
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import ModelError
-from spyglass_contract.images.pixels import channels
+from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import PROBABILITIES
 
 # At 18 a global average pooling becomes a ReduceMean and a Transpose; at 17 it stays a pooling.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import ModelError
 from spyglass_contract.model.certificate import Run
-from spyglass_contract.model.outputs import of_both_classes
+from spyglass_contract.model.outputs import class_probabilities
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.certify import certify
 from spyglass_export.convert import convert
@@ -77,6 +77,6 @@ def _load(path: Path) -> keras.Model:
 
 def _answers(model: keras.Model) -> Run:
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return of_both_classes(np.asarray(model(pixels, training=False)))
+        return class_probabilities(np.asarray(model(pixels, training=False)))
 
     return run

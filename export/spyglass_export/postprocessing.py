@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from spyglass_contract.model.outputs import of_both_classes
+from spyglass_contract.model.outputs import class_probabilities
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import ScoresError
@@ -74,4 +74,4 @@ def postprocess(answers: NDArray[np.float32], activation: Activation) -> NDArray
     if activation == "Sigmoid":
         # Written so that no exponential overflows.
         answers = np.float32(0.5) * (1 + np.tanh(answers / 2))
-    return of_both_classes(answers)
+    return class_probabilities(answers)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
-from spyglass_contract.heatmaps.score_cam import telling_channels
+from spyglass_contract.heatmaps.score_cam import varying_channels
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PROBABILITIES, SCORE_CAM, SCORES
 from spyglass_contract.model.certificate import golden_tensor
@@ -124,7 +124,7 @@ def _feature_maps(golden: _Golden) -> Iterator[bool]:
         best, second = np.sort(probabilities[index])[:-3:-1]
         agree = best == second or scores[index].argmax() == probabilities[index].argmax()
         _check(bool(agree), f"the best score of {name} is of another class than the best probability")
-        yield not len(telling_channels(alone[0], 0))
+        yield not len(varying_channels(alone[0], 0))
 
 
 def _check_same(one: Floats, other: Floats, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Inputs of a network, PNG files written chunk by chunk, and a twelve-megapixel photograph."""
+"""Input specs, PNG files written chunk by chunk, and photographs of any size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_spec() -> Callable[..., InputSpec]:
 
 @pytest.fixture(scope="session")
 def raw_png(png_chunk: Callable[[bytes, bytes], bytes]) -> Callable[..., bytes]:
-    """A PNG of one row, in kinds that Pillow does not write: `raw_png(width, depth, color_type, row)`.
+    """A PNG of one row, in modes that Pillow does not write: `raw_png(width, depth, color_type, row)`.
 
     `transparent` is the content of a tRNS chunk.
     """
@@ -51,7 +51,7 @@ def raw_png(png_chunk: Callable[[bytes, bytes], bytes]) -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def photograph(chelsea: bytes) -> Callable[[int, int], Image.Image]:
-    """The cat at any size, `photograph(width, height)`, with the grain of a real sensor."""
+    """The cat at any size, `photograph(width, height)`, with noise like that of a camera."""
 
     def make(width: int, height: int) -> Image.Image:
         cat = Image.open(io.BytesIO(chelsea)).convert("RGB")

@@ -1,4 +1,4 @@
-"""One tree of errors, one table from it to status codes."""
+"""The tree of errors, and the table from errors to status codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_error_has_a_reason_that_programs_can_rely_on(kind: type[SpyglassError]) -> None:
+def test_every_error_has_a_reason_for_programs(kind: type[SpyglassError]) -> None:
     error = kind("something happened")
 
     assert re.fullmatch(r"[A-Z][A-Z0-9_]+", error.reason)
@@ -31,7 +31,7 @@ def test_no_two_errors_share_their_default_reason() -> None:
     assert len({kind.default_reason for kind in CLASSES}) == len(CLASSES)
 
 
-def test_a_reason_of_ones_own_takes_the_place_of_the_default() -> None:
+def test_a_given_reason_replaces_the_default() -> None:
     error = errors.ImageError("cut off", reason="IMAGE_TRUNCATED", field="image")
 
     assert (error.reason, error.field) == ("IMAGE_TRUNCATED", "image")
@@ -51,15 +51,15 @@ def test_every_error_has_a_code_that_grpc_knows(kind: type[SpyglassError]) -> No
     assert grpc.StatusCode[status_code(kind(""))] is not grpc.StatusCode.OK
 
 
-def test_an_error_has_the_code_of_its_nearest_ancestor_in_the_table() -> None:
+def test_an_error_has_the_code_of_its_nearest_class_in_the_table() -> None:
     assert status_code(errors.ImageError("")) == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), errors.CardError("x"), MemoryError()])
-def test_everything_else_is_internal(error: BaseException) -> None:
+def test_an_error_that_is_not_in_the_table_is_internal(error: BaseException) -> None:
     assert status_code(error) == "INTERNAL"
 
 
-def test_overload_carries_when_to_come_again() -> None:
+def test_an_overload_error_states_when_to_send_the_request_again() -> None:
     assert errors.Overloaded("full", retry_after=0.25).retry_after == 0.25
     assert errors.Overloaded("full").retry_after is None

@@ -17,7 +17,7 @@ from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, MASK_SIZE_AS_MODEL, Segment
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_contract.masks.palette_png import decode_mask
 
-RED, BLUE, UNSEEN = 1, 3, 255
+RED, BLUE, VOID = 1, 3, 255
 
 # Of the network's input.
 COLUMNS, ROWS = 32, 24
@@ -118,9 +118,9 @@ def test_the_resize_rule_is_undone_to_half_a_cell(
     )
     wanted = square_mask(size, box)
     if model == "crop":
-        wanted[outside_of(frame, size)] = UNSEEN
+        wanted[outside_of(frame, size)] = VOID
     else:
-        assert UNSEEN not in found
+        assert VOID not in found
     np.testing.assert_array_equal(np.where(tolerated, wanted, found), wanted)
     assert tolerated.mean() < 0.5
 
@@ -169,7 +169,7 @@ def test_where_edges_lie_between_cells_the_mask_is_right_to_the_pixel(
     left, top = corner
     unseen = np.ones((height, width), np.bool_)
     unseen[max(top, 0) : top + ROWS * side, max(left, 0) : left + COLUMNS * side] = False
-    wanted[unseen] = UNSEEN
+    wanted[unseen] = VOID
     request = SegmentRequest(
         image=Image(encoded=encode(PillowImage.fromarray(pixels))),
         model=ModelRef(name=model),
@@ -197,7 +197,7 @@ def test_cells_that_show_padding_are_unseen_in_a_mask_of_the_networks_size(
             soft_class_index=RED,
         )
     )
-    wanted = np.full((ROWS, COLUMNS), UNSEEN)
+    wanted = np.full((ROWS, COLUMNS), VOID)
     wanted[rows, columns] = RED
     np.testing.assert_array_equal(raw(reply), wanted)
     assert [entry.pixels for entry in reply.classes] == [0, (wanted == RED).sum(), 0, 0]
@@ -213,8 +213,8 @@ def test_what_was_cropped_is_unseen_and_counts_for_no_class(
     image = Image(encoded=encode(square_image((101, 48), (40, 10, 60, 30))))
     reply = segmenting.Segment(SegmentRequest(image=image, model=ModelRef(name="crop")))
     mask = decode_mask(reply.mask.data)
-    assert (mask[:, :18] == UNSEEN).all()
-    assert (mask[:, -18:] == UNSEEN).all()
-    assert (mask[:, 19:-19] != UNSEEN).all()
-    assert sum(entry.pixels for entry in reply.classes) == (mask != UNSEEN).sum()
-    assert sum(entry.fraction for entry in reply.classes) == pytest.approx((mask != UNSEEN).mean())
+    assert (mask[:, :18] == VOID).all()
+    assert (mask[:, -18:] == VOID).all()
+    assert (mask[:, 19:-19] != VOID).all()
+    assert sum(entry.pixels for entry in reply.classes) == (mask != VOID).sum()
+    assert sum(entry.fraction for entry in reply.classes) == pytest.approx((mask != VOID).mean())

@@ -25,7 +25,7 @@ from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest, Hea
 from spyglass.v1.image_pb2 import Image as ImageInput
 from spyglass.v1.model_pb2 import GoldenImage, GoldenTensor, ModelCard
 from spyglass_contract.errors import Cancelled, CardError, DeadlineExceeded
-from spyglass_contract.heatmaps.score_cam import telling_channels, weighted_map
+from spyglass_contract.heatmaps.score_cam import varying_channels, weighted_map
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import golden_tensor
@@ -232,8 +232,8 @@ def test_a_limit_takes_the_channels_of_most_energy(
     open_handled(score_cam_channels=2).heatmap(pixels)
     assert len(network.batches) == 3
     planes = np.array([[[0, 1]], [[3, 3]], [[2, 0]], [[-5, 0]]], np.float32)
-    assert telling_channels(planes, 0).tolist() == [0, 2, 3]
-    assert telling_channels(planes, 2).tolist() == [2, 3]
+    assert varying_channels(planes, 0).tolist() == [0, 2, 3]
+    assert varying_channels(planes, 2).tolist() == [2, 3]
 
 
 def test_a_server_takes_as_many_channels_as_it_is_set_to(

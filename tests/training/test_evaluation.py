@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 import keras
 from PIL import Image
 
-from spyglass_contract.model.outputs import of_both_classes
+from spyglass_contract.model.outputs import class_probabilities
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.confusion import draw_confusion
 from spyglass_training.datasets.dataset import Split
@@ -67,7 +67,7 @@ def test_one_output_stands_for_two_classes() -> None:
 @pytest.mark.parametrize("shape", [(4, 3), (2, 5, 1), (2, 5, 5, 1), (2, 5, 5, 3)])
 def test_other_outputs_are_left_as_they_are(shape: tuple[int, ...]) -> None:
     output = np.zeros(shape, np.float32)
-    assert of_both_classes(output) is output
+    assert class_probabilities(output) is output
 
 
 def test_the_worst_mistakes_come_first_and_right_answers_not_at_all() -> None:

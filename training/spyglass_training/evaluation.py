@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.model.outputs import of_both_classes
+from spyglass_contract.model.outputs import class_probabilities
 from spyglass_training.datasets.dataset import Split
 from spyglass_training.epoch_log import Metrics
 
@@ -70,7 +70,7 @@ def evaluate(model: keras.Model, test: Split, class_names: Sequence[str], batch_
 
 def _answer(model: keras.Model, pixels: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """For each image: predicted classes, their probability, that of the true ones, and the loss."""
-    probabilities = of_both_classes(keras.ops.convert_to_numpy(model.predict_on_batch(pixels)))
+    probabilities = class_probabilities(keras.ops.convert_to_numpy(model.predict_on_batch(pixels)))
     predicted = probabilities.argmax(axis=-1)
     best = probabilities.max(axis=-1)
     true = np.take_along_axis(probabilities, labels[..., np.newaxis].astype(np.int64), axis=-1)[..., 0]

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from spyglass_client import ImageError, read_image
+from spyglass_contract.images.formats import IMAGE_SUFFIXES
 
 STANDARD_INPUT = "-"
-
-# Suffixes of images in a folder; a file that is named itself may have any suffix.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 # The names of files that commands write beside images end in one of these, before their suffix.
 HEATMAP_MARK, MASK_MARK, CUTOUT_MARK = ".heatmap", ".mask", ".cutout"
@@ -69,7 +67,7 @@ def _in_folder(folder: str) -> Iterator[Source]:
         # `walk` goes on in the order of this list.
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not _WRITTEN.search(name):
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not _WRITTEN.search(name):
                 yield Source(os.path.join(parent, name))
     yield from unreadable
 

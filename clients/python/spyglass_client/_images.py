@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageOps
 
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass_contract.errors import ImageError, InternalError, LimitExceeded
 from spyglass_contract.images.decode import decode, from_array, to_mode
 from spyglass_contract.images.header import Limits
 from spyglass_contract.images.message import ImageData
+from spyglass_contract.images.orientation import upright
 
 ImageLike = str | PathLike[str] | bytes | bytearray | memoryview | PillowImage.Image | NDArray[np.uint8]
 """The path of a file, a whole file, a Pillow image, or uint8 [height, width] or [height, width, channels]
@@ -59,10 +59,10 @@ def upright_image(image: ImageData, width: int, height: int) -> PillowImage.Imag
 
     Raises InternalError if the image has another size: the response is about another image.
     """
-    upright = decode(image, ANY_SIZE)[0] if isinstance(image, bytes) else from_array(image, ANY_SIZE)
-    if upright.size != (width, height):
+    whole = decode(image, ANY_SIZE)[0] if isinstance(image, bytes) else from_array(image, ANY_SIZE)
+    if whole.size != (width, height):
         raise InternalError("the response is about another image", reason="REPLY_INVALID")
-    return upright
+    return whole
 
 
 def read_image(path: str | PathLike[str]) -> bytes:
@@ -95,11 +95,11 @@ def _check_size(size: int) -> None:
 def _upright(image: PillowImage.Image) -> PillowImage.Image:
     """Return the image in mode L or RGB. Raises ImageError if it cannot be decoded."""
     try:
-        upright = ImageOps.exif_transpose(image)
+        turned = upright(image)
     # Pillow decodes the file only now, and its decoders raise many types of errors.
     except Exception as error:
         raise ImageError(f"the {image.format} cannot be decoded", field="image") from error
-    return to_mode(upright, grey=upright.mode == "L")
+    return to_mode(turned, grey=turned.mode == "L")
 
 
 def _raw(pixels: NDArray[np.uint8]) -> Image:

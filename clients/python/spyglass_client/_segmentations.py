@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -14,15 +13,16 @@ from PIL import Image
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec
 from spyglass_client._images import ANY_SIZE, upright_image
 from spyglass_client._results import ServedBy, Target, Timing
-from spyglass_contract.errors import ImageError, InternalError, InvalidInput
+from spyglass_contract.errors import ImageError, InternalError
 from spyglass_contract.heatmaps.overlay import map_to_image
 from spyglass_contract.images.decode import decode
 from spyglass_contract.images.geometry import Box
 from spyglass_contract.images.message import ImageData
 from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import decode_mask
-from spyglass_contract.masks.placement import UNSEEN, mask_over_box
+from spyglass_contract.masks.placement import VOID, mask_over_box
 from spyglass_contract.masks.run_lengths import compress_runs, encode_runs
+from spyglass_contract.model.class_names import find_class
 
 _GREY = InputSpec(color_mode=COLOR_MODE_GREY)
 
@@ -135,7 +135,7 @@ class Segmentation:
         # First check the size in the response, before memory of that size is taken.
         image, values = self._upright(), self.array
         if self.size == "model":
-            values = mask_over_box(values, self.box, self.width, self.height, outside=UNSEEN)
+            values = mask_over_box(values, self.box, self.width, self.height, outside=VOID)
         colors = [_levels(entry.color) for entry in self.classes]
         return draw_mask(image, values, self.class_names, colors)
 
@@ -178,18 +178,7 @@ class Segmentation:
 
     def _class(self, target: Target) -> SegmentedClass:
         """Raise InvalidInput if no class, or several, have this index or name."""
-        found = [entry for entry in self.classes if target in (entry.index, entry.name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            indices = ", ".join(str(entry.index) for entry in found)
-            raise InvalidInput(
-                f"{len(found)} classes are named {target!r}; say which by its index: {indices}",
-                reason="CLASS_AMBIGUOUS",
-            )
-        similar = get_close_matches(str(target), self.class_names, 1)
-        hint = f"; did you mean {similar[0]!r}?" if similar else ""
-        raise InvalidInput(f"there is no class {target!r}{hint}", reason="CLASS_UNKNOWN")
+        return self.classes[find_class(target, self.class_names)]
 
     def _opacity(self, entry: SegmentedClass) -> NDArray[np.uint8]:
         """Return the opacity of one class over the image, uint8 [height, width]."""

@@ -1,1 +1,1 @@
-"""Heatmaps: drawn over images, and the arithmetic of Score-CAM."""
+"""Heatmaps: draw them over images, and the arithmetic of Score-CAM."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# The corners of the piecewise linear curves by which matplotlib defines its `jet`, value by intensity.
+# The piecewise linear curves of matplotlib's `jet`: the values of the corners, and their intensities.
 _RED = ((0.0, 0.35, 0.66, 0.89, 1.0), (0.0, 0.0, 1.0, 1.0, 0.5))
 _GREEN = ((0.0, 0.125, 0.375, 0.64, 0.91, 1.0), (0.0, 0.0, 1.0, 1.0, 0.0, 0.0))
 _BLUE = ((0.0, 0.11, 0.34, 0.65, 1.0), (0.5, 1.0, 1.0, 0.0, 0.0))
@@ -18,4 +18,4 @@ def _table() -> NDArray[np.uint8]:
 
 
 JET = _table()
-"""uint8 [256, 3], RGB: the colour of each grey."""
+"""uint8 [256, 3], RGB: the colour of each grey level."""

@@ -1,13 +1,13 @@
-"""The arithmetic of Score-CAM (Wang et al. 2020): masks from channels, and channels weighed by their masks.
+"""The arithmetic of Score-CAM (Wang et al. 2020): masks from channels, and weights from the masks' scores.
 
     H_k = (up(A_k) - min) / (max - min)        each channel of the feature map, as a mask of the input
     w   = softmax over k of S(image · H_k)   with S the class's score
     map = relu(Σ_k w_k · A_k) / max(its maximum, 1e-12)
 
-The paper takes the softmax of S(image · H_k) - S(baseline), which is the same: what is subtracted from
-every score falls out of a softmax. Images are masked as pixels, so what is masked away turns black; a
-network that subtracts a mean sees a number below zero there, not its own zero. A channel that is flat
-shows no place and makes no mask; it has no weight.
+The paper takes the softmax of S(image · H_k) - S(baseline), which is the same: a constant that is subtracted
+from every score cancels out in a softmax. Masks are multiplied with pixels, so masked pixels turn black; in a
+network that subtracts a mean they are negative and not zero. A constant channel makes no mask and has no
+weight.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from numpy.typing import NDArray
 from spyglass_contract.heatmaps.overlay import map_to_size
 
 
-def telling_channels(features: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
-    """The channels of float32 [channels, height, width] that differ from place to place, by their index.
+def varying_channels(features: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
+    """Return the indices of the channels of float32 [channels, height, width] that are not constant.
 
-    Where there are more than `limit`, those with the largest sum of squares; 0: all.
+    If there are more than `limit`, returns those with the largest sum of squares; 0: no limit.
     """
     planes = features.reshape(len(features), -1)
-    (telling,) = np.nonzero(planes.max(axis=1) > planes.min(axis=1))
-    if limit and len(telling) > limit:
-        energy = np.square(planes[telling], dtype=np.float64).sum(axis=1)
-        telling = np.sort(telling[np.argsort(-energy, kind="stable")[:limit]])
-    return telling
+    (varying,) = np.nonzero(planes.max(axis=1) > planes.min(axis=1))
+    if limit and len(varying) > limit:
+        energy = np.square(planes[varying], dtype=np.float64).sum(axis=1)
+        varying = np.sort(varying[np.argsort(-energy, kind="stable")[:limit]])
+    return varying
 
 
 def masked(pixels: NDArray[np.uint8], plane: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """uint8 [height, width, channels] times a channel of the feature map brought to their size and [0, 1].
+    """Return pixels, uint8 [height, width, channels], times one channel of the feature map as a mask.
 
-    The channel is interpolated bilinearly, and the products are rounded.
+    `plane` is float32 [rows, columns] and not constant. It is interpolated bilinearly to the size of the
+    pixels and scaled to [0, 1]; the products are rounded.
     """
     height, width, _ = pixels.shape
     large = map_to_size(np.ascontiguousarray(plane), width, height)
@@ -45,9 +46,10 @@ def masked(pixels: NDArray[np.uint8], plane: NDArray[np.float32]) -> NDArray[np.
 
 
 def weighted_map(features: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The heatmap, float32 [height, width] in [0, 1], of channels and the score that each mask got.
+    """Return the heatmap, float32 [height, width] in [0, 1].
 
-    `features` are float32 [channels, height, width], `scores` float32 [channels]; no channels: all zeros.
+    `features` are float32 [channels, height, width], `scores` are the class's scores for the image under each
+    channel's mask, float32 [channels]. Without channels the heatmap is 0 everywhere.
     """
     if not len(features):
         return np.zeros(features.shape[1:], np.float32)

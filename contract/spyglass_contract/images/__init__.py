@@ -1,1 +1,1 @@
-"""From the bytes of an image to the pixels that enter the network."""
+"""Images: from the bytes of a file to the network's input."""

@@ -1,4 +1,4 @@
-"""An image to the network's input: the one function that training and serving share."""
+"""Bring an image to the network's input: `prepare`, the function that training and serving share."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spyglass.v1.model_pb2 import COLOR_MODE_GREY, RESAMPLING_BICUBIC, RESIZE_RULE_PAD, InputSpec
+from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.images.decode import decode, from_array
 from spyglass_contract.images.geometry import Box, Frame, Placement, place
 from spyglass_contract.images.header import Limits
+from spyglass_contract.images.input_spec import kernel
 
 DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network's input for one image, and where the image lies in it."""
+    """The network's input for one image, and the place of the image in it."""
 
     # uint8 [height, width, channels], channels 1 (grey) or 3 (RGB), values 0 to 255.
     pixels: NDArray[np.uint8]
-    # Of the upright image at full size.
+    # The size of the upright image, in pixels.
     width: int
     height: int
     placement: Placement
 
 
 def prepare(image: bytes | NDArray[np.uint8], spec: InputSpec, limits: Limits = DEFAULT_LIMITS) -> Prepared:
-    """Decodes a file, or takes a uint8 array, and brings it to the input that `spec` states.
+    """Bring an image, an encoded file or upright uint8 pixels, to the input that `spec` states.
 
-    Raises ImageError where it is not an image that is read, and LimitExceeded where it is too large.
+    Raises ImageError if it cannot be decoded, LimitExceeded if it is larger than `limits`, and CardError if
+    `spec` has an unknown colour mode, resize rule or resampling.
     """
     if isinstance(image, np.ndarray):
         decoded = from_array(image, limits, spec)
@@ -45,16 +47,9 @@ def prepare(image: bytes | NDArray[np.uint8], spec: InputSpec, limits: Limits = 
     return Prepared(pixels, frame.width, frame.height, placement)
 
 
-def channels(spec: InputSpec) -> int:
-    """How many channels the input has: 1 (grey) or 3 (RGB)."""
-    return 1 if spec.color_mode == COLOR_MODE_GREY else 3
-
-
 def _resize(image: Image.Image, box: Box, placement: Placement, spec: InputSpec) -> Image.Image:
-    bicubic = spec.resampling == RESAMPLING_BICUBIC
-    kernel = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
-    resized = image.resize(placement.target_size, kernel, box=box)
-    if spec.resize != RESIZE_RULE_PAD:
+    resized = image.resize(placement.target_size, kernel(spec), box=box)
+    if placement.target_size == (spec.width, spec.height):
         return resized
     canvas = Image.new(image.mode, (spec.width, spec.height))
     canvas.paste(resized, placement.target[:2])

@@ -1,1 +1,1 @@
-"""Masks: placed, interpolated, encoded and drawn."""
+"""Masks: place, interpolate, encode and draw them."""

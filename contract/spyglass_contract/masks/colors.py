@@ -1,19 +1,27 @@
-"""The colours of classes in masks: always the same ones, and such that the colour-blind can tell the first.
+"""The colours of classes in masks: a fixed table, so that a class has the same colour in every image.
 
-The first seven are those of Okabe and Ito, Color Universal Design (2008), without their black, which is the
-background's. Each further one is the colour that lies farthest from all before it, and from black and white:
-of the 9 × 9 × 9 colours of a regular grid in RGB, without the darkest and the palest, the one whose nearest
-neighbour among those taken is the most distant in Oklab (Ottosson, A perceptual color space for image
-processing, 2020).
+The first seven colours are those of Okabe and Ito, Color Universal Design (2008), without their black, which
+is the colour of the background. The other 16 come from the bright, vibrant, muted and light schemes of Tol,
+Colour Schemes, SRON/EPS/TN/09-002, issue 3.2 (2021), without their greys. They are sorted: each is the colour
+that is farthest from all before it, and from black and white, for the kind of vision that confuses it most.
+
+The least distance between any two colours, black and white included, is in CIE 1976 units, of which 2.3 are
+just noticeable. Protanopia and deuteranopia are simulated by Viénot et al., Color Research and Application 24
+(1999):
+
+    colours         normal vision   protanopia   deuteranopia
+    the first 13         18              17          17
+    all 23                9               8           7.9
+
+From the 24th on the table repeats in darker and lighter shades, see `_SHADES`. Their colours differ from each
+other, and those of consecutive classes clearly, but readers who are colour-blind cannot tell all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+from spyglass_contract.masks.placement import VOID
 
 Color = tuple[int, int, int]
 """Red, green and blue, each 0 to 255."""
@@ -22,78 +30,76 @@ BACKGROUND = "background"
 BLACK: Color = (0, 0, 0)
 WHITE: Color = (255, 255, 255)
 
-# Orange and sky blue first: they stand out most from photographs and from each other.
-OKABE_ITO: tuple[Color, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
+TABLE: tuple[Color, ...] = (
+    # Okabe and Ito. Orange and sky blue first: they stand out most from photographs and from each other.
+    (230, 159, 0),  # orange
+    (86, 180, 233),  # sky blue
+    (0, 158, 115),  # bluish green
+    (240, 228, 66),  # yellow
+    (0, 114, 178),  # blue
+    (213, 94, 0),  # vermilion
+    (204, 121, 167),  # reddish purple
+    # Tol.
+    (238, 221, 136),  # light yellow
+    (51, 34, 136),  # muted indigo
+    (136, 34, 85),  # muted wine
+    (255, 170, 187),  # light pink
+    (153, 221, 255),  # light cyan
+    (17, 119, 51),  # muted green
+    (238, 102, 119),  # bright red
+    (204, 187, 68),  # bright yellow
+    (68, 187, 153),  # light mint
+    (170, 51, 119),  # bright purple
+    (153, 153, 51),  # muted olive
+    (204, 51, 17),  # vibrant red
+    (34, 136, 51),  # bright green
+    (68, 119, 170),  # bright blue
+    (170, 68, 153),  # muted purple
+    (187, 204, 51),  # light pear
 )
 
-# A mask is uint8, and 255 says that the network did not look.
-MAX_CLASSES = 255
+# Each repetition of the table mixes its colours with this share of black or white.
+_SHADES: tuple[tuple[Color, float], ...] = (
+    (BLACK, 0.35),
+    (WHITE, 0.4),
+    (BLACK, 0.55),
+    (WHITE, 0.65),
+    (BLACK, 0.2),
+    (WHITE, 0.2),
+    (BLACK, 0.45),
+    (WHITE, 0.5),
+    (BLACK, 0.1),
+    (WHITE, 0.3),
+    (BLACK, 0.28),
+)
 
-_STEPS = 9
-# Lightness in Oklab, 0 to 1: what is darker or paler can hardly be told from black or white in an overlay.
-_DARKEST, _PALEST = 0.35, 0.95
-_RGB_TO_CONES = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_CONES_TO_OKLAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
+# A mask is uint8, and VOID is not a class.
+MAX_CLASSES = VOID
 
 
 def class_colors(class_names: Sequence[str]) -> tuple[Color, ...]:
-    """One colour for each class: black for one named "background", and the others by their order.
+    """Return one colour for each class: black for "background", the others by their order.
 
     Raises ValueError for more than 255 classes.
     """
     if len(class_names) > MAX_CLASSES:
-        raise ValueError(f"a mask has at most {MAX_CLASSES} classes, not {len(class_names)}")
-    others = iter(_distinct_colors())
+        raise ValueError(f"a mask can hold {MAX_CLASSES} classes, not {len(class_names)}")
+    others = _colors()
     return tuple(BLACK if name == BACKGROUND else next(others) for name in class_names)
 
 
 def hex_color(color: Color) -> str:
-    """As `#rrggbb`."""
+    """Return the colour as `#rrggbb`."""
     red, green, blue = color
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-@cache
-def _distinct_colors() -> tuple[Color, ...]:
-    levels = np.rint(np.linspace(0, 255, _STEPS)).astype(int)
-    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    places = _oklab(grid)
-    usable = (places[:, 0] >= _DARKEST) & (places[:, 0] <= _PALEST)
-    grid, places = grid[usable], places[usable]
-    taken = _oklab(np.array([BLACK, WHITE, *OKABE_ITO]))
-    distances = np.linalg.norm(places[:, np.newaxis] - taken, axis=2).min(axis=1)
-    colors = list(OKABE_ITO)
-    while len(colors) < MAX_CLASSES:
-        # Rounded, so that the last bit of a processor's arithmetic does not choose the colour.
-        farthest = int(distances.round(6).argmax())
-        red, green, blue = grid[farthest].tolist()
-        colors.append((red, green, blue))
-        distances = np.minimum(distances, np.linalg.norm(places - places[farthest], axis=1))
-    return tuple(colors)
-
-
-def _oklab(rgb: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Colours [count, 3], 0 to 255 in sRGB, as lightness and two axes of colour, float64 [count, 3]."""
-    encoded = rgb / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    cones = np.cbrt(linear @ _RGB_TO_CONES.T)
-    return np.asarray(cones @ _CONES_TO_OKLAB.T)
+def _colors() -> Iterator[Color]:
+    """Yield the table, and its repetitions in other shades."""
+    yield from TABLE
+    for target, share in _SHADES:
+        for color in TABLE:
+            red, green, blue = (
+                round(level + (end - level) * share) for level, end in zip(color, target, strict=True)
+            )
+            yield red, green, blue

@@ -1,7 +1,7 @@
-"""Where the pixels of an image lie between the cells of a map that covers a box of it.
+"""Bilinear interpolation of a map that covers a box of an image.
 
-Values are those of `heatmaps`: bilinear between the centres of the cells, and beyond the outermost centres
-they stay as they are. A pixel belongs to the map where its centre lies within the box.
+As in `heatmaps`, values are interpolated between the centres of the map's cells and stay constant beyond the
+outermost centres. The map covers a pixel if the pixel's centre lies in the box.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# So many pixels are interpolated at once, a quarter of a megabyte for each array, or four times as many
-# between the same two rows of cells: there is less to do for each of them.
+# The number of pixels that are interpolated at once: a quarter of a megabyte for each array. Between the same
+# two rows of cells there are four times as many, because each of them takes less work.
 _STRIP_PIXELS = 65_536
 _ROWS_OF_ONE_CELL = 4
 
@@ -22,45 +22,45 @@ _ROWS_OF_ONE_CELL = 4
 class Rows:
     """Some rows of pixels, and the rows of cells that they lie between."""
 
-    # Of cells, int [n]; and for each row of pixels which of these it lies between: int [pixels], or [1] where
-    # that is the same for all.
+    # The rows of cells, int [n]. For each row of pixels, `above` and `below` are the indices into `cells` of
+    # the two rows that it lies between: int [pixels], or [1] if all lie between the same two.
     cells: NDArray[np.intp]
     above: NDArray[np.intp]
     below: NDArray[np.intp]
-    # float32 [pixels, 1]: how far each is from the one to the other.
+    # float32 [pixels, 1], in [0, 1): the weight of the row below.
     weight: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One side of an image over one side of a map."""
+    """The pixels of one side of an image, and the cells of a map that they lie between."""
 
-    # How many cells the map has along this side.
+    # The number of cells along this side.
     cells: int
-    # The pixels that the map covers begin at this one.
+    # The first pixel that the map covers.
     start: int
-    # For each of them the cell whose centre is at or before its own, int [pixels], ascending,
+    # For each covered pixel, the cell whose centre is at or before the pixel's: int [pixels], ascending.
     lower: NDArray[np.intp]
-    # the cell after that one, or the last cell itself,
+    # The cell after that one, or the last cell itself: int [pixels].
     upper: NDArray[np.intp]
-    # and how far it is on its way from the one to the other: float32 [pixels] in [0, 1).
+    # The weight of the upper cell: float32 [pixels] in [0, 1).
     weight: NDArray[np.float32]
 
     @property
     def stop(self) -> int:
-        """Where the pixels that the map covers end."""
+        """The pixel after the last one that the map covers."""
         return self.start + len(self.lower)
 
     @property
     def weights_of_cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """For each cell: what its pixels take of it, and what they take of the next one; float64 [cells]."""
+        """The sums, over the pixels of each cell, of its weight and of the next one's: float64 [cells]."""
         upper = np.asarray(np.bincount(self.lower, self.weight, self.cells), np.float64)
         return np.bincount(self.lower, minlength=self.cells) - upper, upper
 
     def strips(self, columns: int) -> Iterator[slice]:
-        """The pixels along this side, counted from `start`, as many at a time as are interpolated at once.
+        """Yield the pixels that are interpolated at once, as slices that count from `start`.
 
-        `columns` is how many there are along the other side. A strip ends between two cells where it can.
+        `columns` is the number of pixels along the other side. A strip ends between two cells if possible.
         """
         step, first, end = max(1, _STRIP_PIXELS // max(1, columns)), 0, len(self.lower)
         while first < end:
@@ -69,14 +69,14 @@ class Axis:
             first = stop
 
     def rows(self, strip: slice) -> Rows:
-        """The rows of one strip."""
+        """Return the rows of one strip."""
         lower, upper, weight = self.lower[strip], self.upper[strip], self.weight[strip, np.newaxis]
         first, count = lower[0], upper[-1] - lower[0] + 1
         if lower[0] == lower[-1]:
             return Rows(np.arange(first, first + count), lower[:1] - first, upper[:1] - first, weight)
         if count <= 2 * len(lower):
             return Rows(np.arange(first, first + count), lower - first, upper - first, weight)
-        # An image smaller than the map leaves cells out.
+        # An image that is smaller than the map skips cells.
         place = np.arange(len(lower))
         return Rows(np.concatenate([lower, upper]), place, place + len(lower), weight)
 
@@ -91,7 +91,7 @@ class Axis:
 
 
 def axis(cells: int, begin: float, end: float, pixels: int) -> Axis:
-    """A side of `pixels` pixels, of which `cells` cells cover the part from `begin` to `end` evenly."""
+    """Return the axis of `pixels` pixels, of which `cells` cells cover `begin` to `end` evenly."""
     centres = np.arange(pixels) + 0.5
     covered = np.flatnonzero((centres >= begin) & (centres < end))
     position = (centres[covered] - begin) * (cells / (end - begin))
@@ -105,7 +105,10 @@ def axis(cells: int, begin: float, end: float, pixels: int) -> Axis:
 def interpolated(
     plane: NDArray[np.float32], rows: Rows, across: Axis, columns: NDArray[np.intp] | slice
 ) -> NDArray[np.float32]:
-    """Rows and columns of pixels, counted from where the map begins, of float32 [rows, columns] of cells."""
+    """Return the values of a map, float32 [rows, columns] of cells, at rows and columns of pixels.
+
+    `columns` counts from the first column that the map covers. The result is float32 [pixels, columns].
+    """
     first, second, weight = across.lower[columns], across.upper[columns], across.weight[columns]
     lines = plane[rows.cells]
     level = _between(lines[:, first], lines[:, second], weight)
@@ -115,9 +118,9 @@ def interpolated(
 def _between(
     first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """From `first` (`weight` 0) to `second` (1).
+    """Interpolate from `first` (weight 0) to `second` (weight 1).
 
-    In this form, and not as first + weight · (second - first), rounding keeps what is larger at both ends
-    from being smaller between them.
+    In this form rounding keeps the order of two classes: one that is larger at both ends is not smaller
+    between them. In the form first + weight · (second - first) it can be.
     """
     return first * (1 - weight) + second * weight

@@ -1,7 +1,7 @@
-"""Masks between an image and the network's input, by the placement of the image's own pixels.
+"""Masks brought from an image to the network's input and back, by the placement of the image itself.
 
-The values of a mask are names, not amounts: nothing is interpolated. Each pixel of the result takes the value
-of the pixel that its centre falls into.
+The values of a mask are class indices, so they are not interpolated: each pixel of the result has the value
+of the pixel that contains its centre.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from PIL import Image
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.images.geometry import Box, Placement, input_box, place
 
-UNSEEN = 255
-"""The value of a mask where the network did not look; so it has no class of this index."""
+VOID = 255
+"""The value of pixels without a class: those outside the network's input, or of padding alone."""
+
+MAX_PIXELS = 128 * 1024 * 1024
+"""The largest mask that is decoded: that of the largest image that a server can be configured to accept."""
 
 
 def mask_to_input(mask: NDArray[np.uint8], spec: InputSpec, *, outside: int) -> NDArray[np.uint8]:
-    """The mask of an upright image, uint8 [height, width], as uint8 [spec.height, spec.width].
+    """Bring the mask of an upright image, uint8 [height, width], to uint8 [spec.height, spec.width].
 
-    Where the input shows more than the image the mask is `outside`.
+    Pixels of the input that lie outside the image are `outside`.
     """
     height, width = mask.shape
     left, top, right, bottom = input_box(place(width, height, spec), spec)
     across, down = spec.width / (right - left), spec.height / (bottom - top)
-    # The same box the other way round: where the whole image lies in the plane of the input.
+    # The inverse of the input's box: the whole image in the plane of the input.
     box = (-left * across, -top * down, (width - left) * across, (height - top) * down)
     return mask_over_box(mask, box, spec.width, spec.height, outside=outside)
 
@@ -39,9 +42,10 @@ def mask_to_image(
     *,
     outside: int,
 ) -> NDArray[np.uint8]:
-    """The mask of an input, uint8 [spec.height, spec.width], as uint8 [height, width] of the image.
+    """Bring the mask of an input, uint8 [spec.height, spec.width], to uint8 [height, width] of the image.
 
-    `placement` is the image's own. Where the image shows more than the input the mask is `outside`.
+    `placement` is the place of the image in the input. Pixels of the image that lie outside the input are
+    `outside`.
     """
     return mask_over_box(mask, input_box(placement, spec), width, height, outside=outside)
 
@@ -49,9 +53,9 @@ def mask_to_image(
 def mask_over_box(
     mask: NDArray[np.uint8], box: Box, width: int, height: int, *, outside: int
 ) -> NDArray[np.uint8]:
-    """The mask where it covers `box` of a plane of `width` × `height` pixels, and `outside` elsewhere.
+    """Spread a mask, uint8 [rows, columns], over `box` of a plane of `width` × `height` pixels.
 
-    The result is uint8 [height, width].
+    Pixels outside the box are `outside`. The result is uint8 [height, width].
     """
     left, top, right, bottom = box
     across, down = mask.shape[1] / (right - left), mask.shape[0] / (bottom - top)

@@ -1,4 +1,4 @@
-"""The probability of one class as a grey image."""
+"""The probability map of one class as a grey image."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ from spyglass_contract.heatmaps.overlay import grey_levels
 from spyglass_contract.images.geometry import Box
 from spyglass_contract.masks.interpolation import axis, interpolated
 
-# A soft map is level nearly everywhere: to look for runs alone is faster, and saves a sixth of the bytes.
+# A probability map is constant nearly everywhere: to search for runs alone is faster and saves a sixth of the
+# bytes.
 _STRATEGY, _EFFORT = zlib.Z_RLE, 1
 
 
-def soft_map_of_image(values: NDArray[np.float32], box: Box, width: int, height: int) -> NDArray[np.uint8]:
-    """255 times float32 [rows, columns] in [0, 1], as uint8 [height, width]; 0 where nobody looked.
+def probability_map_of_image(
+    values: NDArray[np.float32], box: Box, width: int, height: int
+) -> NDArray[np.uint8]:
+    """Return the probabilities of one class over an image, as uint8 [height, width]: 255 times the value.
 
-    The values cover `box` of the image's plane evenly and are interpolated as `upsampling` does, some rows
-    at a time: beside the result it takes no more than 8 MB and 60 bytes for each column of the image.
+    `values` are float32 [rows, columns] in [0, 1] that cover `box` of the image's plane evenly. They are
+    interpolated bilinearly; pixels outside the box are 0. Takes at most 8 MB and 60 bytes for each column of
+    the image in addition to the result.
     """
     left, top, right, bottom = box
     across, down = axis(values.shape[1], left, right, width), axis(values.shape[0], top, bottom, height)
     levels = np.zeros((height, width), np.uint8)
-    seen = levels[down.start : down.stop, across.start : across.stop]
+    covered = levels[down.start : down.stop, across.start : across.stop]
     for strip in down.strips(len(across.lower)):
-        seen[strip] = grey_levels(interpolated(values, down.rows(strip), across, slice(None)))
+        covered[strip] = grey_levels(interpolated(values, down.rows(strip), across, slice(None)))
     return levels
 
 
-def encode_soft_map(levels: NDArray[np.uint8]) -> bytes:
-    """uint8 [height, width] as a grey PNG."""
+def encode_probability_map(levels: NDArray[np.uint8]) -> bytes:
+    """Return uint8 [height, width] as a grey PNG."""
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "PNG", compress_level=_EFFORT, compress_type=_STRATEGY)
     return buffer.getvalue()

@@ -1,1 +1,1 @@
-"""What is known of a model: card, certificate, names, and the folder of its training run."""
+"""Models: the card, the certificate, names of models and classes, and the folder of a training run."""

@@ -1,7 +1,8 @@
-"""The model card inside an ONNX file: all that a server or a caller must know about the model."""
+"""The model card in the metadata of an ONNX file: all that a server or a caller must know of the model."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -9,15 +10,16 @@ from typing import TYPE_CHECKING
 from google.protobuf import json_format
 
 from spyglass.v1.model_pb2 import (
-    COLOR_MODE_UNSPECIFIED,
-    RESIZE_RULE_UNSPECIFIED,
+    TASK_CLASSIFY,
     TASK_SEGMENT,
-    TASK_UNSPECIFIED,
     InputSpec,
     ModelCard,
+    Resampling,
 )
 from spyglass_contract.errors import CardError
-from spyglass_contract.masks.placement import UNSEEN
+from spyglass_contract.images.geometry import RESIZE_RULES
+from spyglass_contract.images.input_spec import CHANNELS, KERNELS, unknown_value
+from spyglass_contract.masks.placement import VOID
 
 if TYPE_CHECKING:
     import onnx
@@ -25,21 +27,24 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "spyglass.card"
 
-# The name of the graph output that holds float32 [batch, classes], or [batch, height, width, classes].
+TASKS = (TASK_CLASSIFY, TASK_SEGMENT)
+
+# The graph output with the probabilities, float32 [batch, classes] or [batch, height, width, classes].
 PROBABILITIES = "probabilities"
 
-# The names of what a file with a heatmap has besides: an input int64 [asked], the classes to explain
-# (negative: the predicted one; empty: no heatmap, no cost), and an output float32 [maps, height, width].
+# A file with a heatmap also has an input, int64 [targets], with the indices of the classes to explain
+# (negative: the predicted class; empty: no heatmap, at no cost), and an output, float32 [maps, height,
+# width].
 CLASS_INDEX = "class_index"
 HEATMAP = "heatmap"
 
-# How a heatmap can come about. All but Score-CAM are computed by the graph.
+# The methods of heatmaps. The graph computes all of them but Score-CAM.
 SCORE_CAM = "scorecam"
 HEATMAP_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", SCORE_CAM)
 
-# What a file for Score-CAM has in place of `heatmap`, for each image unless `class_index` is empty: the
-# feature map, float32 [batch, channels, height, width], and the class scores, float32 [batch, classes]:
-# logits, or probabilities where the network has no logits.
+# A file for Score-CAM has these outputs instead of `heatmap`: the feature map, float32 [batch, channels,
+# height, width], and the class scores, float32 [batch, classes], which are logits, or probabilities if the
+# network has no logits. They are empty if `class_index` is empty.
 FEATURE_MAP = "heatmap_features"
 SCORES = "heatmap_scores"
 
@@ -47,9 +52,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Puts `card` into the metadata of `model`, in place of any card there.
+    """Put `card` into the metadata of `model`, in place of any card there.
 
-    Raises CardError where the card is not complete.
+    Raises CardError if the card is not complete.
     """
     validate_card(card)
     kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
@@ -59,57 +64,82 @@ def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
 
 
 def read_card(session: onnxruntime.InferenceSession) -> ModelCard:
-    """Reads the card of a loaded file; ONNX Runtime is all it takes.
+    """Read the card of a loaded file. Needs ONNX Runtime, but not the `onnx` package.
 
-    Raises CardError where the file has no card or one that does not hold together.
+    Raises CardError if the file has no card or an invalid one.
     """
     return card_from_metadata(session.get_modelmeta().custom_metadata_map)
 
 
 def card_from_metadata(metadata: Mapping[str, str]) -> ModelCard:
-    """Reads the card out of an ONNX file's metadata. Raises CardError."""
+    """Read the card from the metadata of an ONNX file. Raises CardError if there is no valid card."""
     text = metadata.get(METADATA_KEY)
     if text is None:
-        raise CardError("the file has no model card; was it made by `spyglass export`?")
+        raise CardError("the file has no model card; make the file with `spyglass export`")
     try:
         card = json_format.Parse(text, ModelCard(), ignore_unknown_fields=True)
-    except json_format.ParseError as error:
-        raise CardError(f"the model card is not readable: {error}") from error
+        _check_resampling(json.loads(text))
+    except (json_format.ParseError, ValueError) as error:
+        raise CardError(f"the model card is not valid JSON of a ModelCard: {error}") from error
     validate_card(card)
     return card
 
 
 def card_to_json(card: ModelCard) -> str:
-    """The card as JSON, names as in the .proto file."""
+    """Return the card as JSON on one line, with the names of the .proto file."""
     return json_format.MessageToJson(card, preserving_proto_field_name=True, indent=None)
 
 
 def validate_card(card: ModelCard) -> None:
-    """Raises CardError that names the first thing missing or wrong."""
+    """Raise CardError with the first field that is missing or invalid."""
     if not _NAME.fullmatch(card.name):
-        raise CardError(f"the card's name {card.name!r} is not lower-case letters, digits, '.', '_', '-'")
+        raise CardError(
+            "the card's name must be 1 to 63 lower-case letters, digits, '.', '_' and '-' that start with a "
+            f"letter or digit, not {card.name!r}"
+        )
     if card.version < 1:
-        raise CardError(f"the card's version is {card.version}, not 1 or more")
-    if card.task == TASK_UNSPECIFIED:
-        raise CardError("the card names no task")
+        raise CardError(f"the card's version must be 1 or more, not {card.version}")
+    if card.task not in TASKS:
+        raise unknown_value(card, "task", TASKS)
     if len(card.class_names) < 2:
-        raise CardError("the card names fewer than two classes")
-    if card.task == TASK_SEGMENT and len(card.class_names) > UNSEEN:
-        raise CardError(f"the card names {len(card.class_names)} classes; a mask holds {UNSEEN}")
+        raise CardError(f"the card must name two classes or more, not {len(card.class_names)}")
+    if card.task == TASK_SEGMENT and len(card.class_names) > VOID:
+        raise CardError(f"the card names {len(card.class_names)} classes; a mask can hold {VOID}")
     validate_input(card.input)
 
 
 def validate_input(spec: InputSpec) -> None:
-    """Raises CardError where the input is not fully stated."""
+    """Raise CardError with the first field of the input that is missing or invalid."""
     if not spec.tensor:
         raise CardError("the card does not name the input tensor")
     if not (0 < spec.height <= 8192 and 0 < spec.width <= 8192):
-        raise CardError(f"the card's input size {spec.height}x{spec.width} is not in 1 to 8192")
-    if spec.color_mode == COLOR_MODE_UNSPECIFIED:
-        raise CardError("the card names no colour mode")
-    if spec.resize == RESIZE_RULE_UNSPECIFIED:
-        raise CardError("the card names no resize rule")
-    if (spec.value_range.minimum, spec.value_range.maximum) != (0, 255):
-        raise CardError("the card's value range is not 0 to 255; the network must take uint8 pixels")
+        raise CardError(
+            f"the card's input must have 1 to 8192 pixels a side, not {spec.height}x{spec.width} "
+            "(height x width)"
+        )
+    if spec.color_mode not in CHANNELS:
+        raise unknown_value(spec, "color_mode", CHANNELS)
+    if spec.resize not in RESIZE_RULES:
+        raise unknown_value(spec, "resize", RESIZE_RULES)
+    if spec.resampling not in KERNELS:
+        raise unknown_value(spec, "resampling", KERNELS)
+    values = spec.value_range
+    if (values.minimum, values.maximum) != (0, 255):
+        raise CardError(
+            f"the card's value_range must be 0 to 255, not {values.minimum:g} to {values.maximum:g}: "
+            "the network must take uint8 pixels"
+        )
     if not 0 <= spec.crop_fraction <= 1:
-        raise CardError(f"the card's crop fraction {spec.crop_fraction} is not in 0 to 1")
+        raise CardError(f"the card's crop_fraction must be in [0, 1], not {spec.crop_fraction:g}")
+
+
+def _check_resampling(fields: object) -> None:
+    """Raise ValueError if the JSON of a card names an unknown resampling.
+
+    The parser, which must skip the unknown fields of later versions, also skips unknown names of an enum. For
+    the other enums that leaves UNSPECIFIED, which is rejected; for the resampling it would leave bilinear.
+    """
+    stated = fields.get("input") if isinstance(fields, dict) else None
+    name = stated.get("resampling") if isinstance(stated, dict) else None
+    if isinstance(name, str) and name not in list(Resampling.keys()):
+        raise ValueError(f"the resampling {name!r} is unknown")

@@ -1,4 +1,4 @@
-"""Golden images and tensors with the answers they must get: how a file proves that it is still itself."""
+"""The certificate of a model file: golden images and tensors with the probabilities they must give."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import GoldenImage, InputSpec, ModelCard
 from spyglass_contract.errors import CertificateError, SpyglassError
-from spyglass_contract.images.pixels import channels, prepare
+from spyglass_contract.images.input_spec import channels
+from spyglass_contract.images.pixels import prepare
 
-# uint8 [batch, height, width, channels] to float32 probabilities [batch, …].
+# The network: uint8 [batch, height, width, channels] to float32 probabilities [batch, …].
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-# What the export allows between the reference and the file, on one machine.
+# The largest difference that the export allows between the reference and the file, on one machine.
 EXPORT_TOLERANCE = 1e-5
-# What a server allows: another processor adds up in another order.
+# The largest difference that a server allows: another processor adds numbers in another order.
 REPLAY_TOLERANCE = 1e-4
-# Of a mask. All of them would be many times the size of the network.
+# The most pixels of a segmentation output that a certificate holds. All of them would take many times the
+# size of the network.
 KEPT_PIXELS = 512
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of asking a network its golden questions."""
+    """The differences between a network's outputs and its certificate."""
 
-    # The largest difference of any probability.
+    # The largest difference of any probability, of the tensors and of the images.
     tensor_diff: float
     image_diff: float
-    # Names of the images whose decoded pixels are not those of the export, to the bit.
+    # The images that are not decoded to exactly the pixels of the export.
     changed_pixels: tuple[str, ...]
 
     @property
@@ -42,39 +44,41 @@ class Replay:
 
 
 def golden_tensor(seed: int, spec: InputSpec) -> NDArray[np.uint8]:
-    """uint8 [1, height, width, channels] of noise; the same for a seed wherever numpy runs (NEP 19)."""
+    """Return noise, uint8 [1, height, width, channels]; NEP 19 keeps it the same for a seed everywhere."""
     shape = (1, spec.height, spec.width, channels(spec))
     return np.random.RandomState(seed).randint(0, 256, shape, dtype=np.uint8)
 
 
-def kept(answer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a certificate keeps of an answer [1, …, classes], flat: of a large mask only some of its pixels.
+def kept(output: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the part of an output [1, …, classes] that a certificate keeps, flat.
 
-    They lie a fixed number of pixels apart that has no divisor in common with the width: so they come from
-    all over the image, and from every position in the grid of a stride.
+    Of an output with many pixels these are pixels a fixed number apart. That number has no common divisor
+    with the width: so they come from all parts of the image, and from every position in the grid of a stride.
     """
-    pixels = np.asarray(answer, np.float32).reshape(-1, answer.shape[-1])
-    width = answer.shape[-2] if answer.ndim > 1 else 1
+    pixels = np.asarray(output, np.float32).reshape(-1, output.shape[-1])
+    width = output.shape[-2] if output.ndim > 1 else 1
     apart = next(n for n in itertools.count(math.ceil(len(pixels) / KEPT_PIXELS)) if math.gcd(n, width) == 1)
     return pixels[::apart].ravel()
 
 
 def pixels_sha256(pixels: NDArray[np.uint8]) -> str:
-    """The hash of the pixels that enter the network, lower-case hexadecimal."""
+    """Return the SHA-256 of the network's input, row by row, in lower-case hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def replay(card: ModelCard, run: Run) -> Replay:
-    """Asks `run` every golden question of the card, from bytes to answer.
+    """Run all golden tensors and images of the card, one by one, and compare the outputs.
 
-    Raises CertificateError where there is none, where an image cannot be read or the network does not run,
-    and where an answer has another shape or is not finite.
+    Raises CertificateError if the card has no certificate, an image cannot be decoded, the network does not
+    run, or an output has another shape or is not finite.
     """
     certificate = card.certificate
     if not certificate.tensors or not certificate.images:
-        raise CertificateError("the model card holds no certificate")
+        raise CertificateError("the model card has no certificate; export the model again")
     tensor_diff = max(
-        _ask(card, run, golden_tensor(golden.seed, card.input), golden.expected, f"tensor {golden.seed}")
+        _difference(
+            card, run, golden_tensor(golden.seed, card.input), golden.expected, f"tensor {golden.seed}"
+        )
         for golden in certificate.tensors
     )
     image_diff, changed = 0.0, []
@@ -82,17 +86,17 @@ def replay(card: ModelCard, run: Run) -> Replay:
         pixels = _pixels(golden, card.input)
         if pixels_sha256(pixels) != golden.pixels_sha256:
             changed.append(golden.name)
-        image_diff = max(image_diff, _ask(card, run, pixels[np.newaxis], golden.expected, golden.name))
+        image_diff = max(image_diff, _difference(card, run, pixels[np.newaxis], golden.expected, golden.name))
     return Replay(tensor_diff, image_diff, tuple(changed))
 
 
 def verify(card: ModelCard, run: Run, tolerance: float = REPLAY_TOLERANCE) -> Replay:
-    """Replays the certificate and raises CertificateError where an answer is off by more than `tolerance`."""
+    """Replay the certificate. Raises CertificateError if an output differs by more than `tolerance`."""
     found = replay(card, run)
     if found.max_abs_diff > tolerance:
         pixels = f"; the pixels of {', '.join(found.changed_pixels)} differ" if found.changed_pixels else ""
         raise CertificateError(
-            f"the answers differ from the certificate's by {found.max_abs_diff:.2g}, more than "
+            f"the probabilities differ from the certificate's by {found.max_abs_diff:.2g}, more than "
             f"{tolerance:.0e} (tensors {found.tensor_diff:.2g}, images {found.image_diff:.2g}{pixels})"
         )
     return found
@@ -105,20 +109,22 @@ def _pixels(golden: GoldenImage, spec: InputSpec) -> NDArray[np.uint8]:
         raise CertificateError(f"golden {golden.name}: {error.message}") from error
 
 
-def _ask(card: ModelCard, run: Run, pixels: NDArray[np.uint8], expected: Iterable[float], name: str) -> float:
-    """The largest difference between the answer and the expected one."""
+def _difference(
+    card: ModelCard, run: Run, pixels: NDArray[np.uint8], expected: Iterable[float], name: str
+) -> float:
+    """Return the largest difference between the network's output and the expected one."""
     try:
-        answer = np.asarray(run(pixels), np.float32)
-    # Runtimes' exceptions have no common base; each of them says that this file does not run.
+        output = np.asarray(run(pixels), np.float32)
+    # The exceptions of runtimes have no common base class.
     except Exception as error:
         raise CertificateError(f"golden {name}: the network does not run: {error}") from error
-    wanted = np.fromiter(expected, np.float32)
-    found = kept(answer)
-    if found.size != wanted.size or answer.shape[-1] != len(card.class_names):
+    reference = np.fromiter(expected, np.float32)
+    found = kept(output)
+    if found.size != reference.size or output.shape[-1] != len(card.class_names):
         raise CertificateError(
-            f"golden {name}: the answer is {list(answer.shape)}, not {wanted.size} values of "
-            f"{len(card.class_names)} classes"
+            f"golden {name}: the output must give {reference.size} values of {len(card.class_names)} "
+            f"classes; its shape is {list(output.shape)}"
         )
-    if not (np.isfinite(answer).all() and np.isfinite(wanted).all()):
-        raise CertificateError(f"golden {name}: the answer, or the one expected, is not finite")
-    return float(np.abs(found - wanted).max())
+    if not (np.isfinite(output).all() and np.isfinite(reference).all()):
+        raise CertificateError(f"golden {name}: the output, or the expected one, is not finite")
+    return float(np.abs(found - reference).max())

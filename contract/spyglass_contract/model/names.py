@@ -1,4 +1,4 @@
-"""How people write which model they mean: NAME, NAME:VERSION or NAME@LABEL."""
+"""The text form of a model's name: NAME, NAME:VERSION or NAME@LABEL."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _PATTERN = re.compile(r"(?P<name>[^:@\s]+)(:(?P<version>[1-9][0-9]{0,17})|@(?P<l
 
 
 def model_ref(model: str) -> ModelRef:
-    """The model as it is sent; an empty text is the server's default model. Raises InvalidInput."""
+    """Return the message of a text form; an empty text is the server's default model. Raises InvalidInput."""
     if not model:
         return ModelRef()
     match = _PATTERN.fullmatch(model)
     if match is None:
         raise InvalidInput(
-            f"{model!r} names no model: NAME, NAME:VERSION or NAME@LABEL",
+            f"the model must be NAME, NAME:VERSION or NAME@LABEL, not {model!r}",
             reason="MODEL_NAME_INVALID",
             field="model",
         )

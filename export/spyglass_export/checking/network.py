@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import ModelError
-from spyglass_contract.heatmaps.score_cam import masked, telling_channels, weighted_map
+from spyglass_contract.heatmaps.score_cam import masked, varying_channels, weighted_map
 from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
@@ -47,7 +47,7 @@ class ExplainedNetwork:
 
     def _score_cam(self, pixels: NDArray[np.uint8], asked: NDArray[np.int64]) -> NDArray[np.float32]:
         features = self._run(FEATURE_MAP, pixels[np.newaxis], asked)[0]
-        planes = features[telling_channels(features, 0)]
+        planes = features[varying_channels(features, 0)]
         scores = [
             self._run(SCORES, masked(pixels, plane)[np.newaxis], asked)[0, asked[0]] for plane in planes
         ]

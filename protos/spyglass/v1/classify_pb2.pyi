@@ -24,6 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClassifyRequest(_message.Message):
+    """A request to classify one image."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -31,13 +33,17 @@ class ClassifyRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Any text of the caller's; the reply repeats it."""
+    """Any text; the response repeats it. Streams need it to match responses with requests."""
     top_k: _builtins.int
-    """How many classes to return, best first. 0: 5."""
+    """The number of classes to return, the most probable first. 0: 5, or all if the model has fewer."""
     @_builtins.property
-    def image(self) -> _image_pb2.Image: ...
+    def image(self) -> _image_pb2.Image:
+        """The image to classify."""
+
     @_builtins.property
-    def model(self) -> _model_pb2.ModelRef: ...
+    def model(self) -> _model_pb2.ModelRef:
+        """The model to use. Not set: the server's default classifier."""
+
     def __init__(
         self,
         *,
@@ -56,6 +62,8 @@ Global___ClassifyRequest: _TypeAlias = ClassifyRequest  # noqa: Y015
 
 @_typing.final
 class ClassifyResponse(_message.Message):
+    """The most probable classes of one image."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -64,15 +72,22 @@ class ClassifyResponse(_message.Message):
     TIMING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The `id` of the request."""
     @_builtins.property
-    def classes(self) -> _containers.RepeatedCompositeFieldContainer[_reply_pb2.ClassScore]: ...
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[_reply_pb2.ClassScore]:
+        """The most probable class first."""
+
     @_builtins.property
-    def served_by(self) -> _reply_pb2.ServedBy: ...
+    def served_by(self) -> _reply_pb2.ServedBy:
+        """The model that made the prediction."""
+
     @_builtins.property
-    def timing(self) -> _reply_pb2.Timing: ...
+    def timing(self) -> _reply_pb2.Timing:
+        """The time that the parts of the work took."""
+
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: why this image has no answer. The stream goes on."""
+        """Streams only: the error of this image. The other fields but `id` are empty, and the stream continues."""
 
     def __init__(
         self,

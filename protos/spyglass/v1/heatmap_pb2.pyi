@@ -34,12 +34,15 @@ class _HeatmapFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Heatmap
     HEATMAP_FORMAT_PNG_GRAY: _HeatmapFormat.ValueType  # 1
     """An 8-bit grey PNG: 255 times the value."""
     HEATMAP_FORMAT_PNG_OVERLAY: _HeatmapFormat.ValueType  # 2
-    """An RGB PNG of the image with the map drawn over it in the jet colours at 40 %."""
+    """An RGB PNG: the image with the heatmap drawn over it in the jet colours at 40 % opacity."""
 
 class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper):
-    """All maps of one reply together have at most 16 MiB of `data`; AS_IMAGE at most 2,097,152 pixels as FLOAT32
-    and 16,777,216 as a PNG, AS_MODEL at most 2,097,152 in any format. Beyond: OUT_OF_RANGE, MAP_TOO_LARGE.
-    A caller who wants more than gRPC's 4 MiB must allow its channel to receive them.
+    """The encoding of a heatmap.
+
+    All heatmaps of one response together have at most 16 MiB of `data`. With AS_IMAGE they have at most
+    2,097,152 pixels as FLOAT32 and 16,777,216 as a PNG, with AS_MODEL at most 2,097,152 in any format. The
+    server rejects requests for more with OUT_OF_RANGE, MAP_TOO_LARGE. gRPC clients receive 4 MiB by default:
+    raise the limit of the channel for larger responses.
     """
 
 HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 0
@@ -47,7 +50,7 @@ HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 0
 HEATMAP_FORMAT_PNG_GRAY: HeatmapFormat.ValueType  # 1
 """An 8-bit grey PNG: 255 times the value."""
 HEATMAP_FORMAT_PNG_OVERLAY: HeatmapFormat.ValueType  # 2
-"""An RGB PNG of the image with the map drawn over it in the jet colours at 40 %."""
+"""An RGB PNG: the image with the heatmap drawn over it in the jet colours at 40 % opacity."""
 Global___HeatmapFormat: _TypeAlias = HeatmapFormat  # noqa: Y015
 
 class _MapSize:
@@ -57,24 +60,27 @@ class _MapSize:
 class _MapSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MapSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MAP_SIZE_AS_IMAGE: _MapSize.ValueType  # 0
-    """The upright image's own size, interpolated bilinearly; 0 where the network did not look."""
+    """The size of the upright image, interpolated bilinearly; 0 outside the network's input."""
     MAP_SIZE_AS_MODEL: _MapSize.ValueType  # 1
     """The size of the network's input, interpolated bilinearly."""
     MAP_SIZE_AS_FEATURE_MAP: _MapSize.ValueType  # 2
-    """The feature map's own size: as the network computed it. No size for an overlay."""
+    """The size of the feature map, not interpolated. Not available for an overlay."""
 
-class MapSize(_MapSize, metaclass=_MapSizeEnumTypeWrapper): ...
+class MapSize(_MapSize, metaclass=_MapSizeEnumTypeWrapper):
+    """The size of a heatmap."""
 
 MAP_SIZE_AS_IMAGE: MapSize.ValueType  # 0
-"""The upright image's own size, interpolated bilinearly; 0 where the network did not look."""
+"""The size of the upright image, interpolated bilinearly; 0 outside the network's input."""
 MAP_SIZE_AS_MODEL: MapSize.ValueType  # 1
 """The size of the network's input, interpolated bilinearly."""
 MAP_SIZE_AS_FEATURE_MAP: MapSize.ValueType  # 2
-"""The feature map's own size: as the network computed it. No size for an overlay."""
+"""The size of the feature map, not interpolated. Not available for an overlay."""
 Global___MapSize: _TypeAlias = MapSize  # noqa: Y015
 
 @_typing.final
 class HeatmapRequest(_message.Message):
+    """A request for heatmaps of one image."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -87,19 +93,28 @@ class HeatmapRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     FURTHER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """Any text; the response repeats it. Streams need it to match responses with requests."""
     class_index: _builtins.int
+    """The index of the class, from 0."""
     class_name: _builtins.str
+    """The name of the class. A name of several classes is an error."""
     format: Global___HeatmapFormat.ValueType
+    """The encoding of the heatmaps."""
     size: Global___MapSize.ValueType
+    """The size of the heatmaps."""
     top_k: _builtins.int
-    """How many classes to return, best first. 0: 5."""
+    """The number of classes to return, the most probable first. 0: 5, or all if the model has fewer."""
     @_builtins.property
-    def image(self) -> _image_pb2.Image: ...
+    def image(self) -> _image_pb2.Image:
+        """The image to classify and explain."""
+
     @_builtins.property
-    def model(self) -> _model_pb2.ModelRef: ...
+    def model(self) -> _model_pb2.ModelRef:
+        """The model to use. Not set: the server's default classifier. GetModel shows if a model has heatmaps."""
+
     @_builtins.property
     def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeatmapTarget]:
-        """Further classes to explain, by the same forward pass; at most 32."""
+        """Further classes to explain with the same forward pass; at most 32."""
 
     def __init__(
         self,
@@ -126,12 +141,16 @@ Global___HeatmapRequest: _TypeAlias = HeatmapRequest  # noqa: Y015
 
 @_typing.final
 class HeatmapTarget(_message.Message):
+    """A class to explain."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLASS_INDEX_FIELD_NUMBER: _builtins.int
     CLASS_NAME_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
+    """The index of the class, from 0."""
     class_name: _builtins.str
+    """The name of the class. A name of several classes is an error."""
     def __init__(
         self,
         *,
@@ -150,6 +169,8 @@ Global___HeatmapTarget: _TypeAlias = HeatmapTarget  # noqa: Y015
 
 @_typing.final
 class HeatmapResponse(_message.Message):
+    """The prediction for one image, and its heatmaps."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -163,30 +184,41 @@ class HeatmapResponse(_message.Message):
     FURTHER_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The `id` of the request."""
     layer: _builtins.str
-    """The feature map that the heatmap was computed from."""
+    """The layer whose feature map the heatmap was computed from."""
     @_builtins.property
-    def heatmap(self) -> Global___HeatmapData: ...
+    def heatmap(self) -> Global___HeatmapData:
+        """The heatmap of `target`."""
+
     @_builtins.property
     def target(self) -> _reply_pb2.ClassScore:
         """The class that the heatmap explains."""
 
     @_builtins.property
-    def classes(self) -> _containers.RepeatedCompositeFieldContainer[_reply_pb2.ClassScore]: ...
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[_reply_pb2.ClassScore]:
+        """The most probable classes, the most probable first."""
+
     @_builtins.property
-    def served_by(self) -> _reply_pb2.ServedBy: ...
+    def served_by(self) -> _reply_pb2.ServedBy:
+        """The model that made the prediction."""
+
     @_builtins.property
-    def timing(self) -> _reply_pb2.Timing: ...
+    def timing(self) -> _reply_pb2.Timing:
+        """The time that the parts of the work took."""
+
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: why this image has no answer. The stream goes on."""
+        """Streams only: the error of this image. The other fields but `id` are empty, and the stream continues."""
 
     @_builtins.property
     def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedClass]:
-        """The further classes, in the order of the request."""
+        """The heatmaps of the further classes, in the order of the request."""
 
     @_builtins.property
-    def frame(self) -> _reply_pb2.MapFrame: ...
+    def frame(self) -> _reply_pb2.MapFrame:
+        """The part of the image that the heatmaps cover."""
+
     def __init__(
         self,
         *,
@@ -211,14 +243,20 @@ Global___HeatmapResponse: _TypeAlias = HeatmapResponse  # noqa: Y015
 
 @_typing.final
 class ExplainedClass(_message.Message):
+    """A further class and its heatmap."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_FIELD_NUMBER: _builtins.int
     HEATMAP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def target(self) -> _reply_pb2.ClassScore: ...
+    def target(self) -> _reply_pb2.ClassScore:
+        """The class that the heatmap explains."""
+
     @_builtins.property
-    def heatmap(self) -> Global___HeatmapData: ...
+    def heatmap(self) -> Global___HeatmapData:
+        """The heatmap, in the format and size of the request."""
+
     def __init__(
         self,
         *,
@@ -235,6 +273,8 @@ Global___ExplainedClass: _TypeAlias = ExplainedClass  # noqa: Y015
 
 @_typing.final
 class HeatmapData(_message.Message):
+    """One heatmap."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEIGHT_FIELD_NUMBER: _builtins.int
@@ -243,11 +283,15 @@ class HeatmapData(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     ALL_ZERO_FIELD_NUMBER: _builtins.int
     height: _builtins.int
+    """In pixels, or in cells of the feature map."""
     width: _builtins.int
+    """In pixels, or in cells of the feature map."""
     format: Global___HeatmapFormat.ValueType
+    """The encoding of `data`."""
     data: _builtins.bytes
+    """The heatmap in this format."""
     all_zero: _builtins.bool
-    """True where nothing in the image speaks for the class: every value is 0."""
+    """True if every value is 0: no part of the image speaks for the class."""
     def __init__(
         self,
         *,

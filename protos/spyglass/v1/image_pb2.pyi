@@ -18,16 +18,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Image(_message.Message):
-    """One image. Exactly one source is set."""
+    """One image. Exactly one source must be set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENCODED_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     encoded: _builtins.bytes
-    """A whole file: JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF (first page)."""
+    """A whole file: JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF (first page). The server turns it upright
+    by its EXIF or TIFF orientation.
+    """
     @_builtins.property
-    def raw(self) -> Global___RawImage: ...
+    def raw(self) -> Global___RawImage:
+        """Decoded pixels."""
+
     def __init__(
         self,
         *,
@@ -46,7 +50,7 @@ Global___Image: _TypeAlias = Image  # noqa: Y015
 
 @_typing.final
 class RawImage(_message.Message):
-    """uint8 [height, width, channels], row-major; channels 1 (grey), 3 (RGB) or 4 (RGBA)."""
+    """The pixels of an upright image: uint8 [height, width, channels], row-major."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -55,9 +59,13 @@ class RawImage(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     height: _builtins.int
+    """In pixels."""
     width: _builtins.int
+    """In pixels."""
     channels: _builtins.int
+    """1 (grey), 3 (RGB) or 4 (RGBA)."""
     data: _builtins.bytes
+    """height × width × channels bytes."""
     def __init__(
         self,
         *,

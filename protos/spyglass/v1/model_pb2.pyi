@@ -27,13 +27,18 @@ class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task.ValueType],
     DESCRIPTOR: _descriptor.EnumDescriptor
     TASK_UNSPECIFIED: _Task.ValueType  # 0
     TASK_CLASSIFY: _Task.ValueType  # 1
+    """One class for each image."""
     TASK_SEGMENT: _Task.ValueType  # 2
+    """One class for each pixel."""
 
-class Task(_Task, metaclass=_TaskEnumTypeWrapper): ...
+class Task(_Task, metaclass=_TaskEnumTypeWrapper):
+    """What a model predicts."""
 
 TASK_UNSPECIFIED: Task.ValueType  # 0
 TASK_CLASSIFY: Task.ValueType  # 1
+"""One class for each image."""
 TASK_SEGMENT: Task.ValueType  # 2
+"""One class for each pixel."""
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
 class _ColorMode:
@@ -44,13 +49,18 @@ class _ColorModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColorMode.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     COLOR_MODE_UNSPECIFIED: _ColorMode.ValueType  # 0
     COLOR_MODE_RGB: _ColorMode.ValueType  # 1
+    """Three channels: red, green, blue."""
     COLOR_MODE_GREY: _ColorMode.ValueType  # 2
+    """One channel."""
 
-class ColorMode(_ColorMode, metaclass=_ColorModeEnumTypeWrapper): ...
+class ColorMode(_ColorMode, metaclass=_ColorModeEnumTypeWrapper):
+    """The colours of the network's input."""
 
 COLOR_MODE_UNSPECIFIED: ColorMode.ValueType  # 0
 COLOR_MODE_RGB: ColorMode.ValueType  # 1
+"""Three channels: red, green, blue."""
 COLOR_MODE_GREY: ColorMode.ValueType  # 2
+"""One channel."""
 Global___ColorMode: _TypeAlias = ColorMode  # noqa: Y015
 
 class _ResizeRule:
@@ -61,21 +71,22 @@ class _ResizeRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResizeRule
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESIZE_RULE_UNSPECIFIED: _ResizeRule.ValueType  # 0
     RESIZE_RULE_STRETCH: _ResizeRule.ValueType  # 1
-    """Both sides to the input's, the shape changes."""
+    """The whole image is stretched to the input's size; its aspect ratio changes."""
     RESIZE_RULE_CROP: _ResizeRule.ValueType  # 2
-    """The shape kept: the largest centred box of the input's shape, the rest cut off."""
+    """The largest centred box with the input's aspect ratio is kept, the rest is cut off."""
     RESIZE_RULE_PAD: _ResizeRule.ValueType  # 3
-    """The shape kept: the whole image, centred on black."""
+    """The whole image is kept with its aspect ratio, centred on black."""
 
-class ResizeRule(_ResizeRule, metaclass=_ResizeRuleEnumTypeWrapper): ...
+class ResizeRule(_ResizeRule, metaclass=_ResizeRuleEnumTypeWrapper):
+    """The way an image is brought to the size of the network's input."""
 
 RESIZE_RULE_UNSPECIFIED: ResizeRule.ValueType  # 0
 RESIZE_RULE_STRETCH: ResizeRule.ValueType  # 1
-"""Both sides to the input's, the shape changes."""
+"""The whole image is stretched to the input's size; its aspect ratio changes."""
 RESIZE_RULE_CROP: ResizeRule.ValueType  # 2
-"""The shape kept: the largest centred box of the input's shape, the rest cut off."""
+"""The largest centred box with the input's aspect ratio is kept, the rest is cut off."""
 RESIZE_RULE_PAD: ResizeRule.ValueType  # 3
-"""The shape kept: the whole image, centred on black."""
+"""The whole image is kept with its aspect ratio, centred on black."""
 Global___ResizeRule: _TypeAlias = ResizeRule  # noqa: Y015
 
 class _Resampling:
@@ -88,7 +99,7 @@ class _ResamplingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resampling
     RESAMPLING_BICUBIC: _Resampling.ValueType  # 1
 
 class Resampling(_Resampling, metaclass=_ResamplingEnumTypeWrapper):
-    """Both are antialiased: the kernel widens with the reduction."""
+    """The interpolation of the resize. Both are antialiased: the kernel is widened by the reduction."""
 
 RESAMPLING_BILINEAR: Resampling.ValueType  # 0
 RESAMPLING_BICUBIC: Resampling.ValueType  # 1
@@ -96,7 +107,7 @@ Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
 
 @_typing.final
 class ModelRef(_message.Message):
-    """Names a model; an empty one means the server's default model for the task."""
+    """The name of a model. An empty one is the server's default model of the task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,8 +115,11 @@ class ModelRef(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name of the model."""
     version: _builtins.int
+    """The version of the model."""
     label: _builtins.str
+    """A label that the server gives to a version."""
     def __init__(
         self,
         *,
@@ -125,6 +139,8 @@ Global___ModelRef: _TypeAlias = ModelRef  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
+    """A request for all models."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -140,11 +156,15 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
+    """All models that the server serves."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedModel]: ...
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedModel]:
+        """Every version of every model."""
+
     def __init__(
         self,
         *,
@@ -160,14 +180,18 @@ Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):
+    """A request for one model."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     WITH_GOLDEN_FIELD_NUMBER: _builtins.int
     with_golden: _builtins.bool
-    """Also send the golden images and tensors of the certificate, some hundred kilobytes."""
+    """Return the golden images and tensors of the certificate, too: some hundred kilobytes."""
     @_builtins.property
-    def model(self) -> Global___ModelRef: ...
+    def model(self) -> Global___ModelRef:
+        """The model. Required, with a name."""
+
     def __init__(
         self,
         *,
@@ -184,14 +208,20 @@ Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
 
 @_typing.final
 class GetModelResponse(_message.Message):
+    """One model."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CARD_FIELD_NUMBER: _builtins.int
     SERVED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def card(self) -> Global___ModelCard: ...
+    def card(self) -> Global___ModelCard:
+        """The card in the model's file."""
+
     @_builtins.property
-    def served(self) -> Global___ServedModel: ...
+    def served(self) -> Global___ServedModel:
+        """How the server runs the model."""
+
     def __init__(
         self,
         *,
@@ -223,18 +253,25 @@ class ServedModel(_message.Message):
     THREADS_PER_WORKER_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name of the model."""
     version: _builtins.int
+    """The version of the model."""
     task: Global___Task.ValueType
+    """What the model predicts."""
     sha256: _builtins.str
+    """The SHA-256 of the model file, lower-case hexadecimal."""
     provider: _builtins.str
+    """The ONNX Runtime execution provider, such as CPUExecutionProvider."""
     is_default: _builtins.bool
-    """True where an empty ModelRef of this task means this model."""
+    """True if an empty ModelRef selects this model for its task."""
     class_count: _builtins.int
+    """The number of classes."""
     workers: _builtins.int
-    """How many inferences may run at once, and on how many threads each."""
+    """The number of inferences that can run at once."""
     threads_per_worker: _builtins.int
+    """The number of threads of each inference."""
     max_batch: _builtins.int
-    """The most images that run through the network together."""
+    """The most images in one batch."""
     def __init__(
         self,
         *,
@@ -259,8 +296,8 @@ Global___ServedModel: _TypeAlias = ServedModel  # noqa: Y015
 
 @_typing.final
 class ModelCard(_message.Message):
-    """All that a server or a caller must know about a model. It travels inside the ONNX file, as JSON
-    under the metadata key `spyglass.card`.
+    """Everything that a server or a caller must know about a model. The ONNX file holds it as JSON, under the
+    metadata key `spyglass.card`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -277,31 +314,40 @@ class ModelCard(_message.Message):
     HEATMAP_METHOD_FIELD_NUMBER: _builtins.int
     EXPLAINED_SCORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name of the model: 1 to 63 lower-case letters, digits, '.', '_' and '-'."""
     version: _builtins.int
+    """The version of the model, 1 or more."""
     task: Global___Task.ValueType
+    """What the model predicts."""
     description: _builtins.str
     """One or two sentences for people."""
     explained_layer: _builtins.str
-    """The layer whose feature map a heatmap explains; empty where the file holds no heatmap."""
+    """The layer whose feature map heatmaps are computed from. Empty: the model has no heatmaps."""
     heatmap_method: _builtins.str
-    """How heatmaps come about: gradcam, gradcam++, layercam or eigencam, computed by the graph, or scorecam,
-    for which the graph gives its feature map and scores and the server does the rest. Empty: gradcam, in
-    files that were made before there was a choice.
+    """The method of heatmaps: gradcam, gradcam++, layercam, eigencam or scorecam. The graph computes all but
+    scorecam; for scorecam it gives its feature map and class scores, and the server computes the rest.
+    Empty, in files of early versions: gradcam.
     """
     explained_score: _builtins.str
-    """The score of a class that heatmaps explain: `logit`, before softmax or sigmoid, or `probability`. Empty:
-    not stated, in files of before; or none, for eigencam looks at no score.
+    """The class score that heatmaps explain: `logit`, before softmax or sigmoid, or `probability`. Empty for
+    eigencam, which uses no score, and in files of early versions.
     """
     @_builtins.property
-    def input(self) -> Global___InputSpec: ...
-    @_builtins.property
-    def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """In the order of the network's outputs."""
+    def input(self) -> Global___InputSpec:
+        """The network's input."""
 
     @_builtins.property
-    def provenance(self) -> Global___Provenance: ...
+    def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of the classes, in the order of the network's outputs."""
+
     @_builtins.property
-    def certificate(self) -> Global___Certificate: ...
+    def provenance(self) -> Global___Provenance:
+        """The origin of the model."""
+
+    @_builtins.property
+    def certificate(self) -> Global___Certificate:
+        """The reference outputs that the server checks when it loads the file."""
+
     def __init__(
         self,
         *,
@@ -341,22 +387,30 @@ class InputSpec(_message.Message):
     CROP_FRACTION_FIELD_NUMBER: _builtins.int
     SCALED_DECODE_MARGIN_FIELD_NUMBER: _builtins.int
     tensor: _builtins.str
-    """The graph input that takes the pixels."""
+    """The name of the graph's input for the pixels."""
     height: _builtins.int
+    """In pixels, 1 to 8192."""
     width: _builtins.int
+    """In pixels, 1 to 8192."""
     color_mode: Global___ColorMode.ValueType
+    """The colours of the input: 3 channels or 1."""
     resize: Global___ResizeRule.ValueType
+    """The way an image is brought to the input's size."""
     resampling: Global___Resampling.ValueType
+    """The interpolation of the resize."""
     crop_fraction: _builtins.float
-    """RESIZE_RULE_CROP keeps this part of the largest centred box of the input's shape: 1 (or unset, 0)
-    is all of it, 0.875 the customary centre crop of ImageNet.
+    """RESIZE_RULE_CROP only: the fraction that is kept of the largest centred box with the input's aspect
+    ratio, in height and width. 1, or 0 (not set), keeps the whole box; 0.875 is the usual centre crop of
+    ImageNet.
     """
     scaled_decode_margin: _builtins.int
-    """JPEGs are decoded at 1/2, 1/4 or 1/8 of their size as long as what is kept of them remains at
-    least this many times the input's height and width. 0: always at full size.
+    """JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if the kept part remains at least this many times as
+    high and wide as the input. 0: always at full size.
     """
     @_builtins.property
-    def value_range(self) -> Global___ValueRange: ...
+    def value_range(self) -> Global___ValueRange:
+        """The values of the input."""
+
     def __init__(
         self,
         *,
@@ -380,14 +434,16 @@ Global___InputSpec: _TypeAlias = InputSpec  # noqa: Y015
 
 @_typing.final
 class ValueRange(_message.Message):
-    """The values of the input tensor. The network does its own normalisation."""
+    """The values of the input tensor. It must be 0 to 255: normalisation is part of the network."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MINIMUM_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     minimum: _builtins.float
+    """The value of black."""
     maximum: _builtins.float
+    """The value of white."""
     def __init__(
         self,
         *,
@@ -404,7 +460,7 @@ Global___ValueRange: _TypeAlias = ValueRange  # noqa: Y015
 
 @_typing.final
 class Provenance(_message.Message):
-    """Where a model comes from."""
+    """The origin of a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -457,17 +513,25 @@ class Provenance(_message.Message):
     LIBRARY_VERSIONS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     architecture: _builtins.str
+    """The name of the network's architecture."""
     training_data: _builtins.str
+    """The data that the network was trained on."""
     licence: _builtins.str
+    """The licence of the weights."""
     created: _builtins.str
-    """ISO 8601, UTC."""
+    """The time of the training: ISO 8601, UTC."""
     source_sha256: _builtins.str
-    """Of the weights file the export read, lower-case hexadecimal."""
+    """The SHA-256 of the weights file that the export read, lower-case hexadecimal."""
     parameters: _builtins.int
+    """The number of the network's weights."""
     @_builtins.property
-    def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]: ...
+    def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The metrics that the training measured, by name."""
+
     @_builtins.property
-    def library_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def library_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The versions of the libraries that made the model, by name."""
+
     def __init__(
         self,
         *,
@@ -490,8 +554,8 @@ Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
 
 @_typing.final
 class Certificate(_message.Message):
-    """Proof that the file answers as the model it was made from did, from bytes to answer. The server
-    replays it whenever it loads the file.
+    """Inputs with their reference outputs. The server runs them whenever it loads the file: they prove that image
+    decoding, resize and network give the outputs of the model that the file was made from.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -505,24 +569,27 @@ class Certificate(_message.Message):
     HEATMAPS_FIELD_NUMBER: _builtins.int
     ZERO_HEATMAPS_FIELD_NUMBER: _builtins.int
     created: _builtins.str
-    """ISO 8601, UTC."""
+    """The time of the export: ISO 8601, UTC."""
     reference: _builtins.str
-    """What the answers were compared with, such as `keras 3.15.1`."""
+    """The software that computed the reference outputs, such as `keras 3.15.1`."""
     max_abs_diff: _builtins.float
-    """The largest difference of any probability that was found, on tensors and on images."""
+    """The largest difference of any probability between the reference and the file, on tensors and images."""
     tolerance: _builtins.float
-    """The difference the export allowed."""
+    """The largest difference that the export allowed."""
     heatmaps: _builtins.int
-    """How many heatmaps the export examined, of the most probable classes of each golden image, and how many
-    of them are 0 everywhere. By scorecam: feature maps, and those that are flat.
+    """The number of heatmaps that the export examined: those of the most probable classes of each golden image.
+    For scorecam it is the number of feature maps.
     """
     zero_heatmaps: _builtins.int
+    """The number of these heatmaps that are 0 everywhere. For scorecam: feature maps that are constant."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenImage]:
-        """Files of version 0.1 call it `pictures` in their JSON; both names are read."""
+        """The golden images. Their JSON name is `pictures`, as in files of version 0.1; both names are read."""
 
     @_builtins.property
-    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenTensor]: ...
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenTensor]:
+        """The golden tensors."""
+
     def __init__(
         self,
         *,
@@ -545,6 +612,8 @@ Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
 
 @_typing.final
 class GoldenImage(_message.Message):
+    """An image file and the probabilities that it must give."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -552,12 +621,14 @@ class GoldenImage(_message.Message):
     PIXELS_SHA256_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name of the file."""
     encoded: _builtins.bytes
+    """The whole file."""
     pixels_sha256: _builtins.str
-    """Of the uint8 pixels that enter the network, lower-case hexadecimal."""
+    """The SHA-256 of the uint8 pixels of the network's input, lower-case hexadecimal."""
     @_builtins.property
     def expected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The reference's probabilities."""
+        """The probabilities of the reference. Of a segmentation model some pixels only."""
 
     def __init__(
         self,
@@ -577,17 +648,20 @@ Global___GoldenImage: _TypeAlias = GoldenImage  # noqa: Y015
 
 @_typing.final
 class GoldenTensor(_message.Message):
-    """A uint8 input tensor [1, height, width, channels] named by its seed:
-    `numpy.random.RandomState(seed).randint(0, 256, shape, dtype=numpy.uint8)`, a stream numpy has frozen.
-    """
+    """A uint8 input tensor of noise, [1, height, width, channels], and the probabilities that it must give."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEED_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
     seed: _builtins.int
+    """The seed of `numpy.random.RandomState(seed).randint(0, 256, shape, dtype=numpy.uint8)`, whose numbers are
+    the same in every version of numpy.
+    """
     @_builtins.property
-    def expected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def expected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The probabilities of the reference. Of a segmentation model some pixels only."""
+
     def __init__(
         self,
         *,

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClassScore(_message.Message):
-    """One class and how probable the model finds it."""
+    """One class and its probability."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -26,9 +26,11 @@ class ClassScore(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
+    """The index of the class, from 0."""
     name: _builtins.str
+    """The name of the class."""
     score: _builtins.float
-    """A probability in [0, 1]."""
+    """The probability, in [0, 1]."""
     def __init__(
         self,
         *,
@@ -46,7 +48,7 @@ Global___ClassScore: _TypeAlias = ClassScore  # noqa: Y015
 
 @_typing.final
 class ServedBy(_message.Message):
-    """Which model answered, and on what."""
+    """The model that computed a response, and the execution provider that ran it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -55,9 +57,11 @@ class ServedBy(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """The name of the model."""
     version: _builtins.int
+    """The version of the model."""
     sha256: _builtins.str
-    """Of the model file, lower-case hexadecimal."""
+    """The SHA-256 of the model file, lower-case hexadecimal."""
     provider: _builtins.str
     """The ONNX Runtime execution provider, such as CPUExecutionProvider."""
     def __init__(
@@ -78,7 +82,7 @@ Global___ServedBy: _TypeAlias = ServedBy  # noqa: Y015
 
 @_typing.final
 class Timing(_message.Message):
-    """Where the time of one request went, in milliseconds."""
+    """The time that the parts of one request took, in milliseconds."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -88,11 +92,15 @@ class Timing(_message.Message):
     ENCODE_MS_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     decode_ms: _builtins.float
+    """Decoding and resizing the image."""
     queue_ms: _builtins.float
+    """Waiting for a worker of the model."""
     inference_ms: _builtins.float
+    """Running the network, for the whole batch."""
     encode_ms: _builtins.float
+    """Drawing and encoding the result."""
     batch_size: _builtins.int
-    """How many images ran through the network together with this one."""
+    """The number of images in the batch that this image was in."""
     def __init__(
         self,
         *,
@@ -112,7 +120,9 @@ Global___Timing: _TypeAlias = Timing  # noqa: Y015
 
 @_typing.final
 class MapFrame(_message.Message):
-    """Where the network looked: enough to lay a map over the image."""
+    """The part of the image that a heatmap or mask of the network's own size covers. With it a client can bring
+    the map to the size of the image.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -123,15 +133,19 @@ class MapFrame(_message.Message):
     RIGHT_FIELD_NUMBER: _builtins.int
     BOTTOM_FIELD_NUMBER: _builtins.int
     image_width: _builtins.int
-    """Of the upright image, in pixels."""
+    """The width of the upright image, in pixels."""
     image_height: _builtins.int
+    """The height of the upright image, in pixels."""
     left: _builtins.float
-    """The box that a map or mask of the network's own size covers evenly, in the image's pixels. It leaves out
-    what was cropped, and reaches beyond an image that was padded.
+    """The box that the map covers evenly, in pixels of the image. Cropped parts of the image lie outside the
+    box. The box of a padded image is larger than the image.
     """
     top: _builtins.float
+    """See `left`."""
     right: _builtins.float
+    """See `left`."""
     bottom: _builtins.float
+    """See `left`."""
     def __init__(
         self,
         *,

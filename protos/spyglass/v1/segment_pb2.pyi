@@ -30,28 +30,31 @@ class _MaskFormat:
 class _MaskFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MASK_FORMAT_PNG_INDEXED: _MaskFormat.ValueType  # 0
-    """A palette PNG: the pixel value is the class index, or 255 where the network did not look."""
+    """A palette PNG: the value of a pixel is the class index, or 255. The palette holds the classes' colours."""
     MASK_FORMAT_RLE: _MaskFormat.ValueType  # 1
-    """COCO's run lengths, uncompressed: one mask a class."""
+    """COCO's run lengths, uncompressed: one mask for each class."""
     MASK_FORMAT_RAW: _MaskFormat.ValueType  # 2
-    """uint8 [height, width], row-major: the class index, or 255 where the network did not look."""
+    """uint8 [height, width], row-major: the class index, or 255."""
     MASK_FORMAT_PNG_OVERLAY: _MaskFormat.ValueType  # 3
-    """The image with the classes drawn over it, for people."""
+    """An RGB PNG for people: the image with the classes drawn over it."""
     MASK_FORMAT_RLE_COMPRESSED: _MaskFormat.ValueType  # 4
-    """The same run lengths in COCO's compressed form."""
+    """COCO's run lengths, compressed: one mask for each class."""
 
-class MaskFormat(_MaskFormat, metaclass=_MaskFormatEnumTypeWrapper): ...
+class MaskFormat(_MaskFormat, metaclass=_MaskFormatEnumTypeWrapper):
+    """The encoding of a mask. Its values are class indices. 255 marks void pixels, which have no class: pixels of
+    the image outside the network's input, and pixels of the network's output that cover padding alone.
+    """
 
 MASK_FORMAT_PNG_INDEXED: MaskFormat.ValueType  # 0
-"""A palette PNG: the pixel value is the class index, or 255 where the network did not look."""
+"""A palette PNG: the value of a pixel is the class index, or 255. The palette holds the classes' colours."""
 MASK_FORMAT_RLE: MaskFormat.ValueType  # 1
-"""COCO's run lengths, uncompressed: one mask a class."""
+"""COCO's run lengths, uncompressed: one mask for each class."""
 MASK_FORMAT_RAW: MaskFormat.ValueType  # 2
-"""uint8 [height, width], row-major: the class index, or 255 where the network did not look."""
+"""uint8 [height, width], row-major: the class index, or 255."""
 MASK_FORMAT_PNG_OVERLAY: MaskFormat.ValueType  # 3
-"""The image with the classes drawn over it, for people."""
+"""An RGB PNG for people: the image with the classes drawn over it."""
 MASK_FORMAT_RLE_COMPRESSED: MaskFormat.ValueType  # 4
-"""The same run lengths in COCO's compressed form."""
+"""COCO's run lengths, compressed: one mask for each class."""
 Global___MaskFormat: _TypeAlias = MaskFormat  # noqa: Y015
 
 class _MaskSize:
@@ -61,20 +64,23 @@ class _MaskSize:
 class _MaskSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MASK_SIZE_AS_IMAGE: _MaskSize.ValueType  # 0
-    """The upright image's own size."""
+    """The size of the upright image."""
     MASK_SIZE_AS_MODEL: _MaskSize.ValueType  # 1
-    """The size of the network's output; 255 where it saw padding alone."""
+    """The size of the network's output."""
 
-class MaskSize(_MaskSize, metaclass=_MaskSizeEnumTypeWrapper): ...
+class MaskSize(_MaskSize, metaclass=_MaskSizeEnumTypeWrapper):
+    """The size of a mask."""
 
 MASK_SIZE_AS_IMAGE: MaskSize.ValueType  # 0
-"""The upright image's own size."""
+"""The size of the upright image."""
 MASK_SIZE_AS_MODEL: MaskSize.ValueType  # 1
-"""The size of the network's output; 255 where it saw padding alone."""
+"""The size of the network's output."""
 Global___MaskSize: _TypeAlias = MaskSize  # noqa: Y015
 
 @_typing.final
 class SegmentRequest(_message.Message):
+    """A request for the mask of one image."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -86,17 +92,28 @@ class SegmentRequest(_message.Message):
     SOFT_CLASS_INDEX_FIELD_NUMBER: _builtins.int
     SOFT_CLASS_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """Any text; the response repeats it. Streams need it to match responses with requests."""
     format: Global___MaskFormat.ValueType
+    """The encoding of the mask."""
     size: Global___MaskSize.ValueType
+    """The size of the mask."""
     soft_class_index: _builtins.int
+    """The index of the class, from 0."""
     soft_class_name: _builtins.str
+    """The name of the class. A name of several classes is an error."""
     @_builtins.property
-    def image(self) -> _image_pb2.Image: ...
+    def image(self) -> _image_pb2.Image:
+        """The image to segment."""
+
     @_builtins.property
-    def model(self) -> _model_pb2.ModelRef: ...
+    def model(self) -> _model_pb2.ModelRef:
+        """The model to use. Not set: the server's default segmentation model."""
+
     @_builtins.property
     def refine(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refinement]:
-        """Applied in this order at the network's own size, before the mask is brought to the image's."""
+        """Corrections that are applied in this order at the size of the network's output, before the mask is
+        brought to the size of the image.
+        """
 
     def __init__(
         self,
@@ -122,7 +139,7 @@ Global___SegmentRequest: _TypeAlias = SegmentRequest  # noqa: Y015
 
 @_typing.final
 class Refinement(_message.Message):
-    """What is known of a class beforehand, as that there is one thing of it and that it has no holes."""
+    """A correction of a mask by prior knowledge of one class."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -131,13 +148,15 @@ class Refinement(_message.Message):
     LARGEST_COMPONENT_FIELD_NUMBER: _builtins.int
     FILL_HOLES_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
+    """The index of the class, from 0."""
     class_name: _builtins.str
+    """The name of the class. A name of several classes is an error."""
     largest_component: _builtins.bool
-    """Only the largest region stays; the others go to the class that is next probable there. What touches at
-    a corner of the network's cells alone is not connected.
+    """Keep only the largest connected region of the class. The others get the class that is next probable in
+    each cell. Cells of the network's output that touch at a corner are not connected.
     """
     fill_holes: _builtins.bool
-    """What the class encloses becomes the class."""
+    """Fill the holes: parts of other classes that the class encloses get the class."""
     def __init__(
         self,
         *,
@@ -158,6 +177,8 @@ Global___Refinement: _TypeAlias = Refinement  # noqa: Y015
 
 @_typing.final
 class SegmentResponse(_message.Message):
+    """The mask of one image."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -169,24 +190,35 @@ class SegmentResponse(_message.Message):
     SOFT_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The `id` of the request."""
     @_builtins.property
-    def mask(self) -> Global___Mask: ...
+    def mask(self) -> Global___Mask:
+        """The class of each pixel."""
+
     @_builtins.property
-    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentClass]: ...
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentClass]:
+        """All classes of the model, by index."""
+
     @_builtins.property
-    def served_by(self) -> _reply_pb2.ServedBy: ...
+    def served_by(self) -> _reply_pb2.ServedBy:
+        """The model that made the prediction."""
+
     @_builtins.property
-    def timing(self) -> _reply_pb2.Timing: ...
+    def timing(self) -> _reply_pb2.Timing:
+        """The time that the parts of the work took."""
+
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: why this image has no answer. The stream goes on."""
+        """Streams only: the error of this image. The other fields but `id` are empty, and the stream continues."""
 
     @_builtins.property
     def soft(self) -> Global___SoftMap:
-        """Only where one was asked for."""
+        """The probability map, if the request has a `soft` class."""
 
     @_builtins.property
-    def frame(self) -> _reply_pb2.MapFrame: ...
+    def frame(self) -> _reply_pb2.MapFrame:
+        """The part of the image that the network's output covers."""
+
     def __init__(
         self,
         *,
@@ -209,7 +241,11 @@ Global___SegmentResponse: _TypeAlias = SegmentResponse  # noqa: Y015
 
 @_typing.final
 class Mask(_message.Message):
-    """Mask and soft map of one reply have at most 16,777,216 bytes; beyond: OUT_OF_RANGE, MASK_TOO_LARGE."""
+    """The class of each pixel.
+
+    The mask and the probability map of one response have at most 16,777,216 bytes. The server rejects
+    requests for more with OUT_OF_RANGE, MASK_TOO_LARGE.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -219,12 +255,17 @@ class Mask(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     RUNS_FIELD_NUMBER: _builtins.int
     height: _builtins.int
+    """In pixels."""
     width: _builtins.int
+    """In pixels."""
     format: Global___MaskFormat.ValueType
+    """The encoding of the mask."""
     data: _builtins.bytes
-    """The mask in every format but the run lengths."""
+    """The mask, in all formats but the run lengths."""
     @_builtins.property
-    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunLengths]: ...
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunLengths]:
+        """The mask of each class, in the two formats of run lengths."""
+
     def __init__(
         self,
         *,
@@ -244,7 +285,9 @@ Global___Mask: _TypeAlias = Mask  # noqa: Y015
 
 @_typing.final
 class RunLengths(_message.Message):
-    """COCO's run-length coding of one class, column-major, starting with the zeros."""
+    """COCO's run-length encoding of the mask of one class: the lengths of runs of zeros and ones by turns, column
+    by column. The first run is of zeros.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -252,10 +295,13 @@ class RunLengths(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     COMPRESSED_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
+    """The class whose pixels are the ones."""
     compressed: _builtins.bytes
-    """Instead of `counts` where the compressed form was asked for: ASCII, as pycocotools writes and reads it."""
+    """The run lengths, in MASK_FORMAT_RLE_COMPRESSED: ASCII, as pycocotools writes and reads it."""
     @_builtins.property
-    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The run lengths, in MASK_FORMAT_RLE."""
+
     def __init__(
         self,
         *,
@@ -273,7 +319,7 @@ Global___RunLengths: _TypeAlias = RunLengths  # noqa: Y015
 
 @_typing.final
 class SoftMap(_message.Message):
-    """The probability of one class over the mask's pixels."""
+    """The probability map of one class, in the size of the mask."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -282,10 +328,13 @@ class SoftMap(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     class_index: _builtins.int
+    """The class."""
     height: _builtins.int
+    """In pixels."""
     width: _builtins.int
+    """In pixels."""
     data: _builtins.bytes
-    """An 8-bit grey PNG: 255 times the probability, and 0 where the network did not look."""
+    """An 8-bit grey PNG: 255 times the probability, and 0 for void pixels."""
     def __init__(
         self,
         *,
@@ -304,6 +353,8 @@ Global___SoftMap: _TypeAlias = SoftMap  # noqa: Y015
 
 @_typing.final
 class SegmentClass(_message.Message):
+    """One class of the model, and its part of the mask."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: _builtins.int
@@ -313,14 +364,17 @@ class SegmentClass(_message.Message):
     MEAN_SCORE_FIELD_NUMBER: _builtins.int
     COLOR_FIELD_NUMBER: _builtins.int
     index: _builtins.int
+    """The index of the class, from 0."""
     name: _builtins.str
+    """The name of the class."""
     pixels: _builtins.int
+    """The number of the mask's pixels that have the class."""
     fraction: _builtins.float
-    """Of the mask's pixels, in [0, 1]."""
+    """The fraction of the mask's pixels that have the class, in [0, 1]."""
     mean_score: _builtins.float
-    """The mean probability of this class over its own pixels, in [0, 1]."""
+    """The mean probability of the class over its own pixels, in [0, 1]; 0 if it has none."""
     color: _builtins.str
-    """As drawn, `#rrggbb`."""
+    """The colour of the class in palettes and overlays, `#rrggbb`."""
     def __init__(
         self,
         *,

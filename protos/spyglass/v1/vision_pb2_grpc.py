@@ -29,7 +29,8 @@ if _version_not_supported:
 
 
 class VisionStub:
-    """Missing associated documentation comment in .proto file."""
+    """Image models: their predictions, the reasons for them, and the models themselves.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -80,53 +81,61 @@ class VisionStub:
 
 
 class VisionServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Image models: their predictions, the reasons for them, and the models themselves.
+    """
 
     def Classify(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the most probable classes of an image.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Segment(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns a mask: the class of each pixel of an image.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Heatmap(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns a heatmap: the parts of an image that speak for a class.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClassifyStream(self, request_iterator, context):
-        """Many images over one call: replies come as they are ready and carry the request's id.
+        """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
+        order than the requests; each has the `id` of its request. An image that fails does not end the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SegmentStream(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Like ClassifyStream, for masks.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HeatmapStream(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Like ClassifyStream, for heatmaps.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns all models that the server serves.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """The card, and what runs it.
+        """Returns the card of one model, its execution provider and its limits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +193,8 @@ def add_VisionServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Vision:
-    """Missing associated documentation comment in .proto file."""
+    """Image models: their predictions, the reasons for them, and the models themselves.
+    """
 
     @staticmethod
     def Classify(request,

@@ -30,56 +30,81 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VisionStub:
+    """Image models: their predictions, the reasons for them, and the models themselves."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> VisionAsyncStub: ...
     Classify: _grpc.UnaryUnaryMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]
+    """Returns the most probable classes of an image."""
     Segment: _grpc.UnaryUnaryMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]
+    """Returns a mask: the class of each pixel of an image."""
     Heatmap: _grpc.UnaryUnaryMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]
+    """Returns a heatmap: the parts of an image that speak for a class."""
     ClassifyStream: _grpc.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]
-    """Many images over one call: replies come as they are ready and carry the request's id."""
+    """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
+    order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+    """
     SegmentStream: _grpc.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]
+    """Like ClassifyStream, for masks."""
     HeatmapStream: _grpc.StreamStreamMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]
+    """Like ClassifyStream, for heatmaps."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
+    """Returns all models that the server serves."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.GetModelResponse]
-    """The card, and what runs it."""
+    """Returns the card of one model, its execution provider and its limits."""
 
 @_typing.type_check_only
 class VisionAsyncStub(VisionStub):
+    """Image models: their predictions, the reasons for them, and the models themselves."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     Classify: _aio.UnaryUnaryMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]  # type: ignore[assignment]
+    """Returns the most probable classes of an image."""
     Segment: _aio.UnaryUnaryMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]  # type: ignore[assignment]
+    """Returns a mask: the class of each pixel of an image."""
     Heatmap: _aio.UnaryUnaryMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]  # type: ignore[assignment]
+    """Returns a heatmap: the parts of an image that speak for a class."""
     ClassifyStream: _aio.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]  # type: ignore[assignment]
-    """Many images over one call: replies come as they are ready and carry the request's id."""
+    """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
+    order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+    """
     SegmentStream: _aio.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]  # type: ignore[assignment]
+    """Like ClassifyStream, for masks."""
     HeatmapStream: _aio.StreamStreamMultiCallable[_heatmap_pb2.HeatmapRequest, _heatmap_pb2.HeatmapResponse]  # type: ignore[assignment]
+    """Like ClassifyStream, for heatmaps."""
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Returns all models that the server serves."""
     GetModel: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.GetModelResponse]  # type: ignore[assignment]
-    """The card, and what runs it."""
+    """Returns the card of one model, its execution provider and its limits."""
 
 class VisionServicer(metaclass=_abc_1.ABCMeta):
+    """Image models: their predictions, the reasons for them, and the models themselves."""
+
     @_abc_1.abstractmethod
     def Classify(
         self,
         request: _classify_pb2.ClassifyRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_classify_pb2.ClassifyResponse, _abc.Awaitable[_classify_pb2.ClassifyResponse]]: ...
+    ) -> _typing.Union[_classify_pb2.ClassifyResponse, _abc.Awaitable[_classify_pb2.ClassifyResponse]]:
+        """Returns the most probable classes of an image."""
 
     @_abc_1.abstractmethod
     def Segment(
         self,
         request: _segment_pb2.SegmentRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_segment_pb2.SegmentResponse, _abc.Awaitable[_segment_pb2.SegmentResponse]]: ...
+    ) -> _typing.Union[_segment_pb2.SegmentResponse, _abc.Awaitable[_segment_pb2.SegmentResponse]]:
+        """Returns a mask: the class of each pixel of an image."""
 
     @_abc_1.abstractmethod
     def Heatmap(
         self,
         request: _heatmap_pb2.HeatmapRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_heatmap_pb2.HeatmapResponse, _abc.Awaitable[_heatmap_pb2.HeatmapResponse]]: ...
+    ) -> _typing.Union[_heatmap_pb2.HeatmapResponse, _abc.Awaitable[_heatmap_pb2.HeatmapResponse]]:
+        """Returns a heatmap: the parts of an image that speak for a class."""
 
     @_abc_1.abstractmethod
     def ClassifyStream(
@@ -87,28 +112,33 @@ class VisionServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_classify_pb2.ClassifyRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_classify_pb2.ClassifyResponse], _abc.AsyncIterator[_classify_pb2.ClassifyResponse]]:
-        """Many images over one call: replies come as they are ready and carry the request's id."""
+        """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
+        order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+        """
 
     @_abc_1.abstractmethod
     def SegmentStream(
         self,
         request_iterator: _MaybeAsyncIterator[_segment_pb2.SegmentRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_segment_pb2.SegmentResponse], _abc.AsyncIterator[_segment_pb2.SegmentResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_segment_pb2.SegmentResponse], _abc.AsyncIterator[_segment_pb2.SegmentResponse]]:
+        """Like ClassifyStream, for masks."""
 
     @_abc_1.abstractmethod
     def HeatmapStream(
         self,
         request_iterator: _MaybeAsyncIterator[_heatmap_pb2.HeatmapRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_heatmap_pb2.HeatmapResponse], _abc.AsyncIterator[_heatmap_pb2.HeatmapResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_heatmap_pb2.HeatmapResponse], _abc.AsyncIterator[_heatmap_pb2.HeatmapResponse]]:
+        """Like ClassifyStream, for heatmaps."""
 
     @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _model_pb2.ListModelsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_model_pb2.ListModelsResponse, _abc.Awaitable[_model_pb2.ListModelsResponse]]: ...
+    ) -> _typing.Union[_model_pb2.ListModelsResponse, _abc.Awaitable[_model_pb2.ListModelsResponse]]:
+        """Returns all models that the server serves."""
 
     @_abc_1.abstractmethod
     def GetModel(
@@ -116,6 +146,6 @@ class VisionServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.GetModelResponse, _abc.Awaitable[_model_pb2.GetModelResponse]]:
-        """The card, and what runs it."""
+        """Returns the card of one model, its execution provider and its limits."""
 
 def add_VisionServicer_to_server(servicer: VisionServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

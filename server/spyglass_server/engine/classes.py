@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import numpy as np
 from google.protobuf.message import Message
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.reply_pb2 import ClassScore
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.model.class_names import find_class
 from spyglass_server.engine.model import Model
 
 DEFAULT_TOP_K = 5
@@ -51,31 +51,4 @@ def named_class(message: Message, oneof: str) -> int | str | None:
 
 def class_index(target: int | str, names: Sequence[str], prefix: str = "") -> int:
     """Return the index of one class. Raises InvalidInput; the error's field begins with `prefix`."""
-    if isinstance(target, str):
-        return _named(target, names, f"{prefix}class_name")
-    if not 0 <= target < len(names):
-        raise InvalidInput(
-            f"there is no class {target}; the model has {len(names)}, from 0",
-            reason="CLASS_UNKNOWN",
-            field=f"{prefix}class_index",
-        )
-    return target
-
-
-def _named(name: str, names: Sequence[str], field: str) -> int:
-    indices = [index for index, known in enumerate(names) if known == name]
-    if len(indices) == 1:
-        return indices[0]
-    if indices:
-        raise InvalidInput(
-            f"{len(indices)} classes are named {name!r}; say which by its index: {_listed(indices)}",
-            reason="CLASS_AMBIGUOUS",
-            field=field,
-        )
-    similar = get_close_matches(name, names, 1)
-    hint = f"; did you mean {similar[0]!r}?" if similar else ""
-    raise InvalidInput(f"there is no class {name!r}{hint}", reason="CLASS_UNKNOWN", field=field)
-
-
-def _listed(indices: Sequence[int]) -> str:
-    return ", ".join(map(str, indices))
+    return find_class(target, names, prefix + ("class_name" if isinstance(target, str) else "class_index"))

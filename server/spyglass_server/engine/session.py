@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CardError, ModelError
-from spyglass_contract.images.pixels import channels
+from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,

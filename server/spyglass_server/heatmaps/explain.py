@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import FailedPrecondition
-from spyglass_contract.heatmaps.score_cam import telling_channels, weighted_map
+from spyglass_contract.heatmaps.score_cam import varying_channels, weighted_map
 from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.pixels import Prepared
 from spyglass_contract.model.card import SCORE_CAM
@@ -110,7 +110,7 @@ def infer_explained(
 
 
 def _score_cam(passes: MaskedPasses, featured: Featured, classes: tuple[int, ...]) -> Explained:
-    chosen = telling_channels(featured.features, passes.model.resources.score_cam_channels)
+    chosen = varying_channels(featured.features, passes.model.resources.score_cam_channels)
     planes = featured.features[chosen]
     scores = np.array(passes.scores(planes), np.float32).reshape(len(planes), len(featured.probabilities))
     predicted = int(featured.probabilities.argmax())

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from spyglass.v1.segment_pb2 import MASK_SIZE_AS_IMAGE, Mask, SegmentClass, SegmentRequest, SoftMap
 from spyglass_contract.heatmaps.overlay import grey_levels
 from spyglass_contract.masks.colors import class_colors, hex_color
-from spyglass_contract.masks.placement import UNSEEN
-from spyglass_contract.masks.probability_maps import encode_soft_map, soft_map_of_image
+from spyglass_contract.masks.placement import VOID
+from spyglass_contract.masks.probability_maps import encode_probability_map, probability_map_of_image
 from spyglass_contract.masks.upsampling import ClassMask, mask_of_image, mask_of_network
 from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import class_index, named_class
@@ -71,7 +71,7 @@ class Segmenting:
         if self.style.size == MASK_SIZE_AS_IMAGE:
             return mask_of_image(probabilities, seen.box, canvas.width, canvas.height)
         found = mask_of_network(probabilities)
-        return replace(found, mask=seen.spread(found.mask, UNSEEN))
+        return replace(found, mask=seen.spread(found.mask, VOID))
 
     def _classes(self, found: ClassMask) -> list[SegmentClass]:
         total, colors = found.mask.size, class_colors(self.class_names)
@@ -90,8 +90,8 @@ class Segmenting:
 
     def _soft_map(self, values: NDArray[np.float32], index: int, canvas: Canvas, seen: SeenCells) -> SoftMap:
         if self.style.size == MASK_SIZE_AS_IMAGE:
-            levels = soft_map_of_image(values, seen.box, canvas.width, canvas.height)
+            levels = probability_map_of_image(values, seen.box, canvas.width, canvas.height)
         else:
             levels = seen.spread(grey_levels(values), 0)
         height, width = levels.shape
-        return SoftMap(class_index=index, height=height, width=width, data=encode_soft_map(levels))
+        return SoftMap(class_index=index, height=height, width=width, data=encode_probability_map(levels))

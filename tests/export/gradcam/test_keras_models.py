@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, InputSpec
+from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_CROP, InputSpec
 from spyglass_export.gradcam import attach_gradcam, explained_tensor
 
 tf = pytest.importorskip("tensorflow")
@@ -113,7 +113,9 @@ def _assert_agrees(
     session, lit = session_of(attached), 0.0
     height, width, _ = model.input_shape[1:]
     noise = np.random.default_rng(1).uniform(0, 255, (5, height, width, 3))
-    real = photographs(InputSpec(height=height, width=width, resize=RESIZE_RULE_CROP))
+    real = photographs(
+        InputSpec(height=height, width=width, color_mode=COLOR_MODE_RGB, resize=RESIZE_RULE_CROP)
+    )
     for images, batch, class_index in itertools.product((noise, real), (1, 5), classes):
         image = images[:batch].astype(np.float32)
         feeds = {attached.graph.input[0].name: image, "class_index": np.full(batch, class_index)}

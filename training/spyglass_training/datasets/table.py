@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ImageError, InvalidInput
-from spyglass_contract.images.pixels import channels
+from spyglass_contract.images.input_spec import channels
 from spyglass_training.datasets.decoding import Broken, decode_in_order
 from spyglass_training.datasets.example import Example
 from spyglass_training.datasets.reader_boundary import STUMBLES

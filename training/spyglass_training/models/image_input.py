@@ -13,7 +13,7 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ValueRange,
 )
-from spyglass_contract.images.pixels import channels
+from spyglass_contract.images.input_spec import channels
 
 TENSOR = "image"
 

@@ -1,7 +1,8 @@
-"""EXIF and TIFF orientation: every image is turned upright, and broken EXIF data turns none."""
+"""EXIF and TIFF orientation: images are turned upright; a broken EXIF block turns none."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from spyglass_client._images import image_message
 from spyglass_contract.images.decode import decode
 from spyglass_contract.images.header import Limits
 from spyglass_contract.images.pixels import prepare
@@ -17,7 +19,7 @@ Encode = Callable[..., bytes]
 
 ORIENTATION = 0x0112
 
-# What a viewer does with the stored rows, by the EXIF specification (CIPA DC-008, 4.6.4 A, tag 274).
+# The turn of the stored pixels, by the EXIF specification (CIPA DC-008, 4.6.4 A, tag 274).
 TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     1: lambda stored: stored,
     2: lambda stored: stored[:, ::-1],
@@ -75,10 +77,23 @@ def test_a_turned_image_is_prepared_as_the_upright_one(
     turned = encode(Image.fromarray(stored), "PNG", exif=exif_of(orientation))
     upright = np.ascontiguousarray(TURNS[orientation](stored))
 
-    found, wanted = prepare(turned, spec), prepare(upright, spec)
+    found, expected = prepare(turned, spec), prepare(upright, spec)
 
-    assert (found.width, found.height) == (wanted.width, wanted.height)
-    np.testing.assert_array_equal(found.pixels, wanted.pixels)
+    assert (found.width, found.height) == (expected.width, expected.height)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+
+@pytest.fixture(params=["server", "client"])
+def upright_pixels(request: pytest.FixtureRequest) -> Callable[[bytes], NDArray[np.uint8]]:
+    """How the server decodes a file, and how the client sends the same file opened by Pillow."""
+    if request.param == "server":
+        return lambda data: np.asarray(decode(data, Limits())[0])
+
+    def sent(data: bytes) -> NDArray[np.uint8]:
+        raw = image_message(Image.open(io.BytesIO(data))).raw
+        return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
+
+    return sent
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -96,12 +111,27 @@ def test_a_turned_image_is_prepared_as_the_upright_one(
     ids=["0", "9", "text", "empty", "offset beyond the end", "cut off", "noise"],
 )
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
-def test_an_orientation_that_cannot_be_read_counts_as_none(
-    encode: Encode, image_format: str, exif: bytes
+def test_an_orientation_that_cannot_be_read_counts_as_none_on_the_server_and_in_the_client(
+    encode: Encode, image_format: str, exif: bytes, upright_pixels: Callable[[bytes], NDArray[np.uint8]]
 ) -> None:
     stored = stored_pixels()
     data = encode(Image.fromarray(stored), image_format, exif=exif, **FORMATS[image_format])
 
-    image, _ = decode(data, Limits())
+    assert np.abs(upright_pixels(data).astype(int) - stored).max() <= 6
 
-    assert np.abs(np.asarray(image).astype(int) - stored).max() <= 6
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_the_server_and_the_client_turn_an_image_alike(
+    encode: Encode,
+    image_format: str,
+    orientation: int,
+    upright_pixels: Callable[[bytes], NDArray[np.uint8]],
+) -> None:
+    stored = stored_pixels()
+    name, exif = image_format.partition("-")[0], exif_of(orientation)
+    data = encode(Image.fromarray(stored), name, exif=exif, **FORMATS[image_format])
+
+    found = upright_pixels(data).astype(int)
+
+    assert np.abs(found - TURNS[orientation](stored)).max() <= 6

@@ -1,4 +1,4 @@
-"""The card: written into an ONNX file, read back by ONNX Runtime alone, refused where it is not whole."""
+"""The card: written into an ONNX file, read by ONNX Runtime alone, rejected if it is not complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
+from spyglass.v1.model_pb2 import RESAMPLING_BICUBIC, TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CardError
 from spyglass_contract.model.card import (
     METADATA_KEY,
@@ -53,16 +53,16 @@ def test_a_card_is_read_through_onnxruntime_alone(
     assert card_from_metadata({METADATA_KEY: finished.stdout}) == card
 
 
-def test_a_card_takes_the_place_of_the_one_before_it(make_card: MakeCard) -> None:
+def test_a_card_replaces_the_one_in_the_file(make_card: MakeCard) -> None:
     model = onnx.ModelProto()
-    model.metadata_props.add(key="author", value="somebody")
+    model.metadata_props.add(key="author", value="Ada")
 
     for version in (1, 2):
         write_card(model, make_card(version=version))
 
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert len(model.metadata_props) == 2
-    assert metadata["author"] == "somebody"
+    assert metadata["author"] == "Ada"
     assert card_from_metadata(metadata).version == 2
 
 
@@ -76,25 +76,25 @@ def test_an_incomplete_card_is_not_written(make_card: MakeCard) -> None:
     assert not model.metadata_props
 
 
-def test_a_card_of_a_later_version_of_this_package_is_read(make_card: MakeCard) -> None:
+def test_unknown_fields_of_a_later_version_are_skipped(make_card: MakeCard) -> None:
     text = card_to_json(make_card()).replace("{", '{"something_new": [1, 2], ', 1)
 
     assert card_from_metadata({METADATA_KEY: text}) == make_card()
 
 
-def test_the_names_in_a_card_are_those_of_the_proto_file(make_card: MakeCard) -> None:
+def test_a_card_has_the_field_names_of_the_proto_file(make_card: MakeCard) -> None:
     assert '"class_names"' in card_to_json(make_card())
 
 
-def test_a_file_without_a_card_is_refused() -> None:
+def test_a_file_without_a_card_is_rejected() -> None:
     with pytest.raises(CardError, match="no model card"):
-        card_from_metadata({"author": "somebody"})
+        card_from_metadata({"author": "Ada"})
 
 
 @pytest.mark.parametrize(
     "text", ["", "not JSON", "[]", '{"name": 5}', '{"version": "first"}', '{"task": "FLY"}']
 )
-def test_a_card_that_is_not_one_is_refused(text: str) -> None:
+def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
     with pytest.raises(CardError):
         card_from_metadata({METADATA_KEY: text})
 
@@ -102,19 +102,20 @@ def test_a_card_that_is_not_one_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("name", "", "name ''"),
-        ("name", "Upper", "name 'Upper'"),
-        ("name", "../etc", "name '../etc'"),
-        ("name", "a/b", "name 'a/b'"),
-        ("name", ".hidden", "name '.hidden'"),
+        ("name", "", "not ''"),
+        ("name", "Upper", "not 'Upper'"),
+        ("name", "../etc", "not '../etc'"),
+        ("name", "a/b", "not 'a/b'"),
+        ("name", ".hidden", "not '.hidden'"),
         ("name", "a\n", "name"),
         ("name", "x" * 64, "name"),
-        ("version", 0, "version is 0"),
-        ("version", -3, "version is -3"),
-        ("task", 0, "no task"),
+        ("version", 0, "version must be 1 or more, not 0"),
+        ("version", -3, "not -3"),
+        ("task", 0, "task must be TASK_CLASSIFY or TASK_SEGMENT, not TASK_UNSPECIFIED"),
+        ("task", 9, "task must be TASK_CLASSIFY or TASK_SEGMENT, not 9"),
     ],
 )
-def test_a_card_names_what_is_wrong_with_it(
+def test_an_invalid_field_of_a_card_is_named(
     make_card: MakeCard, field: str, value: object, message: str
 ) -> None:
     card = make_card()
@@ -128,16 +129,19 @@ def test_a_card_names_what_is_wrong_with_it(
     ("field", "value", "message"),
     [
         ("tensor", "", "input tensor"),
-        ("height", 0, "input size 0x8"),
-        ("width", 8193, "input size 8x8193"),
-        ("color_mode", 0, "colour mode"),
-        ("resize", 0, "resize rule"),
-        ("crop_fraction", 1.5, "crop fraction 1.5"),
-        ("crop_fraction", -0.5, "crop fraction -0.5"),
-        ("crop_fraction", float("nan"), "crop fraction nan"),
+        ("height", 0, "not 0x8"),
+        ("width", 8193, "not 8x8193"),
+        ("color_mode", 0, "color_mode must be COLOR_MODE_RGB or COLOR_MODE_GREY, not COLOR_MODE_UNSP"),
+        ("color_mode", 9, "color_mode must be .*, not 9"),
+        ("resize", 0, "resize must be RESIZE_RULE_STRETCH or .*, not RESIZE_RULE_UNSPECIFIED"),
+        ("resize", 9, "resize must be .*, not 9"),
+        ("resampling", 9, "resampling must be RESAMPLING_BILINEAR or RESAMPLING_BICUBIC, not 9"),
+        ("crop_fraction", 1.5, "crop_fraction must be .*, not 1.5"),
+        ("crop_fraction", -0.5, "not -0.5"),
+        ("crop_fraction", float("nan"), "not nan"),
     ],
 )
-def test_a_card_names_what_is_wrong_with_its_input(
+def test_an_invalid_field_of_the_input_is_named(
     make_card: MakeCard, field: str, value: object, message: str
 ) -> None:
     card = make_card()
@@ -147,33 +151,43 @@ def test_a_card_names_what_is_wrong_with_its_input(
         validate_card(card)
 
 
-def test_a_card_with_one_class_is_refused(make_card: MakeCard) -> None:
+def test_a_card_with_one_class_is_rejected(make_card: MakeCard) -> None:
     card = make_card()
     del card.class_names[1:]
 
-    with pytest.raises(CardError, match="two classes"):
+    with pytest.raises(CardError, match="two classes or more, not 1"):
         validate_card(card)
 
 
-def test_a_segmentation_model_has_as_many_classes_as_a_mask_holds_at_most(make_card: MakeCard) -> None:
+def test_a_segmentation_model_has_at_most_255_classes(make_card: MakeCard) -> None:
     card = make_card()
     card.task = TASK_SEGMENT
     card.class_names[:] = [f"class {number}" for number in range(255)]
     validate_card(card)
     card.class_names.append("one more")
 
-    with pytest.raises(CardError, match="a mask holds 255"):
+    with pytest.raises(CardError, match="256 classes; a mask can hold 255"):
         validate_card(card)
 
 
-def test_a_network_that_does_not_take_bytes_is_refused(make_card: MakeCard) -> None:
+def test_a_network_that_does_not_take_values_up_to_255_is_rejected(make_card: MakeCard) -> None:
     card = make_card()
     card.input.value_range.maximum = 1
 
-    with pytest.raises(CardError, match="0 to 255"):
+    with pytest.raises(CardError, match="value_range must be 0 to 255, not 0 to 1"):
         validate_card(card)
 
 
 @pytest.mark.parametrize("name", ["a", "0", "mnist-convnet", "efficientnet_lite0", "v1.2", "x" * 63])
 def test_a_plain_name_is_allowed(make_card: MakeCard, name: str) -> None:
     validate_card(make_card(name=name))
+
+
+def test_an_unknown_resampling_is_rejected_and_not_read_as_bilinear(make_card: MakeCard) -> None:
+    card = make_card()
+    card.input.resampling = RESAMPLING_BICUBIC
+    text = card_to_json(card)
+    assert card_from_metadata({METADATA_KEY: text}) == card
+
+    with pytest.raises(CardError, match="resampling 'RESAMPLING_LANCZOS' is unknown"):
+        card_from_metadata({METADATA_KEY: text.replace("RESAMPLING_BICUBIC", "RESAMPLING_LANCZOS")})

@@ -1,4 +1,4 @@
-"""Where an image lands in the input: each rule's boxes, at sizes from one pixel to the absurd."""
+"""The place of an image in the input: the boxes of each resize rule, at sizes from 1 to 20,000 pixels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ResizeRule,
 )
+from spyglass_contract.errors import CardError
 from spyglass_contract.images.geometry import Frame, Placement, jpeg_reduction, place
 
 SIDES = st.integers(1, 20_000)
@@ -26,7 +27,7 @@ def input_of(
     return InputSpec(width=width, height=height, resize=rule, crop_fraction=fraction)
 
 
-def test_stretch_takes_all_of_the_image_to_all_of_the_input() -> None:
+def test_stretch_fills_the_input_with_the_whole_image() -> None:
     assert place(451, 300, input_of(224, 160)) == Placement((0, 0, 451, 300), (0, 0, 224, 160))
 
 
@@ -41,7 +42,7 @@ def test_stretch_takes_all_of_the_image_to_all_of_the_input() -> None:
         ((1, 1), (0, 0, 1, 1)),
     ],
 )
-def test_crop_takes_the_largest_centred_box_of_the_inputs_shape(
+def test_crop_keeps_the_largest_centred_box_of_the_inputs_shape(
     size: tuple[int, int], source: tuple[float, ...]
 ) -> None:
     placement = place(*size, input_of(224, 224, RESIZE_RULE_CROP))
@@ -56,7 +57,7 @@ def test_a_crop_fraction_keeps_that_part_of_the_box() -> None:
     assert placement.source == pytest.approx((85.9375, 23.4375, 414.0625, 351.5625))
 
 
-def test_a_crop_fraction_of_zero_means_all_of_the_box() -> None:
+def test_a_crop_fraction_of_zero_keeps_the_whole_box() -> None:
     whole = place(500, 375, input_of(224, 224, RESIZE_RULE_CROP, 1))
 
     assert place(500, 375, input_of(224, 224, RESIZE_RULE_CROP, 0)) == whole
@@ -73,9 +74,7 @@ def test_a_crop_fraction_of_zero_means_all_of_the_box() -> None:
         ((2, 2), (0, 0, 224, 224)),
     ],
 )
-def test_pad_keeps_the_whole_image_in_the_middle(
-    size: tuple[int, int], target: tuple[int, int, int, int]
-) -> None:
+def test_pad_centres_the_whole_image(size: tuple[int, int], target: tuple[int, int, int, int]) -> None:
     placement = place(*size, input_of(224, 224, RESIZE_RULE_PAD))
 
     assert placement.source == (0, 0, *size)
@@ -127,7 +126,7 @@ def test_padding_lies_around_an_image_that_keeps_its_shape(
 
 
 @given(SIDES, SIDES, INPUT_SIDES, INPUT_SIDES, st.integers(1, 8))
-def test_a_reduction_is_the_greatest_that_leaves_the_margin(
+def test_the_reduction_is_the_greatest_that_leaves_the_margin(
     width: int, height: int, input_width: int, input_height: int, margin: int
 ) -> None:
     placement = place(width, height, input_of(input_width, input_height))
@@ -142,7 +141,7 @@ def test_a_reduction_is_the_greatest_that_leaves_the_margin(
     assert reduction == 8 or not leaves_enough(2 * reduction)
 
 
-def test_a_reduction_counts_what_a_crop_keeps_and_not_what_it_cuts_off() -> None:
+def test_the_reduction_depends_only_on_the_part_that_a_crop_keeps() -> None:
     wide = place(8000, 448, input_of(224, 224, RESIZE_RULE_CROP))
 
     assert jpeg_reduction(wide, 1) == 2
@@ -162,5 +161,11 @@ def test_without_a_margin_nothing_is_reduced() -> None:
     ],
     ids=["in full", "reduced", "reduced and turned"],
 )
-def test_a_box_of_the_full_image_is_found_in_the_decoded_pixels(frame: Frame, box: tuple[float, ...]) -> None:
+def test_a_box_of_the_full_image_is_converted_to_decoded_pixels(frame: Frame, box: tuple[float, ...]) -> None:
     assert frame.decoded((10, 20, 100, 60)) == pytest.approx(box)
+
+
+@pytest.mark.parametrize("rule", [0, 9])
+def test_an_unknown_resize_rule_is_an_error_and_not_a_stretch(rule: ResizeRule.ValueType) -> None:
+    with pytest.raises(CardError, match="resize must be RESIZE_RULE_STRETCH or RESIZE_RULE_CROP or"):
+        place(40, 30, input_of(8, 8, rule))

@@ -1,4 +1,4 @@
-"""Masks of images, against interpolating every probability at every pixel."""
+"""Masks of images, compared with interpolating every probability at every pixel."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, RESIZE_RULE_PAD, RESIZE_RULE_STRETCH, InputSpec
 from spyglass_contract.heatmaps.overlay import grey_levels, map_to_image
 from spyglass_contract.images.geometry import Box, input_box, place
-from spyglass_contract.masks.placement import UNSEEN
-from spyglass_contract.masks.probability_maps import soft_map_of_image
+from spyglass_contract.masks.placement import VOID
+from spyglass_contract.masks.probability_maps import probability_map_of_image
 from spyglass_contract.masks.upsampling import ClassMask, mask_of_image, mask_of_network
 
 RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
 
-# The plain way has more digits: what is closer than this may be decided either way.
+# The reference has more digits: two probabilities that are closer than this may be ordered either way.
 CLOSE = 2e-6
 
 
@@ -35,7 +35,7 @@ class Case(NamedTuple):
 def probabilities_of(
     rows: int, columns: int, classes: int, seed: int, sharpness: float
 ) -> NDArray[np.float32]:
-    """Like a network's: regions of one class, the sharper the surer."""
+    """Probabilities like those of a network, in regions of one class; sharper regions are more certain."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, sharpness, (rows, columns, classes))
     for _ in range(2):
@@ -57,8 +57,8 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(probabilities, input_box(place(width, height, spec), spec), width, height)
 
 
-def plainly(case: Case) -> NDArray[np.float64]:
-    """Every class at every pixel, float64 [height, width, classes]; all 0 where the network did not look."""
+def reference(case: Case) -> NDArray[np.float64]:
+    """Every class at every pixel, float64 [height, width, classes]; 0 outside the box."""
     left, top, right, bottom = case.box
     rows, columns, _ = case.probabilities.shape
     (above, below, down), (first, second, across) = (
@@ -68,76 +68,76 @@ def plainly(case: Case) -> NDArray[np.float64]:
     weight = across[:, np.newaxis]
     level = case.probabilities[:, first] * (1 - weight) + case.probabilities[:, second] * weight
     weight = down[:, np.newaxis, np.newaxis]
-    return (level[above] * (1 - weight) + level[below] * weight) * seen(case)[:, :, np.newaxis]
+    return (level[above] * (1 - weight) + level[below] * weight) * covered(case)[:, :, np.newaxis]
 
 
 def corners(
     cells: int, begin: float, end: float, pixels: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """For each pixel the cells before and after it, and how far it is from the one to the other."""
+    """For each pixel the cells before and after it, and the weight of the latter."""
     place = np.clip((np.arange(pixels) + 0.5 - begin) * cells / (end - begin) - 0.5, 0, cells - 1)
     before = np.floor(place).astype(np.intp)
     return before, np.minimum(before + 1, cells - 1), place - before
 
 
-def seen(case: Case) -> NDArray[np.bool_]:
-    """bool [height, width]: where the network looked."""
+def covered(case: Case) -> NDArray[np.bool_]:
+    """bool [height, width]: the pixels in the box."""
     left, top, right, bottom = case.box
     x, y = np.arange(case.width) + 0.5, np.arange(case.height)[:, np.newaxis] + 0.5
     return (left <= x) & (x < right) & (top <= y) & (y < bottom)
 
 
 def undecided(full: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """bool [height, width]: where the two most probable classes are as good as equal."""
+    """bool [height, width]: the pixels whose two most probable classes are nearly equal."""
     best = np.sort(full, axis=2)
     return best[:, :, -1] - best[:, :, -2] < CLOSE
 
 
 @settings(deadline=None)
 @given(cases())
-def test_the_mask_is_the_argmax_of_what_is_interpolated(case: Case) -> None:
+def test_the_mask_is_the_argmax_of_the_interpolated_probabilities(case: Case) -> None:
     found = mask_of_image(*case).mask
-    full = plainly(case)
+    full = reference(case)
     assert found.dtype == np.uint8
     assert found.shape == (case.height, case.width)
-    wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
-    np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
+    expected = np.where(covered(case), full.argmax(axis=2), VOID)
+    np.testing.assert_array_equal(np.where(undecided(full), expected, found), expected)
 
 
 @settings(deadline=None)
 @given(cases())
-def test_pixels_and_mean_scores_are_those_of_the_mask_itself(case: Case) -> None:
+def test_pixels_and_mean_scores_are_those_of_the_mask(case: Case) -> None:
     found = mask_of_image(*case)
-    full = plainly(case)
+    full = reference(case)
     for index in range(full.shape[2]):
         own = found.mask == index
         assert found.pixels[index] == own.sum()
-        wanted = full[own, index].mean() if own.any() else 0.0
-        assert found.mean_scores[index] == pytest.approx(wanted, abs=1e-5)
+        expected = full[own, index].mean() if own.any() else 0.0
+        assert found.mean_scores[index] == pytest.approx(expected, abs=1e-5)
 
 
 @settings(deadline=None)
 @given(cases())
-def test_a_soft_map_is_what_is_interpolated_in_256_levels(case: Case) -> None:
+def test_a_probability_map_is_the_interpolated_probability_in_256_levels(case: Case) -> None:
     values = np.ascontiguousarray(case.probabilities[:, :, 0])
-    found = soft_map_of_image(values, case.box, case.width, case.height)
-    wanted = grey_levels(plainly(case)[:, :, 0].astype(np.float32))
+    found = probability_map_of_image(values, case.box, case.width, case.height)
+    expected = grey_levels(reference(case)[:, :, 0].astype(np.float32))
     assert found.dtype == np.uint8
-    assert np.abs(found.astype(int) - wanted).max() <= 1
-    assert (found[~seen(case)] == 0).all()
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert (found[~covered(case)] == 0).all()
 
 
 @pytest.mark.parametrize("size", [(301, 203), (203, 301), (64, 48), (31, 23), (5, 90)])
 @pytest.mark.parametrize("rule", RULES)
-def test_images_larger_and_smaller_than_the_networks_output_are_served_alike(
+def test_images_larger_and_smaller_than_the_networks_output_have_the_same_rule(
     rule: str, size: tuple[int, int]
 ) -> None:
     spec = InputSpec(height=48, width=64, resize=RULES[rule])
     case = Case(probabilities_of(48, 64, 4, 3, 8.0), input_box(place(*size, spec), spec), *size)
-    full = plainly(case)
-    wanted = np.where(seen(case), full.argmax(axis=2), UNSEEN)
+    full = reference(case)
+    expected = np.where(covered(case), full.argmax(axis=2), VOID)
     found = mask_of_image(*case).mask
-    np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
+    np.testing.assert_array_equal(np.where(undecided(full), expected, found), expected)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -146,32 +146,32 @@ def test_heatmaps_and_masks_are_interpolated_alike(rule: str) -> None:
     values = probabilities_of(12, 16, 2, 3, 8.0)[:, :, 0].copy()
     box = input_box(place(101, 90, spec), spec)
     as_heatmap = grey_levels(map_to_image(values, box, 101, 90)).astype(int)
-    assert np.abs(soft_map_of_image(values, box, 101, 90) - as_heatmap).max() <= 1
+    assert np.abs(probability_map_of_image(values, box, 101, 90) - as_heatmap).max() <= 1
 
 
-def test_a_class_that_is_nowhere_the_first_at_a_cell_is_found_between_them() -> None:
+def test_a_class_that_is_the_most_probable_only_between_cells_is_found() -> None:
     cells = np.array([[[0.55, 0.45, 0.0], [0.0, 0.45, 0.55]]], np.float32)
     values = mask_of_image(cells, (0, 0, 60, 1), 60, 1).mask[0]
     assert set(values.tolist()) == {0, 1, 2}
     assert (np.diff(values.astype(int)) >= 0).all()
 
 
-def test_of_equally_probable_classes_the_first_is_taken() -> None:
+def test_the_first_of_equally_probable_classes_is_taken() -> None:
     equal = np.full((3, 4, 5), 0.2, np.float32)
     equal[:, :, 0] = 0.1
     assert (mask_of_image(equal, (0, 0, 9, 7), 9, 7).mask == 1).all()
     assert (mask_of_network(equal).mask == 1).all()
 
 
-def test_more_classes_than_half_a_byte_holds_keep_their_indices() -> None:
+def test_255_classes_keep_their_indices() -> None:
     case = Case(probabilities_of(6, 9, 255, 1, 6.0), (0, 0, 50, 40), 50, 40)
-    full = plainly(case)
+    full = reference(case)
     found = mask_of_image(*case).mask
-    wanted = full.argmax(axis=2)
-    np.testing.assert_array_equal(np.where(undecided(full), wanted, found), wanted)
+    expected = full.argmax(axis=2)
+    np.testing.assert_array_equal(np.where(undecided(full), expected, found), expected)
 
 
-def test_the_networks_own_size_needs_no_interpolation() -> None:
+def test_the_mask_at_the_size_of_the_output_is_not_interpolated() -> None:
     probabilities = probabilities_of(7, 9, 3, 5, 2.0)
     own = mask_of_network(probabilities)
     same = mask_of_image(probabilities, (0, 0, 9, 7), 9, 7)
@@ -183,7 +183,7 @@ def test_the_networks_own_size_needs_no_interpolation() -> None:
 
 @pytest.fixture
 def traced() -> Callable[[Callable[[], object]], int]:
-    """The most memory, in bytes, that a call takes at a time."""
+    """Measures the peak memory of a call, in bytes."""
 
     def measure(call: Callable[[], object]) -> int:
         tracemalloc.start()
@@ -197,7 +197,7 @@ def traced() -> Callable[[Callable[[], object]], int]:
 
 
 def allowed(case: Case) -> int:
-    """What the docstring of `mask_of_image` allows, in bytes."""
+    """The limit in the docstring of `mask_of_image`, in bytes."""
     rows, columns, _ = case.probabilities.shape
     mask = case.width * case.height
     return mask + 2 * case.probabilities.nbytes + 100 * (rows * columns + case.width) + 8 * 1024 * 1024
@@ -215,7 +215,7 @@ def allowed(case: Case) -> int:
         pytest.param((1024, 1024, 4), 300, 200, 0.1, id="smaller than the output"),
     ],
 )
-def test_memory_is_bounded_whatever_the_image(
+def test_memory_is_bounded_for_every_image(
     shape: tuple[int, int, int],
     width: int,
     height: int,
@@ -229,9 +229,9 @@ def test_memory_is_bounded_whatever_the_image(
 
 
 @pytest.mark.parametrize("cells", [2, 128])
-def test_a_soft_map_of_twelve_megapixels_is_made_strip_by_strip(
+def test_a_probability_map_of_twelve_megapixels_is_made_strip_by_strip(
     cells: int, traced: Callable[[Callable[[], object]], int]
 ) -> None:
     values = probabilities_of(cells, cells, 3, 0, 6.0)[:, :, 0]
-    spent = traced(lambda: soft_map_of_image(values, (0, 0, 4000, 3000), 4000, 3000))
+    spent = traced(lambda: probability_map_of_image(values, (0, 0, 4000, 3000), 4000, 3000))
     assert spent < 4000 * 3000 + 8 * 1024 * 1024 + 60 * 4000

@@ -53,7 +53,7 @@ def test_grey_stays_as_it_is_for_a_grey_model(encode: Encode, make_spec: MakeSpe
     assert (grey == 77).all()
 
 
-def test_black_and_white_is_0_and_255(encode: Encode) -> None:
+def test_one_bit_pixels_become_0_and_255(encode: Encode) -> None:
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 1)
 
@@ -61,9 +61,7 @@ def test_black_and_white_is_0_and_255(encode: Encode) -> None:
 
 
 @pytest.mark.parametrize("ink", [(255, 0, 0, 0), (0, 0, 0, 255), (100, 50, 25, 40), (10, 200, 0, 128)])
-def test_cmyk_becomes_rgb_by_the_product_of_what_the_inks_leave(
-    encode: Encode, ink: tuple[int, int, int, int]
-) -> None:
+def test_cmyk_becomes_rgb_by_the_formula(encode: Encode, ink: tuple[int, int, int, int]) -> None:
     *colors, black = ink
     expected = [(255 - color) * (255 - black) / 255 for color in colors]
 
@@ -78,7 +76,7 @@ def test_a_cmyk_jpeg_has_the_colours_it_was_saved_with(encode: Encode) -> None:
     np.testing.assert_allclose(first_pixel(data), [255, 0, 0], atol=3)
 
 
-def test_cmyk_becomes_grey_by_way_of_rgb(encode: Encode, make_spec: MakeSpec) -> None:
+def test_cmyk_becomes_grey_through_rgb(encode: Encode, make_spec: MakeSpec) -> None:
     data = encode(Image.new("CMYK", (2, 2), (0, 255, 255, 0)), "TIFF")
 
     assert pixels_of(data, make_spec(color_mode=COLOR_MODE_GREY))[0, 0] == 76
@@ -92,7 +90,7 @@ def paletted() -> Image.Image:
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "GIF", "BMP", "TIFF"])
-def test_a_palette_is_looked_up(encode: Encode, image_format: str) -> None:
+def test_palette_indices_become_the_colours_of_the_palette(encode: Encode, image_format: str) -> None:
     data = encode(paletted(), image_format)
 
     assert pixels_of(data).tolist() == [[[10, 20, 30], [200, 100, 50]]]
@@ -114,27 +112,27 @@ def test_a_half_transparent_palette_entry_is_mixed_with_white(encode: Encode) ->
 
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
 @pytest.mark.parametrize("alpha", [0, 1, 128, 255])
-def test_alpha_is_laid_over_white(encode: Encode, image_format: str, alpha: int) -> None:
+def test_transparent_pixels_are_drawn_over_white(encode: Encode, image_format: str, alpha: int) -> None:
     data = encode(Image.new("RGBA", (2, 2), (200, 100, 0, alpha)), image_format)
 
     expected = [(value * alpha + 255 * (255 - alpha)) / 255 for value in (200, 100, 0)]
     np.testing.assert_allclose(first_pixel(data), expected, atol=1)
 
 
-def test_grey_with_alpha_is_laid_over_white(encode: Encode, make_spec: MakeSpec) -> None:
+def test_transparent_grey_pixels_are_drawn_over_white(encode: Encode, make_spec: MakeSpec) -> None:
     data = encode(Image.new("LA", (2, 2), (0, 128)))
 
     assert first_pixel(data) == [127, 127, 127]
     assert pixels_of(data, make_spec(color_mode=COLOR_MODE_GREY))[0, 0] == 127
 
 
-def test_a_transparent_webp_is_laid_over_white(encode: Encode) -> None:
+def test_a_transparent_webp_is_drawn_over_white(encode: Encode) -> None:
     data = encode(Image.new("RGBA", (2, 2), (0, 0, 0, 0)), "WEBP", lossless=True)
 
     assert first_pixel(data) == [255, 255, 255]
 
 
-def test_a_colour_named_as_transparent_is_white(raw_png: Encode) -> None:
+def test_the_transparent_colour_of_a_png_becomes_white(raw_png: Encode) -> None:
     row = bytes([10, 20, 30, 40, 50, 60])
 
     data = raw_png(2, 8, 2, row, transparent=struct.pack(">HHH", 10, 20, 30))
@@ -143,7 +141,7 @@ def test_a_colour_named_as_transparent_is_white(raw_png: Encode) -> None:
 
 
 @pytest.mark.parametrize("byte_order", ["<", ">"])
-def test_sixteen_bit_grey_keeps_its_high_byte(encode: Encode, byte_order: str) -> None:
+def test_16_bit_grey_keeps_its_high_byte(encode: Encode, byte_order: str) -> None:
     samples = np.array([[0x1234, 0xFFFF], [0x00FF, 0x8000]], f"{byte_order}u2")
 
     for image_format in ("PNG", "TIFF"):
@@ -151,7 +149,7 @@ def test_sixteen_bit_grey_keeps_its_high_byte(encode: Encode, byte_order: str) -
         assert grey.tolist() == [[0x12, 0xFF], [0x00, 0x80]]
 
 
-def test_a_sixteen_bit_grey_named_as_transparent_is_white(raw_png: Encode) -> None:
+def test_the_transparent_16_bit_grey_of_a_png_becomes_white(raw_png: Encode) -> None:
     row = struct.pack(">HHH", 0x1234, 0x1235, 0x8000)
 
     data = raw_png(3, 16, 0, row, transparent=struct.pack(">H", 0x1234))
@@ -159,11 +157,11 @@ def test_a_sixteen_bit_grey_named_as_transparent_is_white(raw_png: Encode) -> No
     assert pixels_of(data)[0, :, 0].tolist() == [255, 0x12, 0x80]
 
 
-def test_sixteen_bit_colours_keep_their_high_bytes(raw_png: Encode) -> None:
+def test_16_bit_colours_keep_their_high_bytes(raw_png: Encode) -> None:
     assert first_pixel(raw_png(1, 16, 2, struct.pack(">HHH", 0x12FF, 0x3400, 0xFFFF))) == [0x12, 0x34, 0xFF]
 
 
-def test_sixteen_bit_alpha_is_laid_over_white(raw_png: Encode) -> None:
+def test_transparent_16_bit_pixels_are_drawn_over_white(raw_png: Encode) -> None:
     rgba = struct.pack(">HHHH", 0, 0, 0xFFFF, 0x8000)
     grey = struct.pack(">HH", 0, 0x8000)
 
@@ -172,16 +170,16 @@ def test_sixteen_bit_alpha_is_laid_over_white(raw_png: Encode) -> None:
 
 
 @pytest.mark.parametrize("mode", ["I", "F", "LAB"])
-def test_samples_without_a_stated_range_are_refused(encode: Encode, mode: str) -> None:
+def test_samples_of_32_bits_and_lab_are_rejected(encode: Encode, mode: str) -> None:
     data = encode(Image.new(mode, (2, 2)), "TIFF")
 
-    with pytest.raises(ImageError, match="8 and 16 bits a sample") as raised:
+    with pytest.raises(ImageError, match="8 or 16 bits a sample") as raised:
         decode(data, Limits())
 
     assert raised.value.reason == "IMAGE_COLOR_UNSUPPORTED"
 
 
-def test_a_colour_profile_changes_nothing(encode: Encode) -> None:
+def test_colour_profiles_are_not_applied(encode: Encode) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
     assert first_pixel(encode(Image.new("RGB", (2, 2), (12, 34, 56)), icc_profile=profile)) == [12, 34, 56]

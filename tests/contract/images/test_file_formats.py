@@ -1,4 +1,4 @@
-"""What is read, what is refused by name, and what broken files are called."""
+"""Files that are decoded, formats that are rejected by name, and errors for broken files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = {
 def image(
     request: pytest.FixtureRequest, photograph: Callable[[int, int], Image.Image], encode: Encode
 ) -> bytes:
-    """A photograph of 120 × 80 in each format that is read."""
+    """A photograph of 120 × 80 pixels in each format that is read."""
     image_format, options = KINDS[request.param]
     return encode(photograph(120, 80), image_format, **options)
 
@@ -42,20 +42,20 @@ def refusal(data: bytes) -> ImageError:
     return raised.value
 
 
-def test_it_is_read(image: bytes) -> None:
+def test_every_format_is_decoded(image: bytes) -> None:
     assert decode(image, Limits())[0].size == (120, 80)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kept", [0.01, 0.1, 0.5, 0.95])
-def test_cut_off_anywhere_it_is_refused(image: bytes, kept: float) -> None:
+def test_a_file_that_is_cut_off_anywhere_is_rejected(image: bytes, kept: float) -> None:
     assert refusal(image[: int(len(image) * kept)]).field == "image"
 
 
 @pytest.mark.parametrize(
     "kind", ["JPEG", "progressive JPEG", "PNG", "lossy WEBP", "lossless WEBP", "BMP", "GIF", "TIFF"]
 )
-def test_an_image_cut_in_half_is_called_cut_off(
+def test_half_a_file_is_reported_as_cut_off(
     photograph: Callable[[int, int], Image.Image], encode: Encode, kind: str
 ) -> None:
     image_format, options = KINDS[kind]
@@ -66,7 +66,7 @@ def test_an_image_cut_in_half_is_called_cut_off(
     assert (error.reason, error.message) == ("IMAGE_TRUNCATED", f"the {image_format} is cut off")
 
 
-def test_a_png_with_a_broken_stream_is_called_corrupt(
+def test_a_png_with_a_broken_stream_is_reported_as_corrupt(
     photograph: Callable[[int, int], Image.Image], encode: Encode
 ) -> None:
     data = bytearray(encode(photograph(120, 80)))
@@ -75,7 +75,7 @@ def test_a_png_with_a_broken_stream_is_called_corrupt(
     assert refusal(bytes(data)).reason == "IMAGE_CORRUPT"
 
 
-def test_the_name_of_a_file_plays_no_part(encode: Encode) -> None:
+def test_the_format_is_found_by_the_first_bytes(encode: Encode) -> None:
     assert sniff(encode(Image.new("RGB", (4, 4)), "GIF")) == "GIF"
 
 
@@ -101,27 +101,27 @@ def test_the_name_of_a_file_plays_no_part(encode: Encode) -> None:
         (b"\x1f\x8b\x08" + bytes(16), "a gzip archive"),
     ],
 )
-def test_a_format_that_is_not_read_is_refused_by_name(data: bytes, found: str) -> None:
+def test_a_format_that_is_not_read_is_rejected_by_its_name(data: bytes, found: str) -> None:
     error = refusal(data)
 
     assert error.reason == "IMAGE_FORMAT_NOT_ALLOWED"
-    assert error.message == f"the file is {found}; JPEG, PNG, WebP, BMP, GIF and TIFF are read"
+    assert error.message == f"the file is {found}; expected JPEG, PNG, WebP, BMP, GIF or TIFF"
 
 
 @pytest.mark.parametrize(
     "data", [b"hello", b"\0" * 100, b"\xff\xd8", b"RIFF\x24\0\0\0WAVEfmt ", b"<note>", b"\x89PNG", b"{}"]
 )
-def test_what_is_no_image_is_called_so(data: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(data: bytes) -> None:
     assert refusal(data).reason == "IMAGE_UNRECOGNISED"
 
 
-def test_no_bytes_are_called_so() -> None:
+def test_a_file_without_bytes_is_rejected() -> None:
     assert refusal(b"").reason == "IMAGE_EMPTY"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize(
-    "magic",
+    "first_bytes",
     [
         b"\xff\xd8\xff",
         b"\x89PNG\r\n\x1a\n",
@@ -134,17 +134,17 @@ def test_no_bytes_are_called_so() -> None:
     ],
 )
 @pytest.mark.parametrize("tail", [b"", bytes(64), b"\1" * 64], ids=["nothing", "zeros", "ones"])
-def test_a_magic_number_alone_is_corrupt(magic: bytes, tail: bytes) -> None:
-    assert refusal(magic + tail).reason in ("IMAGE_CORRUPT", "IMAGE_TRUNCATED")
+def test_the_first_bytes_alone_are_reported_as_corrupt_or_cut_off(first_bytes: bytes, tail: bytes) -> None:
+    assert refusal(first_bytes + tail).reason in ("IMAGE_CORRUPT", "IMAGE_TRUNCATED")
 
 
-def test_a_bmp_of_zero_width_is_corrupt() -> None:
+def test_a_bmp_of_zero_width_is_reported_as_corrupt() -> None:
     header = struct.pack("<LllHHLLllLL", 40, 0, 10, 1, 24, 0, 0, 0, 0, 0, 0)
 
     assert refusal(b"BM" + struct.pack("<LHHL", 54, 0, 0, 54) + header).reason == "IMAGE_CORRUPT"
 
 
-def test_no_refusal_tells_of_the_machine_it_happened_on(image: bytes) -> None:
+def test_no_message_holds_a_path_or_an_address_of_the_server(image: bytes) -> None:
     message = refusal(image[: len(image) // 3]).message
 
     assert "/" not in message

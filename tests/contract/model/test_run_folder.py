@@ -1,4 +1,4 @@
-"""The folder of a training run, as the export finds it."""
+"""The folder of a training run, as the export reads it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def record(make_spec: Callable[..., InputSpec]) -> RunRecord:
     )
 
 
-def test_a_record_reads_back_as_it_was_written(tmp_path: Path, record: RunRecord) -> None:
+def test_a_record_is_read_as_it_was_written(tmp_path: Path, record: RunRecord) -> None:
     folder = RunFolder(tmp_path)
 
     folder.write_record(record)
@@ -39,13 +39,13 @@ def test_a_record_reads_back_as_it_was_written(tmp_path: Path, record: RunRecord
     assert folder.read_record() == record
 
 
-def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_without_a_record_is_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no run\.json"):
         RunFolder(tmp_path).read_record()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"input": {"height": "tall"}}', "\x00"])
-def test_a_file_that_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_record_is_rejected(tmp_path: Path, text: str) -> None:
     folder = RunFolder(tmp_path)
     folder.record.write_text(text)
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
         folder.read_record()
 
 
-def test_a_record_that_lacks_a_field_is_refused(tmp_path: Path, record: RunRecord) -> None:
+def test_a_record_without_a_field_is_rejected(tmp_path: Path, record: RunRecord) -> None:
     folder = RunFolder(tmp_path)
     folder.write_record(record)
     fields = json.loads(folder.record.read_text())
@@ -64,7 +64,7 @@ def test_a_record_that_lacks_a_field_is_refused(tmp_path: Path, record: RunRecor
         folder.read_record()
 
 
-def test_golden_images_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_golden_images_are_sorted_by_name(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.golden.mkdir()
     for name in ("b.png", "a.jpg"):

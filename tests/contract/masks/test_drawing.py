@@ -1,4 +1,4 @@
-"""Masks laid over images: the colours of the classes, their borders and the legend."""
+"""Masks drawn over images: the classes, their borders and the legend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spyglass_contract.masks.colors import OKABE_ITO, class_colors, hex_color
+from spyglass_contract.masks.colors import class_colors
 from spyglass_contract.masks.drawing import border_lines, draw_mask, line_width
 
 NAMES = ("background", "cat", "dog")
@@ -19,7 +19,7 @@ GREY = (100, 100, 100)
 
 @pytest.fixture
 def mask() -> NDArray[np.uint8]:
-    """8 × 9: a cat in the middle of the background, and three columns that the network did not see."""
+    """8 × 9: a cat in the middle of the background, and three void columns."""
     values = np.zeros((8, 9), np.uint8)
     values[2:7, 1:5] = 1
     values[:, 6:] = 255
@@ -32,39 +32,6 @@ def drawn(mask: NDArray[np.uint8], names: tuple[str, ...] = NAMES) -> NDArray[np
     return np.asarray(draw_mask(image, mask, names, class_colors(names)), int)
 
 
-def test_every_class_has_a_colour_of_its_own() -> None:
-    names = ["background", *(f"class {number}" for number in range(254))]
-    colors = class_colors(names)
-    assert len(set(colors)) == 255
-    assert colors[0] == (0, 0, 0)
-    assert all(0 <= level <= 255 for color in colors for level in color)
-
-
-def test_the_first_colours_are_those_of_okabe_and_ito_and_black_is_the_backgrounds() -> None:
-    assert class_colors("abcdefg") == OKABE_ITO
-    assert class_colors(["cat", "background", "dog"]) == (OKABE_ITO[0], (0, 0, 0), OKABE_ITO[1])
-
-
-def test_a_colour_does_not_depend_on_how_many_classes_follow() -> None:
-    names = [str(number) for number in range(100)]
-    assert class_colors(names)[:30] == class_colors(names[:30])
-
-
-def test_further_colours_keep_their_distance_from_those_before() -> None:
-    colors = np.array(class_colors([str(number) for number in range(40)]))
-    distances = np.abs(colors[:, np.newaxis] - colors).max(axis=2)
-    assert distances[~np.eye(len(colors), dtype=bool)].min() >= 30
-
-
-def test_more_classes_than_a_mask_has_values_are_refused() -> None:
-    with pytest.raises(ValueError, match="255"):
-        class_colors([str(number) for number in range(256)])
-
-
-def test_a_colour_in_hexadecimal_has_six_digits() -> None:
-    assert hex_color((0, 158, 9)) == "#009e09"
-
-
 def test_a_class_is_half_its_colour_inside_and_opaque_at_its_border(mask: NDArray[np.uint8]) -> None:
     found = drawn(mask)
     half = (np.array(GREY) + COLORS[1]) / 2
@@ -73,41 +40,41 @@ def test_a_class_is_half_its_colour_inside_and_opaque_at_its_border(mask: NDArra
     assert np.abs(found[4, 2] - half).max() <= 1
 
 
-def test_the_background_and_what_was_not_seen_stay_as_they_are(mask: NDArray[np.uint8]) -> None:
+def test_the_background_and_void_pixels_are_not_drawn(mask: NDArray[np.uint8]) -> None:
     assert (drawn(mask)[mask != 1] == GREY).all()
 
 
-def test_a_class_without_a_name_is_not_drawn(mask: NDArray[np.uint8]) -> None:
+def test_an_index_without_a_class_is_not_drawn(mask: NDArray[np.uint8]) -> None:
     assert (drawn(np.where(mask == 1, 77, mask).astype(np.uint8)) == GREY).all()
 
 
-def test_the_end_of_what_was_seen_is_no_border() -> None:
+def test_the_edge_of_a_void_part_is_not_a_border() -> None:
     values = np.full((3, 12), 255, np.uint8)
     values[:, 4:8] = 1
     assert not border_lines(values, 2).any()
 
 
-def test_a_line_is_as_wide_on_either_side_of_a_border() -> None:
+def test_a_line_has_the_same_width_on_both_sides_of_a_border() -> None:
     values = np.zeros((40, 40), np.uint8)
     values[:, 20:] = 1
     for width in (1, 2, 3, 7):
-        wanted = np.zeros_like(values, bool)
-        wanted[:, 20 - width : 20 + width] = True
-        np.testing.assert_array_equal(border_lines(values, width), wanted)
-        np.testing.assert_array_equal(border_lines(values.T.copy(), width), wanted.T)
+        expected = np.zeros_like(values, bool)
+        expected[:, 20 - width : 20 + width] = True
+        np.testing.assert_array_equal(border_lines(values, width), expected)
+        np.testing.assert_array_equal(border_lines(values.T.copy(), width), expected.T)
 
 
-def test_a_line_reaches_the_edge_of_the_image_and_no_farther() -> None:
+def test_a_line_wider_than_the_image_ends_at_its_edges() -> None:
     values = np.zeros((5, 3), np.uint8)
     values[2] = 1
     assert border_lines(values, 9).all()
 
 
-def test_lines_grow_with_the_image() -> None:
+def test_the_width_of_lines_grows_with_the_image() -> None:
     assert [line_width(*size) for size in [(1, 1), (451, 300), (300, 800), (4000, 3000)]] == [1, 1, 2, 10]
 
 
-def test_the_legend_names_the_classes_that_occur_the_largest_first() -> None:
+def test_the_legend_lists_the_classes_that_occur_the_largest_first() -> None:
     values = np.zeros((300, 400), np.uint8)
     values[:50] = 1
     values[50:150] = 2
@@ -123,14 +90,14 @@ def test_without_a_class_there_is_no_legend() -> None:
     assert (drawn(np.zeros((300, 400), np.uint8)) == GREY).all()
 
 
-def test_a_name_of_several_lines_has_one_in_the_legend() -> None:
+def test_a_name_with_line_breaks_takes_one_line_of_the_legend() -> None:
     values = np.zeros((300, 400), np.uint8)
     values[:50], values[50:150] = 1, 2
     broken = drawn(values, ("background", "cat\nor\tlynx", "dog"))
     np.testing.assert_array_equal(broken, drawn(values, ("background", "cat or lynx", "dog")))
 
 
-def test_of_too_many_classes_the_largest_are_in_the_legend() -> None:
+def test_a_legend_that_is_too_long_lists_the_largest_classes() -> None:
     names = tuple(f"class {number}" for number in range(60))
     values = np.repeat(np.arange(60, dtype=np.uint8), 5)[:, np.newaxis].repeat(200, axis=1)
     values[:9] = 59
@@ -145,24 +112,24 @@ def test_a_tiny_image_has_no_legend(size: tuple[int, int]) -> None:
     assert np.abs(found - (np.array(GREY) + COLORS[1]) / 2).max() <= 1
 
 
-def test_a_line_whose_letters_no_font_has_is_drawn_without_a_legend() -> None:
+def test_an_image_of_one_very_long_column_has_no_legend() -> None:
     line = Image.new("RGB", (1, 3_000_000), GREY)
     overlay = draw_mask(line, np.ones((3_000_000, 1), np.uint8), NAMES, COLORS)
     assert len(overlay.getcolors() or ()) == 1
 
 
-def test_a_grey_image_is_drawn_over_in_colours() -> None:
+def test_classes_are_drawn_in_colour_over_a_grey_image() -> None:
     overlay = draw_mask(Image.new("L", (4, 3), 100), np.ones((3, 4), np.uint8), NAMES, COLORS)
     assert overlay.mode == "RGB"
     assert np.ptp(np.array(overlay)[0, 0].astype(int)) > 50
 
 
-def test_a_mask_of_another_size_is_refused() -> None:
+def test_a_mask_of_another_size_is_rejected() -> None:
     with pytest.raises(ValueError):
         draw_mask(Image.new("RGB", (4, 3)), np.ones((4, 3), np.uint8), NAMES, COLORS)
 
 
-def test_twelve_megapixels_take_a_few_bytes_each() -> None:
+def test_drawing_twelve_megapixels_takes_a_few_bytes_a_pixel() -> None:
     values = np.zeros((3000, 4000), np.uint8)
     values[1000:2000, 1000:3000] = 1
     image = Image.new("RGB", (4000, 3000), GREY)
@@ -172,6 +139,6 @@ def test_twelve_megapixels_take_a_few_bytes_each() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # What Pillow holds is not traced: two images at four bytes, and three masks at one.
+    # The memory of Pillow is not traced: two images of four bytes a pixel, and three masks of one.
     assert peak <= 5 * values.size
     assert overlay.getpixel((2000, 1005)) == COLORS[1]

@@ -1,4 +1,4 @@
-"""The certificate: golden questions asked again, and every way in which the answers can fail."""
+"""The certificate: golden tensors and images are run again, and every kind of difference is reported."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_hash_is_of_the_pixels_row_by_row() -> None:
     assert pixels_sha256(np.asfortranarray(pixels)) == pixels_sha256(pixels)
 
 
-def test_every_question_is_asked_one_at_a_time(make_card: MakeCard, answer_colors: Run) -> None:
+def test_golden_tensors_and_images_run_one_at_a_time(make_card: MakeCard, answer_colors: Run) -> None:
     shapes = []
 
     def record(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -54,26 +54,28 @@ def test_every_question_is_asked_one_at_a_time(make_card: MakeCard, answer_color
     card = make_card()
     replay(card, record)
 
-    questions = len(card.certificate.tensors) + len(card.certificate.images)
-    assert shapes == [(1, 8, 8, 3)] * questions
+    runs = len(card.certificate.tensors) + len(card.certificate.images)
+    assert shapes == [(1, 8, 8, 3)] * runs
 
 
 @pytest.mark.parametrize("part", ["tensors", "images"])
-def test_half_a_certificate_is_none(make_card: MakeCard, answer_colors: Run, part: str) -> None:
+def test_a_certificate_without_tensors_or_images_is_rejected(
+    make_card: MakeCard, answer_colors: Run, part: str
+) -> None:
     card = make_card()
     card.certificate.ClearField(part)
 
     assert "no certificate" in failure(card, answer_colors)
 
 
-def test_other_weights_fail(make_card: MakeCard, answer_colors: Run) -> None:
+def test_a_network_with_other_weights_fails(make_card: MakeCard, answer_colors: Run) -> None:
     message = failure(make_card(), lambda pixels: answer_colors(pixels)[:, ::-1])
 
     assert "differ from the certificate's" in message
 
 
 @pytest.mark.parametrize(("factor", "passes"), [(0.5, True), (2, False)])
-def test_the_tolerance_is_where_it_says(
+def test_differences_below_the_tolerance_pass_and_above_it_fail(
     make_card: MakeCard, answer_colors: Run, factor: float, passes: bool
 ) -> None:
     card = make_card()
@@ -86,14 +88,14 @@ def test_the_tolerance_is_where_it_says(
         assert "differ" in failure(card, answer_colors)
 
 
-def test_one_wrong_answer_among_right_ones_fails(make_card: MakeCard, answer_colors: Run) -> None:
+def test_one_wrong_output_among_right_ones_fails(make_card: MakeCard, answer_colors: Run) -> None:
     card = make_card()
     card.certificate.images[-1].expected[0] += 0.01
 
     assert "images 0.01" in failure(card, answer_colors)
 
 
-def test_other_pixels_with_the_same_answer_pass_and_are_reported(
+def test_images_with_other_pixels_and_the_same_output_pass_and_are_reported(
     make_card: MakeCard, answer_colors: Run
 ) -> None:
     card = make_card()
@@ -102,14 +104,16 @@ def test_other_pixels_with_the_same_answer_pass_and_are_reported(
     assert verify(card, answer_colors).changed_pixels == ("green.png",)
 
 
-def test_other_pixels_are_named_where_the_answer_fails(make_card: MakeCard, answer_colors: Run) -> None:
+def test_the_error_names_the_images_with_other_pixels(make_card: MakeCard, answer_colors: Run) -> None:
     card = make_card()
     card.certificate.images[0].encoded = card.certificate.images[1].encoded
 
     assert "the pixels of red.png differ" in failure(card, answer_colors)
 
 
-def test_a_golden_image_that_cannot_be_read_fails_by_name(make_card: MakeCard, answer_colors: Run) -> None:
+def test_the_error_names_a_golden_image_that_cannot_be_decoded(
+    make_card: MakeCard, answer_colors: Run
+) -> None:
     card = make_card()
     card.certificate.images[0].encoded = card.certificate.images[0].encoded[:40]
 
@@ -123,11 +127,11 @@ def test_a_network_that_does_not_run_fails(make_card: MakeCard) -> None:
     assert failure(make_card(), broken) == "golden tensor 0: the network does not run: no such kernel"
 
 
-def test_an_answer_of_another_size_fails(make_card: MakeCard, answer_colors: Run) -> None:
+def test_an_output_of_another_size_fails(make_card: MakeCard, answer_colors: Run) -> None:
     assert "[1, 2]" in failure(make_card(), lambda pixels: answer_colors(pixels)[:, :2])
 
 
-def test_an_answer_with_more_values_than_the_card_has_classes_fails(
+def test_an_output_with_more_values_than_the_card_has_classes_fails(
     make_card: MakeCard, answer_colors: Run
 ) -> None:
     card = make_card()
@@ -137,12 +141,12 @@ def test_an_answer_with_more_values_than_the_card_has_classes_fails(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_answer_that_is_not_finite_fails(make_card: MakeCard, value: float) -> None:
+def test_an_output_that_is_not_finite_fails(make_card: MakeCard, value: float) -> None:
     assert "not finite" in failure(make_card(), lambda pixels: np.full((1, 3), value, np.float32))
 
 
 @pytest.mark.parametrize("part", ["tensors", "images"])
-def test_an_expected_answer_that_is_not_finite_fails(
+def test_an_expected_output_that_is_not_finite_fails(
     make_card: MakeCard, answer_colors: Run, part: str
 ) -> None:
     card = make_card()

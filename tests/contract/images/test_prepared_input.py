@@ -1,4 +1,4 @@
-"""`prepare`: whatever the image, the input that the card states."""
+"""`prepare`: every image becomes the input that the card states."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from spyglass.v1.model_pb2 import (
     RESIZE_RULE_STRETCH,
     InputSpec,
 )
-from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.errors import CardError, ImageError, LimitExceeded
 from spyglass_contract.images.header import Limits
-from spyglass_contract.images.pixels import channels, prepare
+from spyglass_contract.images.input_spec import channels
+from spyglass_contract.images.pixels import prepare
 
 MakeSpec = Callable[..., InputSpec]
 
@@ -67,14 +68,14 @@ def test_any_file_becomes_the_input_that_the_card_states(
     assert (prepared.width, prepared.height) == size
 
 
-def test_an_image_of_the_inputs_size_is_the_input(make_spec: MakeSpec) -> None:
+def test_an_image_of_the_inputs_size_is_not_changed(make_spec: MakeSpec) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (8, 8, 3), np.uint8)
 
     for rule in (RESIZE_RULE_STRETCH, RESIZE_RULE_CROP, RESIZE_RULE_PAD):
         np.testing.assert_array_equal(prepare(pixels, make_spec(resize=rule)).pixels, pixels)
 
 
-def test_a_file_and_its_pixels_are_prepared_alike(encode: Callable[..., bytes], make_spec: MakeSpec) -> None:
+def test_a_file_and_its_pixels_give_the_same_input(encode: Callable[..., bytes], make_spec: MakeSpec) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (37, 51, 3), np.uint8)
 
     from_file = prepare(encode(Image.fromarray(pixels)), make_spec(resize=RESIZE_RULE_CROP))
@@ -84,7 +85,7 @@ def test_a_file_and_its_pixels_are_prepared_alike(encode: Callable[..., bytes], 
     )
 
 
-def test_reduction_averages_every_pixel(make_spec: MakeSpec) -> None:
+def test_a_reduction_averages_all_pixels(make_spec: MakeSpec) -> None:
     checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
 
     reduced = prepare(checkerboard, make_spec(color_mode=COLOR_MODE_GREY)).pixels
@@ -92,14 +93,14 @@ def test_reduction_averages_every_pixel(make_spec: MakeSpec) -> None:
     assert np.abs(reduced.astype(int) - 127).max() <= 2
 
 
-def test_crop_cuts_the_sides_off(make_spec: MakeSpec) -> None:
+def test_crop_cuts_off_the_sides(make_spec: MakeSpec) -> None:
     pixels = np.zeros((8, 24, 3), np.uint8)
     pixels[:, 8:16] = 200
 
     assert (prepare(pixels, make_spec(resize=RESIZE_RULE_CROP)).pixels == 200).all()
 
 
-def test_pad_puts_the_image_on_black(make_spec: MakeSpec) -> None:
+def test_pad_centres_the_image_on_black(make_spec: MakeSpec) -> None:
     padded = prepare(np.full((8, 16, 3), 200, np.uint8), make_spec(resize=RESIZE_RULE_PAD)).pixels
 
     assert (padded[2:6] == 200).all()
@@ -107,7 +108,7 @@ def test_pad_puts_the_image_on_black(make_spec: MakeSpec) -> None:
     assert not padded[6:].any()
 
 
-def test_bicubic_is_not_bilinear(make_spec: MakeSpec) -> None:
+def test_bicubic_and_bilinear_differ(make_spec: MakeSpec) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (5, 5, 3), np.uint8)
 
     bilinear, bicubic = (
@@ -130,32 +131,52 @@ def test_bicubic_is_not_bilinear(make_spec: MakeSpec) -> None:
     ],
     ids=["float", "int64", "one axis", "four axes", "two channels", "five channels"],
 )
-def test_an_array_that_is_no_image_is_refused(make_spec: MakeSpec, pixels: np.ndarray) -> None:
+def test_an_array_of_another_shape_or_type_is_rejected(make_spec: MakeSpec, pixels: np.ndarray) -> None:
     with pytest.raises(ImageError) as raised:
         prepare(pixels, make_spec())
 
     assert (raised.value.reason, raised.value.field) == ("IMAGE_SHAPE", "image.raw")
 
 
-def test_an_array_without_pixels_is_refused(make_spec: MakeSpec) -> None:
+def test_an_array_without_pixels_is_rejected(make_spec: MakeSpec) -> None:
     with pytest.raises(ImageError, match="0x4"):
         prepare(np.zeros((4, 0, 3), np.uint8), make_spec())
 
 
-def test_an_array_with_more_pixels_than_allowed_is_refused(make_spec: MakeSpec) -> None:
+def test_an_array_with_more_pixels_than_the_limit_is_rejected(make_spec: MakeSpec) -> None:
     with pytest.raises(LimitExceeded) as raised:
         prepare(np.zeros((11, 10), np.uint8), make_spec(), Limits(max_pixels=100))
 
     assert raised.value.reason == "IMAGE_TOO_MANY_PIXELS"
 
 
-def test_the_alpha_of_an_array_is_laid_over_white(make_spec: MakeSpec) -> None:
+def test_transparent_pixels_of_an_array_are_drawn_over_white(make_spec: MakeSpec) -> None:
     assert (prepare(np.zeros((8, 8, 4), np.uint8), make_spec()).pixels == 255).all()
 
 
-def test_an_array_that_is_a_slice_of_another_is_read_as_it_looks(make_spec: MakeSpec) -> None:
+def test_a_strided_view_of_an_array_is_read_in_its_own_order(make_spec: MakeSpec) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (16, 16, 3), np.uint8)
 
     sliced = prepare(pixels[::2, ::-2], make_spec()).pixels
 
     np.testing.assert_array_equal(sliced, pixels[::2, ::-2])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("color_mode", 0), ("color_mode", 9), ("resize", 0), ("resize", 9), ("resampling", 9)],
+)
+def test_an_unknown_value_of_the_card_is_an_error_and_not_a_default(
+    make_spec: MakeSpec, field: str, value: int
+) -> None:
+    spec = make_spec()
+    setattr(spec, field, value)
+
+    with pytest.raises(CardError, match=f"the card's {field} must be .* not "):
+        prepare(np.zeros((4, 4, 3), np.uint8), spec)
+
+
+@pytest.mark.parametrize("color_mode", [0, 9])
+def test_an_unknown_colour_mode_has_no_number_of_channels(color_mode: int) -> None:
+    with pytest.raises(CardError, match="color_mode"):
+        channels(InputSpec(color_mode=color_mode))

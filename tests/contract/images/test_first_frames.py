@@ -1,4 +1,4 @@
-"""Of an animation the first frame is taken, of a TIFF the first page."""
+"""The first frame of an animation and the first page of a TIFF are decoded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
     ],
     ids=["gif", "apng", "webp", "tiff", "tiff-lzw"],
 )
-def test_the_first_of_several_images_is_taken(
+def test_the_first_of_several_images_is_decoded(
     encode: Callable[..., bytes], image_format: str, options: dict[str, object]
 ) -> None:
     first, second = Image.new("RGB", (6, 4), RED), Image.new("RGB", (6, 4), BLUE)
@@ -37,7 +37,7 @@ def test_the_first_of_several_images_is_taken(
     assert (np.asarray(image) == RED).all()
 
 
-def test_of_a_jpeg_with_several_images_the_first_is_taken(encode: Callable[..., bytes]) -> None:
+def test_the_first_of_several_images_in_a_jpeg_is_decoded(encode: Callable[..., bytes]) -> None:
     first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)
 
     data = encode(first, "MPO", save_all=True, append_images=[second], quality=100)

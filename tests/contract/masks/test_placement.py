@@ -1,4 +1,4 @@
-"""A mask goes where the image's own pixels go."""
+"""Masks are placed as the pixels of their image are."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ def rectangle(width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[n
 
 @RULES
 @SIZES
-def test_a_mask_lies_where_the_image_of_it_lies(rule: ResizeRule.ValueType, width: int, height: int) -> None:
+def test_a_mask_is_placed_as_an_image_of_it_is(rule: ResizeRule.ValueType, width: int, height: int) -> None:
     spec, mask = spec_of(rule), rectangle(width, height)
-    carried = mask_to_input(mask, spec, outside=0)
+    placed = mask_to_input(mask, spec, outside=0)
     interpolated = prepare(mask, spec).pixels[..., 0]
-    assert set(np.unique(carried)) <= {0, 50, 200}
-    # Half-way between the two values is where the one ends and the other begins.
-    assert ((carried == 200) == (interpolated > 125)).mean() > 0.97
-    assert ((carried == 0) == (interpolated == 0)).all()
+    assert set(np.unique(placed)) <= {0, 50, 200}
+    # The border is where the interpolated image is half-way between the two values.
+    assert ((placed == 200) == (interpolated > 125)).mean() > 0.97
+    assert ((placed == 0) == (interpolated == 0)).all()
 
 
 @RULES
 @SIZES
-def test_a_mask_carried_there_and_back_is_itself_but_for_its_edges(
+def test_a_mask_brought_to_the_input_and_back_changes_only_at_its_edges(
     rule: ResizeRule.ValueType, width: int, height: int
 ) -> None:
     spec, mask = spec_of(rule), rectangle(width, height)
     placement = place(width, height, spec)
     back = mask_to_image(mask_to_input(mask, spec, outside=9), spec, placement, width, height, outside=7)
-    seen = back != 7
+    covered = back != 7
     left, top, right, bottom = placement.source
-    # Whole pixels, of which the box cuts some in two.
-    assert abs(seen.sum() - (right - left) * (bottom - top)) <= width + height
-    assert (back[seen] == mask[seen]).mean() > 0.9
+    # The box cuts some pixels in two.
+    assert abs(covered.sum() - (right - left) * (bottom - top)) <= width + height
+    assert (back[covered] == mask[covered]).mean() > 0.9
 
 
-def test_what_is_padded_is_outside_to_the_pixel() -> None:
+def test_padding_is_outside_to_the_pixel() -> None:
     spec = spec_of(RESIZE_RULE_PAD)
-    carried = mask_to_input(np.ones((80, 10), np.uint8), spec, outside=3)
+    placed = mask_to_input(np.ones((80, 10), np.uint8), spec, outside=3)
     left, top, right, bottom = place(10, 80, spec).target
     expected = np.full((40, 56), 3, np.uint8)
     expected[top:bottom, left:right] = 1
-    np.testing.assert_array_equal(carried, expected)
+    np.testing.assert_array_equal(placed, expected)

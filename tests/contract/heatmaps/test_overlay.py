@@ -1,4 +1,4 @@
-"""Heatmaps laid over images: sizes, places and colours."""
+"""Heatmaps drawn over images: sizes, places and colours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def box_of(rule: str, width: int, height: int, crop_fraction: float = 0.0) -> Bo
 
 
 def interpolated(values: NDArray[np.float32], box: Box, width: int, height: int) -> NDArray[np.float64]:
-    """The definition, pixel by pixel: between the centres of the cells, edge cells to the edge, else 0."""
+    """The definition, pixel by pixel: bilinear between the cells' centres, 0 outside the box."""
     rows, columns = values.shape
     result = np.zeros((height, width))
     for y in range(height):
@@ -60,7 +60,7 @@ def cells() -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("size", IMAGES)
 @pytest.mark.parametrize("rule", RULES)
-def test_a_map_is_interpolated_bilinearly_over_what_the_network_saw(
+def test_a_map_is_interpolated_bilinearly_over_the_networks_input(
     rule: str, size: tuple[int, int], cells: NDArray[np.float32]
 ) -> None:
     box = box_of(rule, *size)
@@ -70,20 +70,20 @@ def test_a_map_is_interpolated_bilinearly_over_what_the_network_saw(
     np.testing.assert_allclose(found, interpolated(cells, box, *size), atol=1e-6)
 
 
-def test_what_was_cropped_is_zero_and_the_rest_is_not() -> None:
+def test_the_cropped_part_of_an_image_is_zero() -> None:
     found = map_to_image(np.ones((3, 3), np.float32), box_of("crop", 40, 20), 40, 20)
     assert not found[:, :10].any()
     assert not found[:, 30:].any()
     assert (found[:, 10:30] == 1).all()
 
 
-def test_a_crop_fraction_leaves_a_frame_of_zeros() -> None:
+def test_a_crop_fraction_leaves_a_border_of_zeros() -> None:
     found = map_to_image(np.ones((3, 3), np.float32), box_of("crop", 40, 40, 0.5), 40, 40)
     assert found.sum() == 20 * 20
     assert (found[10:30, 10:30] == 1).all()
 
 
-def test_what_was_padded_is_cut_away() -> None:
+def test_the_padded_part_of_a_map_is_cut_off() -> None:
     # 24 × 12 pixels of the input are the image; the map's upper and lower quarter lie on black.
     cells = np.array([[1], [0.25], [0.25], [1]], np.float32).repeat(4, axis=1)
     found = map_to_image(cells, box_of("pad", 40, 20), 40, 20)
@@ -103,13 +103,15 @@ def test_a_map_of_zeros_stays_zero(rule: str) -> None:
 
 
 @pytest.mark.parametrize("size", IMAGES)
-def test_no_size_leaves_the_range_of_the_map(size: tuple[int, int], cells: NDArray[np.float32]) -> None:
+def test_interpolated_values_stay_in_the_range_of_the_map(
+    size: tuple[int, int], cells: NDArray[np.float32]
+) -> None:
     for found in (map_to_size(cells, *size), map_to_image(cells, box_of("stretch", *size), *size)):
         assert found.min() >= cells.min() - 1e-6
         assert found.max() <= cells.max() + 1e-6
 
 
-def test_a_map_of_the_inputs_size_is_the_same_interpolation(cells: NDArray[np.float32]) -> None:
+def test_a_map_of_the_inputs_size_is_interpolated_alike(cells: NDArray[np.float32]) -> None:
     np.testing.assert_allclose(
         map_to_size(cells, 24, 24), map_to_image(cells, (0, 0, 24, 24), 24, 24), atol=1e-6
     )
@@ -119,7 +121,7 @@ def test_grey_is_255_times_the_value_rounded() -> None:
     assert grey_levels(np.array([[0, 0.001, 0.002, 0.5, 1]], np.float32)).tolist() == [[0, 0, 1, 128, 255]]
 
 
-def test_the_colours_are_those_of_matplotlib() -> None:
+def test_the_colours_are_those_of_matplotlibs_jet() -> None:
     matplotlib = pytest.importorskip("matplotlib")
     theirs = matplotlib.colormaps["jet"](np.arange(256))[:, :3] * 255
     assert np.abs(theirs - JET).max() <= 0.5 + 1e-6
@@ -136,8 +138,8 @@ def test_an_overlay_is_jet_at_40_percent_over_the_image() -> None:
     pixels = generator.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     values = generator.random((20, 30), dtype=np.float32)
     found = np.asarray(draw_overlay(Image.fromarray(pixels), values), np.float64)
-    wanted = 0.4 * JET[np.rint(values * 255).astype(int)] + 0.6 * pixels
-    assert np.abs(found - wanted).max() <= 1
+    expected = 0.4 * JET[np.rint(values * 255).astype(int)] + 0.6 * pixels
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_an_overlay_of_a_grey_image_has_colours() -> None:
