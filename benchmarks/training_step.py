@@ -21,11 +21,11 @@ import keras
 import numpy as np
 import tensorflow
 
-from spyglass_training.cached_features import Features, cut
-from spyglass_training.fused_batch_norm import fuse_batch_norm
 from spyglass_training.models import find_architecture
-from spyglass_training.options import TrainingOptions
-from spyglass_training.phases import begin_phase, plan_phases
+from spyglass_training.run.cached_features import Features, cut
+from spyglass_training.run.fused_batch_norm import fuse_batch_norm
+from spyglass_training.run.options import TrainingOptions
+from spyglass_training.run.phases import begin_phase, plan_phases
 
 BATCH = 32
 LABELS = np.arange(BATCH) % 2

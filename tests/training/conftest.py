@@ -33,9 +33,9 @@ def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_run(digits_file: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """The folder of a run of three epochs."""
     pytest.importorskip("tensorflow")
-    from spyglass_training.datasets import mnist
+    from spyglass_training.datasets.formats import mnist
     from spyglass_training.models import find_architecture
-    from spyglass_training.training import TrainingOptions, train
+    from spyglass_training.run.training import TrainingOptions, train
 
     architecture = find_architecture("mnist-convnet")
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "digits")

@@ -18,7 +18,7 @@ from spyglass_contract.images.geometry import jpeg_reduction, place
 from spyglass_contract.images.pixels import DEFAULT_LIMITS, prepare
 from spyglass_training.golden import MAX_TOTAL_BYTES, RECIPES, read_images, write_golden
 from spyglass_training.models import efficientnet_lite0, mnist_convnet
-from spyglass_training.models.image_input import photograph
+from spyglass_training.models.parts.image_input import photograph
 
 pytestmark = pytest.mark.training
 

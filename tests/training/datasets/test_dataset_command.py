@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_cli.main import main
-from spyglass_training.datasets import class_folders, pets
+from spyglass_training.datasets.formats import class_folders, pets
 
 WriteCrops = Callable[..., list[Path]]
 
