@@ -1,4 +1,4 @@
-"""Published weights become a run like any other, or an error that says what is wrong."""
+"""Published weights become a run folder, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def test_the_run_has_the_network_its_record_and_golden_images(tmp_path: Path, re
     assemble(find_published("efficientnet-lite0"), images, folder)
     record = folder.read_record()
     assert (record.architecture, record.parameters) == ("efficientnet-lite0", 4_694_024)
-    # What was not measured here is not in the record.
+    # The record has no metrics, because none were measured.
     assert record.metrics == {} and record.epochs == ()
     assert len(record.class_names) == 1000 and record.class_names[281] == "tabby"
     assert len(folder.read_golden()) >= 5
     chelsea = prepare((repository_root / "examples/chelsea.jpg").read_bytes(), record.input).pixels
-    answer = np.asarray(keras.models.load_model(folder.model)(chelsea[np.newaxis], training=False))
-    assert "cat" in record.class_names[int(answer.argmax())]
+    probabilities = np.asarray(keras.models.load_model(folder.model)(chelsea[np.newaxis], training=False))
+    assert "cat" in record.class_names[int(probabilities.argmax())]
 
 
-def test_the_class_names_are_imagenets_in_its_order() -> None:
+def test_the_class_names_are_those_of_imagenet_in_order() -> None:
     names = imagenet.class_names()
     assert (names[0], names[207], names[967], names[999]) == (
         "tench",
@@ -55,7 +55,7 @@ def test_the_class_names_are_imagenets_in_its_order() -> None:
     )
 
 
-def test_weights_that_are_missing_left_over_or_of_another_shape_are_refused() -> None:
+def test_weights_that_are_missing_left_over_or_of_another_shape_are_rejected() -> None:
     tensors = dict(read_checkpoint(find_checkpoint()))
     with pytest.raises(ModelError, match="head_conv"):
         set_weights(lite0(), {name: tensors[name] for name in tensors if name != "_conv_head.weight"})
@@ -65,6 +65,6 @@ def test_weights_that_are_missing_left_over_or_of_another_shape_are_refused() ->
         set_weights(lite0(class_count=10), tensors)
 
 
-def test_a_network_without_published_weights_is_refused_with_the_names_there_are() -> None:
+def test_a_network_without_published_weights_is_rejected_with_the_known_names() -> None:
     with pytest.raises(NotFound, match="efficientnet-lite0"):
         find_published("mnist-convnet")

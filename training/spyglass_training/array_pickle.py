@@ -11,7 +11,6 @@ import pickle
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 # Stands for the class `numpy.ndarray` in a pickle. A pickle could call the class itself, for an array of any
 # size.
@@ -37,19 +36,39 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) == ("numpy", "ndarray"):
             return _NDARRAY
         if (module, name) == ("numpy", "dtype"):
-            return _dtype
+            return _NumberType
         raise ValueError(f"it names {module}.{name}, which is not an array; the pickle was not opened")
 
 
-def _reconstruct(kind: Any, *_: Any) -> NDArray[Any]:
+class _NumberType:
+    """Stands for `numpy.dtype`: a type of numbers, of which the pickle sets only the byte order.
+
+    The pickle could give a real dtype flags that break numpy's memory.
+    """
+
+    def __init__(self, code: bytes | str, *_: Any) -> None:
+        self.dtype = np.dtype(_text(code))
+        if self.dtype.kind not in "biuf":
+            raise ValueError(f"it has an array of {self.dtype}, not of numbers")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(_text(state[1]))
+
+
+class _Array(np.ndarray[Any, Any]):
+    """An array that accepts its content from a pickle."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        version, shape, number_type, is_column_major, data = state
+        super().__setstate__((version, shape, number_type.dtype, is_column_major, data))
+
+
+def _reconstruct(kind: Any, *_: Any) -> _Array:
     """Return an empty array, which the next instruction of the pickle fills."""
     if kind is not _NDARRAY:
         raise ValueError("it builds something other than an array")
-    return np.ndarray((0,), np.uint8)
+    return _Array((0,), np.uint8)
 
 
-def _dtype(code: bytes | str, *_: Any) -> np.dtype[Any]:
-    dtype = np.dtype(code.decode("ascii") if isinstance(code, bytes) else code)
-    if dtype.kind not in "biuf":
-        raise ValueError(f"it has an array of {dtype}, not of numbers")
-    return dtype
+def _text(value: bytes | str) -> Any:
+    return value.decode("ascii") if isinstance(value, bytes) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     If the block raises, `path` stays as it was and the temporary file is removed.
     """
-    # Keras chooses the format by the suffix, so the name keeps it. Other processes may write the same file.
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    # Keras chooses the format by the suffix, so the name keeps it. Another run may write the same file now.
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

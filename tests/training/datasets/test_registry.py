@@ -1,4 +1,4 @@
-"""A data set is opened by its kind, by its name, or by its looks."""
+"""A data set is opened by its kind, by its name, or by detection of its kind."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def digits(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_kind_is_told_by_its_looks(
-    tmp_path: Path, digits: Path, spec: InputSpec, write_crops: WriteCrops
-) -> None:
+def test_the_kind_is_detected(tmp_path: Path, digits: Path, spec: InputSpec, write_crops: WriteCrops) -> None:
     assert open_dataset(None, digits, spec).record.name == "MNIST"
     for label in ("cat", "cup"):
         write_crops(label, tmp_path / "folders" / label, [f"{index}.jpg" for index in range(5)])
@@ -42,7 +40,7 @@ def test_a_kind_is_told_by_its_looks(
     assert listed.class_names == ("cats", "cups")
 
 
-def test_a_name_alone_is_what_keras_has_put_into_its_cache(
+def test_a_name_alone_opens_the_cache_of_keras(
     digits: Path, spec: InputSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(digits.parent))
@@ -55,35 +53,35 @@ def test_a_name_alone_is_what_keras_has_put_into_its_cache(
     assert len(open_dataset(None, "mnist", spec).train) == 10
 
 
-def test_a_kind_that_is_named_goes_before_looks(digits: Path, spec: InputSpec) -> None:
+def test_a_given_kind_overrides_the_detection(digits: Path, spec: InputSpec) -> None:
     with pytest.raises(InvalidInput, match="is not Fashion-MNIST"):
         open_dataset("fashion-mnist", digits.parent, spec)
     with pytest.raises(NotFound, match="columns path and label"):
         open_dataset("listing", digits.parent, spec)
 
 
-def test_what_is_unknown_is_refused_with_the_kinds_there_are(tmp_path: Path, spec: InputSpec) -> None:
+def test_unknown_kinds_and_data_are_rejected_with_the_known_kinds(tmp_path: Path, spec: InputSpec) -> None:
     kinds = "".join(f"(?=(.|\n)*{name}: )" for name in KINDS)
     with pytest.raises(NotFound, match=f"'mnists'{kinds}"):
         open_dataset("mnists", tmp_path, spec)
     with pytest.raises(NotFound, match=f"--dataset{kinds}"):
         open_dataset(None, tmp_path, spec)
-    homes = "mnist, fashion-mnist, cifar10, elpv have places of their own"
-    with pytest.raises(NotFound, match=f"there is nothing at .*; {homes}{kinds}"):
+    homes = "pass a path or one of mnist, fashion-mnist, cifar10, elpv"
+    with pytest.raises(NotFound, match=f"does not exist; {homes}{kinds}"):
         open_dataset(None, tmp_path / "nowhere", spec)
 
 
-def test_idx_files_in_a_folder_of_any_name_are_asked_which_they_are(tmp_path: Path, spec: InputSpec) -> None:
+def test_a_folder_of_idx_files_needs_a_kind(tmp_path: Path, spec: InputSpec) -> None:
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with pytest.raises(NotFound, match=r"--dataset mnist or --dataset fashion-mnist$"):
         open_dataset(None, tmp_path, spec)
 
 
-def test_data_for_another_task_is_refused_before_it_is_read(
+def test_data_for_another_task_is_rejected_before_it_is_read(
     tmp_path: Path, digits: Path, spec: InputSpec
 ) -> None:
     digits.write_bytes(b"nothing that could be read")
-    with pytest.raises(InvalidInput, match="another task than data of the kind 'mnist'"):
+    with pytest.raises(InvalidInput, match="another task than a data set of the kind 'mnist'"):
         open_dataset(None, digits, spec, task=TASK_SEGMENT)
     for folder in ("images", "annotations/trimaps"):
         (tmp_path / "pets" / folder).mkdir(parents=True)
@@ -91,7 +89,7 @@ def test_data_for_another_task_is_refused_before_it_is_read(
         open_dataset(None, tmp_path / "pets", spec, task=TASK_CLASSIFY)
 
 
-def test_a_stratified_cut_takes_its_share_of_every_group() -> None:
+def test_a_stratified_cut_takes_the_same_fraction_of_every_group() -> None:
     groups = ["a"] * 40 + ["b"] * 20 + ["c"] * 2
     kept, cut = stratified(groups, 0.25, seed=5)
     assert sorted(kept + cut) == list(range(62))

@@ -1,4 +1,4 @@
-"""A part of a large collection is cut out by the numbers of its images."""
+"""A part of a large collection is selected by the numbers of its images."""
 
 from __future__ import annotations
 
@@ -40,25 +40,23 @@ def test_numbered_images_go_to_the_parts_in_the_order_of_their_numbers(
     assert "for research" in (tmp_path / "small/about.json").read_text()
 
 
-def test_a_folder_for_each_class_will_do_as_well(tmp_path: Path, write_crops: WriteCrops) -> None:
+def test_one_folder_for_each_class_is_read_as_well(tmp_path: Path, write_crops: WriteCrops) -> None:
     for label in ("cat", "cup"):
         write_crops(label, tmp_path / "all" / label, [f"image{index}.png" for index in range(11)])
     make_subset(tmp_path / "all", tmp_path / "small", SIZES)
     assert names(tmp_path / "small/test/cup") == [f"image{number}.png" for number in range(7, 11)]
 
 
-def test_too_few_images_or_a_folder_in_use_leave_nothing_behind(
-    tmp_path: Path, write_crops: WriteCrops
-) -> None:
+def test_too_few_images_or_a_used_folder_write_no_files(tmp_path: Path, write_crops: WriteCrops) -> None:
     write_crops("cat", tmp_path / "all", [f"cat.{index}.jpg" for index in range(11)])
     write_crops("cat", tmp_path / "all", [f"dog.{index}.jpg" for index in range(10)])
-    with pytest.raises(InvalidInput, match="'dog' has 10 images, not the 11"):
+    with pytest.raises(InvalidInput, match="'dog' must have at least 11 images, not 10"):
         make_subset(tmp_path / "all", tmp_path / "small", SIZES)
     assert not (tmp_path / "small").exists()
     with pytest.raises(InvalidInput, match="not empty"):
         make_subset(tmp_path / "all", tmp_path / "all", {"train": 1})
     for inside in (tmp_path / "all/small", tmp_path / "all/cat/../small"):
-        with pytest.raises(InvalidInput, match=r"lies in .*all, which is read"):
+        with pytest.raises(InvalidInput, match=r"must not lie in .*all, which is read"):
             make_subset(tmp_path / "all", inside, {"train": 1})
     assert not (tmp_path / "all/small").exists()
     with pytest.raises(NotFound, match=r"kaggle\.com"):

@@ -1,4 +1,4 @@
-"""Every architecture is the one that its name promises."""
+"""Every architecture has the size, the input and the output that its source states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.training
 
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 
-# What their sources state, or the arithmetic gives, for so many classes.
+# Classes, and the parameters that the source states or that follow by arithmetic.
 PARAMETERS = {
     "lenet5": (10, 61_706),
     "simple-cnn": (10, 433_290),
@@ -35,8 +35,7 @@ PARAMETERS = {
     "pet-segmentation": (3, 2_880_643),
     "xception": (1000, 22_910_480),
     "efficientnet-v2-b0": (1000, 7_200_312),
-    # 4,652,008 trained ones, as its authors have it, and two for each of 21,008 channels that batch
-    # normalisation keeps its moving averages of.
+    # 4,652,008 trained parameters, as its authors state, and two moving averages for each of 21,008 channels.
     "efficientnet-lite0": (1000, 4_694_024),
 }
 
@@ -55,17 +54,17 @@ def test_an_architecture_has_the_number_of_parameters_its_source_states(architec
 
 
 @EVERY
-def test_an_architecture_takes_uint8_pixels_and_answers_with_probabilities(
+def test_an_architecture_takes_uint8_pixels_and_outputs_probabilities(
     architecture: Architecture,
 ) -> None:
     validate_input(architecture.input)
     spec = resized(architecture.input, 96, 80, architecture.input.color_mode)
     model = architecture.build(spec, 7)
     assert [(each.name, each.dtype) for each in model.inputs] == [(architecture.input.tensor, "uint8")]
-    (answer,) = np.asarray(model(golden_tensor(0, spec), training=False))
-    assert answer.shape == ((96, 80, 7) if architecture.task == TASK_SEGMENT else (7,))
-    assert answer.dtype == np.float32 and (answer >= 0).all()
-    np.testing.assert_allclose(answer.sum(axis=-1), 1, atol=1e-5)
+    (probabilities,) = np.asarray(model(golden_tensor(0, spec), training=False))
+    assert probabilities.shape == ((96, 80, 7) if architecture.task == TASK_SEGMENT else (7,))
+    assert probabilities.dtype == np.float32 and (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-5)
 
 
 @EVERY
@@ -131,7 +130,7 @@ def test_each_map_has_the_size_and_channels_of_the_published_table(
 AUGMENTED = {name: each for name, each in ARCHITECTURES.items() if "augment" in each.choices}
 
 
-# Of the values that enter the augmentation; elsewhere they are from 0 to 1.
+# Range of the values that enter the augmentation; 0 to 1 for the other networks.
 RANGES = {"xception": (-1.0, 1.0), "efficientnet-v2-b0": (0.0, 255.0)}
 
 
@@ -153,13 +152,13 @@ def test_augmentation_acts_in_training_only_and_keeps_the_range(
     np.testing.assert_array_equal(model(pixels, training=False), model(pixels, training=False))
 
 
-def test_choices_reach_the_builder_and_unknown_ones_are_refused() -> None:
+def test_choices_reach_the_builder_and_unknown_ones_are_rejected() -> None:
     architecture = find_architecture("mini-xception")
     assert architecture.choices == {"augment": "none", "dropout": 0.5, "batch_norm_momentum": 0.99}
     model = architecture.build(architecture.input, 2, dropout=0.25, batch_norm_momentum=0.9)
     assert model.get_layer("dropout").rate == 0.25
     assert model.get_layer("block3_bn2").momentum == 0.9
-    with pytest.raises(InvalidInput, match=r"no choice of depth; it has one of augment, dropout"):
+    with pytest.raises(InvalidInput, match=r"no option depth; its options are: augment, dropout"):
         architecture.build(architecture.input, 2, depth=3)
 
 
@@ -179,18 +178,18 @@ def test_pooling_by_strides_needs_sizes_that_divide() -> None:
         architecture.build(resized(architecture.input, 200, 100, COLOR_MODE_RGB), 3)
 
 
-def test_an_input_that_the_poolings_use_up_is_refused() -> None:
+def test_an_input_too_small_for_the_poolings_is_rejected() -> None:
     architecture = find_architecture("cats-dogs-convnet")
     with pytest.raises(InvalidInput, match="cats-dogs-convnet cannot be built for 40×77 pixels"):
         architecture.build(resized(architecture.input, 77, 40, COLOR_MODE_RGB), 2)
 
 
-def test_an_unknown_architecture_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_architecture_is_rejected_with_the_known_names() -> None:
     with pytest.raises(NotFound, match="mnist-convnet"):
         find_architecture("mnist")
 
 
-def test_an_augmentation_that_there_is_none_of_is_refused() -> None:
+def test_an_unknown_augmentation_is_rejected() -> None:
     architecture = find_architecture("small-resnet")
     with pytest.raises(InvalidInput, match="none, photograph, part"):
         architecture.build(architecture.input, 2, augment="posters")

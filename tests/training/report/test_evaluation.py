@@ -1,8 +1,7 @@
-"""What is counted on the test part is what numpy counts, and the report shows it."""
+"""The counts on the test part equal those of numpy, and the report shows them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,10 @@ import keras
 from PIL import Image
 
 from spyglass_contract.model.outputs import of_both_classes
-from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.datasets.dataset import Split
 from spyglass_training.report.confusion import draw_confusion
 from spyglass_training.report.evaluation import evaluate
 from spyglass_training.report.mistakes import draw_masks, worst_mistakes
-from spyglass_training.run.epoch_log import Epoch, EpochLog
 
 pytestmark = pytest.mark.training
 
@@ -27,7 +24,7 @@ NAMES = ("low", "middle", "high")
 
 
 def lookup(*answers: list[float]) -> keras.Model:
-    """A network that answers a pixel of value v with row v of `answers`."""
+    """Return a network that outputs row v of `rows` for a pixel of value v."""
     pixel = keras.Input((1, 1, 1), dtype="uint8")
     table = keras.layers.Embedding(len(answers), len(answers[0]), weights=[np.array(answers)])
     return keras.Model(pixel, keras.layers.Reshape((len(answers[0]),))(table(pixel)))
@@ -41,18 +38,18 @@ MODEL = lookup([0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.05, 0.05, 0.9])
 TEST = split([0, 0, 1, 2, 2, 1], [0, 1, 1, 2, 0, 2])
 
 
-def test_counts_shares_and_loss_are_those_of_their_definitions() -> None:
+def test_counts_ratios_and_loss_follow_their_definitions() -> None:
     found = evaluate(MODEL, TEST, NAMES, batch_size=4)
     np.testing.assert_array_equal(found.confusion, [[1, 0, 1], [1, 1, 0], [0, 1, 1]])
     np.testing.assert_allclose(found.recall, [1 / 2, 1 / 2, 1 / 2])
     np.testing.assert_allclose(found.precision, [1 / 2, 1 / 2, 1 / 2])
     np.testing.assert_allclose(found.intersection_over_union, [1 / 3, 1 / 3, 1 / 3])
     assert found.metrics["test_accuracy"] == pytest.approx(0.5)
-    wanted = -np.log([0.7, 0.2, 0.6, 0.9, 0.05, 0.3]).mean()
-    assert found.metrics["test_loss"] == pytest.approx(wanted, rel=1e-5)
+    expected = -np.log([0.7, 0.2, 0.6, 0.9, 0.05, 0.3]).mean()
+    assert found.metrics["test_loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_class_that_never_comes_up_has_no_share() -> None:
+def test_a_class_without_images_and_predictions_has_no_ratio() -> None:
     found = evaluate(MODEL, split([0, 0], [0, 0]), NAMES, batch_size=2)
     np.testing.assert_array_equal(found.recall, [1, np.nan, np.nan])
     np.testing.assert_array_equal(found.precision, [1, np.nan, np.nan])
@@ -65,12 +62,12 @@ def test_one_output_stands_for_two_classes() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 5, 1), (2, 5, 5, 1), (2, 5, 5, 3)])
-def test_other_outputs_are_left_as_they_are(shape: tuple[int, ...]) -> None:
+def test_other_outputs_are_unchanged(shape: tuple[int, ...]) -> None:
     output = np.zeros(shape, np.float32)
     assert of_both_classes(output) is output
 
 
-def test_the_worst_mistakes_come_first_and_right_answers_not_at_all() -> None:
+def test_the_worst_mistakes_come_first_and_correct_predictions_are_left_out() -> None:
     found = evaluate(MODEL, TEST, NAMES, batch_size=6)
     assert list(worst_mistakes(found, TEST.labels)) == [4, 1, 5]
 
@@ -91,7 +88,7 @@ def _one_hot(pixels: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.one_hot(pixels[..., 0], 3)
 
 
-def test_masks_are_drawn_in_the_same_colours_as_their_truth(tmp_path: Path) -> None:
+def test_predicted_masks_are_drawn_in_the_same_colours_as_true_masks(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2, 2, 1), dtype="uint8"), keras.layers.Lambda(_one_hot)])
     masks = np.array([[[0, 1], [1, 2]]], np.uint8)
     data = Split(masks[..., np.newaxis], masks)
@@ -109,7 +106,9 @@ def test_masks_are_drawn_in_the_same_colours_as_their_truth(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("classes", [2, 30])
-def test_the_confusion_matrix_is_dark_where_classes_are_recognised(classes: int, tmp_path: Path) -> None:
+def test_the_confusion_matrix_is_dark_on_the_diagonal_if_all_predictions_are_correct(
+    classes: int, tmp_path: Path
+) -> None:
     names = [f"class {number}" for number in range(classes)]
     draw_confusion(np.eye(classes, dtype=np.int64) * 7, names, tmp_path / "confusion.png")
     with Image.open(tmp_path / "confusion.png") as image:
@@ -117,34 +116,5 @@ def test_the_confusion_matrix_is_dark_where_classes_are_recognised(classes: int,
     dark = (blue[..., 2] - blue[..., 0] > 60) & (blue[..., 0] < 30)
     rows, columns = np.nonzero(dark)
     assert dark.sum() > 1000
-    # From the upper left to the lower right.
+    # The dark cells run from the upper left to the lower right.
     assert np.corrcoef(rows, columns)[0, 1] > 0.7
-
-
-def epoch(number: int, loss: float, accuracy: float, phase: int = 0) -> Epoch:
-    return Epoch(number, phase, {"val_loss": loss, "val_accuracy": accuracy}, 0.001, 1.5)
-
-
-def test_the_log_knows_the_best_epoch_by_what_is_watched(tmp_path: Path) -> None:
-    by_loss, by_accuracy = (EpochLog(tmp_path / name, f"val_{name}") for name in ("loss", "accuracy"))
-    best = []
-    for each in (epoch(1, 0.5, 0.7), epoch(2, 0.4, 0.6), epoch(3, 0.4, 0.8), epoch(4, 0.6, 0.7, phase=1)):
-        for log in (by_loss, by_accuracy):
-            log.append(each)
-        best.append((by_loss.newest_is_best(), by_accuracy.newest_is_best()))
-    # The earlier one of two that are as good is the best.
-    assert best == [(True, True), (True, False), (False, True), (False, False)]
-    assert (by_loss.epochs_without_better(0), by_accuracy.epochs_without_better(0)) == (1, 0)
-    assert by_loss.epochs_without_better(1) == 0 and by_loss.epochs_without_better(2) == 0
-
-
-def test_the_log_is_a_line_an_epoch_and_is_cut_where_a_run_goes_on(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    log = EpochLog(folder.epochs, "val_loss")
-    for number in (1, 2, 3):
-        log.append(epoch(number, 1 / number, 0.1 * number))
-    assert [json.loads(line)["number"] for line in folder.epochs.read_text().splitlines()] == [1, 2, 3]
-    again = EpochLog(folder.epochs, "val_loss")
-    again.read(2)
-    assert again.epochs == log.epochs[:2]
-    assert len(folder.epochs.read_text().splitlines()) == 2

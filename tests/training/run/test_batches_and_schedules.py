@@ -31,7 +31,7 @@ def test_without_a_seed_batches_come_in_order_and_the_last_one_is_short() -> Non
     assert list(inputs) == [80, 90] and list(labels) == [8, 9]
 
 
-def test_an_epoch_has_an_order_of_its_own_whichever_came_before() -> None:
+def test_the_order_of_an_epoch_does_not_depend_on_earlier_epochs() -> None:
     source, late = batches(seed=1), batches(seed=1)
     orders = []
     for epoch in range(3):
@@ -46,8 +46,8 @@ def test_an_epoch_has_an_order_of_its_own_whichever_came_before() -> None:
     assert labels_in_order(other) != orders[2]
 
 
-def test_every_epoch_draws_for_each_image_which_of_the_inputs_it_is_taken_from() -> None:
-    """Of input k the image i is 100 k + i."""
+def test_every_epoch_draws_for_each_image_the_array_that_it_comes_from() -> None:
+    """Image i of array k is 100 k + i."""
     inputs = [np.arange(100) + 100 * source for source in range(4)]
     source, again = (Batches(inputs, np.arange(100), 8, seed=5) for _ in range(2))
     drawn = []
@@ -78,7 +78,7 @@ def test_pixels_of_a_mask_get_the_weights_of_their_classes() -> None:
     np.testing.assert_array_equal(source[0][2], [[[1, 2], [3, 1]]])
 
 
-def test_balanced_weights_make_classes_count_the_same_and_one_on_average() -> None:
+def test_balanced_weights_give_classes_equal_totals_and_a_mean_of_one() -> None:
     labels = np.array([0] * 6 + [1] * 2 + [3] * 4)
     weights = balanced_weights(labels, 4)
     totals = np.bincount(labels, weights=weights[labels], minlength=4)
@@ -94,10 +94,10 @@ def rates(kind: str, warmup: int = 0) -> list[float]:
     return [float(schedule(step)) for step in range(STEPS + 1)]
 
 
-def test_the_cosine_is_that_of_keras() -> None:
+def test_the_cosine_schedule_equals_that_of_keras() -> None:
     theirs = keras.optimizers.schedules.CosineDecay(0.2, STEPS)
-    wanted = [float(theirs(step)) for step in range(STEPS + 1)]
-    np.testing.assert_allclose(rates("cosine"), wanted, atol=1e-6)
+    expected = [float(theirs(step)) for step in range(STEPS + 1)]
+    np.testing.assert_allclose(rates("cosine"), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_schedule_starts_at_the_learning_rate_and_falls_to_its_end(
     assert found == sorted(found, reverse=True)
 
 
-def test_a_warm_up_rises_evenly_to_the_learning_rate_and_the_fall_takes_what_is_left() -> None:
+def test_a_warm_up_rises_linearly_and_the_fall_takes_the_remaining_steps() -> None:
     found = rates("linear", warmup=20)
     np.testing.assert_allclose(found[:20], 0.2 * np.arange(1, 21) / 20, rtol=1e-5)
     np.testing.assert_allclose(found[20:], 0.2 * np.linspace(1, 0, 81), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Features that are computed once: whatever is computed beside them, and kept from run to run."""
+"""Features are computed once, independently of other images, and kept for other runs."""
 
 from __future__ import annotations
 
@@ -41,11 +41,13 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (11, SPEC.height, SPEC.width, 3), np.uint8)
 
 
-def test_they_are_what_the_network_answers(base: keras.Model, pixels: np.ndarray) -> None:
+def test_features_equal_the_output_of_the_network(base: keras.Model, pixels: np.ndarray) -> None:
     np.testing.assert_allclose(Features(base, 4).of(pixels), base(pixels), rtol=1e-5, atol=1e-6)
 
 
-def test_an_image_has_the_same_ones_whatever_is_beside_it(base: keras.Model, pixels: np.ndarray) -> None:
+def test_the_features_of_an_image_do_not_depend_on_the_other_images(
+    base: keras.Model, pixels: np.ndarray
+) -> None:
     features = Features(base, 4)
     whole = features.of(pixels)
     for index in range(len(pixels)):
@@ -57,7 +59,7 @@ def test_no_images_have_no_features(base: keras.Model, pixels: np.ndarray) -> No
 
 
 class Counted:
-    """A base that counts the batches it is asked for."""
+    """A base that counts the batches it computes."""
 
     def __init__(self, base: keras.Model) -> None:
         self.base, self.batches = base, 0
@@ -68,12 +70,14 @@ class Counted:
         return self.base.predict_on_batch(pixels)
 
 
-def test_what_is_kept_is_not_computed_again(base: keras.Model, pixels: np.ndarray, tmp_path: Path) -> None:
+def test_features_in_the_cache_are_not_computed_again(
+    base: keras.Model, pixels: np.ndarray, tmp_path: Path
+) -> None:
     first = Features(base, 4, tmp_path).of(pixels[:8])
     counted = Counted(base)
     features = Features(counted, 4, tmp_path)  # type: ignore[arg-type]
     assert counted.batches == 1
-    # In another order, and with others among them: those alone are computed, in one batch.
+    # In another order and with new images, only the new ones are computed, in one batch.
     found = features.of(np.concatenate([pixels[8:], pixels[:8][::-1]]))
     assert counted.batches == 2
     np.testing.assert_array_equal(found[3:], first[::-1])
@@ -81,7 +85,7 @@ def test_what_is_kept_is_not_computed_again(base: keras.Model, pixels: np.ndarra
 
 
 @pytest.mark.parametrize("damage", ["cut short", "changed", "empty"])
-def test_what_is_damaged_is_computed_again(
+def test_damaged_features_are_computed_again(
     base: keras.Model, pixels: np.ndarray, tmp_path: Path, damage: str
 ) -> None:
     first = Features(base, 4, tmp_path).of(pixels)
@@ -96,7 +100,7 @@ def test_what_is_damaged_is_computed_again(
 
 
 class Sums:
-    """A base that adds up every image's pixels."""
+    """A base that sums each image's pixels."""
 
     input_shape = (None, SPEC.height, SPEC.width, 3)
 
@@ -104,7 +108,7 @@ class Sums:
         return pixels.sum(axis=(1, 2), dtype=np.float32)
 
 
-def test_several_runs_may_keep_the_same_ones_at_once(tmp_path: Path) -> None:
+def test_several_runs_can_write_the_same_features_at_once(tmp_path: Path) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (200, SPEC.height, SPEC.width, 3), np.uint8)
     runs = [Features(Sums(), 4, tmp_path) for _ in range(4)]  # type: ignore[arg-type]
     together = threading.Barrier(len(runs))
@@ -120,7 +124,7 @@ def test_several_runs_may_keep_the_same_ones_at_once(tmp_path: Path) -> None:
     assert len(list(folder.iterdir())) == len(pixels)
 
 
-def test_networks_with_other_weights_do_not_share_them(
+def test_networks_with_other_weights_do_not_share_features(
     base: keras.Model, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     keras.utils.set_random_seed(1)
@@ -140,7 +144,7 @@ def test_images_are_mirrored_in_four_ways() -> None:
     ("augment", "is_cached", "is_mirrored"),
     [("none", True, False), ("mirror", True, True), ("part", False, False), ("photograph", False, False)],
 )
-def test_only_what_augmentation_leaves_alone_is_cached(
+def test_features_are_cached_only_without_augmentation_or_with_mirroring(
     augment: str, is_cached: bool, is_mirrored: bool
 ) -> None:
     architecture = find_architecture("vgg16-finetune").with_choices(augment=augment)
@@ -164,7 +168,7 @@ def test_fine_tuning_on_cached_features_keeps_the_whole_network(tmp_path: Path, 
     records, folders = [], [RunFolder(tmp_path / name) for name in ("first", "second")]
     for folder in folders:
         records.append(train(architecture, data, options, folder, cache=tmp_path / "cache"))
-    # As often as the training part can be mirrored, and the validation part once.
+    # Four mirrored copies of the training part, and the validation part once.
     assert len(list((tmp_path / "cache").glob("features-*/*"))) == 4 * len(data.train) + len(data.validation)
     assert records[0].epochs == records[1].epochs and records[0].metrics == records[1].metrics
     kept = keras.models.load_model(folders[0].model)
@@ -181,12 +185,12 @@ def test_fine_tuning_on_cached_features_keeps_the_whole_network(tmp_path: Path, 
         *(name for name in moved if not name.startswith("block") and name != "dense"),
     }
     probabilities = np.asarray(kept.predict(data.validation.pixels, verbose=0))[:, 0].astype("float32")
-    right = (probabilities > 0.5) == (data.validation.labels == 1)
-    assert right.mean() == pytest.approx(records[0].epochs[-1]["val_accuracy"], abs=1e-6)
+    correct = (probabilities > 0.5) == (data.validation.labels == 1)
+    assert correct.mean() == pytest.approx(records[0].epochs[-1]["val_accuracy"], abs=1e-6)
 
 
 def _build_mirrored(spec: InputSpec, class_count: int, *, augment: str = "mirror") -> keras.Model:
-    """Two convolutions, of which the first never learns and the second does in the second phase."""
+    """Two convolutions: the first never learns, the second learns in the second phase."""
     image = image_input(spec)
     x = augmented(layers.Rescaling(1 / 255)(image), augment)
     x = layers.Conv2D(6, 3, activation="relu", name="frozen", trainable=False)(x)
@@ -202,10 +206,10 @@ def _mirrored() -> Architecture:
 
 
 @pytest.mark.slow
-def test_what_memory_would_not_hold_is_computed_in_every_epoch(
+def test_features_too_large_for_memory_are_computed_in_every_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Of 6×6 places and 6 channels in float32: four frames of 160 images and one of 40.
+    # 6×6 positions and 6 channels in float32: four frames of 160 images and one of 40.
     needed = (4 * 160 + 40) * 6 * 6 * 6 * 4
     options = dataclasses.replace(QUICK, epochs=4, keep="last")
     found = {}
@@ -213,7 +217,7 @@ def test_what_memory_would_not_hold_is_computed_in_every_epoch(
         monkeypatch.setattr(cached_features, "MEMORY_BYTES", limit)
         caplog.clear()
         record = train(_mirrored(), dataset(), options, RunFolder(tmp_path / name), cache=tmp_path / "cache")
-        found[name] = [message for message in caplog.messages if "computes them anew" in message]
+        found[name] = [message for message in caplog.messages if "computes them again" in message]
         assert record.metrics["test_accuracy"] > 0.7
     assert not found["held"] and len(found["not held"]) == 1
 
@@ -236,5 +240,5 @@ def test_a_run_on_mirrored_features_is_resumed_to_the_last_bit(
     uninterrupted = train(architecture, dataset(), options, whole)
     assert resumed.epochs == uninterrupted.epochs and resumed.metrics == uninterrupted.metrics
     of_both = (keras.models.load_model(folder.model).get_weights() for folder in (killed, whole))
-    for found, wanted in zip(*of_both, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for found, expected in zip(*of_both, strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -1,4 +1,4 @@
-"""A run that ends too early, wherever it does, loses nothing: it goes on, or its folder is free again."""
+"""A run that ends too early can be resumed, or leaves its folder free."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def run(folder: RunFolder, **more: Any) -> RunRecord:
     return train(COLORS, dataset(), OPTIONS, folder, **more)
 
 
-class InTheWay(keras.callbacks.Callback):
-    """Where the run is to write a file, a folder lies when it has trained; where a folder, a file."""
+class Obstacle(keras.callbacks.Callback):
+    """Blocks an output path once training has ended: a folder for a file, a file for a folder."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class InTheWay(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     "name", ["curves.png", "golden", "confusion.png", "worst.png", "report.md", "run.json"]
 )
-def test_a_run_that_fails_after_its_last_epoch_is_finished_later(folder: RunFolder, name: str) -> None:
-    obstacle = InTheWay(folder.path / name)
+def test_a_run_that_fails_after_its_last_epoch_can_be_finished_later(folder: RunFolder, name: str) -> None:
+    obstacle = Obstacle(folder.path / name)
     with pytest.raises(OSError, match=name):
         run(folder, watchers=[obstacle])
     obstacle.remove()
@@ -73,11 +73,11 @@ def interrupt(folder: RunFolder, epoch: int = 1) -> None:
         run(folder, watchers=[Interruption(epoch)])
 
 
-def test_a_run_is_not_gone_on_with_where_its_log_lacks_epochs_that_were_done(folder: RunFolder) -> None:
+def test_a_run_is_not_resumed_if_its_log_lacks_finished_epochs(folder: RunFolder) -> None:
     interrupt(folder)
     line = folder.epochs.read_text()
     folder.epochs.unlink()
-    with pytest.raises(InvalidInput, match=r"has 0 of the 1 epochs"):
+    with pytest.raises(InvalidInput, match=r"has 0 of the 1 finished epochs"):
         run(folder, resume=True)
     folder.epochs.write_text(line[:40])
     with pytest.raises(InvalidInput, match=r"epochs\.jsonl is damaged"):
@@ -86,18 +86,18 @@ def test_a_run_is_not_gone_on_with_where_its_log_lacks_epochs_that_were_done(fol
     assert len(run(folder, resume=True).epochs) == 2
 
 
-def test_a_run_is_not_gone_on_with_without_the_network_that_it_kept(folder: RunFolder) -> None:
+def test_a_run_is_not_resumed_without_its_network(folder: RunFolder) -> None:
     interrupt(folder)
     folder.model.rename(folder.path / "elsewhere.keras")
-    with pytest.raises(InvalidInput, match=r"model\.keras is gone"):
+    with pytest.raises(InvalidInput, match=r"model\.keras is missing"):
         run(folder, resume=True)
 
 
-def test_a_network_that_was_damaged_meanwhile_is_named(folder: RunFolder) -> None:
+def test_a_damaged_network_is_named(folder: RunFolder) -> None:
     with pytest.raises(OSError, match=r"curves\.png"):
-        run(folder, watchers=[InTheWay(folder.curves)])
+        run(folder, watchers=[Obstacle(folder.curves)])
     folder.model.write_bytes(folder.model.read_bytes()[:5000])
-    with pytest.raises(ModelError, match=r"model\.keras is no network"):
+    with pytest.raises(ModelError, match=r"model\.keras is not a \.keras file"):
         run(folder, resume=True)
 
 
@@ -118,14 +118,14 @@ def test_a_network_that_cannot_be_built_leaves_no_folder(folder: RunFolder) -> N
     assert not folder.path.exists()
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(folder: RunFolder) -> None:
+def test_a_file_in_place_of_the_folder_is_rejected(folder: RunFolder) -> None:
     folder.path.write_bytes(b"")
     for resume in (False, True):
         with pytest.raises(InvalidInput, match="is a file"):
             run(folder, resume=resume)
 
 
-def test_a_folder_is_free_if_at_most_an_empty_log_is_in_it_and_resuming_is_proposed_where_it_helps(
+def test_only_a_folder_with_an_empty_log_is_free_and_the_error_suggests_resuming_if_possible(
     folder: RunFolder,
 ) -> None:
     folder.path.mkdir()
@@ -159,15 +159,15 @@ CLUSTER = {"worker": ["localhost:1", "localhost:2"]}
         json.dumps({"cluster": CLUSTER, "task": {"type": "chief", "index": 0}}),
     ],
 )
-def test_a_cluster_that_is_not_understood_is_refused_with_an_example(
+def test_an_invalid_cluster_is_rejected_with_an_example(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, config: str
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(InvalidInput, match=r'TF_CONFIG does not say .* \{"cluster"'):
+    with pytest.raises(InvalidInput, match=r'TF_CONFIG must name the workers .* \{"cluster"'):
         run(folder)
 
 
-def test_one_of_the_workers_writes_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exactly_one_worker_writes_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert this_worker() is None and is_chief()
     for config, chief in (
         ({"cluster": CLUSTER, "task": {"type": "worker", "index": 0}}, True),
@@ -180,7 +180,9 @@ def test_one_of_the_workers_writes_the_folder(monkeypatch: pytest.MonkeyPatch) -
     assert this_worker() is None
 
 
-def test_several_workers_are_not_resumed(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_several_workers_cannot_be_resumed(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 1}}))
-    with pytest.raises(FailedPrecondition, match="several cannot be resumed"):
+    with pytest.raises(FailedPrecondition, match="several workers cannot be resumed"):
         run(folder, resume=True)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.training
 
 
 def _pair(**options: object) -> tuple[keras.Model, keras.Model]:
-    """Twice the same small network with one normalisation, trained weights and all; the second is fused."""
+    """Two equal networks with one normalisation and trained weights; the second is fused."""
     rng = np.random.default_rng(0)
     pair = []
     for _ in range(2):
@@ -37,7 +37,7 @@ def _images(count: int = 4) -> np.ndarray:
 
 
 def _gradients(model: keras.Model, images: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
-    """Of a weighted sum of the outputs, by the images and by what learns."""
+    """Return gradients of a weighted sum of outputs, by the images and the trainable weights."""
     x = tensorflow.constant(images)
     with tensorflow.GradientTape() as tape:
         tape.watch(x)
@@ -46,7 +46,7 @@ def _gradients(model: keras.Model, images: np.ndarray, weights: np.ndarray) -> l
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_answers_and_moving_averages_in_training_are_those_of_keras(count: int) -> None:
+def test_outputs_and_moving_averages_in_training_equal_those_of_keras(count: int) -> None:
     plain, fused = _pair()
     for _ in range(3):
         expected, got = (model(_images(count), training=True) for model in (plain, fused))
@@ -55,7 +55,7 @@ def test_answers_and_moving_averages_in_training_are_those_of_keras(count: int) 
         np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_gradients_are_those_of_keras() -> None:
+def test_gradients_equal_those_of_keras() -> None:
     plain, fused = _pair()
     weights = np.random.default_rng(2).normal(size=(4, 5, 6, 3)).astype("float32")
     expected, got = (_gradients(model, _images(), weights) for model in (plain, fused))
@@ -63,7 +63,7 @@ def test_gradients_are_those_of_keras() -> None:
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
 
 
-def test_answers_outside_training_are_those_of_keras_to_the_last_bit() -> None:
+def test_outputs_outside_training_equal_those_of_keras_exactly() -> None:
     plain, fused = _pair()
     before = fused.get_weights()
     np.testing.assert_array_equal(fused(_images()), plain(_images()))
@@ -91,7 +91,7 @@ def test_half_precision_is_normalised_in_float32() -> None:
 
 
 @pytest.mark.parametrize("options", [{"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}])
-def test_what_the_kernel_cannot_do_stays_as_it_is(options: dict[str, object]) -> None:
+def test_options_that_the_kernel_lacks_are_not_fused(options: dict[str, object]) -> None:
     model = keras.Sequential([keras.Input((5, 6, 3)), keras.layers.BatchNormalization(**options)])
     assert fuse_batch_norm(model) == 0
 
@@ -110,11 +110,11 @@ def _twice(layer: keras.Layer) -> keras.Model:
     return keras.Model(image, layer(layer(image) * 2 + 1))
 
 
-def test_rows_of_numbers_stay_as_they_are() -> None:
+def test_vectors_are_not_fused() -> None:
     assert fuse_batch_norm(keras.Sequential([keras.Input((5,)), keras.layers.BatchNormalization()])) == 0
 
 
-def test_what_is_saved_is_kerass_own_layer(tmp_path: Path) -> None:
+def test_the_saved_file_has_keras_own_layers(tmp_path: Path) -> None:
     architecture = find_architecture("mini-xception").with_input((32, 32))
     model = architecture.build(architecture.input, 2)
     assert fuse_batch_norm(model) == 10

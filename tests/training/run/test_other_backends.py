@@ -1,4 +1,4 @@
-"""Keras's other backends build and train every network without TensorFlow, unless it is asked for."""
+"""Keras's other backends build and train every network without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
-# Keras's numpy backend takes its Fourier transforms from JAX.
+# Keras's numpy backend uses JAX for Fourier transforms.
 NEEDS_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 
 WITHOUT_TENSORFLOW = """
@@ -23,12 +23,12 @@ import sys
 class Refusal:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("tensorflow", "tf2onnx"):
-            raise ImportError(f"{name} was asked for")
+            raise ImportError(f"{name} must not be imported")
 
 sys.meta_path.insert(0, Refusal())
 """
 
-# numpy computes no gradients, but builds networks and answers by them.
+# numpy computes no gradients, but builds and runs networks.
 BUILD = """
 import numpy as np
 from spyglass_training.run import fitting
@@ -87,7 +87,7 @@ def run(program: str, backend: str, *words: object) -> list[str]:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """What is imported as soon as the module is."""
+    """Yield the modules that a module imports when it is imported."""
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Import):
             yield from (name.name for name in statement.names)
@@ -95,11 +95,11 @@ def imports_of(path: Path) -> Iterator[str]:
             yield statement.module or ""
 
 
-def test_only_the_module_for_several_workers_imports_tensorflow_and_nothing_imports_that_one(
+def test_only_the_module_for_several_workers_imports_tensorflow_and_no_module_imports_it_at_its_top(
     repository_root: Path,
 ) -> None:
     package = repository_root / "training/spyglass_training"
-    # To look inside of a network takes TensorFlow; to train one does not.
+    # Inspection needs TensorFlow; training does not.
     modules = [path for path in package.rglob("*.py") if path.parent.name != "inspect"]
     assert len(modules) > 40
     eager = {path.name for path in modules if any(name.startswith("tensorflow") for name in imports_of(path))}
@@ -108,15 +108,15 @@ def test_only_the_module_for_several_workers_imports_tensorflow_and_nothing_impo
 
 
 @NEEDS_JAX
-def test_networks_are_built_and_answer_where_tensorflow_cannot_be_imported() -> None:
-    answered = dict(line.rsplit(" ", 1) for line in run(BUILD, "numpy"))
-    assert answered["mini-xception"] == "3" and len(answered) >= 5
+def test_networks_are_built_and_run_without_tensorflow() -> None:
+    classes = dict(line.rsplit(" ", 1) for line in run(BUILD, "numpy"))
+    assert classes["mini-xception"] == "3" and len(classes) >= 5
 
 
 @NEEDS_JAX
-def test_what_only_tensorflow_does_is_refused_by_name() -> None:
+def test_several_workers_are_rejected_without_tensorflow() -> None:
     assert run(REFUSED, "jax") == [
-        "only Keras's TensorFlow backend trains on several workers (TF_CONFIG is set)"
+        "TF_CONFIG is set, but only Keras's TensorFlow backend trains on several workers"
     ]
 
 

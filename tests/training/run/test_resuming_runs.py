@@ -1,4 +1,4 @@
-"""A run that was killed goes on after its last whole epoch, with the numbers it would have had."""
+"""A killed run continues after its last complete epoch, with the numbers of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def few_digits(digits_file: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def architecture() -> Architecture:
-    """With what has a state beside its weights: random numbers, an optimiser, a warm-up."""
+    """A network with further state: random generators, an optimiser, a warm-up."""
     return find_architecture("small-resnet").with_input((16, 16), "grey").with_choices(augment="photograph")
 
 
@@ -58,18 +58,18 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def start_and_kill(data: Path, folder: Path, epochs: int) -> None:
-    """Starts the command, and kills it in the epoch after `epochs` whole ones."""
+    """Start the command, and kill it in the epoch after `epochs` complete ones."""
     words = f"train small-resnet --data {data} --out {folder} --size 16 --color grey --epochs 4"
     words += " --augment photograph --batch-size 16 --optimizer rmsprop --seed 3 --warmup-epochs 0.5"
     command = [sys.executable, "-m", "spyglass_cli", *words.split()]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
 
-        def has_come_far() -> bool:
-            assert process.poll() is None, "it ended by itself"
+        def has_reached_epoch() -> bool:
+            assert process.poll() is None, "the command ended early"
             backup = read_backup(folder / "backup.npz")
             return backup is not None and backup.epochs >= epochs
 
-        wait_until(has_come_far)
+        wait_until(has_reached_epoch)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
 
@@ -79,7 +79,7 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
-def test_a_killed_run_ends_with_the_numbers_and_weights_of_one_that_was_not(
+def test_a_resumed_run_has_the_numbers_and_weights_of_an_uninterrupted_run(
     few_digits: Path, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -87,42 +87,44 @@ def test_a_killed_run_ends_with_the_numbers_and_weights_of_one_that_was_not(
     assert not (killed / "run.json").exists()
     with pytest.raises(InvalidInput, match=r"not empty.*--resume"):
         run(few_digits, killed)
-    # A line that the backup does not know of: it was killed between the two.
+    # A line that is not in the backup: the run was killed between the two.
     with (killed / "epochs.jsonl").open("a", encoding="utf-8") as log:
         log.write('{"number": 3, "half a line')
     resumed, uninterrupted = run(few_digits, killed, resume=True), run(few_digits, whole)
     assert len(epochs_of(killed)) == 4 and epochs_of(killed) == epochs_of(whole)
     assert resumed.metrics == uninterrupted.metrics and resumed.epochs == uninterrupted.epochs
     of_both = (keras.models.load_model(folder / "model.keras").get_weights() for folder in (killed, whole))
-    for found, wanted in zip(*of_both, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for found, expected in zip(*of_both, strict=True):
+        np.testing.assert_array_equal(found, expected)
     assert not (killed / "backup.npz").exists()
 
 
-def test_a_run_goes_on_only_as_it_began_and_not_when_it_is_finished(few_digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="enough"):
+def test_a_run_is_resumed_only_with_its_own_options_and_only_if_it_is_not_finished(
+    few_digits: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError, match="interrupted"):
         run(few_digits, tmp_path / "run", watchers=[Interruption(epochs=1)])
     other = TrainingOptions(epochs=4, batch_size=32, optimizer="rmsprop", seed=3, warmup_epochs=0.5)
-    with pytest.raises(InvalidInput, match="begun with batch_size 16, not 32"):
+    with pytest.raises(InvalidInput, match="started with batch_size 16, not 32"):
         run(few_digits, tmp_path / "run", other, resume=True)
     run(few_digits, tmp_path / "run", resume=True)
     with pytest.raises(InvalidInput, match="finished"):
         run(few_digits, tmp_path / "run", resume=True)
 
 
-def test_a_run_that_got_nowhere_starts_again(few_digits: Path, tmp_path: Path) -> None:
+def test_resuming_a_run_without_a_complete_epoch_starts_it_again(few_digits: Path, tmp_path: Path) -> None:
     options = TrainingOptions(epochs=1, batch_size=64)
     assert len(run(few_digits, tmp_path / "run", options, resume=True).epochs) == 1
 
 
-def test_a_file_that_is_no_backup_is_refused(few_digits: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_backup_is_rejected(few_digits: Path, tmp_path: Path) -> None:
     (tmp_path / "backup.npz").write_bytes(b"half of a backup")
     with pytest.raises(InvalidInput, match="not the backup of a run"):
         run(few_digits, tmp_path, resume=True)
 
 
 class Interruption(keras.callbacks.Callback):
-    """Raises in the middle of the epoch after so many."""
+    """Raises in the middle of the epoch after `epochs` complete ones."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
@@ -133,4 +135,4 @@ class Interruption(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if (self._epoch, batch) == (self._epochs, 2):
-            raise RuntimeError("enough")
+            raise RuntimeError("interrupted")

@@ -1,4 +1,4 @@
-"""Two processes that train one network together come to the loss of one alone."""
+"""Two processes that train one network together have the loss of a single process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPTIONS = TrainingOptions(epochs=2, batch_size=32, optimizer="sgd", learning_rat
 
 @pytest.fixture
 def few_digits(digits_file: Path, tmp_path: Path) -> Path:
-    # 360 to train on after the validation part: the last batch is a short one.
+    # 360 training images after the validation part: the last batch is a short one.
     path = tmp_path / "few.npz"
     with np.load(digits_file) as arrays:
         np.savez(path, **{name: arrays[name][:400] for name in arrays})
@@ -60,7 +60,7 @@ def start_worker(index: int, ports: list[int], data: Path, folder: Path) -> subp
     )
 
 
-def test_two_workers_come_to_the_losses_and_weights_of_one(few_digits: Path, tmp_path: Path) -> None:
+def test_two_workers_have_the_losses_and_weights_of_one(few_digits: Path, tmp_path: Path) -> None:
     ports = free_ports(2)
     workers = [start_worker(index, ports, few_digits, tmp_path / "two") for index in (0, 1)]
     try:
@@ -73,9 +73,9 @@ def test_two_workers_come_to_the_losses_and_weights_of_one(few_digits: Path, tmp
     data = mnist.load(few_digits, architecture.input)
     one = train(architecture, data, OPTIONS, RunFolder(tmp_path / "one"))
     two = RunFolder(tmp_path / "two").read_record()
-    for found, wanted in zip(two.epochs, one.epochs, strict=True):
-        assert found == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    for found, expected in zip(two.epochs, one.epochs, strict=True):
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
     assert two.metrics == pytest.approx(one.metrics, rel=1e-3, abs=1e-3)
     models = (keras.models.load_model(tmp_path / name / "model.keras") for name in ("two", "one"))
-    for found, wanted in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-3)
+    for found, expected in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)

@@ -1,4 +1,4 @@
-"""What can be chosen for a training run does what it says, on a network that learns in seconds."""
+"""The options of a training run have their effect, on a network that learns in seconds."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def build_frozen(spec: InputSpec, class_count: int) -> keras.Model:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    def start(architecture: Architecture = COLORS, classes: int = 3, **chosen: Any) -> RunRecord:
-        options = dataclasses.replace(QUICK, **chosen)
+    def start(architecture: Architecture = COLORS, classes: int = 3, **overrides: Any) -> RunRecord:
+        options = dataclasses.replace(QUICK, **overrides)
         return train(architecture, dataset(classes), options, RunFolder(tmp_path / "run"))
 
     return start
@@ -56,14 +56,14 @@ def epochs_of(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("classes", [2, 3], ids=["one sigmoid", "softmax"])
-def test_it_learns_two_classes_and_more(run: Run, classes: int) -> None:
+def test_a_network_learns_two_classes_and_more(run: Run, classes: int) -> None:
     record = run(classes=classes, epochs=6)
     assert record.metrics["test_accuracy"] > 0.9
     assert record.epochs[-1]["val_accuracy"] > 0.9 and record.epochs[-1]["loss"] < record.epochs[0]["loss"]
 
 
-def test_it_stops_when_no_epoch_was_better_for_long_enough(run: Run, folder: RunFolder) -> None:
-    # At this learning rate nothing changes, and the first epoch stays the best.
+def test_training_stops_after_the_patience_without_a_better_epoch(run: Run, folder: RunFolder) -> None:
+    # At this learning rate the weights do not change, and the first epoch stays the best.
     assert len(run(learning_rate=1e-12, epochs=9, patience=2).epochs) == 3
     assert len(epochs_of(folder)) == 3
 
@@ -71,24 +71,24 @@ def test_it_stops_when_no_epoch_was_better_for_long_enough(run: Run, folder: Run
 @pytest.mark.parametrize(
     ("monitor", "keep"), [("val_accuracy", "best"), ("val_loss", "best"), ("val_loss", "last")]
 )
-def test_the_epoch_that_was_asked_for_is_kept(run: Run, folder: RunFolder, monitor: str, keep: str) -> None:
-    # So fast that the epochs go up and down.
+def test_the_chosen_epoch_is_kept(run: Run, folder: RunFolder, monitor: str, keep: str) -> None:
+    # The learning rate is so high that the metrics go up and down.
     record = run(monitor=monitor, keep=keep, learning_rate=0.5, schedule="constant", epochs=6)
     figures = [epoch[monitor] for epoch in record.epochs]
-    wanted = figures[-1] if keep == "last" else (min if monitor == "val_loss" else max)(figures)
+    expected = figures[-1] if keep == "last" else (min if monitor == "val_loss" else max)(figures)
     model, validation = keras.models.load_model(folder.model), dataset().validation
     assert validation is not None
     found = model.evaluate(validation.pixels, validation.labels, verbose=0, return_dict=True)
-    assert found[monitor.removeprefix("val_")] == pytest.approx(wanted, abs=1e-5)
+    assert found[monitor.removeprefix("val_")] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_a_message(run: Run, folder: RunFolder) -> None:
-    with pytest.raises(InvalidInput, match=r"loss became (nan|inf) in epoch \d, step \d+; try a lower"):
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_message(run: Run, folder: RunFolder) -> None:
+    with pytest.raises(InvalidInput, match=r"loss became (nan|inf) in epoch \d, step \d+; use a lower"):
         run(optimizer="sgd", learning_rate=1e38)
     assert not folder.record.exists()
 
 
-def test_tensorboard_gets_its_files(run: Run, folder: RunFolder) -> None:
+def test_tensorboard_files_are_written(run: Run, folder: RunFolder) -> None:
     pytest.importorskip("tensorboard")
     run(tensorboard=True, epochs=1)
     assert list(folder.tensorboard.glob("train/events*")) and list(
@@ -96,29 +96,29 @@ def test_tensorboard_gets_its_files(run: Run, folder: RunFolder) -> None:
     )
 
 
-def test_without_tensorboard_one_is_told_how_to_get_it(run: Run) -> None:
+def test_the_error_without_tensorboard_says_how_to_install_it(run: Run) -> None:
     if importlib.util.find_spec("tensorboard") is not None:
         pytest.skip("the package is installed")
     with pytest.raises(FailedPrecondition, match="pip install tensorboard"):
         run(tensorboard=True)
 
 
-def test_balanced_classes_give_the_rare_ones_their_weight(run: Run, folder: RunFolder) -> None:
-    still = {"learning_rate": 1e-12, "epochs": 1}
-    run(class_weights="balanced", classes=2, **still)
+def test_balanced_classes_weight_rare_classes_more(run: Run, folder: RunFolder) -> None:
+    unchanged = {"learning_rate": 1e-12, "epochs": 1}
+    run(class_weights="balanced", classes=2, **unchanged)
     weighted = epochs_of(folder)[0]
     split = dataset(2).train
     model = keras.models.load_model(folder.model)
-    # As numpy has it: the mean over the classes of the mean loss in each of them.
+    # Computed in numpy: the mean over the classes of the mean loss of each class.
     second = np.asarray(model(split.pixels, training=False))[:, 0]
     losses = -np.log(np.where(split.labels == 1, second, 1 - second))
     by_class = [losses[split.labels == label].mean() for label in (0, 1)]
-    # Dropout makes the two differ a little.
+    # Dropout causes a small difference.
     assert weighted["metrics"]["loss"] == pytest.approx(np.mean(by_class), rel=0.05)
     assert abs(losses.mean() - np.mean(by_class)) > 0.02
 
 
-def test_mixed_precision_learns_and_answers_in_float32(run: Run, folder: RunFolder) -> None:
+def test_mixed_precision_learns_and_outputs_float32(run: Run, folder: RunFolder) -> None:
     assert run(precision="mixed_bfloat16", epochs=6).metrics["test_accuracy"] > 0.9
     model = keras.models.load_model(folder.model)
     assert model.get_layer("base").compute_dtype == "bfloat16"
@@ -143,7 +143,9 @@ def test_features_of_a_frozen_base_are_cached_and_the_whole_network_is_kept(
     )
 
 
-def test_a_second_phase_fine_tunes_the_frozen_layers_slowly(run: Run, folder: RunFolder) -> None:
+def test_a_second_phase_fine_tunes_the_frozen_layers_at_a_low_learning_rate(
+    run: Run, folder: RunFolder
+) -> None:
     architecture = dataclasses.replace(COLORS, builder=build_frozen, fine_tuned_layers=("base",))
     run(architecture, epochs=2, fine_tune_epochs=3, fine_tune_learning_rate=1e-3, keep="last")
     epochs = epochs_of(folder)
@@ -188,7 +190,7 @@ def build_masks(spec: InputSpec, class_count: int) -> keras.Model:
 
 
 def squares(count: int, seed: int) -> Split:
-    """A bright square on a dark ground, and which pixels it covers."""
+    """Images of a bright square on a dark ground, with their masks."""
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 60, (count, 16, 16, 3), np.uint8)
     masks = np.zeros((count, 16, 16), np.uint8)
@@ -198,7 +200,7 @@ def squares(count: int, seed: int) -> Split:
     return Split(pixels, masks)
 
 
-def test_a_network_that_segments_is_measured_by_class(tmp_path: Path) -> None:
+def test_segmentation_is_evaluated_by_class(tmp_path: Path) -> None:
     record = DataRecord("squares", "CC0-1.0", "0" * 64)
     data = Dataset(record, ("ground", "square"), squares(96, 0), squares(12, 1), squares(12, 2))
     architecture = Architecture("squares", build_masks, photograph(16), "Finds squares.", task=TASK_SEGMENT)
@@ -212,12 +214,12 @@ def test_a_network_that_segments_is_measured_by_class(tmp_path: Path) -> None:
     assert folder.worst.stat().st_size > 0 and "| square | 768 |" in folder.report.read_text(encoding="utf-8")
 
 
-def test_a_network_for_another_task_than_the_data_is_refused(tmp_path: Path) -> None:
+def test_a_network_for_another_task_than_the_data_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="another task"):
         train(find_architecture("pet-segmentation"), dataset(), QUICK, RunFolder(tmp_path / "run"))
 
 
-def test_too_few_images_to_hold_some_out_are_refused(tmp_path: Path) -> None:
+def test_too_few_images_for_a_validation_part_are_rejected(tmp_path: Path) -> None:
     few = dataclasses.replace(dataset(), train=colors(3, 3, 0), validation=None)
     with pytest.raises(InvalidInput, match="too few images"):
         train(COLORS, few, QUICK, RunFolder(tmp_path / "run"))

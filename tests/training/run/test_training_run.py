@@ -1,4 +1,4 @@
-"""A short training run on real digits: it learns, and leaves everything that a run leaves."""
+"""A short training run on real digits learns, and writes every file of a run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from spyglass_training.run.training import TrainingOptions, train
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 
-def test_three_epochs_of_four_thousand_digits_teach_it_to_read(trained_run: RunFolder) -> None:
+def test_a_network_learns_digits_in_three_epochs(trained_run: RunFolder) -> None:
     record = trained_run.read_record()
     assert record.metrics["test_accuracy"] > 0.93
     losses = [epoch["loss"] for epoch in record.epochs]
     assert len(losses) == 3 and losses == sorted(losses, reverse=True)
 
 
-def test_the_saved_network_is_the_one_that_was_measured(trained_run: RunFolder, digits_file: Path) -> None:
+def test_the_saved_network_is_the_evaluated_one(trained_run: RunFolder, digits_file: Path) -> None:
     test = mnist.load(digits_file, find_architecture("mnist-convnet").input).test
     model = keras.models.load_model(trained_run.model)
     predicted = model.predict(test.pixels, verbose=0).argmax(axis=1)
@@ -40,7 +40,7 @@ def test_the_saved_network_is_the_one_that_was_measured(trained_run: RunFolder, 
     assert (predicted == test.labels).mean() == pytest.approx(measured, abs=1e-6)
 
 
-def test_the_record_says_what_made_the_network(trained_run: RunFolder, digits_file: Path) -> None:
+def test_the_record_has_the_data_options_and_versions(trained_run: RunFolder, digits_file: Path) -> None:
     fields = json.loads(trained_run.record.read_text(encoding="utf-8"))
     assert fields["architecture"] == "mnist-convnet" and fields["parameters"] == 93_322
     assert fields["data"]["sha256"] == hashlib.sha256(digits_file.read_bytes()).hexdigest()
@@ -65,14 +65,12 @@ def test_the_curves_are_an_image(trained_run: RunFolder) -> None:
     assert len(np.unique(curves.reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_golden_images_are_digits_that_it_was_not_trained_on(
-    trained_run: RunFolder, digits_file: Path
-) -> None:
+def test_the_golden_images_are_digits_of_the_test_part(trained_run: RunFolder, digits_file: Path) -> None:
     spec = trained_run.read_record().input
     test = mnist.load(digits_file, spec).test
     golden = trained_run.read_golden()
     for index, recipe in enumerate(RECIPES):
-        # The small ones lost too much to be compared.
+        # The small images lost too much detail to be compared.
         if recipe.scale > 1:
             pixels = prepare(golden[recipe.name], spec).pixels.astype(float)
             assert np.abs(pixels - test.pixels[index]).mean() < 12
@@ -94,7 +92,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     assert not np.array_equal(once, other)
 
 
-def test_a_run_is_not_written_over_another(trained_run: RunFolder, digits_file: Path) -> None:
+def test_a_run_does_not_overwrite_another(trained_run: RunFolder, digits_file: Path) -> None:
     architecture = find_architecture("mnist-convnet")
     dataset = mnist.load(digits_file, architecture.input)
     with pytest.raises(InvalidInput, match="not empty"):

@@ -27,24 +27,24 @@ def smaller(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, keras.Model
     return path, model
 
 
-def test_a_larger_network_takes_over_every_weight(smaller: tuple[Path, keras.Model]) -> None:
+def test_a_network_of_another_size_gets_every_weight(smaller: tuple[Path, keras.Model]) -> None:
     path, model = smaller
     larger = NETWORK.build(NETWORK.with_input((32, 32)).input, 3, weights=str(path))
     for taken, given in zip(larger.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(taken, given)
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_the_error_names_a_missing_file() -> None:
     with pytest.raises(NotFound, match="there is no file nowhere"):
         NETWORK.build(NETWORK.input, 3, weights="nowhere.keras")
 
 
-def test_a_network_of_other_classes_is_refused(smaller: tuple[Path, keras.Model]) -> None:
-    with pytest.raises(ModelError, match="of another network"):
+def test_a_network_with_other_classes_is_rejected(smaller: tuple[Path, keras.Model]) -> None:
+    with pytest.raises(ModelError, match="belongs to another network"):
         NETWORK.build(NETWORK.input, 4, weights=str(smaller[0]))
 
 
-def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_network_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"no network")
-    with pytest.raises(ModelError, match="is no network"):
+    with pytest.raises(ModelError, match=r"is not a \.keras file"):
         NETWORK.build(NETWORK.input, 3, weights=str(tmp_path / "model.keras"))

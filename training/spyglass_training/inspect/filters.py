@@ -47,7 +47,7 @@ def draw_filters(model: keras.Model, layer: str, options: AscentOptions, path: P
         raise FailedPrecondition(f"layer {layer!r} has no feature maps")
     images = find_images(network, step, options)
     tiles = [as_rgb(to_levels(_centre(image))) for image in images]
-    title = f"{step.name} · what {len(tiles)} of {step.output.shape[-1]} filters respond to most"
+    title = f"{step.name} · images that {len(tiles)} of {step.output.shape[-1]} filters respond to most"
     save(draw_sheet(tiles, _COLUMNS, title), path)
     return len(tiles)
 

@@ -87,7 +87,7 @@ def _gradcam(maps_and_scores: keras.Model, image: NDArray[np.float32], target: i
 
     watched = tensorflow.constant(image)
     with tensorflow.GradientTape() as tape:
-        # The tape records trainable weights by itself; the image must be watched.
+        # The tape records trainable weights only; the image must be watched.
         tape.watch(watched)
         maps, scores = maps_and_scores(watched, training=False)
         score = _score(scores, target)

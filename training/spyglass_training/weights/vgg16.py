@@ -107,7 +107,7 @@ def read_checkpoint(path: Path) -> Arrays:
 def _floats(array: Any) -> NDArray[np.float32]:
     if not isinstance(array, np.ndarray) or array.dtype != np.float32:
         raise ValueError(f"expected arrays of float32, found {getattr(array, 'dtype', type(array).__name__)}")
-    return array
+    return np.asarray(array)
 
 
 def _in_order(arrays: Arrays, count: int) -> Iterator[list[NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""Colours change as another camera would change them: hues turn, greys stay grey."""
+"""Random colours: hues change within limits, greys stay grey."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def hue(image: Image.Image) -> int:
     return int(np.asarray(image.convert("HSV"))[0, 0, 0])
 
 
-def test_hues_turn_either_way_but_not_to_their_opposite() -> None:
+def test_hues_change_in_both_directions_but_not_to_their_opposite() -> None:
     turns = [(hue(jittered(Image.new("RGB", (4, 4), "red"), seeded(seed))) + 128) % 256 for seed in range(60)]
     assert min(turns) < 112 and max(turns) > 144
-    # Clipped channels turn them a little further.
+    # Clipped channels change them slightly further.
     assert all(60 <= turn <= 196 for turn in turns)
 
 
-def test_what_is_grey_stays_grey() -> None:
+def test_grey_stays_grey() -> None:
     for seed in range(20):
         red, green, blue = jittered(Image.new("RGB", (4, 4), (90, 90, 90)), seeded(seed)).getpixel((0, 0))
         assert red == green == blue

@@ -1,4 +1,4 @@
-"""Composed images know their masks, and no object that is tested on has been trained on."""
+"""Composed images have exact masks, and no test image shows an object of the training part."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def material(tmp_path: Path, write_crops: WriteCrops) -> tuple[Path, Path]:
     return tmp_path / "cutouts", tmp_path / "backgrounds"
 
 
-def test_a_composed_folder_is_read_as_pets_are(
+def test_a_composed_folder_is_read_as_a_data_set_of_pets(
     material: tuple[Path, Path], tmp_path: Path, spec: InputSpec
 ) -> None:
     counts = compose_folder(*material, tmp_path / "out", OPTIONS)
@@ -52,9 +52,7 @@ def test_a_composed_folder_is_read_as_pets_are(
     assert not dataset.skipped
 
 
-def test_no_part_shares_an_object_or_a_background_with_another(
-    material: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_no_object_and_no_background_is_in_two_parts(material: tuple[Path, Path], tmp_path: Path) -> None:
     compose_folder(*material, tmp_path / "out", OPTIONS)
     parts = json.loads((tmp_path / "out/about.json").read_text())["parts"]
     for kind, count in (("cutouts", 10), ("backgrounds", 10)):
@@ -63,7 +61,7 @@ def test_no_part_shares_an_object_or_a_background_with_another(
         assert all(part[kind] for part in parts.values())
 
 
-def test_variants_of_an_object_are_dealt_to_the_same_part() -> None:
+def test_variants_of_an_object_go_to_the_same_part() -> None:
     names = [
         "lion",
         "lion-2",
@@ -95,18 +93,18 @@ def test_a_seed_makes_the_same_images_and_another_seed_others(
     assert composed("one", 3) == composed("two", 3) != composed("three", 4)
 
 
-def test_the_mask_lies_where_the_object_is_seen() -> None:
+def test_the_mask_covers_the_visible_object() -> None:
     white, options = Image.new("RGB", (80, 60), "white"), SceneOptions(size=64, contour=2, softness=0)
     for seed in range(20):
         scene, mask = compose([white], [draw_cutout((0, 0, 0))], options, np.random.default_rng(seed))
-        # Without the rim: of an object that leaves the image there the edge may lie outside.
+        # Without the border of the image: the edge of an object that leaves the image may lie outside.
         pixels, values = (np.asarray(image)[2:-2, 2:-2] for image in (scene.convert("L"), mask))
         assert pixels[values == 1].max(initial=0) < 60 < 150 < pixels[values == 2].min()
-        # About two pixels on either side of the edge, and never none.
+        # The contour is about two pixels wide on either side of the edge, and never missing.
         assert (values == 3).any()
 
 
-def test_the_contour_is_as_wide_as_asked_and_runs_between_objects_too() -> None:
+def test_the_contour_has_the_chosen_width_and_runs_between_objects_too() -> None:
     owners = np.zeros((20, 40), np.uint8)
     owners[:, 10:20], owners[:, 20:30] = 1, 2
     for contour in (0, 1, 3):
@@ -117,7 +115,7 @@ def test_the_contour_is_as_wide_as_asked_and_runs_between_objects_too() -> None:
         assert row.tolist() == expected.tolist()
 
 
-def test_material_that_will_not_do_is_named(material: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_error_names_invalid_material(material: tuple[Path, Path], tmp_path: Path) -> None:
     cutouts, backgrounds = material
     with pytest.raises(NotFound, match="nowhere"):
         compose_folder(tmp_path / "nowhere", backgrounds, tmp_path / "out", OPTIONS)
@@ -125,10 +123,10 @@ def test_material_that_will_not_do_is_named(material: tuple[Path, Path], tmp_pat
         compose_folder(cutouts / "plates", backgrounds, tmp_path / "out", OPTIONS)
     for path in (cutouts / "discs").iterdir():
         Image.new("RGB", (20, 20)).save(path)
-    with pytest.raises(ImageError, match=r"\.png: it is not a cut-out"):
+    with pytest.raises(ImageError, match=r"\.png: not a cut-out"):
         compose_folder(cutouts, backgrounds, tmp_path / "out", OPTIONS)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InvalidInput, match=r"lies in .*backgrounds"):
+    with pytest.raises(InvalidInput, match=r"must not lie in .*backgrounds"):
         compose_folder(cutouts, backgrounds, backgrounds / "out", OPTIONS)
     with pytest.raises(InvalidInput, match="not empty"):
         compose_folder(cutouts, backgrounds, backgrounds, OPTIONS)
@@ -139,14 +137,14 @@ def test_a_background_that_cannot_be_read_is_found_before_anything_is_written(
 ) -> None:
     background = material[1] / "7.jpg"
     background.write_bytes(background.read_bytes()[:-200])
-    # One image would hardly have had it behind it.
+    # A single composed image would probably not use this background.
     few = CompositionOptions(images=1, scene=SceneOptions(size=16))
     with pytest.raises(ImageError, match=r"7\.jpg"):
         compose_folder(*material, tmp_path / "out", few)
     assert not (tmp_path / "out").exists()
 
 
-def test_of_two_backgrounds_one_passes_into_the_other() -> None:
+def test_two_backgrounds_are_blended() -> None:
     plain = [Image.new("RGB", (80, 60), color) for color in ("black", "white")]
     for seed in range(20):
         scene, mask = compose(plain, [], SceneOptions(size=64), np.random.default_rng(seed))

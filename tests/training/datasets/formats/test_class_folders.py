@@ -1,4 +1,4 @@
-"""A folder for each class is a data set."""
+"""One folder for each class is a data set."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from spyglass_training.datasets.reading.options import ReadingOptions
 WriteCrops = Callable[..., list[Path]]
 
 
-def test_parts_and_classes_are_read_as_they_lie(
-    tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
-) -> None:
+def test_folders_define_parts_and_classes(tmp_path: Path, spec: InputSpec, write_crops: WriteCrops) -> None:
     for part, count in (("train", 3), ("validation", 2), ("test", 1)):
         for label in ("cup", "cat"):
             write_crops(label, tmp_path / part / label, [f"{index}.jpg" for index in range(count)])
@@ -40,7 +38,7 @@ def test_parts_and_classes_are_read_as_they_lie(
     assert train is dataset.train and validation is dataset.validation
 
 
-def test_without_parts_a_fifth_of_each_class_is_for_testing_the_same_for_a_seed(
+def test_without_parts_a_seeded_fifth_of_each_class_is_for_testing(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
 ) -> None:
     for label in ("cat", "cup"):
@@ -57,7 +55,7 @@ def test_without_parts_a_fifth_of_each_class_is_for_testing_the_same_for_a_seed(
     assert (len(train), len(validation)) == (12, 4)
 
 
-def test_the_record_names_the_folder_or_what_it_says_of_itself_and_its_content(
+def test_the_record_has_the_folders_name_or_that_of_about_json_and_a_digest_of_the_content(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
 ) -> None:
     def write(folder: Path) -> None:
@@ -75,40 +73,38 @@ def test_the_record_names_the_folder_or_what_it_says_of_itself_and_its_content(
     assert class_folders.load(tmp_path / "two", spec).record.sha256 != two.sha256
 
 
-def test_a_missing_folder_gets_told_the_layout_and_where_cats_and_dogs_come_from(
+def test_the_error_for_a_missing_folder_names_the_layout_and_the_source_of_cats_and_dogs(
     tmp_path: Path, spec: InputSpec
 ) -> None:
     with pytest.raises(NotFound, match=r"CLASS.*kaggle\.com.*make-subset"):
         class_folders.load(tmp_path / "nowhere", spec)
 
 
-def test_a_class_without_images_is_no_class_to_train_on(
+def test_a_class_without_training_images_is_rejected(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
 ) -> None:
     for label in ("cat", "cup"):
         write_crops(label, tmp_path / label, [f"{index}.jpg" for index in range(5)])
     (tmp_path / "dog").mkdir()
-    with pytest.raises(InvalidInput, match=r"no images to train on of: dog$"):
+    with pytest.raises(InvalidInput, match=r"no training images of: dog$"):
         class_folders.load(tmp_path, spec)
-    # Nor is one that has lost them all.
+    # The same holds if none of its images can be read.
     for index in range(5):
         (tmp_path / f"dog/{index}.jpg").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"no images to train on of: dog$"):
+    with pytest.raises(InvalidInput, match=r"no training images of: dog$"):
         class_folders.load(tmp_path, spec, ReadingOptions(skip_corrupt=True))
 
 
-def test_a_class_that_is_not_tested_is_warned_of(
+def test_a_class_without_test_images_is_logged_as_a_warning(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_crops("cat", tmp_path / "cat", [f"{index}.jpg" for index in range(10)])
     write_crops("cup", tmp_path / "cup", ["0.jpg", "1.jpg"])
     assert len(class_folders.load(tmp_path, spec).test) == 2
-    assert [record.getMessage() for record in caplog.records] == ["there are no images to test with of: cup"]
+    assert [record.getMessage() for record in caplog.records] == ["there are no test images of: cup"]
 
 
-def test_layouts_that_do_not_hold_together_are_refused(
-    tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
-) -> None:
+def test_inconsistent_layouts_are_rejected(tmp_path: Path, spec: InputSpec, write_crops: WriteCrops) -> None:
     write_crops("cat", tmp_path / "only/cat", ["0.jpg"])
     with pytest.raises(InvalidInput, match="two"):
         class_folders.load(tmp_path / "only", spec)

@@ -1,4 +1,4 @@
-"""Solar cells: the label rule of the paper, and a cut that is alike in label and cell type."""
+"""Solar cells: the label rule of the paper, and a test part stratified by label and cell type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBABILITIES = (0.0, 0.3333333333333333, 0.6666666666666666, 1.0)
 
 @pytest.fixture
 def cells(tmp_path: Path, photographs: dict[str, Image.Image]) -> Path:
-    """Sixty-four images in the layout of the package, each of them another grey, which tells its line."""
+    """Sixty-four images in the layout of the package; the grey level is the number of the line."""
     (tmp_path / "images").mkdir()
     lines = []
     for index in range(64):
@@ -31,9 +31,7 @@ def cells(tmp_path: Path, photographs: dict[str, Image.Image]) -> Path:
     return tmp_path
 
 
-def test_a_cell_is_defective_where_experts_found_that_more_likely_than_not(
-    cells: Path, spec: InputSpec
-) -> None:
+def test_a_cell_is_defective_if_its_probability_is_above_one_half(cells: Path, spec: InputSpec) -> None:
     dataset = elpv.load(cells, spec)
     assert dataset.class_names == ("functional", "defective")
     for split in (dataset.train, dataset.test):
@@ -41,7 +39,7 @@ def test_a_cell_is_defective_where_experts_found_that_more_likely_than_not(
         np.testing.assert_array_equal(split.labels, lines % 4 >= 2)
 
 
-def test_a_quarter_is_cut_off_alike_in_label_and_cell_type_and_by_the_seed(
+def test_the_test_part_is_a_seeded_quarter_stratified_by_label_and_cell_type(
     cells: Path, spec: InputSpec
 ) -> None:
     cuts = []
@@ -56,7 +54,7 @@ def test_a_quarter_is_cut_off_alike_in_label_and_cell_type_and_by_the_seed(
     assert cuts[0] == cuts[1] != cuts[2]
 
 
-def test_where_it_is_not_installed_the_message_says_how_to_get_it_and_its_licence(
+def test_the_error_without_the_package_says_how_to_install_it_and_its_licence(
     tmp_path: Path, spec: InputSpec
 ) -> None:
     message = r"CC BY-NC-SA 4\.0.*pip install elpv-dataset"
@@ -67,13 +65,13 @@ def test_where_it_is_not_installed_the_message_says_how_to_get_it_and_its_licenc
             elpv.home()
 
 
-def test_a_line_that_is_not_understood_is_refused_by_number(cells: Path, spec: InputSpec) -> None:
+def test_an_invalid_line_is_rejected_with_its_number(cells: Path, spec: InputSpec) -> None:
     with (cells / "labels.csv").open("a") as file:
         file.write("images/cell0000.png likely mono\n")
     with pytest.raises(InvalidInput, match="line 65"):
         elpv.load(cells, spec)
     (cells / "labels.csv").write_bytes("images/Zelle für Zelle.png 1.0 mono\n".encode("latin-1"))
-    with pytest.raises(InvalidInput, match=r"labels\.csv is not the list of ELPV: it is no text in UTF-8"):
+    with pytest.raises(InvalidInput, match=r"labels\.csv is not the list of ELPV: it is not UTF-8 text"):
         elpv.load(cells, spec)
 
 

@@ -23,14 +23,14 @@ def images(tmp_path: Path, write_crops: WriteCrops) -> None:
         write_crops(label, tmp_path / "images", [f"{label}{index}.png" for index in range(5)])
 
 
-def test_csv_and_json_lines_say_the_same(tmp_path: Path, spec: InputSpec) -> None:
+def test_csv_and_json_lines_give_the_same_data_set(tmp_path: Path, spec: InputSpec) -> None:
     rows = [
         {"path": f"images/{label}{index}.png", "label": label, "part": part}
         for label in ("cup", "cat")
         for index, part in enumerate(("train", "train", "train", "validation", "test"))
     ]
     (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    # With a byte order mark, as spreadsheets write it, and a column more than is read.
+    # With a byte order mark, as spreadsheets write it, and a further column.
     lines = [f"{row['label']},{row['path']},{row['part']},me\r\n" for row in rows]
     (tmp_path / "list.csv").write_text("".join(["\ufefflabel,path,part,by\r\n", *lines]), encoding="utf-8")
     by_json, by_csv = (listing.load(tmp_path / f"list.{suffix}", spec) for suffix in ("jsonl", "csv"))
@@ -42,7 +42,7 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path, spec: InputSpec) -> Non
     assert by_json.record.sha256 == by_csv.record.sha256
 
 
-def test_without_parts_each_class_is_cut_and_numbers_are_ordered_by_value(
+def test_without_parts_each_class_is_split_and_numeric_labels_are_ordered_by_value(
     tmp_path: Path, spec: InputSpec
 ) -> None:
     labels = {"cat": "10", "cup": "9"}
@@ -57,16 +57,28 @@ def test_without_parts_each_class_is_cut_and_numbers_are_ordered_by_value(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("list.csv", "file,class\nimages/cat0.png,cat\n", "line 2: no path and label"),
-        ("list.csv", "path,label\nimages/cat0.png,cat\nimages/cup0.png,\n", "line 3: no path and label"),
-        ("list.csv", "path,label,part\nimages/cat0.png,cat,spare\n", "line 2: part 'spare'"),
-        ("list.csv", "path,label,part\nimages/cat0.png,a,test\nimages/cup0.png,b,\n", "part of some"),
+        ("list.csv", "file,class\nimages/cat0.png,cat\n", "line 2: expected a path and a label"),
+        (
+            "list.csv",
+            "path,label\nimages/cat0.png,cat\nimages/cup0.png,\n",
+            "line 3: expected a path and a label",
+        ),
+        (
+            "list.csv",
+            "path,label,part\nimages/cat0.png,cat,spare\n",
+            "line 2: part must be one of train, validation, test, not 'spare'",
+        ),
+        (
+            "list.csv",
+            "path,label,part\nimages/cat0.png,a,test\nimages/cup0.png,b,\n",
+            "must state the part of all images or of none",
+        ),
         ("list.jsonl", '{"path": "images/cat0.png", "label": "a"}\n\nnonsense\n', "line 3"),
         ("list.csv", "path,label\nimages/cat0.png,cat\n", "fewer than two classes: cat"),
         ("list.csv", "", "fewer than two classes: none"),
     ],
 )
-def test_lines_that_are_not_understood_are_refused_by_number(
+def test_invalid_lines_are_rejected_with_their_number(
     tmp_path: Path, spec: InputSpec, name: str, text: str, message: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -74,7 +86,7 @@ def test_lines_that_are_not_understood_are_refused_by_number(
         listing.load(tmp_path / name, spec)
 
 
-def test_a_list_that_is_missing_or_empty_is_named_and_gets_told_how_one_looks(
+def test_the_error_for_a_missing_or_empty_list_names_it_and_the_format(
     tmp_path: Path, spec: InputSpec
 ) -> None:
     with pytest.raises(NotFound, match=r"nowhere\.csv.*columns path and label"):
@@ -87,10 +99,10 @@ def test_a_list_that_is_missing_or_empty_is_named_and_gets_told_how_one_looks(
             listing.load(tmp_path / "empty.csv", spec)
 
 
-def test_all_missing_images_are_named_or_left_out_like_corrupt_ones(tmp_path: Path, spec: InputSpec) -> None:
+def test_missing_images_are_all_named_or_skipped_like_corrupt_ones(tmp_path: Path, spec: InputSpec) -> None:
     lines = [f"images/{label}{index}.png,{label}\n" for label in ("cat", "cup") for index in range(7)]
     (tmp_path / "list.csv").write_text("".join(["path,label\n", *lines]))
-    with pytest.raises(ImageError, match=r"read: 4\n(.*\n)*.*cup6\.png: there is no such file"):
+    with pytest.raises(ImageError, match=r"read 4 images:\n(.*\n)*.*cup6\.png: the file does not exist"):
         listing.load(tmp_path / "list.csv", spec)
     dataset = listing.load(tmp_path / "list.csv", spec, ReadingOptions(skip_corrupt=True))
     assert len(dataset.train) + len(dataset.test) == 10 and len(dataset.skipped) == 4
@@ -99,12 +111,12 @@ def test_all_missing_images_are_named_or_left_out_like_corrupt_ones(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("list.csv", "path,label\nimages/cat0.png,Café\n".encode("latin-1"), "it is no text in UTF-8"),
-        ("list.jsonl", '{"path": "a.png", "label": "Café"}\n'.encode("latin-1"), "it is no text in UTF-8"),
+        ("list.csv", "path,label\nimages/cat0.png,Café\n".encode("latin-1"), "it is not UTF-8 text"),
+        ("list.jsonl", '{"path": "a.png", "label": "Café"}\n'.encode("latin-1"), "it is not UTF-8 text"),
         ("list.csv", b"path,label\n" + b"x" * 200_000 + b",cat\n", "field larger than"),
     ],
 )
-def test_a_file_that_is_no_list_is_named(
+def test_the_error_names_a_file_that_is_not_a_list(
     tmp_path: Path, spec: InputSpec, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)

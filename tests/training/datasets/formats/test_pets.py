@@ -1,4 +1,4 @@
-"""Images and trimaps in the layout of Oxford-IIIT Pet are a data set to segment with."""
+"""Images and trimaps in the layout of Oxford-IIIT Pet are a data set for segmentation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, write_crops: WriteCrops) -> Path:
         values[:, : 30 + index] = 1
         values[:, 30 + index : 36 + index] = 3
         Image.fromarray(values).save(trimaps / f"{name}.png")
-    # Such files are in the original archive.
+    # The original archive has such files.
     (trimaps / "._Cat_1.png").write_bytes(b"of a Macintosh")
     return tmp_path
 
@@ -40,7 +40,7 @@ def write_list(folder: Path, name: str, numbers: range) -> None:
     (folder / "annotations" / name).write_text(f"# Image CLASS-ID SPECIES BREED-ID\n{lines}")
 
 
-def test_masks_go_with_their_images_and_count_from_zero(folder: Path, spec: InputSpec) -> None:
+def test_masks_match_their_images_and_count_from_zero(folder: Path, spec: InputSpec) -> None:
     write_list(folder, "trainval.txt", range(7))
     write_list(folder, "test.txt", range(7, 10))
     dataset = pets.load(folder, spec)
@@ -56,7 +56,7 @@ def test_masks_go_with_their_images_and_count_from_zero(folder: Path, spec: Inpu
             np.testing.assert_array_equal(mask, np.tile(expected, (16, 1)))
 
 
-def test_what_the_input_shows_beyond_the_image_is_background(folder: Path, spec: InputSpec) -> None:
+def test_the_area_outside_the_image_is_background(folder: Path, spec: InputSpec) -> None:
     padded = InputSpec()
     padded.CopyFrom(spec)
     padded.height, padded.resize = 24, RESIZE_RULE_PAD
@@ -65,7 +65,7 @@ def test_what_the_input_shows_beyond_the_image_is_background(folder: Path, spec:
     assert (masks[:, 4:20, 0] == 0).all()
 
 
-def test_a_list_for_validation_makes_a_part_and_without_lists_a_fifth_is_for_testing(
+def test_lists_define_the_parts_and_without_lists_a_fifth_is_for_testing(
     folder: Path, spec: InputSpec
 ) -> None:
     dataset = pets.load(folder, spec)
@@ -91,7 +91,7 @@ def test_masks_are_cached_and_mapped_like_images(folder: Path, spec: InputSpec, 
     assert again.record.sha256 != whole.record.sha256
 
 
-def test_trimaps_that_do_not_fit_are_named(folder: Path, spec: InputSpec) -> None:
+def test_the_error_names_invalid_trimaps(folder: Path, spec: InputSpec) -> None:
     trimaps = folder / "annotations/trimaps"
     Image.new("L", (60, 90), 1).save(trimaps / "Cat_0.png")
     Image.new("L", (90, 60), 4).save(trimaps / "Cat_1.png")
@@ -103,25 +103,23 @@ def test_trimaps_that_do_not_fit_are_named(folder: Path, spec: InputSpec) -> Non
         pets.load(folder, spec)
     lines = str(raised.value).splitlines()
     assert "Cat_0.jpg: the image is 90×60, its mask 60×90" in lines[1]
-    assert "Cat_1.jpg: its trimap has values other than 1, 2 and 3" in lines[2]
-    assert "Cat_2.jpg" in lines[3] and "Cat_3.jpg: its trimap cannot be read" in lines[4]
+    assert "Cat_1.jpg: its trimap must have only the values 1, 2 and 3" in lines[2]
+    assert "Cat_2.jpg" in lines[3] and "Cat_3.jpg: cannot read its trimap" in lines[4]
     (folder / "images/Cat_4.jpg").unlink()
-    with pytest.raises(ImageError, match=r"Cat_4\.jpg: there is no such file"):
+    with pytest.raises(ImageError, match=r"Cat_4\.jpg: the file does not exist"):
         pets.load(folder, spec)
     dataset = pets.load(folder, spec, ReadingOptions(skip_corrupt=True))
     assert len(dataset.train) == 3 and len(dataset.skipped) == 5
 
 
-def test_a_folder_with_the_layout_and_nothing_in_it_gets_told_what_belongs_there(
-    tmp_path: Path, spec: InputSpec
-) -> None:
+def test_the_error_for_empty_folders_names_the_expected_files(tmp_path: Path, spec: InputSpec) -> None:
     for name in ("images", "annotations/trimaps"):
         (tmp_path / name).mkdir(parents=True)
-    with pytest.raises(InvalidInput, match=r"no images in its part 'train'.*images/\*\.jpg"):
+    with pytest.raises(InvalidInput, match=r"no images in the part 'train'.*images/\*\.jpg"):
         pets.load(tmp_path, spec)
 
 
-def test_a_folder_without_the_layout_gets_told_it_and_where_the_pets_come_from(
+def test_the_error_for_another_layout_names_the_layout_and_the_source(
     tmp_path: Path, spec: InputSpec
 ) -> None:
     with pytest.raises(NotFound, match=r"trimaps.*CC BY-SA 4\.0.*robots\.ox\.ac\.uk"):

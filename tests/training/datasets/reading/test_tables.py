@@ -1,4 +1,4 @@
-"""Images are decoded once, kept where the caller says, and named where they are broken."""
+"""Images are decoded once, kept in the cache if there is one, and named if they cannot be read."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def folder(tmp_path: Path, write_crops: WriteCrops) -> Path:
     return tmp_path / "data"
 
 
-def test_all_broken_images_are_named_with_what_is_wrong(folder: Path, spec: InputSpec) -> None:
+def test_the_error_names_all_unreadable_images_with_the_reason(folder: Path, spec: InputSpec) -> None:
     whole = (folder / "cat/3.jpg").read_bytes()
     (folder / "cat/3.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "cup/7.jpg").write_bytes(b"<html>not found</html>")
-    with pytest.raises(ImageError, match=r"read: 2\n.*cat/3\.jpg: .*cut off\n.*cup/7\.jpg: .*HTML"):
+    with pytest.raises(ImageError, match=r"read 2 images:\n.*cat/3\.jpg: .*cut off\n.*cup/7\.jpg: .*HTML"):
         class_folders.load(folder, spec)
 
 
-def test_many_broken_images_are_counted(folder: Path, spec: InputSpec) -> None:
+def test_only_the_first_of_many_unreadable_images_are_named(folder: Path, spec: InputSpec) -> None:
     for path in sorted(folder.rglob("*.jpg"))[:12]:
         path.write_bytes(b"")
-    with pytest.raises(ImageError, match=r"read: 12\n(.*\n){10}.*and 2 more"):
+    with pytest.raises(ImageError, match=r"read 12 images:\n(.*\n){10}.*and 2 more"):
         class_folders.load(folder, spec)
 
 
-def test_broken_images_are_left_out_and_reported_where_that_is_asked(
+def test_unreadable_images_are_skipped_and_logged_on_request(
     folder: Path, spec: InputSpec, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     whole = class_folders.load(folder, spec)
@@ -55,7 +55,7 @@ def test_broken_images_are_left_out_and_reported_where_that_is_asked(
             dataset = class_folders.load(folder, spec, ReadingOptions(skip_corrupt=True, cache=cache))
         assert len(dataset.train) + len(dataset.test) == 19
         assert [line.partition(":")[0] for line in dataset.skipped] == ["cat/3.jpg"]
-        assert [record.getMessage() for record in caplog.records] == [f"left out: {dataset.skipped[0]}"]
+        assert [record.getMessage() for record in caplog.records] == [f"skipped: {dataset.skipped[0]}"]
     kept = np.concatenate([dataset.train.pixels, dataset.test.pixels])
     before = np.concatenate([whole.train.pixels, whole.test.pixels])
     assert {each.tobytes() for each in kept} < {each.tobytes() for each in before}
@@ -72,7 +72,7 @@ def test_with_a_cache_a_second_run_needs_no_decoding(folder: Path, spec: InputSp
     first = class_folders.load(folder, spec, options)
     for path in folder.rglob("*.jpg"):
         status = path.stat()
-        # Other bytes of the same length and date: who reads them again will stumble.
+        # Other bytes of the same length and date: a second read would fail.
         path.write_bytes(b"x" * status.st_size)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     second = class_folders.load(folder, spec, options)
@@ -81,7 +81,7 @@ def test_with_a_cache_a_second_run_needs_no_decoding(folder: Path, spec: InputSp
     assert second.record == first.record
 
 
-def test_an_image_that_has_changed_or_another_input_is_decoded_anew(
+def test_a_changed_image_or_another_input_is_decoded_again(
     folder: Path, spec: InputSpec, tmp_path: Path, write_crops: WriteCrops
 ) -> None:
     options = ReadingOptions(cache=tmp_path / "cache")
@@ -105,9 +105,7 @@ def test_runs_at_the_same_time_share_a_cache(folder: Path, spec: InputSpec, tmp_
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
-def test_a_run_that_is_interrupted_leaves_no_half_table(
-    folder: Path, spec: InputSpec, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_leaves_no_incomplete_table(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
     def interrupt() -> bytes:
         raise KeyboardInterrupt
 
@@ -119,7 +117,9 @@ def test_a_run_that_is_interrupted_leaves_no_half_table(
     assert len(read_table(whole, spec, options).pixels) == 20
 
 
-def test_what_exceeds_the_memory_given_stays_in_a_file(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
+def test_a_table_larger_than_the_memory_limit_stays_in_a_file(
+    folder: Path, spec: InputSpec, tmp_path: Path
+) -> None:
     whole = class_folders.load(folder, spec)
     options = ReadingOptions(cache=tmp_path / "cache", memory_bytes=1000)
     mapped = class_folders.load(folder, spec, options)
@@ -130,12 +130,14 @@ def test_what_exceeds_the_memory_given_stays_in_a_file(folder: Path, spec: Input
     assert isinstance(train.pixels, np.memmap)
     np.testing.assert_array_equal(train.pixels, expected_train.pixels)
     np.testing.assert_array_equal(validation.pixels, expected_validation.pixels)
-    # What was taken has a file without a name.
+    # The selected rows are in a file without a name.
     files = {path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()}
     assert files == {"pixels.npy", "account.json"}
 
 
-def test_what_exceeds_the_memory_given_is_refused_without_a_cache(folder: Path, spec: InputSpec) -> None:
+def test_a_table_larger_than_the_memory_limit_is_rejected_without_a_cache(
+    folder: Path, spec: InputSpec
+) -> None:
     with pytest.raises(InvalidInput, match=r"20 images of 24×16 take .* cache"):
         class_folders.load(folder, spec, ReadingOptions(memory_bytes=20 * 24 * 16 * 3 - 1))
     dataset = class_folders.load(folder, spec, ReadingOptions(memory_bytes=20 * 24 * 16 * 3))
@@ -152,7 +154,7 @@ def test_what_exceeds_the_memory_given_is_refused_without_a_cache(folder: Path, 
         ("pixels.npy", b"\x93NUMPY"),
     ],
 )
-def test_what_is_damaged_in_the_cache_is_made_again(
+def test_damaged_files_in_the_cache_are_replaced(
     folder: Path, spec: InputSpec, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     options = ReadingOptions(cache=tmp_path / "cache")
@@ -167,7 +169,7 @@ def test_what_is_damaged_in_the_cache_is_made_again(
     assert class_folders.load(folder, spec, options).record == before.record
 
 
-def test_a_file_in_the_place_of_the_cache_is_named(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_cache_is_rejected(folder: Path, spec: InputSpec, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
-    with pytest.raises(InvalidInput, match="cache is a file"):
+    with pytest.raises(InvalidInput, match="cache must be a folder, not a file"):
         class_folders.load(folder, spec, ReadingOptions(cache=tmp_path / "cache"))

