@@ -1,4 +1,4 @@
-"""A network that learns in a second, and what it learns: to tell colours apart. For tests of training."""
+"""A network that learns in a second to classify colours, for the tests of training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
 
 
 def build(spec: InputSpec, class_count: int) -> keras.Model:
-    """Tells colours apart."""
+    """A small classifier of colours."""
     image = image_input(spec)
     x = layers.Rescaling(1 / 255)(image)
     x = layers.Conv2D(4, 1, name="base")(x)
@@ -30,7 +30,7 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
     return keras.Model(image, classifier_head(layers.Dropout(0.1)(x), class_count))
 
 
-COLORS = Architecture("colors", build, SPEC, "Tells colours apart.")
+COLORS = Architecture("colors", build, SPEC, "Classifies colours.")
 
 
 def colors(count: int, classes: int, seed: int, size: int = SPEC.height) -> Split:
@@ -51,7 +51,7 @@ def dataset(classes: int = 3, size: int = SPEC.height) -> Dataset:
 
 
 class Interruption(keras.callbacks.Callback):
-    """Raises at the beginning of an epoch, counted from 0."""
+    """Raises at the start of an epoch, counted from 0."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
