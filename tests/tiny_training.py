@@ -1,4 +1,4 @@
-"""A network that learns in a second to classify colours, for the tests of training."""
+"""A network that learns to classify colours in a second, and its data set. For tests of training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
 
 
 def build(spec: InputSpec, class_count: int) -> keras.Model:
-    """A small classifier of colours."""
+    """Build a network that classifies images by their colour."""
     image = image_input(spec)
     x = layers.Rescaling(1 / 255)(image)
     x = layers.Conv2D(4, 1, name="base")(x)
@@ -30,11 +30,11 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
     return keras.Model(image, classifier_head(layers.Dropout(0.1)(x), class_count))
 
 
-COLORS = Architecture("colors", build, SPEC, "Classifies colours.")
+COLORS = Architecture("colors", build, SPEC, "Tells colours apart.")
 
 
 def colors(count: int, classes: int, seed: int, size: int = SPEC.height) -> Split:
-    """Images whose strongest channel is their class; the first class is four times as frequent."""
+    """Return images whose strongest channel is their class. The first class is four times as frequent."""
     random = np.random.default_rng(seed)
     labels = np.minimum(random.integers(0, classes + 3, count), classes + 2) % classes
     pixels = random.integers(0, 120, (count, size, size, 3), np.uint8)
@@ -51,7 +51,7 @@ def dataset(classes: int = 3, size: int = SPEC.height) -> Dataset:
 
 
 class Interruption(keras.callbacks.Callback):
-    """Raises at the start of an epoch, counted from 0."""
+    """Raise RuntimeError at the beginning of an epoch, counted from 0."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
