@@ -39,7 +39,7 @@ _TURNED = 6
 
 
 class Recipe(NamedTuple):
-    """How one golden image is written; its shorter side is `scale` times the network's input."""
+    """The form of one golden image; its shorter side is `scale` times the network's input."""
 
     name: str
     scale: float

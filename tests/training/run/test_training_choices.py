@@ -223,3 +223,11 @@ def test_too_few_images_for_a_validation_part_are_rejected(tmp_path: Path) -> No
     few = dataclasses.replace(dataset(), train=colors(3, 3, 0), validation=None)
     with pytest.raises(InvalidInput, match="too few images"):
         train(COLORS, few, QUICK, RunFolder(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "name", ["schedule", "fine_tune_schedule", "monitor", "keep", "class_weights", "precision"]
+)
+def test_an_unknown_value_of_an_option_is_rejected(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} must be one of .*, not 'magic'"):
+        dataclasses.replace(QUICK, **{name: "magic"})

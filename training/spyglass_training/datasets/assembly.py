@@ -1,4 +1,4 @@
-"""From images that are cut into parts to a data set."""
+"""The last step of reading: decode images that are assigned to parts, and make a data set."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 
 @dataclass(frozen=True)
 class Example:
-    """How to read an image, and its label."""
+    """An image that is not decoded yet, with its label."""
 
     # For messages and for the digest of the data; independent of the data's location.
     name: str

@@ -16,14 +16,14 @@ from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingO
 
 @dataclass(frozen=True)
 class Kind:
-    """How to find, detect and read data sets of one kind."""
+    """The functions that detect, find and read data sets of one kind."""
 
     name: str
     # One line that describes the kind.
     summary: str
     # Raises NotFound, with the source of the data, if the path does not exist.
     load: Callable[[Path, InputSpec, ReadingOptions], Dataset]
-    # Whether the data at a path looks like this kind; the first kind that returns True is chosen.
+    # Returns whether the data at a path looks like this kind; the first kind that returns True is chosen.
     recognises: Callable[[Path], bool]
     # Location of the data if the caller gives only the kind's name.
     home: Callable[[], Path] | None = None

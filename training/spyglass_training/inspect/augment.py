@@ -48,7 +48,7 @@ def augment(model: keras.Model, pixels: NDArray[np.uint8], count: int, seed: int
 
 
 def _is_random(step: Step) -> bool:
-    """Whether a step augments images: the names of all such layers of Keras start with Random."""
+    """Return whether a step augments images: the names of all such layers of Keras start with Random."""
     return type(step.layer).__name__.startswith("Random")
 
 

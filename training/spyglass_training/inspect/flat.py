@@ -23,7 +23,7 @@ class Step:
 
     @property
     def is_map(self) -> bool:
-        """Whether the output is feature maps, [batch, height, width, channels], of more than one position."""
+        """True for feature maps [batch, height, width, channels] of more than one position."""
         shape = self.output.shape
         return len(shape) == 4 and max(shape[1:3]) > 1
 

@@ -91,7 +91,7 @@ class _Walk:
         return field
 
     def _only_transposes(self, node: onnx.NodeProto) -> bool:
-        """Whether a Reshape equals a Transpose: it moves the one channel of a grey image to the front."""
+        """Return whether a Reshape equals a Transpose: it moves the channel of a grey image to the front."""
         before, after = (self._shapes.get(name, ())[1:] for name in (node.input[0], node.output[0]))
         return 1 in before and sorted(map(str, before)) == sorted(map(str, after))
 

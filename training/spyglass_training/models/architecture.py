@@ -42,12 +42,12 @@ class Architecture:
 
     @property
     def is_cached(self) -> bool:
-        """Whether a run computes the output of `cached_layer` once for each image, or mirrored copy of it."""
+        """True if a run computes the output of `cached_layer` only once for each image."""
         return bool(self.cached_layer) and self.choices.get("augment", NONE) in (NONE, MIRROR)
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether training mirrors images both ways, and changes nothing else."""
+        """True if training mirrors images both ways, and changes nothing else."""
         return self.choices.get("augment") == MIRROR
 
     @property

@@ -22,7 +22,7 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
 
 
 def build_without_pooling(spec: InputSpec, class_count: int) -> keras.Model:
-    """As `build`. Each map is two pixels smaller than the one before; the Dense layer gets the last one."""
+    """Build the same without pooling. Each map is two pixels smaller than the one before."""
     return _build(spec, class_count, pooling=False)
 
 

@@ -57,7 +57,7 @@ def build_finetune(
     dropout: float = 0.5,
     augment: str = PHOTOGRAPH,
 ) -> keras.Model:
-    """As `build_features`, with augmentation: for training end to end."""
+    """Build the same with augmentation, for training end to end."""
     return _build(spec, class_count, weights, dropout, augment=augment, name="vgg16_finetune")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spyglass_contract.model.outputs import of_both_classes
 from spyglass_training.datasets.dataset import Split
 
-# As in Keras, the loss counts no probability of the true class below this.
+# The loss raises smaller probabilities of the true class to this one, as in Keras.
 _SMALLEST = 1e-7
 
 

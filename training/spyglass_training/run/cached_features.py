@@ -48,7 +48,7 @@ class Features:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def fit_in_memory(self, count: int) -> bool:
-        """Whether the features of `count` images take at most `MEMORY_BYTES`."""
+        """Return whether the features of `count` images take at most `MEMORY_BYTES`."""
         return count * math.prod(self._shape) * self._dtype.itemsize <= MEMORY_BYTES
 
     def of(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:

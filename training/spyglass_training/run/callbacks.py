@@ -56,7 +56,7 @@ class EndOfEpoch(keras.callbacks.Callback):
 
 
 def is_exhausted(log: EpochLog, phase: Phase, options: TrainingOptions) -> bool:
-    """Whether `phase` has had all its epochs, or too many since its best one."""
+    """Return whether `phase` has had all its epochs, or too many since its best one."""
     if len(log.of_phase(phase.number)) >= phase.epochs:
         return True
     return 0 < options.patience <= log.epochs_without_better(phase.number)

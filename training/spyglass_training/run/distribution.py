@@ -68,11 +68,11 @@ def distributed() -> Iterator[None]:
 
 
 def has_workers() -> bool:
-    """Whether this process is one of several. Raises InvalidInput."""
+    """Return whether this process is one of several. Raises InvalidInput."""
     return this_worker() is not None
 
 
 def is_chief() -> bool:
-    """Whether this process writes the run folder: exactly one worker does. Raises InvalidInput."""
+    """Return whether this process writes the run folder: exactly one worker does. Raises InvalidInput."""
     worker = this_worker()
     return worker is None or worker.kind == "chief" or worker == Worker("worker", 0)

@@ -66,7 +66,7 @@ class EpochLog:
         return [epoch for epoch in self.epochs if epoch.phase == phase]
 
     def newest_is_best(self) -> bool:
-        """Whether the last epoch is better than all before it."""
+        """Return whether the last epoch is better than all before it."""
         *before, newest = self._scores(self.epochs)
         return all(newest > score for score in before)
 

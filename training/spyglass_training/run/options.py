@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spyglass_contract.errors import InvalidInput
+
 SCHEDULES = ("constant", "cosine", "exponential", "linear")
 PRECISIONS = ("float32", "mixed_bfloat16")
 MONITORS = ("val_accuracy", "val_loss")
 KEPT = ("best", "last")
 CLASS_WEIGHTS = ("none", "balanced")
 
+_ALLOWED = {
+    "schedule": SCHEDULES,
+    "fine_tune_schedule": SCHEDULES,
+    "monitor": MONITORS,
+    "keep": KEPT,
+    "class_weights": CLASS_WEIGHTS,
+    "precision": PRECISIONS,
+}
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The options of a training run."""
+    """The options of a training run. An unknown value of a fixed choice raises InvalidInput."""
 
     epochs: int = 8
     batch_size: int = 64
@@ -44,3 +55,9 @@ class TrainingOptions:
     tensorboard: bool = False
     # Seed of the first weights, the order of the images and the validation part.
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in _ALLOWED.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise InvalidInput(f"{name} must be one of {', '.join(allowed)}, not {value!r}", field=name)

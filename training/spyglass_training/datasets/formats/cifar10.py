@@ -60,7 +60,7 @@ def home() -> Path:
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is the folder, or an archive with the original's name."""
+    """Return whether `path` is the folder, or an archive with the original's name."""
     if path.is_dir():
         return any((folder / _TEST_FILES[0]).is_file() for folder in (path, path / _FOLDER))
     return path.name.startswith("cifar-10-python.tar")

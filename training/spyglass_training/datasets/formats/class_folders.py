@@ -46,7 +46,7 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder with folders in it."""
+    """Return whether `path` is a folder with folders in it."""
     return path.is_dir() and bool(_classes(path))
 
 

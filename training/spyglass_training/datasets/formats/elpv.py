@@ -71,7 +71,7 @@ def home() -> Path:
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder with the list and the images."""
+    """Return whether `path` is a folder with the list and the images."""
     return (path / _LABELS).is_file() and (path / "images").is_dir()
 
 

@@ -53,7 +53,7 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
 
 
 def recognises(path: Path) -> bool:
-    """Whether the file's name has the suffix of a list."""
+    """Return whether the file's name has the suffix of a list."""
     return path.suffix.lower() in _SUFFIXES
 
 

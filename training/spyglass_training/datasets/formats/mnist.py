@@ -103,17 +103,17 @@ def home(digits: Digits) -> Path:
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a file of numpy arrays. A folder of IDX files may be either data set."""
+    """Return whether `path` is a file of numpy arrays. A folder of IDX files may be either data set."""
     return path.suffix == ".npz"
 
 
 def recognises_fashion(path: Path) -> bool:
-    """Whether `path` is a folder of IDX files with "fashion" in its name."""
+    """Return whether `path` is a folder of IDX files with "fashion" in its name."""
     return "fashion" in path.name.lower() and has_idx(path)
 
 
 def has_idx(path: Path) -> bool:
-    """Whether `path` is a folder of IDX files, whose names are the same in both data sets."""
+    """Return whether `path` is a folder of IDX files, whose names are the same in both data sets."""
     return path.is_dir() and any(path.glob(f"{_IDX_FILES[0]}*"))
 
 

@@ -26,7 +26,7 @@ from spyglass_training.datasets.reading.damaged_files import reading
 from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import TEST_SHARE, stratified
 
-# In the order of the trimap's values, from 1.
+# Class names in the order of the trimap's values, which start at 1.
 CLASS_NAMES = ("foreground", "background", "contour")
 FOREGROUND, BACKGROUND, CONTOUR = 1, 2, 3
 
@@ -61,7 +61,7 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder with images and trimaps."""
+    """Return whether `path` is a folder with images and trimaps."""
     return (path / "images").is_dir() and (path / "annotations" / "trimaps").is_dir()
 
 
@@ -104,7 +104,7 @@ def _images(root: Path, names: Sequence[str]) -> list[Example]:
 
 
 def _cut(root: Path, seed: int) -> Parts:
-    """Without lists: use every image that has a trimap, and cut off a test part."""
+    """Return the parts without lists: all images with a trimap, a random part of them for testing."""
     names = [
         path.stem
         for path in images_in(root / "images")

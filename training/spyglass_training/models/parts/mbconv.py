@@ -13,9 +13,9 @@ import keras
 from keras import layers
 
 _KERNEL = 3
-# Of the channels that enter the block, not of the widened ones.
+# Number of squeezed units, as a fraction of the channels that enter the block.
 _SQUEEZE_RATIO = 0.25
-# As a configuration and not as an object, so that every layer draws its own values.
+# A configuration and not an object, so that every layer draws its own values.
 _INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 2.0, "mode": "fan_out", "distribution": "truncated_normal"},
@@ -52,7 +52,7 @@ def mbconv(
 def fused_mbconv(
     x: keras.KerasTensor, filters: int, *, expansion: int, stride: int = 1, drop: float = 0.0, name: str
 ) -> keras.KerasTensor:
-    """As `mbconv`, with one 3×3 convolution in place of the 1×1 and the depthwise one, and no weighing.
+    """Return an `mbconv` with one 3×3 convolution in place of two convolutions and of the weighing.
 
     At an `expansion` of 1 the 3×3 convolution is the only one, and has an activation.
     """
