@@ -23,11 +23,11 @@ pytestmark = pytest.mark.training
 NAMES = ("low", "middle", "high")
 
 
-def lookup(*answers: list[float]) -> keras.Model:
+def lookup(*rows: list[float]) -> keras.Model:
     """Return a network that outputs row v of `rows` for a pixel of value v."""
     pixel = keras.Input((1, 1, 1), dtype="uint8")
-    table = keras.layers.Embedding(len(answers), len(answers[0]), weights=[np.array(answers)])
-    return keras.Model(pixel, keras.layers.Reshape((len(answers[0]),))(table(pixel)))
+    table = keras.layers.Embedding(len(rows), len(rows[0]), weights=[np.array(rows)])
+    return keras.Model(pixel, keras.layers.Reshape((len(rows[0]),))(table(pixel)))
 
 
 def split(values: list[int], labels: list[int]) -> Split:
@@ -75,9 +75,9 @@ def test_the_worst_mistakes_come_first_and_correct_predictions_are_left_out() ->
 def test_masks_are_counted_by_pixel() -> None:
     model = keras.Sequential([keras.Input((2, 2, 1), dtype="uint8"), keras.layers.Lambda(_one_hot)])
     truth = np.array([[[0, 0], [1, 2]], [[2, 2], [2, 2]]], np.uint8)
-    answers = np.array([[[0, 1], [1, 2]], [[2, 2], [2, 0]]], np.uint8)
-    found = evaluate(model, Split(answers[..., np.newaxis], truth), NAMES, batch_size=1)
-    np.testing.assert_array_equal(found.predicted, answers)
+    masks = np.array([[[0, 1], [1, 2]], [[2, 2], [2, 0]]], np.uint8)
+    found = evaluate(model, Split(masks[..., np.newaxis], truth), NAMES, batch_size=1)
+    np.testing.assert_array_equal(found.predicted, masks)
     np.testing.assert_allclose(found.intersection_over_union, [1 / 3, 1 / 2, 4 / 5])
     assert found.metrics["test_mean_iou"] == pytest.approx((1 / 3 + 1 / 2 + 4 / 5) / 3)
     assert found.metrics["test_iou_high"] == pytest.approx(0.8)

@@ -107,8 +107,8 @@ def test_the_reducing_convolutions_of_the_segmentation_network_start_as_those_of
     np.testing.assert_allclose(outputs[0][:, :-1, :-1], outputs[1][:, 1:-1:2, 1:-1:2], atol=1e-5)
     assert outputs[0].max() > 0.1
     others = [f"block{block}_conv{number}" for block in (1, 2, 3) for number in (1, 2)][1:]
-    for ours, its in zip(DOWN[1:], others, strict=True):
-        for taken, given in zip(model.get_layer(ours).weights, theirs.get_layer(its).weights, strict=True):
+    for ours, name in zip(DOWN[1:], others, strict=True):
+        for taken, given in zip(model.get_layer(ours).weights, theirs.get_layer(name).weights, strict=True):
             np.testing.assert_array_equal(taken, given)
 
 

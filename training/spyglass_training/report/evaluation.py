@@ -33,17 +33,17 @@ class Evaluation:
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """[classes]: the fraction of the class that was predicted right; NaN if it has no images."""
+        """[classes]: the fraction of the class that is predicted correctly; NaN if it has no images."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """[classes]: the fraction of predictions of the class that is right; NaN if there are none."""
+        """[classes]: the fraction of predictions of the class that is correct; NaN if there are none."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=0))
 
     @property
     def intersection_over_union(self) -> NDArray[np.float64]:
-        """[classes]: right predictions by the union of the class and its predictions; NaN if it is empty."""
+        """[classes]: correct predictions divided by the union of the class and its predictions; NaN if it is empty."""
         union = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - np.diag(self.confusion)
         return _ratio(np.diag(self.confusion), union)
 

@@ -42,15 +42,15 @@ def draw_mistakes(test: Split, evaluation: Evaluation, class_names: Sequence[str
 
 def draw_masks(test: Split, evaluation: Evaluation, path: Path) -> None:
     """Draw images, true and predicted masks into a PNG, from the worst prediction to the best."""
-    right = (evaluation.predicted == test.labels).mean(axis=(1, 2))
-    order = np.argsort(right, kind="stable")
+    correct = (evaluation.predicted == test.labels).mean(axis=(1, 2))
+    order = np.argsort(correct, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(IMAGES, len(order))).astype(int)]
     figure = Figure(figsize=(3 * _INCHES, len(chosen) * (_INCHES + 0.2)), layout="constrained")
     for row, index in zip(figure.subplots(len(chosen), 3, squeeze=False), chosen, strict=True):
         _show(row[0], test.pixels[index])
         _show_mask(row[1], test.labels[index])
         _show_mask(row[2], evaluation.predicted[index])
-        row[2].set_title(f"{right[index]:.1%} of pixels correct", fontsize=7)
+        row[2].set_title(f"{correct[index]:.1%} of pixels correct", fontsize=7)
         for axes in row:
             axes.axis("off")
     figure.savefig(path, dpi=120)

