@@ -43,7 +43,7 @@ class Evaluation:
 
     @property
     def intersection_over_union(self) -> NDArray[np.float64]:
-        """[classes]: correct predictions divided by the union of the class and its predictions; NaN if it is empty."""
+        """[classes]: correct predictions divided by all images or predictions of the class; NaN for 0/0."""
         union = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - np.diag(self.confusion)
         return _ratio(np.diag(self.confusion), union)
 
