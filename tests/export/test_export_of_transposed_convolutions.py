@@ -23,7 +23,7 @@ from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor,
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.export import export_model, export_run
 from spyglass_training.models import pet_segmentation
-from spyglass_training.models.image_input import image_input
+from spyglass_training.models.parts.image_input import image_input
 
 pytestmark = pytest.mark.training
 

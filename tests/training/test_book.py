@@ -1,4 +1,4 @@
-"""The scripts that repeat the runs of docs/training.md: those of the book for real, on a few digits."""
+"""The scripts that repeat the runs of docs/training.md; the book's run on a few digits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORKS = {
 
 
 @pytest.mark.slow
-def test_every_network_of_the_book_is_trained(
+def test_the_script_trains_every_network_of_the_book(
     digits_file: Path, tmp_path: Path, repository_root: Path
 ) -> None:
     subprocess.run(
@@ -43,11 +43,11 @@ def test_every_network_of_the_book_is_trained(
         assert record.metrics["test_accuracy"] > 0.6
 
 
-# In the place of the command: says how it was called, as the shell would read it again.
+# Replaces the command: writes its arguments as the shell would read them again.
 NOTING = '#!/usr/bin/env bash\nprintf \'%s\\n\' "$*" >> "$(dirname "$0")/calls"\n'
 
 
-def test_what_is_done_is_not_done_again_and_what_was_interrupted_goes_on(
+def test_the_script_skips_finished_runs_and_resumes_interrupted_ones(
     tmp_path: Path, repository_root: Path
 ) -> None:
     (tmp_path / "spyglass").write_text(NOTING)
@@ -74,7 +74,7 @@ def test_what_is_done_is_not_done_again_and_what_was_interrupted_goes_on(
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lenet5:", "simple-cnn:"]
 
 
-# In the place of the command: leaves a record in the folder after --out, and says how it was called.
+# Replaces the command: writes a record into the folder after --out, and its arguments.
 RECORDING = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >> "$(dirname "$0")/calls"
 while [[ $1 != --out ]]; do shift; done
@@ -83,7 +83,7 @@ printf '{"metrics": {"test_accuracy": 0.8%s}}' "${2: -1}" > "$2/run.json"
 """
 
 
-def test_solar_cells_are_trained_with_three_seeds_and_their_mean_is_told(
+def test_the_script_trains_solar_cells_with_three_seeds_and_prints_the_mean(
     tmp_path: Path, repository_root: Path
 ) -> None:
     (tmp_path / "spyglass").write_text(RECORDING)
@@ -104,7 +104,7 @@ def test_solar_cells_are_trained_with_three_seeds_and_their_mean_is_told(
     train_command.add_parser(parser.add_subparsers())
     seeds: dict[str, list[int]] = {}
     for call in calls:
-        # The command itself takes all of it, and what was asked for comes last.
+        # The command accepts all arguments, and the script's own arguments come last.
         arguments = parser.parse_args(call.split())
         assert (arguments.data, arguments.epochs) == ("elpv", 1)
         find_architecture(arguments.architecture).for_run(

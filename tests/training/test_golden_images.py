@@ -1,4 +1,4 @@
-"""The golden images cover what a decoder and a resize can do, in little space."""
+"""The golden images cover the paths of decoding and resizing, in little space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spyglass_contract.images.geometry import jpeg_reduction, place
 from spyglass_contract.images.pixels import DEFAULT_LIMITS, prepare
 from spyglass_training.golden import MAX_TOTAL_BYTES, RECIPES, read_images, write_golden
 from spyglass_training.models import efficientnet_lite0, mnist_convnet
-from spyglass_training.models.image_input import photograph
+from spyglass_training.models.parts.image_input import photograph
 
 pytestmark = pytest.mark.training
 
@@ -35,7 +35,7 @@ def open_image(path: Path) -> Image.Image:
     return Image.open(io.BytesIO(path.read_bytes()))
 
 
-def test_they_are_of_every_format_that_is_read_and_of_many_sizes(photographs: Path) -> None:
+def test_golden_images_have_every_format_that_is_read_and_many_sizes(photographs: Path) -> None:
     images = [open_image(path) for path in photographs.iterdir()]
     assert {image.format for image in images} == {"PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"}
     shorter = [min(image.size) for image in images]
@@ -43,7 +43,7 @@ def test_they_are_of_every_format_that_is_read_and_of_many_sizes(photographs: Pa
     assert sum(path.stat().st_size for path in photographs.iterdir()) <= MAX_TOTAL_BYTES
 
 
-def test_one_stands_upright_only_by_its_exif_data(photographs: Path) -> None:
+def test_one_golden_image_is_turned_upright_by_exif(photographs: Path) -> None:
     turned = open_image(photographs / "turned.jpg")
     upright, _ = decode((photographs / "turned.jpg").read_bytes(), DEFAULT_LIMITS)
     straight, _ = decode((photographs / "medium.webp").read_bytes(), DEFAULT_LIMITS)
@@ -53,7 +53,7 @@ def test_one_stands_upright_only_by_its_exif_data(photographs: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", [efficientnet_lite0.INPUT, mnist_convnet.INPUT], ids=["crop", "pad"])
-def test_one_is_large_enough_to_be_decoded_at_a_reduced_scale(spec: InputSpec, tmp_path: Path) -> None:
+def test_one_golden_image_is_decoded_at_a_reduced_scale(spec: InputSpec, tmp_path: Path) -> None:
     image = np.tile(np.arange(50, dtype=np.uint8)[:, np.newaxis, np.newaxis], (1, 60, 1))
     write_golden([image], spec, tmp_path / "golden")
     large = open_image(tmp_path / "golden/large.jpg")
@@ -62,7 +62,7 @@ def test_one_is_large_enough_to_be_decoded_at_a_reduced_scale(spec: InputSpec, t
 
 @pytest.mark.parametrize(("height", "width"), [(299, 299), (512, 512), (8, 9999)])
 @pytest.mark.parametrize("kind", ["photograph", "noise"])
-def test_they_stay_small_for_any_input_and_image(
+def test_golden_images_stay_small_for_any_input_and_image(
     tmp_path: Path, chelsea: bytes, kind: str, height: int, width: int
 ) -> None:
     spec = InputSpec()
@@ -77,20 +77,20 @@ def test_they_stay_small_for_any_input_and_image(
     for data in files.values():
         assert prepare(data, spec).pixels.shape == (height, width, 3)
     if height == 512:
-        # What they are there for is kept: only their detail is not.
+        # They keep their purpose; only their detail is reduced.
         large, small = (open_image(tmp_path / f"golden/{name}") for name in ("large.jpg", "tiny.bmp"))
         assert jpeg_reduction(place(*large.size, spec), spec.scaled_decode_margin) > 1
         assert len(set(small.convert("L").tobytes())) > 20
 
 
-def test_they_are_written_again_where_a_run_goes_on(photographs: Path, chelsea: bytes) -> None:
+def test_golden_images_of_a_resumed_run_are_written_again(photographs: Path, chelsea: bytes) -> None:
     before = {path.name: path.read_bytes() for path in photographs.iterdir()}
     (photographs / "large.jpg").write_bytes(b"half an image")
     write_golden([np.asarray(decode(chelsea, DEFAULT_LIMITS)[0])], efficientnet_lite0.INPUT, photographs)
     assert {path.name: path.read_bytes() for path in photographs.iterdir()} == before
 
 
-def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_image_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
     with pytest.raises(ImageError, match=r"torn\.jpg"):
         read_images(tmp_path)

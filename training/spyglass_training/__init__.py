@@ -1,0 +1,1 @@
+"""Data sets, Keras networks and training runs."""

@@ -1,13 +1,13 @@
-"""The architectures that there are, by name, with a sentence each. Known without importing Keras."""
+"""The architectures by name, with one sentence each. Needs no Keras."""
 
 from __future__ import annotations
 
 SUMMARIES = {
     "lenet5": "LeNet-5, the first convnet in wide use.",
-    "simple-cnn": "The least that is a convnet: one convolution.",
+    "simple-cnn": "The smallest convnet: one convolution.",
     "mnist-convnet": "A small convnet for digits, white on black.",
     "mnist-convnet-functional": "A small convnet for digits, without a hidden Dense layer.",
-    "mnist-convnet-no-pooling": "mnist-convnet-functional without its poolings, to show what they are for.",
+    "mnist-convnet-no-pooling": "mnist-convnet-functional without poolings, for comparison.",
     "cats-dogs-convnet": "A plain convnet for small photographs.",
     "vgg16-features": "A Dense head on the frozen convolutions of VGG16.",
     "vgg16-finetune": "VGG16 with a Dense head, its last block fine-tuned.",
@@ -21,5 +21,5 @@ SUMMARIES = {
 
 
 def listed() -> str:
-    """A line for each."""
+    """Return one line for each architecture."""
     return "\n".join(f"  {name}: {summary}" for name, summary in SUMMARIES.items())

@@ -1,4 +1,4 @@
-"""What tells one file from another."""
+"""SHA-256 of files."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def file_sha256(path: Path) -> str:
-    """Lower-case hexadecimal."""
+    """Return the SHA-256 of a file, lower-case hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,8 +1,8 @@
-"""Golden images: encoded files, of many kinds, that the certificate of a model asks about.
+"""Golden images: encoded files of many kinds, on which a model's certificate is checked.
 
-They cover the way from bytes to pixels: every format that is read, sizes below and above the network's input,
-a JPEG large enough to be decoded at a reduced scale, and one that only EXIF says how to turn upright. A model
-carries them with it, so all of them together are kept small, whatever the images and the network's input.
+They cover the path from bytes to pixels: every format that is read, sizes below and above the network's
+input, a JPEG large enough to be decoded at a reduced scale, and one that only EXIF turns upright. A model
+file contains them, so their total size is bounded for any images and any network's input.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from spyglass_contract.images.pixels import DEFAULT_LIMITS
 from spyglass_training.datasets.example import images_in
 
 MAX_TOTAL_BYTES = 200_000
-# Of one image at most: two of one colour, which every image becomes if need be, fit in at this size.
-# And no side of a WebP may be longer.
+# Limits of one image. Two images of one colour fit into the total size at this many pixels, and every image
+# becomes one colour if necessary. No side of a WebP may be longer than MAX_SIDE.
 MAX_PIXELS, MAX_SIDE = 8_000_000, 16_383
 
-# How much of its detail an image keeps at once where the files are too large. One whose file keeps more
-# than so much of its size has none left.
+# While the files are too large, an image keeps this fraction of its detail in each step. If the file then
+# keeps more than the second fraction of its size, it has no detail left to remove.
 _PLAINER, _WORTHWHILE = 0.7, 0.97
 
-# The camera was turned: to stand upright the image must be rotated by 90° clockwise.
+# EXIF orientation 6: to stand upright the image must be rotated by 90° clockwise.
 _TURNED = 6
 
 
 class Recipe(NamedTuple):
-    """How one golden image is written; its shorter side is `scale` times the network's input."""
+    """The form of one golden image; its shorter side is `scale` times the network's input."""
 
     name: str
     scale: float
@@ -59,10 +59,10 @@ RECIPES = (
 
 
 def write_golden(images: Sequence[NDArray[np.uint8]], spec: InputSpec, folder: Path) -> None:
-    """Writes one file a recipe into `folder`, taking the images in turn; no more than 200 kB together.
+    """Write one file for each recipe into `folder`, from the images in turn; at most 200 kB in total.
 
     `images` are uint8 [height, width, 1 or 3], upright, of any size; they must not come from the data that
-    the network was trained on. The folder may be there: files of the same names are replaced.
+    the network was trained on. If the folder exists, files of the same names are replaced.
     """
     folder.mkdir(exist_ok=True)
     for name, data in _encoded(images, spec).items():
@@ -70,7 +70,7 @@ def write_golden(images: Sequence[NDArray[np.uint8]], spec: InputSpec, folder: P
 
 
 def _encoded(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> dict[str, bytes]:
-    """By name. The largest file loses detail, again and again, until they are small enough together."""
+    """Return the files by name. The largest file loses detail until all fit into the total size."""
     recipes = {recipe.name: recipe for recipe in RECIPES}
     upright = {
         name: from_array(image, DEFAULT_LIMITS, spec)
@@ -89,9 +89,9 @@ def _encoded(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> dict[str, 
 
 
 def read_images(folder: Path) -> list[NDArray[np.uint8]]:
-    """The images in `folder`, uint8 [height, width, 3], upright, at full size.
+    """Return the images in `folder`, uint8 [height, width, 3], upright, at full size.
 
-    Raises NotFound where there are none, and ImageError, with its name, where one cannot be read.
+    Raises NotFound if there are none, and ImageError, with the file's name, if one cannot be read.
     """
     paths = images_in(folder) if folder.is_dir() else []
     if not paths:
@@ -107,13 +107,14 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def _encode(image: Image.Image, recipe: Recipe, spec: InputSpec, detail: float) -> bytes:
-    """A file with so much of the image's `detail`, 0 to 1: a small one gets smaller, a large one blurred.
+    """Return a file with the fraction `detail` (0 to 1) of the image's detail.
 
-    The size of those that are larger than the network's input is what they are there for.
+    An image smaller than the network's input is scaled down. A larger one is blurred, because its size is
+    what it tests.
     """
     side = recipe.scale * min(spec.height, spec.width)
     if recipe.scale > 1 and detail < 1:
-        # An image that is to be enlarged has no more detail than it comes with.
+        # An image that must be enlarged has no more detail than its own pixels.
         image = _resized(image, min(side, *image.size) * detail)
     resized = _resized(image, side if recipe.scale > 1 else side * detail)
     exif = Image.Exif()

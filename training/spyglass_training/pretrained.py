@@ -1,4 +1,4 @@
-"""Networks with weights that others have trained and published, as runs like any other."""
+"""Run folders made from published weights instead of a training run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 from spyglass_contract.errors import NotFound
 from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
-from spyglass_training import imagenet, lite0_weights
 from spyglass_training.file_digest import file_sha256
 from spyglass_training.golden import write_golden
 from spyglass_training.models import Architecture, find_architecture
-from spyglass_training.run_record import library_versions, now
-from spyglass_training.torch_checkpoint import read_checkpoint
+from spyglass_training.run.versions import library_versions, now
+from spyglass_training.weights import efficientnet_lite0 as lite0_weights
+from spyglass_training.weights import imagenet
+from spyglass_training.weights.torch_checkpoint import read_checkpoint
 
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint of an architecture, and how its tensors come into the layers."""
+    """A published checkpoint of an architecture, and the functions that find and apply it."""
 
     architecture: str
     data: str
@@ -50,18 +51,18 @@ PUBLISHED = {
 
 
 def find_published(name: str) -> Published:
-    """The published weights of an architecture. Raises NotFound, which tells what there is."""
+    """Return the published weights of an architecture. Raises NotFound with the known names."""
     if name not in PUBLISHED:
         known = ", ".join(PUBLISHED)
-        raise NotFound(f"no weights of {name!r} are known; there are those of {known}", reason="NO_WEIGHTS")
+        raise NotFound(f"there are no published weights of {name!r}, only of: {known}", reason="NO_WEIGHTS")
     return PUBLISHED[name]
 
 
 def assemble(published: Published, images: Sequence[NDArray[np.uint8]], folder: RunFolder) -> RunRecord:
-    """Fills a run folder with the network in its published weights; of `images` golden ones are made.
+    """Fill a run folder with the network in its published weights, and golden images made of `images`.
 
-    `images` are as `write_golden` takes them. Raises NotFound where the weights are not installed,
-    ModelError where they do not fit, and InvalidInput where the folder is not empty.
+    `images` are as `write_golden` takes them. Raises NotFound if the weights are not installed, ModelError if
+    they do not fit, and InvalidInput if the folder is not empty.
     """
     started = time.monotonic()
     folder.check_free()

@@ -1,17 +1,30 @@
-"""Files that are there whole or not at all: whoever writes them may be killed at any moment."""
+"""Files that appear complete or not at all, although the writing process may be killed at any moment."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to; what is there takes the place of `path` in one step at the end."""
-    # The end of the name stays: Keras tells the format by it.
-    temporary = path.with_name(f".{path.name}")
-    yield temporary
-    os.replace(temporary, path)
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; at the end the file there replaces `path` in one step.
+
+    If the block raises, `path` stays as it was and the temporary file is removed.
+    """
+    # Keras chooses the format by the suffix, so the name keeps it. Another run may write the same file now.
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` to `path` as `whole_file` does."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)

@@ -30,8 +30,8 @@ def make_subset(arguments: argparse.Namespace) -> int:
 
 def compose(arguments: argparse.Namespace) -> int:
     """Composes, and says how many. The exit code, 0; raises SpyglassError."""
-    from spyglass_training.datasets.composition import CompositionOptions, compose_folder
-    from spyglass_training.datasets.scene import SceneOptions
+    from spyglass_training.datasets.composition.folder import CompositionOptions, compose_folder
+    from spyglass_training.datasets.composition.scene import SceneOptions
 
     scene = SceneOptions(**_given(arguments, "size", "max_objects", "contour"))
     options = CompositionOptions(scene=scene, **_given(arguments, "images", "seed", "name", "licence"))

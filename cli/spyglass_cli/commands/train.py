@@ -12,7 +12,7 @@ from spyglass_cli.flags.reading import reading_options
 from spyglass_contract.errors import InvalidInput
 from spyglass_training import architecture_names
 from spyglass_training.datasets.registry import listed_kinds, open_dataset
-from spyglass_training.options import TrainingOptions
+from spyglass_training.run.options import TrainingOptions
 
 if TYPE_CHECKING:
     from spyglass_contract.model.run_folder import RunFolder, RunRecord
@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains and prints what came of it. The exit code, 0; raises SpyglassError."""
     require_keras(to_export=False)
     from spyglass_contract.model.run_folder import RunFolder
-    from spyglass_training.phases import plan_phases
-    from spyglass_training.progress import ProgressBar
-    from spyglass_training.starting import check_network, check_start
-    from spyglass_training.training import train
+    from spyglass_training.run.phases import plan_phases
+    from spyglass_training.run.progress import ProgressBar
+    from spyglass_training.run.starting import check_network, check_start
+    from spyglass_training.run.training import train
 
     architecture = _architecture(arguments)
     options = _options(arguments, architecture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from spyglass_cli.flags.types import folder_to_fill
-from spyglass_training.datasets.reading import ReadingOptions
+from spyglass_training.datasets.reading.options import ReadingOptions
 
 
 def add_reading_flags(group: argparse._ActionsContainer) -> None:

@@ -16,7 +16,7 @@ from spyglass_cli.flags.types import (
     share,
     size,
 )
-from spyglass_training.options import CLASS_WEIGHTS, KEPT, MONITORS, PRECISIONS, SCHEDULES
+from spyglass_training.run.options import CLASS_WEIGHTS, KEPT, MONITORS, PRECISIONS, SCHEDULES
 
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:

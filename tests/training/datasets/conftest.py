@@ -1,4 +1,4 @@
-"""A network's input, and crops of two real photographs in as many folders as a test asks for."""
+"""A network's input, and crops of two real photographs in folders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def photographs(repository_root: Path) -> dict[str, Image.Image]:
 
 @pytest.fixture
 def write_crops(photographs: dict[str, Image.Image]) -> Callable[..., list[Path]]:
-    """Writes crops of a photograph, no two alike: `write_crops("cat", folder, ["a.jpg", "b.png"])`."""
+    """Return a function that writes different crops: `write_crops("cat", folder, ["a.jpg", "b.png"])`."""
 
     def write(label: str, folder: Path, names: list[str]) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)

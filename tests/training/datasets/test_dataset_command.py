@@ -10,12 +10,12 @@ from PIL import Image, ImageDraw
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_cli.main import main
-from spyglass_training.datasets import class_folders, pets
+from spyglass_training.datasets.formats import class_folders, pets
 
 WriteCrops = Callable[..., list[Path]]
 
 
-def test_make_subset_copies_and_says_how_many(
+def test_make_subset_copies_images_and_prints_the_counts(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for label in ("cat", "dog"):
@@ -29,7 +29,7 @@ def test_make_subset_copies_and_says_how_many(
     assert "not empty" in capsys.readouterr().err
 
 
-def test_compose_pastes_as_it_is_told(
+def test_the_flags_of_compose_have_their_effect(
     tmp_path: Path, spec: InputSpec, write_crops: WriteCrops, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cutouts").mkdir()
@@ -51,7 +51,7 @@ def test_compose_pastes_as_it_is_told(
 
 
 @pytest.mark.parametrize("words", [["compose"], ["make-subset", "x", "--out", "y", "--train", "0"], []])
-def test_words_that_make_no_sense_are_refused(words: list[str]) -> None:
+def test_invalid_usage_is_rejected(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["dataset", *words])
     assert ended.value.code == 2

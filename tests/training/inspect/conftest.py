@@ -1,4 +1,4 @@
-"""Networks small enough to know by heart, and an image for them."""
+"""Small networks, and an image for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cat(repository_root: Path) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def classifier() -> keras.Model:
-    """Two convolutions, of which the second lies in a network inside; a softmax over three classes."""
+    """Two convolutions, the second in a nested network; a softmax over three classes."""
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(3)
     inner = keras.Sequential(

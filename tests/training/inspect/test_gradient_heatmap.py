@@ -1,4 +1,4 @@
-"""The heatmap of the training package is Grad-CAM, to the formula."""
+"""The heatmap of the training package follows the formula of Grad-CAM."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ pytestmark = pytest.mark.training
 
 
 def by_hand(maps: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Behind a mean and a dense layer the gradient by a map is its weight, shared by the places."""
+    """Compute the heatmap before a mean and a dense layer.
+
+    There the gradient by a map is the dense layer's weight, divided by the number of positions.
+    """
     heat = np.maximum((maps * weights / maps[..., 0].size).mean(axis=-1), 0)
     return np.asarray(heat / max(heat.max(), 1e-12), np.float32)
 
 
 def maps_of(model: keras.Model, layer: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     network = flatten(model)
-    answer = network.model_to(network.step(layer).output)(
-        pixels[np.newaxis].astype(np.float32), training=False
-    )
-    return np.asarray(answer)[0]
+    maps = network.model_to(network.step(layer).output)(pixels[np.newaxis].astype(np.float32), training=False)
+    return np.asarray(maps)[0]
 
 
 def test_each_class_has_the_map_of_the_formula(classifier: keras.Model, cat: NDArray[np.uint8]) -> None:
@@ -47,31 +48,29 @@ def test_each_class_has_the_map_of_the_formula(classifier: keras.Model, cat: NDA
         np.testing.assert_allclose(found.values, by_hand(maps, kernel[:, index]), atol=1e-5)
 
 
-def test_the_predicted_class_is_explained_where_none_is_named(
-    classifier: keras.Model, cat: NDArray[np.uint8]
-) -> None:
+def test_the_predicted_class_is_explained_by_default(classifier: keras.Model, cat: NDArray[np.uint8]) -> None:
     found = compute_heatmap(classifier, cat)
-    answer = np.asarray(classifier(cat[np.newaxis], training=False))[0]
-    np.testing.assert_allclose(found.probabilities, answer, atol=1e-6)
-    assert found.class_index == answer.argmax()
+    expected = np.asarray(classifier(cat[np.newaxis], training=False))[0]
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    assert found.class_index == expected.argmax()
     named = compute_heatmap(classifier, cat, class_index=found.class_index)
     np.testing.assert_array_equal(found.values, named.values)
 
 
-def test_a_certain_network_is_explained_as_well_as_a_doubtful_one(
+def test_the_heatmap_does_not_vanish_for_a_probability_of_one(
     classifier: keras.Model, cat: NDArray[np.uint8]
 ) -> None:
     head = classifier.get_layer("probabilities")
     kernel, bias = head.get_weights()
-    doubtful = compute_heatmap(classifier, cat, class_index=1)
+    uncertain = compute_heatmap(classifier, cat, class_index=1)
     head.set_weights([kernel, bias + np.array([0, 90, 0], np.float32)])
     certain = compute_heatmap(classifier, cat, class_index=1)
-    # The gradient of this probability is nought in float32.
+    # The gradient of this probability is 0 in float32.
     assert certain.probabilities[1] == 1
-    np.testing.assert_allclose(certain.values, doubtful.values, atol=1e-5)
+    np.testing.assert_allclose(certain.values, uncertain.values, atol=1e-5)
 
 
-def test_a_single_output_speaks_for_the_second_class_and_against_the_first(cat: NDArray[np.uint8]) -> None:
+def test_a_single_output_counts_for_the_second_class_and_against_the_first(cat: NDArray[np.uint8]) -> None:
     keras.utils.set_random_seed(5)
     image = keras.Input((48, 64, 3), dtype="uint8")
     x = layers.Conv2D(6, 5, activation="relu", name="maps")(layers.Rescaling(1 / 255)(image))
@@ -82,35 +81,35 @@ def test_a_single_output_speaks_for_the_second_class_and_against_the_first(cat: 
     first, second = (compute_heatmap(model, cat, class_index=index) for index in (0, 1))
     assert first.layer == second.layer == "maps"
     assert first.probabilities.sum() == pytest.approx(1) and len(first.probabilities) == 2
-    # What speaks for the one class does not speak for the other.
+    # Evidence for one class is not evidence for the other.
     assert (first.values * second.values).max() == 0
     assert max(first.values.max(), second.values.max()) == 1
 
 
-def test_frozen_weights_are_no_hindrance(classifier: keras.Model, cat: NDArray[np.uint8]) -> None:
+def test_a_network_with_frozen_weights_is_explained(classifier: keras.Model, cat: NDArray[np.uint8]) -> None:
     expected = compute_heatmap(classifier, cat).values
     classifier.trainable = False
     np.testing.assert_allclose(compute_heatmap(classifier, cat).values, expected, atol=1e-6)
 
 
-def test_another_layer_explains_when_it_is_named(classifier: keras.Model, cat: NDArray[np.uint8]) -> None:
+def test_another_layer_can_be_chosen(classifier: keras.Model, cat: NDArray[np.uint8]) -> None:
     assert compute_heatmap(classifier, cat, layer="outside").values.shape == (46, 62)
     with pytest.raises(NotFound, match="inner/inside"):
         compute_heatmap(classifier, cat, layer="inner/insides")
     with pytest.raises(FailedPrecondition, match="'mean' has no feature maps"):
         compute_heatmap(classifier, cat, layer="mean")
-    with pytest.raises(NotFound, match="class 3"):
+    with pytest.raises(NotFound, match="must be in 0 to 2, not 3"):
         compute_heatmap(classifier, cat, class_index=3)
 
 
-def test_a_network_that_segments_has_no_score_to_explain(cat: NDArray[np.uint8]) -> None:
+def test_a_segmentation_network_is_rejected(cat: NDArray[np.uint8]) -> None:
     image = keras.Input((48, 64, 3), dtype="uint8")
     scores = layers.Conv2D(3, 3, activation="softmax")(layers.Rescaling(1 / 255)(image))
     with pytest.raises(FailedPrecondition, match="no class scores"):
         compute_heatmap(keras.Model(image, scores), cat)
 
 
-def test_the_map_is_drawn_where_the_network_looked(chelsea: bytes, tmp_path: Path) -> None:
+def test_the_map_is_drawn_over_the_part_of_the_image_in_the_input(chelsea: bytes, tmp_path: Path) -> None:
     spec = InputSpec(tensor="image", height=30, width=30, color_mode=COLOR_MODE_RGB, resize=RESIZE_RULE_CROP)
     values = np.zeros((3, 3), np.float32)
     values[:, 0] = 1
@@ -120,6 +119,6 @@ def test_the_map_is_drawn_where_the_network_looked(chelsea: bytes, tmp_path: Pat
         assert (drawn.size, drawn.format) == ((451, 300), "PNG")
         pixels = np.asarray(drawn).astype(int)
     redness = pixels[..., 0] - pixels[..., 2]
-    # Of 451 columns the network saw the middle 300, and the map marks the left of them.
+    # Of 451 columns the middle 300 are in the input, and the map marks the left of them.
     assert redness[:, 80:120].mean() > redness[:, 200:].mean() + 60
     assert redness[:, 80:120].mean() > redness[:, :70].mean() + 60

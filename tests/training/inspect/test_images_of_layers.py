@@ -1,4 +1,4 @@
-"""Sheets of maps, of what filters answer to, and of augmented images show what the network does."""
+"""Sheets of feature maps, of filter images and of augmented images."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_every_convolution_and_pooling_has_a_sheet(
     assert read(paths[0]).shape[1] == 8 * (2 * 62 + 4) + 4
 
 
-def test_a_tile_is_the_layers_own_map(cat: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_a_tile_is_the_map_of_the_layer(cat: NDArray[np.uint8], tmp_path: Path) -> None:
     image = keras.Input((48, 64, 3), dtype="uint8")
     convolution = layers.Conv2D(3, 1, use_bias=False)
     model = keras.Model(image, convolution(layers.Rescaling(1 / 255)(image)))
-    # Each map is a colour of the image.
+    # Each map is one colour channel of the image.
     convolution.set_weights([np.eye(3, dtype=np.float32).reshape(1, 1, 3, 3)])
     (path,) = draw_activations(model, cat, tmp_path)
     sheet = read(path)
@@ -55,28 +55,28 @@ def test_a_tile_is_the_layers_own_map(cat: NDArray[np.uint8], tmp_path: Path) ->
         assert np.abs(found - tile).max() <= 6
 
 
-def test_a_map_that_is_the_same_everywhere_is_drawn_dark() -> None:
+def test_a_constant_map_is_drawn_dark() -> None:
     assert to_levels(np.full((4, 4), 7.0)).max() == 0
 
 
-def test_a_sheet_has_room_for_all_and_large_images_are_reduced() -> None:
+def test_a_sheet_fits_all_images_and_large_ones_are_reduced() -> None:
     large = [np.zeros((400, 200, 3), np.uint8)] * 5
     assert draw_sheet(large, 2, "five").size == (2 * (90 + 4) + 4, 30 + 3 * (180 + 4))
 
 
-def test_the_image_found_for_a_filter_is_the_one_it_answers_to_most(classifier: keras.Model) -> None:
+def test_a_filter_responds_most_to_its_own_image(classifier: keras.Model) -> None:
     network = flatten(classifier)
     step = network.step("outside")
     images = find_images(network, step, AscentOptions(steps=10))
     maps = network.model_to(step.before_activation())(images, training=False)
-    answers = np.asarray(maps).mean(axis=(1, 2))
-    # A row for each image, a column for each filter.
-    assert (answers.argmax(axis=0) == np.arange(8)).all()
+    responses = np.asarray(maps).mean(axis=(1, 2))
+    # One row for each image, one column for each filter.
+    assert (responses.argmax(axis=0) == np.arange(8)).all()
     again = find_images(network, step, AscentOptions(steps=10))
     np.testing.assert_array_equal(again, images)
 
 
-def test_filters_are_drawn_also_of_a_network_inside(classifier: keras.Model, tmp_path: Path) -> None:
+def test_filters_of_a_nested_network_are_drawn(classifier: keras.Model, tmp_path: Path) -> None:
     path = tmp_path / "new/filters.png"
     assert draw_filters(classifier, "inner/inside", AscentOptions(filters=4, steps=2), path) == 4
     assert read(path).shape[1] == 4 * (2 * 48 + 4) + 4
@@ -93,7 +93,7 @@ def augmenting(*random_layers: keras.Layer) -> keras.Model:
     return keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)), name="augmenting")
 
 
-def test_augmented_versions_are_made_by_the_networks_own_layers(cat: NDArray[np.uint8]) -> None:
+def test_the_layers_of_the_network_make_the_augmented_versions(cat: NDArray[np.uint8]) -> None:
     versions = augment(augmenting(layers.RandomFlip("horizontal")), cat, count=12, seed=1)
     mirrored = [np.array_equal(version, cat[:, ::-1]) for version in versions]
     assert all(each or np.array_equal(version, cat) for each, version in zip(mirrored, versions, strict=True))
@@ -108,13 +108,13 @@ def test_augmentation_is_the_same_for_a_seed(cat: NDArray[np.uint8]) -> None:
     assert len({version.tobytes() for version in first}) == 4
 
 
-def test_augmentation_is_drawn_beside_the_image_itself(cat: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_the_sheet_starts_with_the_original_image(cat: NDArray[np.uint8], tmp_path: Path) -> None:
     draw_augmented(augmenting(layers.RandomFlip()), cat, tmp_path / "sheet.png", count=5)
     sheet = read(tmp_path / "sheet.png")
     np.testing.assert_array_equal(sheet[30 : 30 + 96 : 2, 4 : 4 + 128 : 2], cat)
 
 
-def test_a_network_without_augmentation_says_so(
+def test_a_network_without_augmentation_is_rejected(
     classifier: keras.Model, cat: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     with pytest.raises(FailedPrecondition, match="no augmentation"):

@@ -1,4 +1,4 @@
-"""`spyglass inspect` on a network that was trained for a moment, and on an exported one."""
+"""`spyglass inspect` on a briefly trained network, and on an exported one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_summary_of_a_run_and_of_its_export_agree(
     assert "26×26×32" in of_run and "32×26×26" in of_file
 
 
-def test_every_drawing_is_written_and_named(
+def test_every_drawing_is_written_and_its_path_printed(
     trained_run: RunFolder,
     digits_file: Path,
     digit: Path,
@@ -66,7 +66,7 @@ def test_every_drawing_is_written_and_named(
 
 @pytest.fixture(scope="module")
 def augmenting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a seed of its own on images without parts, which are beside it; one cannot be read."""
+    """A run with its own seed on images without parts; one image cannot be read."""
     folder = tmp_path_factory.mktemp("dots")
     random = np.random.default_rng(0)
     for label in ("dark", "light"):
@@ -81,7 +81,7 @@ def augmenting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_embedding_shows_what_the_run_was_tested_on(
+def test_the_embedding_shows_the_test_part_of_the_run(
     augmenting_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = list((augmenting_run / "cache").iterdir())
@@ -91,7 +91,7 @@ def test_the_embedding_shows_what_the_run_was_tested_on(
     assert "dark/3.png" in capsys.readouterr().err
     assert inspect(*words, "--skip-corrupt") == 0
     assert "8 images of the test part" in capsys.readouterr().out
-    # The parts and their order are those of the run, or there were another table.
+    # The parts and their order are those of the run, or the cache would have another table.
     assert list((augmenting_run / "cache").iterdir()) == kept and len(kept) == 1
 
 
@@ -107,36 +107,40 @@ def test_a_sheet_of_augmented_versions_is_written(
         assert sheet.format == "PNG" and len(np.unique(np.asarray(sheet.convert("L")))) > 50
 
 
-def test_a_layer_that_there_is_none_of_is_answered_with_similar_ones(
+def test_an_unknown_layer_is_rejected_with_similar_names(
     trained_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ("--out", tmp_path / "f.png")
     assert inspect("filters", trained_run.path, "--layer", "conv9", *out) == 1
-    said = capsys.readouterr().err
-    assert "no layer 'conv9'; similar: conv" in said and "`spyglass inspect summary` lists them all" in said
+    error = capsys.readouterr().err
+    assert "no layer 'conv9'; similar: conv" in error and "`spyglass inspect summary` lists them all" in error
     assert inspect("filters", trained_run.path, "--layer", "zzz", *out) == 1
     assert "its last ones: " in capsys.readouterr().err
 
 
-def test_what_is_no_network_is_said_to_be_none_in_a_line(
+def test_a_file_that_is_not_a_network_is_rejected_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"no network")
     assert inspect("summary", tmp_path / "photo.jpg") == 1
-    assert "photo.jpg is no network: " in capsys.readouterr().err
+    assert "photo.jpg is not a .keras file" in capsys.readouterr().err
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("text", "no network either")
     assert inspect("summary", tmp_path / "other.keras") == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_what_cannot_be_done_is_said_in_a_line(
+def test_impossible_inspections_are_rejected_in_one_line(
     trained_run: RunFolder, digit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert inspect("augment", trained_run.path, digit, "--out", tmp_path / "a.png") == 1
-    assert "no augmentation" in capsys.readouterr().err
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "no augmentation" in error
     assert inspect("heatmap", trained_run.path, digit, "--class", "ten", "--out", tmp_path / "h.png") == 1
-    assert "no class 'ten'" in capsys.readouterr().err
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "no class 'ten'" in error
     assert inspect("summary", tmp_path / "nowhere.onnx") == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "nowhere.onnx" in error
     with pytest.raises(SystemExit):
         inspect("filters", trained_run.path, "--out", tmp_path / "f.png")

@@ -1,4 +1,4 @@
-"""What layers cost and see is what the courses compute by hand, for Keras and for ONNX alike."""
+"""Costs and receptive fields equal published figures, for Keras and ONNX alike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def by_name(rows: list[Row]) -> dict[str, Row]:
     return {row.name: row for row in rows}
 
 
-def test_lenet_is_as_in_the_lecture() -> None:
+def test_lenet_has_the_figures_of_the_lecture() -> None:
     architecture = find_architecture("lenet5")
     rows = summarise(architecture.build(architecture.input, 10))
     with_weights = [row for row in rows if row.parameters]
@@ -38,10 +38,10 @@ def test_lenet_is_as_in_the_lecture() -> None:
     assert {str(row.receptive_field) for row in rows if len(row.shape) == 1} == {"all"}
 
 
-def test_vgg16_is_as_in_the_paper() -> None:
+def test_vgg16_has_the_figures_of_the_paper() -> None:
     rows = summarise(keras.applications.VGG16(weights=None, include_top=False, input_shape=(224, 224, 3)))
     assert sum(row.parameters for row in rows) == 14_714_688
-    # With the three dense layers the 15.5 billion that are commonly given.
+    # With the three dense layers this is the commonly published 15.5 billion.
     dense = 25088 * 4096 + 4096 * 4096 + 4096 * 1000
     assert sum(row.multiply_adds or 0 for row in rows) + dense == 15_470_264_320
     fields = [str(row.receptive_field) for row in rows]
@@ -70,7 +70,7 @@ def test_every_kind_of_convolution_has_its_own_cost() -> None:
         "transposed": 10 * 30 * 6 * 16 * 5,
         "everywhere": 20 * 60 * 7 * 5,
     }
-    # Steps of 2 down and 1 across, until the transposed convolution halves them.
+    # Strides of 2 down and 1 across, until the transposed convolution halves them.
     assert [str(row.receptive_field) for row in rows.values()] == [
         "3×5",
         "7×7",
@@ -81,7 +81,7 @@ def test_every_kind_of_convolution_has_its_own_cost() -> None:
     ]
 
 
-def test_branches_meet_in_the_wider_view_and_shared_weights_count_once() -> None:
+def test_joined_branches_have_the_wider_field_and_shared_weights_count_once() -> None:
     image = keras.Input((16, 16, 4))
     shared = layers.Conv2D(4, 3, padding="same", name="shared")
     twice = layers.Add(name="meet")([shared(shared(image)), image])
@@ -97,7 +97,7 @@ def test_branches_meet_in_the_wider_view_and_shared_weights_count_once() -> None
     ]
 
 
-def test_a_network_inside_of_a_network_is_taken_apart(classifier: keras.Model) -> None:
+def test_a_nested_network_is_expanded(classifier: keras.Model) -> None:
     rows = by_name(summarise(classifier))
     assert list(rows) == ["rescaling", "outside", "pool", "inner/inside", "mean", "probabilities"]
     assert str(rows["inner/inside"].receptive_field) == "8×8"
@@ -105,7 +105,7 @@ def test_a_network_inside_of_a_network_is_taken_apart(classifier: keras.Model) -
 
 
 @pytest.mark.parametrize("name", ["mnist-convnet", "imagenet"])
-def test_an_exported_file_costs_and_sees_what_the_network_does(
+def test_an_exported_file_has_the_costs_and_fields_of_the_network(
     bundled_file: Callable[[str], Path], name: str
 ) -> None:
     architecture = find_architecture({"imagenet": "efficientnet-lite0"}.get(name, name))
@@ -123,15 +123,15 @@ def test_an_exported_file_costs_and_sees_what_the_network_does(
     assert found[-1].shape == (classes,) and str(found[-1].receptive_field) == "all"
 
 
-def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_networks_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         summarise_file(tmp_path / "nowhere.onnx")
     (tmp_path / "text.onnx").write_text("no network")
     with pytest.raises(ModelError, match=r"text\.onnx"):
         summarise_file(tmp_path / "text.onnx")
 
-    class OfItsOwn(keras.Model):
+    class Subclassed(keras.Model):
         pass
 
-    with pytest.raises(FailedPrecondition, match="not built of layers"):
-        summarise(OfItsOwn())
+    with pytest.raises(FailedPrecondition, match="must be built of layers"):
+        summarise(Subclassed())

@@ -1,4 +1,4 @@
-"""A network is opened with what is known of its input and classes."""
+"""A network is opened with its input and classes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.training
 
 
 @pytest.mark.slow
-def test_a_run_says_itself_what_it_takes(trained_run: RunFolder) -> None:
+def test_a_run_has_its_input_and_classes(trained_run: RunFolder) -> None:
     for path in (trained_run.path, trained_run.model):
         opened = open_model(path)
         assert opened.input == trained_run.read_record().input
         assert opened.class_names == tuple("0123456789")
 
 
-def test_anyone_elses_network_takes_images_stretched_to_its_input(
+def test_a_network_without_a_record_takes_images_stretched_to_its_input(
     classifier: keras.Model, tmp_path: Path
 ) -> None:
     classifier.save(tmp_path / "other.keras")
@@ -39,7 +39,7 @@ def test_anyone_elses_network_takes_images_stretched_to_its_input(
     assert opened.class_names == ("0", "1", "2")
 
 
-def test_what_is_no_network_of_images_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_network_of_images_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nowhere"):
         open_model(tmp_path / "nowhere.keras")
     with pytest.raises(ModelError, match="no training run"):
@@ -48,7 +48,7 @@ def test_what_is_no_network_of_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"text\.keras"):
         open_model(tmp_path / "text.keras")
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "flat.keras")
-    with pytest.raises(FailedPrecondition, match="not images"):
+    with pytest.raises(FailedPrecondition, match="must take images"):
         open_model(tmp_path / "flat.keras")
 
 

@@ -1,1 +1,1 @@
-"""The data sets that networks are trained on, each read by a file of its own."""
+"""The data sets that networks are trained on: reading, cutting into parts, and making new ones."""

@@ -1,4 +1,4 @@
-"""What a folder of images says of itself: `about.json`, with a name and a licence."""
+"""The name and the licence of a folder of images, in its file `about.json`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ FILE_NAME = "about.json"
 
 @dataclass(frozen=True)
 class About:
-    """What a model's card will say of the data it was trained on."""
+    """The name and the licence of the data, for the card of a model that is trained on it."""
 
     name: str
     licence: str
 
 
 def read_about(folder: Path) -> About:
-    """From `about.json` in a folder; where there is none the folder's name, and that no licence is stated.
+    """Return the content of `about.json` in a folder, or the folder's name and "not stated" without it.
 
-    Raises InvalidInput where the file is not such JSON.
+    Raises InvalidInput if the file is not such JSON.
     """
     path = folder / FILE_NAME
     if not path.exists():
@@ -32,10 +32,12 @@ def read_about(folder: Path) -> About:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return About(str(fields["name"]), str(fields["licence"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} has no name and licence: {error}", field="data") from error
+        raise InvalidInput(
+            f"{path} must be a JSON object with a name and a licence: {error}", field="data"
+        ) from error
 
 
 def write_about(folder: Path, about: About, **facts: Any) -> None:
-    """Writes `about.json`, with further facts that are JSON."""
+    """Write `about.json` with further JSON facts."""
     fields = {"name": about.name, "licence": about.licence, **facts}
     (folder / FILE_NAME).write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Images that are cut into parts become a data set."""
+"""The last step of reading: decode images that are assigned to parts, and make a data set."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from spyglass_contract.errors import InvalidInput
 from spyglass_contract.model.run_folder import DataRecord
 from spyglass_training.datasets.dataset import Dataset, Split
 from spyglass_training.datasets.example import Example
-from spyglass_training.datasets.reading import ReadingOptions
-from spyglass_training.datasets.table import Table, read_table
+from spyglass_training.datasets.reading.options import ReadingOptions
+from spyglass_training.datasets.reading.table import Table, read_table
 
 log = logging.getLogger(__name__)
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
-# The images of each part; there need not be a validation part.
+# The images of each part. The validation part is optional.
 Parts = Mapping[str, Sequence[Example]]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where images come from: what the record of a run says of it, and a message about too few of them."""
+    """The source of images, for the record of a run and for messages about missing images."""
 
     path: Path
     name: str
     licence: str
-    # How such data lies, and where it is to be had: a sentence or more, without the last full stop.
+    # The expected layout and the source of such data: one or more sentences, without the last full stop.
     layout: str
-    # Of its file, where it is only one, lower-case hexadecimal.
+    # SHA-256 of the file, lower-case hexadecimal, if the data is a single file.
     sha256: str = ""
 
 
 def assemble(
     origin: Origin, class_names: Sequence[str], parts: Parts, spec: InputSpec, options: ReadingOptions
 ) -> Dataset:
-    """Decodes the parts and makes a data set of them.
+    """Decode the parts and make a data set of them.
 
-    Raises InvalidInput where a part is empty, a class has no image to train on, or there are fewer than two
-    classes, and what `read_table` raises. A class without an image to test with is warned of.
+    Raises InvalidInput if a part is empty, if a class has no training image, or if there are fewer than two
+    classes; and the errors of `read_table`. Logs a warning if a class has no test image.
     """
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
@@ -57,7 +57,7 @@ def assemble(
     images = [image for part in parts.values() for image in part]
     segments = any(image.read_mask for image in images)
     labels = {part: [image.label for image in members] for part, members in parts.items()}
-    # As far as it can be known before anything is decoded.
+    # Check first what needs no decoding.
     _check_parts(origin, labels)
     if not segments:
         _check_classes(origin, labels, class_names)
@@ -82,7 +82,7 @@ def _check_parts(origin: Origin, labels: Mapping[str, Any]) -> None:
     for part in (TRAIN, TEST):
         if part not in labels or not len(labels[part]):
             raise InvalidInput(
-                f"{origin.path} has no images in its part {part!r}. {origin.layout}.", field="data"
+                f"{origin.path} has no images in the part {part!r}. {origin.layout}.", field="data"
             )
 
 
@@ -93,9 +93,9 @@ def _check_classes(origin: Origin, labels: Mapping[str, Iterable[Any]], class_na
         for part in (TRAIN, TEST)
     }
     if without[TRAIN]:
-        raise InvalidInput(f"{origin.path} has no images to train on of: {without[TRAIN]}", field="data")
+        raise InvalidInput(f"{origin.path} has no training images of: {without[TRAIN]}", field="data")
     if without[TEST]:
-        log.warning("there are no images to test with of: %s", without[TEST])
+        log.warning("there are no test images of: %s", without[TEST])
 
 
 def _cut(images: Sequence[Example], parts: Parts, table: Table) -> dict[str, Split]:
@@ -106,7 +106,7 @@ def _cut(images: Sequence[Example], parts: Parts, table: Table) -> dict[str, Spl
     splits, given, first = {}, 0, 0
     for part, members in parts.items():
         given += len(members)
-        # Slices, not lists of indices: what is in a file stays there.
+        # Slices, not lists of indices, so that memory-mapped arrays stay in their files.
         last = bisect.bisect_left(rows, given)
         splits[part] = Split(table.pixels[first:last], labels[first:last])
         first = last

@@ -1,4 +1,4 @@
-"""An image of a data set that is still to be decoded."""
+"""An image of a data set before it is decoded."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from spyglass_contract.images.formats import IMAGE_SUFFIXES
 
 @dataclass(frozen=True)
 class Example:
-    """How to read an image, and what it shows."""
+    """An image that is not decoded yet, with its label."""
 
-    # For people, and for the digest of the data: it does not depend on where the data lies.
+    # For messages and for the digest of the data; independent of the data's location.
     name: str
-    # A whole file, or uint8 [height, width] or [height, width, channels].
+    # Returns a whole file, or uint8 [height, width] or [height, width, channels].
     read: Callable[[], bytes | NDArray[np.uint8]]
-    # An index into the class names.
+    # Index into the class names.
     label: int = 0
-    # To segment, instead of `label`: uint8 [height, width], such an index for every pixel of the upright
-    # image, and the index of what lies around it where the network's input shows more than the image.
+    # For segmentation, in place of `label`: returns uint8 [height, width], a class index for every pixel of
+    # the upright image. `outside` is the class index around the image if the network's input shows more than
+    # the image.
     read_mask: Callable[[], NDArray[np.uint8]] | None = None
     outside: int = 0
     # Changes when the image does.
@@ -40,7 +41,7 @@ def from_file(
     outside: int = 0,
     stamp: str = "",
 ) -> Example:
-    """An image in a file at or under `root`; one that is missing is found out when it is read."""
+    """Return an image in a file at or under `root`. A missing file is reported when it is read."""
     try:
         status = path.stat()
         changes = f"{status.st_size} {status.st_mtime_ns} {stamp}"
@@ -51,7 +52,7 @@ def from_file(
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images that lie in `folder` itself, by name; hidden files are none."""
+    """Return the images directly in `folder`, sorted by name; hidden files are ignored."""
     return sorted(
         path
         for path in folder.iterdir()

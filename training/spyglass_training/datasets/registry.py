@@ -1,4 +1,4 @@
-"""The kinds of data sets by name, and how one is told from what it looks like."""
+"""The kinds of data sets by name, and the detection of a kind."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, InputSpec, Task
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_training.datasets import cifar10, class_folders, elpv, listing, mnist, pets
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.reading import DEFAULT_OPTIONS, ReadingOptions
+from spyglass_training.datasets.formats import cifar10, class_folders, elpv, listing, mnist, pets
+from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How data sets of one kind are found, told and read."""
+    """The functions that detect, find and read data sets of one kind."""
 
     name: str
-    # One line for people.
+    # One line that describes the kind.
     summary: str
-    # Raises NotFound, which says where the data comes from, where there is nothing at the path.
+    # Raises NotFound, with the source of the data, if the path does not exist.
     load: Callable[[Path, InputSpec, ReadingOptions], Dataset]
-    # Whether what lies at a path looks like it; the first kind that says so has it.
+    # Returns whether the data at a path looks like this kind; the first kind that returns True is chosen.
     recognises: Callable[[Path], bool]
-    # Where it lies when it is asked for by its name alone.
+    # Location of the data if the caller gives only the kind's name.
     home: Callable[[], Path] | None = None
-    # What its labels are for.
+    # Task of its labels.
     task: Task.ValueType = TASK_CLASSIFY
 
 
@@ -50,29 +50,29 @@ KINDS = {
         ),
         Kind(
             "cifar10",
-            "ten kinds of things in 32×32 colour: cifar-10-python.tar.gz, or its folder",
+            "colour images of ten classes, 32×32: cifar-10-python.tar.gz, or its folder",
             cifar10.load,
             cifar10.recognises,
             cifar10.home,
         ),
         Kind(
             "elpv",
-            "solar cells, sound and defective: an installed package",
+            "solar cells, functional and defective: an installed package",
             elpv.load,
             elpv.recognises,
             elpv.home,
         ),
         Kind(
             "pets",
-            "images and trimaps, to segment: images/, annotations/trimaps/",
+            "images and trimaps, for segmentation: images/, annotations/trimaps/",
             pets.load,
             pets.recognises,
             task=TASK_SEGMENT,
         ),
-        Kind("listing", "a .csv or .jsonl of paths and labels", listing.load, listing.recognises),
+        Kind("listing", "a .csv or .jsonl file of paths and labels", listing.load, listing.recognises),
         Kind(
             "folders",
-            "a folder for each class, or train/, validation/ and test/ of them",
+            "one folder for each class, alone or in train/, validation/ and test/",
             class_folders.load,
             class_folders.recognises,
         ),
@@ -88,12 +88,11 @@ def open_dataset(
     *,
     task: Task.ValueType | None = None,
 ) -> Dataset:
-    """Reads the data set at `data`, a file, a folder or the name of a kind that has a place of its own.
+    """Read the data set at `data`: a file, a folder, or the name of a kind that has a home.
 
-    Without a `kind` it is told from its looks. Every image is brought to the input that `spec` states.
-    Raises NotFound where there is no such kind or no data, saying where it comes from; InvalidInput where the
-    data is not of that kind, or the kind is for another than the `task` that is wanted; and ImageError, with
-    their names, where images cannot be read.
+    Without `kind` the kind is detected. Every image is converted to the input of `spec`. Raises NotFound if
+    the kind or the data does not exist; InvalidInput if the data is of another kind, or the kind is for
+    another task than `task`; and ImageError, with the names, if images cannot be read.
     """
     path = Path(data)
     by_name = None if path.exists() else KINDS.get(str(data))
@@ -102,7 +101,7 @@ def open_dataset(
         path = chosen.home()
     if task not in (None, chosen.task):
         raise InvalidInput(
-            f"the network is for another task than data of the kind {chosen.name!r}", field="data"
+            f"the network is for another task than a data set of the kind {chosen.name!r}", field="data"
         )
     return chosen.load(path, spec, options)
 
@@ -110,7 +109,8 @@ def open_dataset(
 def _named(kind: str) -> Kind:
     if kind not in KINDS:
         raise NotFound(
-            f"no kind of data set is named {kind!r}; there are\n{listed_kinds()}", reason="UNKNOWN_DATASET"
+            f"there is no kind of data set {kind!r}; the kinds are\n{listed_kinds()}",
+            reason="UNKNOWN_DATASET",
         )
     return KINDS[kind]
 
@@ -122,24 +122,24 @@ def _recognised(path: Path) -> Kind:
     if not path.exists():
         homes = ", ".join(kind.name for kind in KINDS.values() if kind.home is not None)
         raise NotFound(
-            f"there is nothing at {path}; {homes} have places of their own. The kinds are\n{listed_kinds()}",
+            f"{path} does not exist; pass a path or one of {homes}. The kinds are\n{listed_kinds()}",
             reason="DATA_NOT_FOUND",
             field="data",
         )
     if mnist.has_idx(path):
         raise NotFound(
-            f"{path} has the IDX files of MNIST or of Fashion-MNIST, whose names are the same: say which it "
-            "is with --dataset mnist or --dataset fashion-mnist",
+            f"{path} has the IDX files of MNIST or of Fashion-MNIST, whose names are the same; "
+            "pass --dataset mnist or --dataset fashion-mnist",
             reason="UNKNOWN_DATASET",
             field="data",
         )
     raise NotFound(
-        f"{path} is no data set that is known by its looks; name its kind with --dataset:\n{listed_kinds()}",
+        f"cannot tell the kind of data set of {path}; pass --dataset. The kinds are\n{listed_kinds()}",
         reason="UNKNOWN_DATASET",
         field="data",
     )
 
 
 def listed_kinds() -> str:
-    """A line for each."""
+    """Return one line for each kind."""
     return "\n".join(f"  {kind.name}: {kind.summary}" for kind in KINDS.values())

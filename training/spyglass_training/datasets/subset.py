@@ -1,7 +1,7 @@
-"""A small part of a large collection: so many images of each class to train, to validate and to test.
+"""A small part of a large collection: a number of images of each class for each part.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 8.2.2: of Kaggle's cats and dogs,
-numbers 0 to 999 of each to train, 1000 to 1499 to validate, 1500 to 2499 to test.
+numbers 0 to 999 of each for training, 1000 to 1499 for validation, 1500 to 2499 for testing.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import FILE_NAME
-from spyglass_training.datasets.class_folders import WHERE_FROM
 from spyglass_training.datasets.example import images_in
+from spyglass_training.datasets.formats.class_folders import WHERE_FROM
 from spyglass_training.datasets.new_folder import check_new
 
-# An image's class and number, as in `cat.123.jpg`.
+# The class and number of an image, as in `cat.123.jpg`.
 _NUMBERED = re.compile(r"(?P<label>.+)\.(?P<number>\d+)")
 
 
 def make_subset(source: Path, target: Path, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Copies images to `target/PART/CLASS/`; returns how many of them each part has.
+    """Copy images to `target/PART/CLASS/`; return how many images each part has.
 
-    The images lie in `source` as CLASS.NUMBER.jpg or as CLASS/*.jpg. `sizes` says how many of each class go
-    into each part, which take them in the order of their numbers, one part after the other.
+    The images lie in `source` as CLASS.NUMBER.jpg or as CLASS/*.jpg. `sizes` has the number of images of each
+    class for each part. The parts take the images in the order of their numbers, one part after the other.
 
-    Raises NotFound where there is no such folder, InvalidInput where a class has too few images or `target`
-    is not empty, or lies in `source`, where it would be one of the classes the next time.
+    Raises NotFound if the folder does not exist. Raises InvalidInput if a class has too few images, if
+    `target` is not empty, or if `target` lies in `source`, where it would be read as a class.
     """
     if not source.is_dir():
         raise NotFound(f"there is no folder {source}. {WHERE_FROM}.", reason="DATA_NOT_FOUND", field="source")
@@ -45,7 +45,7 @@ def make_subset(source: Path, target: Path, sizes: Mapping[str, int]) -> dict[st
 
 
 def _classes(source: Path) -> dict[str, list[Path]]:
-    """The images of every class, in order."""
+    """Return the images of every class, in order."""
     numbered: dict[str, list[tuple[int, Path]]] = {}
     for path in images_in(source):
         if match := _NUMBERED.fullmatch(path.stem):
@@ -61,13 +61,13 @@ def _by_number(path: Path) -> tuple[int, str]:
     return int(digits[-1]) if digits else 0, path.name
 
 
-def _check(source: Path, target: Path, classes: Mapping[str, Sequence[Path]], wanted: int) -> None:
+def _check(source: Path, target: Path, classes: Mapping[str, Sequence[Path]], required: int) -> None:
     if len(classes) < 2:
         raise InvalidInput(f"{source} has fewer than two classes. {WHERE_FROM}.", field="source")
     for label, images in classes.items():
-        if len(images) < wanted:
+        if len(images) < required:
             raise InvalidInput(
-                f"class {label!r} has {len(images):,} images, not the {wanted:,} wanted", field="source"
+                f"class {label!r} must have at least {required:,} images, not {len(images):,}", field="source"
             )
     check_new(target, source)
 

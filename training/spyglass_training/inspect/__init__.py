@@ -1,1 +1,1 @@
-"""Looking inside a network: what each layer costs, sees and answers to. One file for each command."""
+"""The inside of a network: costs, receptive fields, feature maps. One file for each command."""

@@ -1,4 +1,4 @@
-"""What every convolution and pooling makes of an image: one sheet a layer, one tile a channel.
+"""The feature maps of every convolution and pooling for one image: one sheet a layer, one tile a channel.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 9.4.1.
 """
@@ -29,16 +29,16 @@ _COLUMNS = 16
 
 
 def draw_activations(model: keras.Model, pixels: NDArray[np.uint8], folder: Path) -> list[Path]:
-    """Writes a PNG for each convolution and pooling into `folder`; returns them in the order of the layers.
+    """Write a PNG for each convolution and pooling into `folder`; return the paths in order of the layers.
 
-    `pixels` are uint8 [height, width, channels], the network's input. Raises FailedPrecondition where there
-    is no such layer.
+    `pixels` are uint8 [height, width, channels], the network's input. Raises FailedPrecondition if there is
+    no such layer.
     """
     network = flatten(model)
     shown = [step for step in network.steps if isinstance(step.layer, _SHOWN) and step.is_map]
     if not shown:
         raise FailedPrecondition(f"{model.name} has no convolution")
-    # In one batch of one, and without what only training does.
+    # A batch of one image, in inference mode.
     maps = network.model_to([step.output for step in shown])(
         pixels[np.newaxis].astype(np.float32), training=False
     )
@@ -51,7 +51,7 @@ def draw_activations(model: keras.Model, pixels: NDArray[np.uint8], folder: Path
 
 
 def _tiles(step: Step, maps: NDArray[np.float32]) -> tuple[list[NDArray[np.uint8]], int, str]:
-    """One image a channel of float32 [height, width, channels], how many in a row, and a title."""
+    """Return one tile for each channel of float32 [height, width, channels], the columns and a title."""
     height, width, channels = maps.shape
     title = f"{step.name} · {type(step.layer).__name__} · {channels} maps of {width}×{height}"
     return [in_colors(to_levels(maps[..., channel])) for channel in range(channels)], _COLUMNS, title

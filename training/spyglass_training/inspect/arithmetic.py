@@ -1,8 +1,8 @@
-"""What layers cost, and how much of the image they see: the arithmetic of convolutional networks.
+"""Costs and receptive fields of layers: the arithmetic of convolutional networks.
 
 Receptive fields by the recurrence of A. Araujo et al., Computing Receptive Fields of Convolutional Neural
-Networks, Distill (2019): with kernel k, stride s, dilation d a field of r, whose neighbour lies j further on,
-becomes r + (k - 1) d j, with the neighbour at j s.
+Networks, Distill (2019): with kernel k, stride s and dilation d, a field of r, whose neighbour lies at
+distance j, becomes r + (k - 1) d j, and its neighbour lies at distance j s.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a value sees along one side of the image, in pixels of the network's input."""
+    """The receptive field along one side of the image, in pixels of the network's input."""
 
     field: float
-    # From a value's field to that of its neighbour.
+    # Distance from a value's field to that of its neighbour.
     step: float
 
     def slide(self, kernel: int, stride: int, dilation: int = 1) -> Reach:
-        """Behind a convolution or a pooling."""
+        """Return the reach after a convolution or a pooling."""
         return Reach(self.field + (kernel - 1) * dilation * self.step, self.step * stride)
 
     def spread(self, kernel: int, stride: int) -> Reach:
-        """Behind a transposed convolution, each of whose outputs sums up kernel / stride inputs."""
+        """Return the reach after a transposed convolution.
+
+        Each of its outputs is a sum over kernel / stride inputs.
+        """
         return Reach(self.field + (math.ceil(kernel / stride) - 1) * self.step, self.step / stride)
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How much of the image a value sees, down and across."""
+    """The part of the image that a value depends on, down and across."""
 
     down: Reach
     across: Reach
@@ -39,14 +42,14 @@ class ReceptiveField:
     def slide(
         self, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
     ) -> ReceptiveField:
-        """Behind a convolution or a pooling."""
+        """Return the field after a convolution or a pooling."""
         return ReceptiveField(
             self.down.slide(kernel[0], stride[0], dilation[0]),
             self.across.slide(kernel[1], stride[1], dilation[1]),
         )
 
     def spread(self, kernel: tuple[int, int], stride: tuple[int, int]) -> ReceptiveField:
-        """Behind a transposed convolution."""
+        """Return the field after a transposed convolution."""
         return ReceptiveField(
             self.down.spread(kernel[0], stride[0]), self.across.spread(kernel[1], stride[1])
         )
@@ -58,12 +61,12 @@ class ReceptiveField:
 
 
 PIXEL = ReceptiveField(Reach(1, 1), Reach(1, 1))
-# Where places are mixed for good, as in a dense layer.
+# The field of a layer that mixes all positions, such as a dense layer.
 EVERYTHING = ReceptiveField(Reach(math.inf, math.inf), Reach(math.inf, math.inf))
 
 
 def joined(fields: Iterable[ReceptiveField]) -> ReceptiveField:
-    """Where branches meet: the widest of them on each side."""
+    """Return the field after a layer that joins branches: the widest of them on each side."""
     members = list(fields)
     return ReceptiveField(
         *(
@@ -75,13 +78,13 @@ def joined(fields: Iterable[ReceptiveField]) -> ReceptiveField:
 
 @dataclass(frozen=True)
 class Row:
-    """A layer in the table."""
+    """A layer in the table of `inspect summary`."""
 
     name: str
     kind: str
-    # Without the batch.
+    # Shape without the batch.
     shape: tuple[int | None, ...]
     parameters: int
-    # Of one image; None where the shape is not fixed.
+    # Multiply-adds for one image; None if the shape is not fixed.
     multiply_adds: int | None
     receptive_field: ReceptiveField

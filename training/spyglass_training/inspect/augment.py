@@ -1,4 +1,4 @@
-"""What the augmentation inside of a network makes of one image, again and again."""
+"""Augmented versions of one image, by the augmentation layers of a network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from spyglass_training.inspect.sheets import as_rgb, draw_sheet, save
 def draw_augmented(
     model: keras.Model, pixels: NDArray[np.uint8], path: Path, *, count: int = 15, seed: int = 0
 ) -> None:
-    """Writes a sheet of an image and `count` augmented versions of it as a PNG.
+    """Write a sheet of an image and `count` augmented versions of it as a PNG.
 
-    `pixels` are uint8 [height, width, channels], the network's input. Raises FailedPrecondition where the
-    network augments nothing.
+    `pixels` are uint8 [height, width, channels], the network's input. Raises FailedPrecondition if the
+    network has no augmentation.
     """
     versions = augment(model, pixels, count, seed)
     tiles = [as_rgb(each) for each in (pixels, *versions)]
@@ -29,13 +29,13 @@ def draw_augmented(
 
 
 def augment(model: keras.Model, pixels: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
-    """`count` versions of an image, uint8 [count, height, width, channels], the same for a seed."""
+    """Return `count` versions of an image, uint8 [count, height, width, channels], the same for a seed."""
     network = flatten(model)
     steps = [step for step in network.steps if _is_random(step)]
     if not steps:
-        raise FailedPrecondition(f"{model.name} has no augmentation; was it trained without?")
+        raise FailedPrecondition(f"{model.name} has no augmentation layers; train it with --augment")
     image = pixels[np.newaxis].astype(np.float32)
-    # They may come behind a rescaling: what enters the first of them is what all of them are given.
+    # Augmentation may follow a rescaling: all versions start from the input of its first layer.
     entering = steps[0].inputs[0]
     values = (
         image if entering is network.image else keras.ops.convert_to_numpy(network.model_to(entering)(image))
@@ -48,14 +48,14 @@ def augment(model: keras.Model, pixels: NDArray[np.uint8], count: int, seed: int
 
 
 def _is_random(step: Step) -> bool:
-    """Keras names all its augmentation so; Dropout does not work on images."""
+    """Return whether a step augments images: the names of all such layers of Keras start with Random."""
     return type(step.layer).__name__.startswith("Random")
 
 
 def _as_levels(
     augmented: NDArray[np.float32], values: NDArray[np.float32], pixels: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Back to 0 to 255, by what the rescaling made of the image's own least and greatest value."""
+    """Convert values back to 0 to 255 by the scale between the image and its rescaled values."""
     least, greatest = float(pixels.min()), float(pixels.max())
     scale = (greatest - least) / max(float(values.max() - values.min()), 1e-12)
     levels = (augmented - values.min()) * scale + least

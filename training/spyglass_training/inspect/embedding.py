@@ -1,7 +1,7 @@
-"""A data set as the network sees it: what enters its last layer, in two dimensions, coloured by class.
+"""A map of a data set in two dimensions, by the input of the network's last layer, coloured by class.
 
-L. van der Maaten and G. Hinton, Visualizing Data using t-SNE (2008): images that are near each other for
-the network lie near each other; distances between clusters, and their sizes, mean little.
+L. van der Maaten and G. Hinton, Visualizing Data using t-SNE (2008): images with similar features lie near
+each other; distances between clusters and their sizes mean little.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from spyglass_training.inspect.flat import flatten
 from spyglass_training.inspect.sheets import as_rgb
 
 _BATCH = 64
-# An image's longer side, in points of a drawing that is 720 wide, and how far apart two of them are at
-# least, in parts of the drawing.
+# The longer side of a thumbnail, in points of a drawing that is 720 wide, and the minimum distance of two
+# thumbnails, as a fraction of the drawing.
 _THUMBNAIL, _APART = 22, 0.038
-# Of t-SNE: about how many neighbours each image has.
+# Perplexity of t-SNE: the approximate number of neighbours of each image.
 _PERPLEXITY = 30.0
 
 Color = tuple[float, float, float, float]
@@ -36,12 +36,12 @@ Color = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """Which images are shown, and how."""
+    """The options of an embedding."""
 
-    # Drawn at random from the split.
+    # Number of images, drawn at random from the split.
     images: int = 1000
     thumbnails: bool = False
-    # The layer whose output is shown; empty: what enters the last layer with weights.
+    # The layer whose output is embedded; if empty, the input of the last layer with weights.
     layer: str = ""
     seed: int = 0
 
@@ -49,27 +49,27 @@ class EmbeddingOptions:
 def draw_embedding(
     model: keras.Model, split: Split, class_names: Sequence[str], options: EmbeddingOptions, path: Path
 ) -> int:
-    """Writes the drawing as a PNG; returns how many images it shows.
+    """Write the drawing as a PNG; return how many images it shows.
 
-    Raises NotFound where there is no such layer, InvalidInput where there are too few images, and
-    FailedPrecondition where labels are masks.
+    Raises NotFound if there is no such layer, InvalidInput if there are too few images, and
+    FailedPrecondition if the labels are masks.
     """
     if split.labels.ndim != 1:
-        raise FailedPrecondition("the images of this data set have no classes of their own, but masks")
+        raise FailedPrecondition("an embedding needs a label for each image; this data set has masks")
     chosen = np.random.default_rng(options.seed).permutation(len(split))[: options.images]
     shown = split.take(chosen)
     places = embed(features(model, shown.pixels, options.layer), options.seed)
     figure = Figure(figsize=(10, 9), layout="constrained")
     axes = figure.subplots()
     _draw(axes, places, shown, class_names, thumbnails=options.thumbnails)
-    axes.set_title(f"{len(shown):,} images as {model.name} sees them (t-SNE)")
+    axes.set_title(f"{len(shown):,} images by the features of {model.name} (t-SNE)")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=120)
     return len(shown)
 
 
 def features(model: keras.Model, pixels: NDArray[np.uint8], layer: str = "") -> NDArray[np.float32]:
-    """What a layer makes of each image, float32 [count, features]; maps are averaged over their places."""
+    """Return a layer's output for each image, float32 [count, features]; maps are averaged over positions."""
     network = flatten(model)
     if layer:
         tensor = network.step(layer).output
@@ -81,9 +81,9 @@ def features(model: keras.Model, pixels: NDArray[np.uint8], layer: str = "") -> 
 
 
 def embed(values: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Places in the plane, float32 [count, 2], of vectors [count, features]. Raises InvalidInput."""
+    """Return positions in the plane, float32 [count, 2], of [count, features]. Raises InvalidInput."""
     if len(values) < 5:
-        raise InvalidInput(f"{len(values)} images are too few to be arranged", field="count")
+        raise InvalidInput(f"an embedding needs at least 5 images, not {len(values)}", field="count")
     perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
     places = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(values)
     return np.asarray(places, np.float32)
@@ -112,7 +112,7 @@ def _colors(count: int) -> list[Color]:
 
 
 def _apart(places: NDArray[np.float32]) -> list[int]:
-    """Images that can be drawn without hiding one another."""
+    """Return the images whose thumbnails do not overlap."""
     extent = np.ptp(places, axis=0)
     spots = places / np.maximum(extent, 1e-9)
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""A network as a row of steps: networks inside of it taken apart, every feature map within reach."""
+"""A network as a row of steps, with nested networks expanded, so that every tensor is available."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from spyglass_contract.errors import FailedPrecondition, NotFound
 
 @dataclass(frozen=True)
 class Step:
-    """A layer where it is applied."""
+    """One application of a layer."""
 
-    # Within a network inside of the network: its name, a slash, and the layer's.
+    # In a nested network: the nested network's name, a slash, and the layer's name.
     name: str
     layer: Any
     inputs: tuple[keras.KerasTensor, ...]
@@ -23,12 +23,12 @@ class Step:
 
     @property
     def is_map(self) -> bool:
-        """Whether it makes feature maps, [batch, height, width, channels], of more than one place."""
+        """True for feature maps [batch, height, width, channels] of more than one position."""
         shape = self.output.shape
         return len(shape) == 4 and max(shape[1:3]) > 1
 
     def before_activation(self) -> keras.KerasTensor:
-        """What the layer computes before its own activation, where it has one: the output without it."""
+        """Return the layer's output without its own activation, if it has one."""
         activation = getattr(self.layer, "activation", None)
         if activation is None or activation is keras.activations.linear or not self.layer.weights:
             return self.output
@@ -41,14 +41,15 @@ class Step:
 
 @dataclass(frozen=True)
 class FlatNetwork:
-    """The steps of a network in an order in which they can be taken; they share its weights."""
+    """The steps of a network in an order of execution; they share its weights."""
 
-    # float32 [batch, height, width, channels], 0 to 255: the network's own, of integers, has no gradient.
+    # float32 [batch, height, width, channels], 0 to 255. The network's own input has integers and thus no
+    # gradient.
     image: keras.KerasTensor
     steps: tuple[Step, ...]
 
     def step(self, name: str) -> Step:
-        """The step of that name; the layer's own will do. Raises NotFound, which tells some there are."""
+        """Return the step of that name, or of the layer of that name. Raises NotFound with similar names."""
         for step in self.steps:
             if name in (step.name, step.layer.name):
                 return step
@@ -61,18 +62,18 @@ class FlatNetwork:
         )
 
     def model_to(self, outputs: keras.KerasTensor | list[keras.KerasTensor]) -> keras.Model:
-        """The network from the image to one of its tensors, or to a list of them."""
+        """Return the network from the image to one of its tensors, or to a list of them."""
         return keras.Model(self.image, outputs)
 
 
 def flatten(model: keras.Model) -> FlatNetwork:
-    """Applies every layer of a network, and of networks inside of it, to a new float32 image.
+    """Apply every layer of a network, and of nested networks, to a new float32 image.
 
-    Raises FailedPrecondition where it was not built of layers (a subclass of Model with code of its own), or
-    takes more than one input.
+    Raises FailedPrecondition if the network was not built of layers (a subclass of Model with its own code),
+    or has more than one input.
     """
     if not _is_built_of_layers(model) or len(model.inputs) != 1:
-        raise FailedPrecondition(f"{model.name} is not built of layers from a single input")
+        raise FailedPrecondition(f"{model.name} must be built of layers and have a single input")
     image = keras.Input(batch_shape=model.inputs[0].shape, dtype="float32", name=model.inputs[0].name)
     steps: list[Step] = []
     _apply(model, image, "", steps)
@@ -97,5 +98,6 @@ def _apply(model: keras.Model, image: Any, prefix: str, steps: list[Step]) -> An
         for layer in model.layers:
             image = call(layer, image)
         return image
-    # What Keras itself runs a network by, and `clone_model` too; the latter cuts an inner network off.
+    # Keras runs a network by this method, and so does `clone_model`; the latter would remove a nested
+    # network.
     return model._run_through_graph(image, operation_fn=lambda layer: layer, call_fn=call)

@@ -1,4 +1,4 @@
-"""What can only be had through TensorFlow: gradients by the values inside of a network."""
+"""The check for gradients with respect to values inside a network, which need TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from spyglass_contract.errors import FailedPrecondition
 
 
 def require_tensorflow() -> None:
-    """Raises FailedPrecondition where Keras runs on another backend."""
+    """Raise FailedPrecondition if Keras runs on another backend."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise FailedPrecondition(
-            f"Keras runs on {backend}; gradients are taken with TensorFlow: unset KERAS_BACKEND",
+            f"Keras runs on {backend}, but gradients need TensorFlow: unset KERAS_BACKEND",
             reason="BACKEND_NOT_TENSORFLOW",
         )

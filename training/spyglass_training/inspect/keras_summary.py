@@ -1,4 +1,4 @@
-"""The layers of a Keras network, with what each costs and sees."""
+"""The layers of a Keras network, with their costs and receptive fields."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SLIDING = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
 def summarise(model: keras.Model) -> list[Row]:
-    """A row for each layer, networks inside of the network taken apart. Raises FailedPrecondition."""
+    """Return a row for each layer, nested networks expanded. Raises FailedPrecondition."""
     network = flatten(model)
     fields = {id(network.image): PIXEL}
     counted: set[int] = set()
     rows = []
     for step in network.steps:
-        seen = joined(fields.get(id(tensor), EVERYTHING) for tensor in step.inputs)
-        fields[id(step.output)] = _receptive_field(step, seen)
+        entering = joined(fields.get(id(tensor), EVERYTHING) for tensor in step.inputs)
+        fields[id(step.output)] = _receptive_field(step, entering)
         rows.append(
             Row(
                 name=step.name,
@@ -38,28 +38,28 @@ def summarise(model: keras.Model) -> list[Row]:
 
 
 def _parameters(layer: Any, counted: set[int]) -> int:
-    """Of a layer that is applied twice only once."""
+    """Count the parameters of a layer that is applied twice only once."""
     weights = [weight for weight in getattr(layer, "weights", []) if id(weight) not in counted]
     counted.update(id(weight) for weight in weights)
     return sum(prod(weight.shape) for weight in weights)
 
 
-def _receptive_field(step: Step, seen: ReceptiveField) -> ReceptiveField:
+def _receptive_field(step: Step, entering: ReceptiveField) -> ReceptiveField:
     layer = step.layer
     if len(step.output.shape) != 4:
         return EVERYTHING
     if isinstance(layer, layers.Conv2DTranspose):
-        return seen.spread(_pair(layer.kernel_size), _pair(layer.strides))
+        return entering.spread(_pair(layer.kernel_size), _pair(layer.strides))
     if isinstance(layer, _SLIDING):
-        return seen.slide(_pair(layer.kernel_size), _pair(layer.strides), _pair(layer.dilation_rate))
+        return entering.slide(_pair(layer.kernel_size), _pair(layer.strides), _pair(layer.dilation_rate))
     if isinstance(layer, _POOLINGS):
-        return seen.slide(_pair(layer.pool_size), _pair(layer.strides))
+        return entering.slide(_pair(layer.pool_size), _pair(layer.strides))
     if isinstance(layer, layers.UpSampling2D):
-        return seen.spread((1, 1), _pair(layer.size))
-    # One value for a channel: a global pooling, or a layer behind one.
+        return entering.spread((1, 1), _pair(layer.size))
+    # One value for each channel: a global pooling, or a layer after one.
     if tuple(step.output.shape[1:3]) == (1, 1) and not _is_pixel(step):
         return EVERYTHING
-    return seen
+    return entering
 
 
 def _is_pixel(step: Step) -> bool:
@@ -67,13 +67,13 @@ def _is_pixel(step: Step) -> bool:
 
 
 def _multiply_adds(step: Step) -> int | None:
-    """As convolutions and dense layers are computed; what is done once a value is not counted."""
+    """Count convolutions and dense layers; elementwise operations are not counted."""
     layer, into, out = step.layer, step.inputs[0].shape[1:], step.output.shape[1:]
     if None in into or None in out:
         return None
     if isinstance(layer, layers.Dense):
         return int(prod(out) * into[-1])
-    # A transposed convolution spreads each input, the others gather for each output.
+    # A transposed convolution multiplies for each input, the others for each output.
     if isinstance(layer, layers.Conv2DTranspose):
         return int(prod(into) * prod(layer.kernel_size) * out[-1])
     if isinstance(layer, layers.SeparableConv2D):

@@ -1,4 +1,4 @@
-"""The nodes of an ONNX file, with what each costs and sees."""
+"""The nodes of an ONNX file, with their costs and receptive fields."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from spyglass_contract.errors import ModelError, NotFound
 from spyglass_contract.model.card import PROBABILITIES
 from spyglass_training.inspect.arithmetic import EVERYTHING, PIXEL, ReceptiveField, Row, joined
 
-# They move values about, or hold them; what they do is in the shapes of their neighbours.
+# Nodes that only move or hold values; their neighbours' shapes show the effect.
 _PLUMBING = frozenset(
     {"Cast", "Constant", "Identity", "Shape", "Squeeze", "Transpose", "Unsqueeze", "QuantizeLinear"}
 )
 _WITH_KERNEL = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool"})
 _MIXING = frozenset({"Flatten", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean"})
-# Indices and sizes, not weights.
+# Types of indices and sizes, which are not weights.
 _NOT_WEIGHTS = frozenset({onnx.TensorProto.INT64, onnx.TensorProto.BOOL})
 
 Shape = tuple[int | None, ...]
 
 
 def summarise_file(path: Path) -> list[Row]:
-    """A row for each node on the way to the scores, but for those that only move values about.
+    """Return a row for each node on the path to the scores, except nodes that only move values.
 
-    Raises NotFound where there is no such file, and ModelError where it is no ONNX model.
+    Raises NotFound if the file does not exist, and ModelError if it is not an ONNX model.
     """
     if not path.is_file():
-        raise NotFound(f"there is no network {path}")
+        raise NotFound(f"there is no file {path}")
     try:
         model = shape_inference.infer_shapes(onnx.load(path), strict_mode=False, data_prop=True)
     except (DecodeError, shape_inference.InferenceError, ValueError) as error:
@@ -42,7 +42,7 @@ def summarise_file(path: Path) -> list[Row]:
 
 
 class _Walk:
-    """From the image to the scores, keeping of every tensor what it sees."""
+    """A pass from the image to the scores that keeps the receptive field of every tensor."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
@@ -54,22 +54,22 @@ class _Walk:
         self._counted: set[str] = set()
 
     def rows(self) -> list[Row]:
-        wanted = self._ancestors(_scores(self._graph))
+        needed = self._ancestors(_scores(self._graph))
         rows = []
         for index, node in enumerate(self._graph.node):
-            # A node that sees no image works on shapes or on weights.
+            # A node that does not depend on the image works on shapes or weights.
             if (
-                index in wanted
+                index in needed
                 and node.op_type != "Shape"
                 and any(name in self._fields for name in node.input)
             ):
-                field = self._see(node)
+                field = self._set_field(node)
                 if node.op_type not in _PLUMBING:
                     rows.append(self._row(node, field))
         return rows
 
     def _ancestors(self, output: str) -> set[int]:
-        """The nodes that a tensor needs, by their place in the graph."""
+        """Return the indices of the nodes that a tensor needs."""
         producers = {name: index for index, node in enumerate(self._graph.node) for name in node.output}
         found: set[int] = set()
         open_names = [output]
@@ -80,18 +80,18 @@ class _Walk:
                 open_names.extend(self._graph.node[index].input)
         return found
 
-    def _see(self, node: onnx.NodeProto) -> ReceptiveField:
-        seen = joined(self._fields[name] for name in node.input if name in self._fields)
-        field = _behind(node, seen, self._kernel(node))
+    def _set_field(self, node: onnx.NodeProto) -> ReceptiveField:
+        entering = joined(self._fields[name] for name in node.input if name in self._fields)
+        field = _field_after(node, entering, self._kernel(node))
         if len(self._shapes.get(node.output[0], ())) < 4:
             field = EVERYTHING
-        if node.op_type == "Reshape" and not self._only_turns(node):
+        if node.op_type == "Reshape" and not self._only_transposes(node):
             field = EVERYTHING
         self._fields.update(dict.fromkeys(node.output, field))
         return field
 
-    def _only_turns(self, node: onnx.NodeProto) -> bool:
-        """Whether a Reshape does what a Transpose would: the one channel of a grey image comes first."""
+    def _only_transposes(self, node: onnx.NodeProto) -> bool:
+        """Return whether a Reshape equals a Transpose: it moves the channel of a grey image to the front."""
         before, after = (self._shapes.get(name, ())[1:] for name in (node.input[0], node.output[0]))
         return 1 in before and sorted(map(str, before)) == sorted(map(str, after))
 
@@ -106,7 +106,7 @@ class _Walk:
         )
 
     def _parameters(self, node: onnx.NodeProto) -> int:
-        """The values of the node's own weights, each counted where it is first used; a single one is none."""
+        """Count the values of the node's weights where they are first used; single values are not counted."""
         names = [name for name in node.input if name in self._weights and name not in self._counted]
         self._counted.update(names)
         weights = [self._weights[name] for name in names]
@@ -114,14 +114,14 @@ class _Walk:
         return sum(size for size in sizes if size > 1)
 
     def _kernel(self, node: onnx.NodeProto) -> tuple[int, ...]:
-        """Height and width, which a convolution may leave to the shape of its weights."""
+        """Return height and width; a convolution without them has them in the shape of its weights."""
         stated = _attribute(node, "kernel_shape", ())
         if stated or node.op_type not in ("Conv", "ConvTranspose"):
             return tuple(stated)
         return tuple(size or 1 for size in self._shapes.get(node.input[1], ())[2:])
 
     def _multiply_adds(self, node: onnx.NodeProto) -> int | None:
-        """Of one image."""
+        """Return the multiply-adds for one image."""
         if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             return 0
         weights = _fixed(self._shapes.get(node.input[1], ()))
@@ -137,7 +137,7 @@ class _Walk:
 
 
 def _fixed(shape: Shape) -> tuple[int, ...]:
-    """The shape, or nothing where a part of it is open."""
+    """Return the shape, or an empty one if a size is open."""
     sizes = tuple(size for size in shape if size is not None)
     return sizes if len(sizes) == len(shape) else ()
 
@@ -153,13 +153,13 @@ def _shape(info: onnx.ValueInfoProto) -> Shape:
     )
 
 
-def _behind(node: onnx.NodeProto, seen: ReceptiveField, kernel: tuple[int, ...]) -> ReceptiveField:
+def _field_after(node: onnx.NodeProto, entering: ReceptiveField, kernel: tuple[int, ...]) -> ReceptiveField:
     if node.op_type in _WITH_KERNEL and len(kernel) == 2:
         stride = _two(_attribute(node, "strides", (1, 1)))
         if node.op_type == "ConvTranspose":
-            return seen.spread(_two(kernel), stride)
-        return seen.slide(_two(kernel), stride, _two(_attribute(node, "dilations", (1, 1))))
-    return EVERYTHING if node.op_type in _MIXING else seen
+            return entering.spread(_two(kernel), stride)
+        return entering.slide(_two(kernel), stride, _two(_attribute(node, "dilations", (1, 1))))
+    return EVERYTHING if node.op_type in _MIXING else entering
 
 
 def _two(values: Iterable[int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A trained network to look into, and what images it takes."""
+"""A trained network to inspect, and the images that it takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spyglass.v1.model_pb2 import (
 )
 from spyglass_contract.errors import FailedPrecondition
 from spyglass_contract.model.run_folder import RunFolder
-from spyglass_training.keras_file import load_keras
+from spyglass_training.weights.keras_file import load_keras
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class Opened:
     model: keras.Model
     input: InputSpec
     class_names: tuple[str, ...]
-    # Of its run, by which the data was dealt out to parts.
+    # Seed of its run, which decided the parts of the data.
     seed: int = 0
 
 
 def open_model(path: Path) -> Opened:
-    """Opens the folder of a run, or a .keras file.
+    """Open the folder of a run, or a .keras file.
 
-    What is in a run folder has its record. Anyone else's file takes images stretched to its input, and its
-    classes are numbers. Raises NotFound where there is neither, ModelError where it cannot be read, and
-    FailedPrecondition where its input is no image of one or three channels.
+    The record of a run has the input and the classes. Without a record, images are stretched to the input and
+    classes are numbers. Raises NotFound if the path does not exist, ModelError if the network cannot be read,
+    and FailedPrecondition if its input is not an image of one or three channels.
     """
     folder = RunFolder(path if path.is_dir() else path.parent)
     if path.is_dir() or (path == folder.model and folder.record.exists()):
@@ -49,7 +49,7 @@ def open_model(path: Path) -> Opened:
 def _input_of(model: keras.Model) -> InputSpec:
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
-        raise FailedPrecondition(f"the network takes {shape}, not images of a fixed size")
+        raise FailedPrecondition(f"the network must take images of a fixed size, not {shape}")
     return InputSpec(
         tensor=model.inputs[0].name,
         height=shape[1],

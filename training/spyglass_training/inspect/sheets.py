@@ -1,4 +1,4 @@
-"""Many small images as one: what the commands draw with."""
+"""Contact sheets: many small images in one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from matplotlib import colormaps, get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-# Of a small image's longer side, in pixels: enough to see something, and not too much for a sheet of many.
+# Minimum and maximum of a tile's longer side, in pixels: large enough to see details, small enough for a
+# sheet.
 _LEAST, _MOST = 72, 180
 _GAP = 4
 _TITLE_HEIGHT = 30
-# It comes with matplotlib, and unlike Pillow's own has a multiplication sign.
+# This font comes with matplotlib. Pillow's own has no multiplication sign.
 _FONT = Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
 def draw_sheet(images: Sequence[NDArray[np.uint8]], columns: int, title: str) -> Image.Image:
-    """Images uint8 [height, width, 3], all of one size, in rows under a title.
+    """Draw images uint8 [height, width, 3], all of one size, in rows under a title.
 
-    Small ones are enlarged by a whole number, so that their pixels can be seen.
+    Small images are enlarged by a whole number, so that their pixels are visible.
     """
     tiles = [_tile(image) for image in images]
     width, height = tiles[0].size
@@ -40,10 +41,10 @@ def draw_sheet(images: Sequence[NDArray[np.uint8]], columns: int, title: str) ->
 
 
 def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Any values as 0 to 255, the mean in the middle and four deviations from end to end.
+    """Scale values to 0 to 255: the mean to the middle, four standard deviations to the whole range.
 
-    F. Chollet, Deep Learning with Python, second edition (2021), section 9.4: most of what a map or a
-    filter's image has to show lies within. Values that are all alike become 0.
+    F. Chollet, Deep Learning with Python, second edition (2021), section 9.4: most of a map's or a filter
+    image's content lies in this range. Equal values become 0.
     """
     deviation = values.std()
     if deviation < 1e-9:
@@ -53,18 +54,18 @@ def to_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def in_colors(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A map of 0 to 255, uint8 [height, width], in the viridis colours, uint8 [height, width, 3]."""
+    """Return a map of 0 to 255, uint8 [height, width], in viridis colours, uint8 [height, width, 3]."""
     colored: NDArray[np.uint8] = colormaps["viridis"](levels, bytes=True)[..., :3]
     return colored
 
 
 def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """uint8 [height, width, 1 or 3] as uint8 [height, width, 3]."""
+    """Return uint8 [height, width, 1 or 3] as uint8 [height, width, 3]."""
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Writes a PNG, and makes the folder for it."""
+    """Write a PNG; create its folder if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, "PNG")
 

@@ -1,4 +1,4 @@
-"""The architectures by name. Each is one file: a pure builder and the input that it takes by default."""
+"""The architectures by name. Each is one file: a pure builder and its default input."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from spyglass_training.architecture_names import SUMMARIES, listed
 from spyglass_training.models import (
     cats_dogs_convnet,
     efficientnet_lite0,
+    efficientnet_v2_b0,
     lenet5,
     mini_xception,
     mnist_convnet,
     mnist_convnet_functional,
     pet_segmentation,
-    published_base,
     simple_cnn,
     small_resnet,
     vgg16,
+    xception,
 )
 from spyglass_training.models.architecture import Architecture, Builder
 
@@ -67,21 +68,18 @@ ARCHITECTURES = {
             pet_segmentation.INPUT,
             task=TASK_SEGMENT,
         ),
-        _architecture("xception", published_base.build_xception, published_base.XCEPTION_INPUT),
-        _architecture(
-            "efficientnet-v2-b0",
-            published_base.build_efficientnet_v2_b0,
-            published_base.EFFICIENTNET_V2_B0_INPUT,
-        ),
+        _architecture("xception", xception.build, xception.INPUT),
+        _architecture("efficientnet-v2-b0", efficientnet_v2_b0.build, efficientnet_v2_b0.INPUT),
         _architecture("efficientnet-lite0", efficientnet_lite0.build, efficientnet_lite0.INPUT),
     )
 }
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of that name. Raises NotFound, which tells the names there are."""
+    """Return the architecture of that name. Raises NotFound with the known names."""
     if name not in ARCHITECTURES:
         raise NotFound(
-            f"no architecture is named {name!r}; there are\n{listed()}", reason="ARCHITECTURE_NOT_FOUND"
+            f"there is no architecture {name!r}; the architectures are\n{listed()}",
+            reason="ARCHITECTURE_NOT_FOUND",
         )
     return ARCHITECTURES[name]

@@ -9,9 +9,9 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import NONE, augmented
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import image_input, photograph
+from spyglass_training.models.parts.augmentation import NONE, augmented
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import image_input, photograph
 
 INPUT = photograph(180)
 
@@ -19,7 +19,7 @@ FILTERS = (32, 64, 128, 256, 256)
 
 
 def build(spec: InputSpec, class_count: int, *, augment: str = NONE, dropout: float = 0.5) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
+    """uint8 pixels as `spec` states them to probabilities: see `classifier_head` for their shape."""
     image = image_input(spec)
     x = augmented(layers.Rescaling(1 / 255, name="rescaling")(image), augment)
     for number, filters in enumerate(FILTERS, start=1):

@@ -19,8 +19,8 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ValueRange,
 )
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import image_input
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import image_input
 
 # The crop is the network's own for evaluation: 224 of 256 pixels.
 INPUT = InputSpec(
@@ -58,7 +58,7 @@ STAGES = (
 
 
 def build(spec: InputSpec, class_count: int) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
+    """uint8 pixels as `spec` states them to probabilities: see `classifier_head` for their shape."""
     image = image_input(spec)
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(image)
     x = _convolution(x, 32, kernel=3, stride=2, name="stem")
@@ -74,7 +74,11 @@ def build(spec: InputSpec, class_count: int) -> keras.Model:
 
 
 def _inverted_residual(x: keras.KerasTensor, stage: Stage, stride: int, *, name: str) -> keras.KerasTensor:
-    """MBConv: widen by 1×1, filter each channel by itself, narrow by 1×1 without an activation."""
+    """MBConv without squeeze-and-excitation.
+
+    A 1×1 convolution widens, a depthwise one filters each channel, a 1×1 convolution without activation
+    narrows.
+    """
     entering = x.shape[-1]
     shortcut = x
     if stage.expansion != 1:

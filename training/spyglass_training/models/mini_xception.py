@@ -9,9 +9,9 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import NONE, augmented
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import image_input, photograph
+from spyglass_training.models.parts.augmentation import NONE, augmented
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import image_input, photograph
 
 INPUT = photograph(180)
 
@@ -26,14 +26,15 @@ def build(
     dropout: float = 0.5,
     batch_norm_momentum: float = 0.99,
 ) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1].
+    """uint8 pixels as `spec` states them to probabilities: see `classifier_head` for their shape.
 
-    At a `batch_norm_momentum` of 0.99 the moving averages that inference uses lag by some hundred steps;
-    where an epoch has fewer, 0.9 lets the validation follow the training.
+    At a `batch_norm_momentum` of 0.99 the moving averages for inference lag by some hundred steps. If an
+    epoch has fewer steps, 0.9 lets the validation metrics follow the training.
     """
     image = image_input(spec)
     x = augmented(layers.Rescaling(1 / 255, name="rescaling")(image), augment)
-    # What follows first are normalisation and depthwise filters, which need channels that say something.
+    # The first block starts with normalisation and depthwise filters, which need more than raw colour
+    # channels.
     x = layers.Conv2D(32, 5, use_bias=False, name="stem")(x)
     for number, filters in enumerate(FILTERS, start=1):
         x = _block(x, filters, batch_norm_momentum, name=f"block{number}")

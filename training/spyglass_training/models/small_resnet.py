@@ -10,15 +10,15 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import NONE, augmented
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import image_input, photograph
+from spyglass_training.models.parts.augmentation import NONE, augmented
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import image_input, photograph
 
 INPUT = photograph(32)
 
 
 def build(spec: InputSpec, class_count: int, *, augment: str = NONE) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1]."""
+    """uint8 pixels as `spec` states them to probabilities: see `classifier_head` for their shape."""
     image = image_input(spec)
     x = augmented(layers.Rescaling(1 / 255, name="rescaling")(image), augment)
     x = _residual_block(x, 32, pooling=True, name="block1")
@@ -31,9 +31,9 @@ def build(spec: InputSpec, class_count: int, *, augment: str = NONE) -> keras.Mo
 def _residual_block(x: keras.KerasTensor, filters: int, *, pooling: bool, name: str) -> keras.KerasTensor:
     """Two convolutions beside a shortcut, which a 1×1 convolution brings to the same shape.
 
-    The book's 1×1 convolution has a stride of 2 where there is a pooling. It sees every second pixel, and so
-    does one of stride 1 behind the pooling of single pixels here; but the gradient of the former, for few
-    channels, overwrites memory that is not its own (TensorFlow 2.21 with oneDNN).
+    If there is a pooling, the book's 1×1 convolution has a stride of 2. A convolution of stride 1 after a 1×1
+    pooling of stride 2 computes the same. The former is avoided: its gradient, for few channels, overwrites
+    foreign memory (TensorFlow 2.21 with oneDNN).
     """
     shortcut = layers.MaxPooling2D(1, strides=2, name=f"{name}_every_second")(x) if pooling else x
     shortcut = layers.Conv2D(filters, 1, name=f"{name}_shortcut")(shortcut)

