@@ -99,7 +99,7 @@ def ways(network: Network) -> Mapping[str, Way]:
     dtype = model.inputs[0].dtype
     image = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:])).astype(dtype)
     converted = convert(model)
-    plain, explaining = _session(converted), _session(attach_gradcam(converted))
+    plain, explaining = _session(converted), _session(attach_gradcam(converted).model)
     nothing = np.empty(0, np.int64)
     as_written, compiled = gradient_tape(model, network.layer, image)
     return {

@@ -161,8 +161,8 @@ def forms_of_random_network() -> dict[str, onnx.ModelProto]:
 
 def forms_of_network(network: Any, spec: InputSpec) -> dict[str, onnx.ModelProto]:
     """A Keras network of three classes as tf2onnx writes it, and as the exporter does."""
-    from spyglass_export.convert import convert
-    from spyglass_export.tidy import tidy
+    from spyglass_export.converting.convert import convert
+    from spyglass_export.converting.tidy import tidy
 
     card = ModelCard(name="foreground", task=TASK_SEGMENT, class_names=["a", "b", "c"], input=spec)
     plain = convert(network, card)

@@ -22,12 +22,12 @@ from spyglass_contract.errors import CardError, CertificateError, ModelError
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor, verify
 from spyglass_contract.model.run_folder import RunFolder
-from spyglass_export.certify import certify
-from spyglass_export.convert import convert
+from spyglass_export.converting.convert import convert
+from spyglass_export.converting.tidy import tidy
 from spyglass_export.draft import draft_card, name_and_version
-from spyglass_export.explain import Explained
 from spyglass_export.export import export_run
-from spyglass_export.tidy import tidy
+from spyglass_export.heatmap import HeatmapOptions
+from spyglass_export.proving.certify import certify
 from spyglass_export.write import write_proven
 
 pytestmark = pytest.mark.training
@@ -102,14 +102,14 @@ def test_the_file_answers_as_keras_does_alone_and_in_batches(make_run: MakeRun, 
 def test_a_file_without_a_heatmap_is_one_that_was_asked_for(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     assert "relu" in export_run(run, target).explained_layer.lower()
-    assert export_run(run, target, explained=None, force=True).explained_layer == ""
+    assert export_run(run, target, heatmap=None, force=True).explained_layer == ""
     assert [output.name for output in open_session(target).get_outputs()] == ["probabilities"]
 
 
 def test_the_card_names_the_method_and_the_graph_has_what_it_takes(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     assert export_run(run, target).heatmap_method == "gradcam"
-    card = export_run(run, target, explained=Explained(method="scorecam"), force=True)
+    card = export_run(run, target, heatmap=HeatmapOptions(method="scorecam"), force=True)
     assert card.heatmap_method == "scorecam" and "relu" in card.explained_layer.lower()
     outputs = [output.name for output in open_session(target).get_outputs()]
     assert outputs == ["probabilities", "heatmap_features", "heatmap_scores"]

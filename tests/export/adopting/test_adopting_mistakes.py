@@ -105,7 +105,7 @@ def test_a_file_that_explains_itself_already_is_told_so(
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
     for method, name in (("gradcam", "output heatmap;"), ("scorecam", "output heatmap_features;")):
-        onnx.save(attach_gradcam(onnx.load(file), method=method), tmp_path / "explained.onnx")
+        onnx.save(attach_gradcam(onnx.load(file), method=method).model, tmp_path / "explained.onnx")
         assert attach(tmp_path / "explained.onnx") == 1
         message = capsys.readouterr().err
         assert "has a heatmap already" in message and name in message

@@ -66,7 +66,7 @@ def _texture_network(method: str) -> onnx.ModelProto:
         [numpy_helper.from_array(values, name) for name, values in _weights().items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    attached = attach_gradcam(model, feature_map="features", method=method)
+    attached = attach_gradcam(model, feature_map="features", method=method).model
     spec = InputSpec(
         tensor="image",
         height=SIDE,

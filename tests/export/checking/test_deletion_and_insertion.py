@@ -10,11 +10,11 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from spyglass_export.checking.baselines import by_chance, centre
 from spyglass_export.checking.blank import blurred, mean_color
 from spyglass_export.checking.check import CENTRE, CHANCE, HEATMAP, Subject, check_curves
 from spyglass_export.checking.curves import Curves, area, curves, hottest_first, mean_curves, transition
 from spyglass_export.checking.network import ExplainedNetwork
-from spyglass_export.checking.rivals import by_chance, centre
 
 Draw = Callable[[int, int], NDArray[np.uint8]]
 STEPS = 16

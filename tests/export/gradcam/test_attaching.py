@@ -33,7 +33,7 @@ def test_at_every_opset_a_pooled_classifier_is_explained_by_its_weights(
     pooled_heatmap: Callable[..., Any],
 ) -> None:
     model, weight = pooled(opset)
-    attached = attach_gradcam(model)
+    attached = attach_gradcam(model).model
     onnx.checker.check_model(attached, full_check=True)
     session = session_of(attached)
     for class_index in range(CLASSES):
@@ -47,7 +47,7 @@ def test_a_feature_map_may_have_its_channels_last(
     opset: int, pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     model, weight = pooled(opset, channels_last=True)
-    found = session_of(attach_gradcam(model)).run(
+    found = session_of(attach_gradcam(model).model).run(
         ["heatmap"], {"image": _images(2), "class_index": np.array([3, 0])}
     )[0]
     expected = pooled_heatmap(np.tanh(_images(2)), weight, [3, 0])
@@ -57,7 +57,7 @@ def test_a_feature_map_may_have_its_channels_last(
 def test_without_an_index_or_with_a_negative_one_the_predicted_class_is_explained(
     pooled: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
-    session, image = session_of(attach_gradcam(pooled()[0])), _images(5)
+    session, image = session_of(attach_gradcam(pooled()[0]).model), _images(5)
     probabilities, default = session.run(["probabilities", "heatmap"], {"image": image})
     predicted = probabilities.argmax(1)
     assert len(set(predicted.tolist())) > 1
@@ -74,7 +74,7 @@ def test_one_index_serves_a_whole_batch(
 ) -> None:
     model, weight = pooled()
     feeds = {"image": _images(5), "class_index": np.array([2])}
-    found = session_of(attach_gradcam(model)).run(["heatmap"], feeds)[0]
+    found = session_of(attach_gradcam(model).model).run(["heatmap"], feeds)[0]
     np.testing.assert_allclose(found, pooled_heatmap(_images(5), weight, [2] * 5), atol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_any_number_of_classes_of_one_image_comes_from_one_run(
     excited = head.node("Mul", "features", head.node("Sigmoid", head.node("GlobalAveragePool", "features")))
     convolved = head.node("Conv", excited, head.normal(3, 6, 2, 2), strides=[2, 1])
     model = head.classify(head.node("MaxPool", convolved, kernel_shape=[2, 2]), CLASSES)
-    session = session_of(attach_gradcam(model, feature_map="features", method=method))
+    session = session_of(attach_gradcam(model, feature_map="features", method=method).model)
     together = session.run(["heatmap"], {"image": _images(1), "class_index": np.arange(CLASSES)})[0]
     for class_index in range(CLASSES):
         feeds = {"image": _images(1), "class_index": np.array([class_index])}
@@ -101,7 +101,7 @@ def test_with_no_index_at_all_there_is_no_map_and_nothing_of_it_is_run(
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / f"asked_{rows}")
         options.log_severity_level = 3
-        model = attach_gradcam(pooled()[0]).SerializeToString()
+        model = attach_gradcam(pooled()[0]).model.SerializeToString()
         session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
         probabilities, heatmap = session.run(["probabilities", "heatmap"], feeds)
         assert heatmap.shape == (rows, *DIMS[1:])
@@ -114,7 +114,7 @@ def test_with_no_index_at_all_there_is_no_map_and_nothing_of_it_is_run(
 def test_a_class_that_the_model_does_not_have_is_refused(
     pooled: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
-    session = session_of(attach_gradcam(pooled()[0]))
+    session = session_of(attach_gradcam(pooled()[0]).model)
     with pytest.raises(Exception, match="indices element out of data bounds"):
         session.run(["heatmap"], {"image": _images(1), "class_index": np.array([CLASSES])})
 
@@ -125,7 +125,7 @@ def test_the_classifier_s_own_answers_stay_as_they_are(
     model, _ = pooled()
     before, after = (
         session_of(each).run(["probabilities"], {"image": _images(3)})[0]
-        for each in (model, attach_gradcam(model))
+        for each in (model, attach_gradcam(model).model)
     )
     np.testing.assert_array_equal(before, after)
 
@@ -142,7 +142,7 @@ def test_no_weight_is_copied(sketch: Callable[..., Any]) -> None:
     hidden = head.node("MatMul", head.node("Flatten", "features"), head.normal(1024, 256))
     logits = head.node("Gemm", head.node("Relu", hidden), head.normal(100, 256), head.normal(100), transB=1)
     model = head.model(logits)
-    attached = attach_gradcam(model)
+    attached = attach_gradcam(model).model
     assert model.ByteSize() > 1_000_000
     assert attached.ByteSize() - model.ByteSize() < 4_000
 
@@ -153,7 +153,7 @@ def test_an_image_in_which_nothing_speaks_for_the_class_has_a_map_of_zeros(
     head = sketch(DIMS)
     pooled = head.node("Flatten", head.node("GlobalAveragePool", head.node("Sigmoid", "features")))
     model = head.model(head.node("MatMul", pooled, head.weight(np.full((6, 2), -1))))
-    found = session_of(attach_gradcam(model)).run(["heatmap"], {"image": _images(2)})[0]
+    found = session_of(attach_gradcam(model).model).run(["heatmap"], {"image": _images(2)})[0]
     np.testing.assert_array_equal(found, np.zeros((2, 5, 4)))
 
 
@@ -175,7 +175,7 @@ def test_two_classes_of_one_sigmoid_have_opposite_gradients(
     if stacked:
         parts = [head.with_axes("Unsqueeze", part, [1], 13) for part in parts]
     model = head.model(head.node("Concat", *parts, axis=1))
-    session = session_of(attach_gradcam(model))
+    session = session_of(attach_gradcam(model).model)
     column = numpy_helper.to_array(head.weights[1]).reshape(6, 1)
     both = np.hstack([column, -column] if reverse else [-column, column])
     for class_index in (0, 1):

@@ -128,7 +128,7 @@ def test_behind_every_ending_the_gradient_is_that_of_the_logit(
     head = sketch(DIMS, opset)
     weight = np.random.default_rng(1).normal(size=(4, 3)) * 60
     logits = _logits(head, weight)
-    attached = attach_gradcam(head.model(ENDINGS[ending](head, logits)))
+    attached = attach_gradcam(head.model(ENDINGS[ending](head, logits))).model
     assert _described(attached) == f"gradcam of 'features', gradient of the logit '{logits}'"
     session = session_of(attached)
     image = np.random.default_rng(2).uniform(0.2, 1, (2, *DIMS)).astype(np.float32)
@@ -164,7 +164,7 @@ def test_one_logit_for_two_classes_is_found_as_well(
     probability = sigmoid(head, logit)
     rest = head.node("Sub", head.weight(1.0), probability)
     both = [rest, probability] if speaks_for == 1 else [probability, rest]
-    attached = attach_gradcam(head.model(BOTH[after](head, head.node("Concat", *both, axis=1))))
+    attached = attach_gradcam(head.model(BOTH[after](head, head.node("Concat", *both, axis=1)))).model
     assert _described(attached).endswith(f"gradient of the logit '{logit}'")
     columns = np.hstack([-weight, weight] if speaks_for == 1 else [weight, -weight])
     image = np.random.default_rng(2).uniform(0.2, 1, (2, *DIMS)).astype(np.float32)
@@ -198,7 +198,7 @@ def test_probabilities_without_a_logit_are_not_called_one(
 ) -> None:
     head = sketch(DIMS)
     output = draw(head)
-    described = _described(attach_gradcam(head.model(output), feature_map="features"))
+    described = _described(attach_gradcam(head.model(output), feature_map="features").model)
     assert described == f"gradcam of 'features', gradient of the probability '{output}'"
 
 
@@ -221,7 +221,7 @@ def test_scores_that_are_no_probabilities_are_logits_as_they_stand(
 ) -> None:
     head = sketch(DIMS)
     output = draw(head)
-    assert _described(attach_gradcam(head.model(output))).endswith(f"gradient of the logit '{output}'")
+    assert _described(attach_gradcam(head.model(output)).model).endswith(f"gradient of the logit '{output}'")
 
 
 def test_the_probability_of_an_ending_is_differentiated_where_it_is_asked_for(
@@ -229,9 +229,9 @@ def test_the_probability_of_an_ending_is_differentiated_where_it_is_asked_for(
 ) -> None:
     head = sketch(DIMS)
     output = _written_out(head, _logits(head, np.eye(4, 3)))
-    attached = attach_gradcam(head.model(output), gradient_of="probability")
+    attached = attach_gradcam(head.model(output), gradient_of="probability").model
     assert _described(attached).endswith(f"gradient of the probability '{output}'")
 
 
 def test_eigencam_names_no_gradient(pooled: Callable[..., Any]) -> None:
-    assert _described(attach_gradcam(pooled()[0], method="eigencam")) == "eigencam of 'features'"
+    assert _described(attach_gradcam(pooled()[0], method="eigencam").model) == "eigencam of 'features'"

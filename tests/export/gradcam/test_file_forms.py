@@ -26,7 +26,7 @@ def test_scores_may_stand_in_a_tensor_with_axes_of_size_1(
     weight = head.normal(CLASSES, 6, 1, 1)
     mean = head.node("GlobalAveragePool", head.node("Conv", "features", weight))
     model = head.model(head.node("Reshape", head.node("Softmax", mean, axis=1), head.integers(0, -1)))
-    session = session_of(attach_gradcam(model, feature_map="features"))
+    session = session_of(attach_gradcam(model, feature_map="features").model)
     matrix = numpy_helper.to_array(head.weights[1])[:, :, 0, 0].T
     feeds = {"image": _images(2), "class_index": np.array([3, 1])}
     found = session.run(["heatmap"], feeds)[0]
@@ -43,7 +43,7 @@ def test_a_classifier_in_half_precision_has_its_heatmap_in_float32(
     hidden = head.node("Add", head.node("MatMul", mean, weight), head.weight([0.5] * CLASSES, np.float16))
     second = head.weight(head.random.normal(size=(CLASSES, CLASSES)), np.float16)
     model = head.model(head.node("Cast", head.node("MatMul", hidden, second), to=TensorProto.FLOAT))
-    found = session_of(attach_gradcam(model)).run(
+    found = session_of(attach_gradcam(model).model).run(
         ["heatmap"], {"image": _images(2), "class_index": np.array([1, 2])}
     )
     first, last = (numpy_helper.to_array(head.weights[index]).astype("f") for index in (1, 3))
@@ -59,7 +59,7 @@ def test_in_a_file_of_the_third_version_weights_become_constants(
     model.ir_version = 3
     for tensor in model.graph.initializer:
         model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    attached = attach_gradcam(model)
+    attached = attach_gradcam(model).model
     assert [value.name for value in attached.graph.input] == ["image", "class_index"]
     found = session_of(attached).run(["heatmap"], {"image": _images(1), "class_index": np.array([1])})[0]
     np.testing.assert_allclose(found, pooled_heatmap(_images(1), weight, [1]), atol=1e-5)
@@ -76,7 +76,7 @@ def test_functions_of_the_file_are_looked_into(
     pooling = next(node for node in model.graph.node if node.op_type == "GlobalAveragePool")
     pooling.input[0] = "bent"
     model.graph.node.insert(1, helper.make_node("Bend", ["features"], ["bent"], domain="own"))
-    found = session_of(attach_gradcam(model)).run(
+    found = session_of(attach_gradcam(model).model).run(
         ["heatmap"], {"image": _images(1), "class_index": np.array([1])}
     )
     expected = pooled_heatmap(-np.maximum(_images(1), 0), weight, [1])
@@ -89,7 +89,7 @@ def test_a_node_may_hold_bytes_that_are_no_text(pooled: Callable[..., Any]) -> N
     packed = helper.make_node("EPContext", ["image"], ["compiled"], domain="com.microsoft")
     packed.attribute.append(helper.make_attribute("ep_cache_context", b"\xff\xfe\x00engine"))
     model.graph.node.append(packed)
-    attached = attach_gradcam(model)
+    attached = attach_gradcam(model).model
     (kept,) = [node for node in attached.graph.node if node.op_type == "EPContext"]
     assert kept.attribute[0].s == b"\xff\xfe\x00engine"
 
@@ -103,7 +103,7 @@ def test_where_height_and_width_are_free_so_are_the_map_s(
     model = head.model(head.node("MatMul", mean, weight))
     matrix = numpy_helper.to_array(head.weights[1])
     for method in ("gradcam", "gradcam++", "layercam", "eigencam"):
-        session = session_of(attach_gradcam(model, method=method))
+        session = session_of(attach_gradcam(model, method=method).model)
         for side in (3, 7):
             image = np.random.default_rng(side).normal(size=(2, 6, side, side + 1)).astype("f")
             found = session.run(["heatmap"], {"image": image, "class_index": np.array([0, 1])})[0]
@@ -118,6 +118,6 @@ def test_a_file_for_one_image_at_a_time_stays_one(
     model, weight = pooled()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     feeds = {"image": _images(1), "class_index": np.array([2, 0])}
-    found = session_of(attach_gradcam(model)).run(["heatmap"], feeds)[0]
+    found = session_of(attach_gradcam(model).model).run(["heatmap"], feeds)[0]
     expected = pooled_heatmap(np.repeat(_images(1), 2, 0), weight, [2, 0])
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from spyglass_export.gradcam import FeatureMapError, ScoresError, attach_gradcam, explained_tensor
+from spyglass_export.gradcam import FeatureMapError, ScoresError, attach_gradcam
 
 DIMS = (4, 6, 6)
 
@@ -90,7 +90,7 @@ def test_the_last_tensor_with_height_and_width_that_repeats_no_other_is_explaine
 ) -> None:
     head = sketch(DIMS)
     expected, pooled = draw(head)
-    assert explained_tensor(head.classify(pooled)) == expected
+    assert attach_gradcam(head.classify(pooled)).layer == expected
 
 
 def test_a_feature_map_is_named_by_its_tensor_or_by_its_node(sketch: Callable[..., Any]) -> None:
@@ -98,8 +98,8 @@ def test_a_feature_map_is_named_by_its_tensor_or_by_its_node(sketch: Callable[..
     bent = head.node("Tanh", "features")
     head.nodes[-1].name = "first bend"
     model = head.classify(head.node("GlobalAveragePool", head.node("Relu", bent)))
-    assert explained_tensor(model, feature_map=bent) == bent
-    assert explained_tensor(model, feature_map="first bend") == bent
+    assert attach_gradcam(model, feature_map=bent).layer == bent
+    assert attach_gradcam(model, feature_map="first bend").layer == bent
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_close_to_it(sketch: Callable[..., Any]) -> None:
@@ -160,10 +160,10 @@ def _two_outputs(sketch: Callable[..., Any]) -> onnx.ModelProto:
 
 def test_of_several_outputs_the_scores_must_be_named(sketch: Callable[..., Any]) -> None:
     model = _two_outputs(sketch)
-    with pytest.raises(ScoresError, match="Name it with scores="):
+    with pytest.raises(ScoresError, match="name the tensor of class scores with scores="):
         attach_gradcam(model)
-    assert explained_tensor(model, scores=model.graph.output[1].name) == "features"
-    with pytest.raises(ScoresError, match="no node of the model computes a tensor 'logits'"):
+    assert attach_gradcam(model, scores=model.graph.output[1].name).layer == "features"
+    with pytest.raises(ScoresError, match="no node of the model computes the tensor 'logits'"):
         attach_gradcam(model, scores="logits")
 
 
@@ -185,7 +185,7 @@ def test_the_gradient_is_that_of_the_logit_however_certain_the_answer(
     logits = head.node("MatMul", flat, head.weight(np.linspace(-300, 500, 12).reshape(4, 3)))
     model = head.model(head.node("Identity", head.node(final, logits)))
     plain, stripped = (
-        session_of(attach_gradcam(model, scores=scores)).run(
+        session_of(attach_gradcam(model, scores=scores).model).run(
             ["heatmap"], {"image": np.ones((1, *DIMS), "f")}
         )[0]
         for scores in (logits, None)

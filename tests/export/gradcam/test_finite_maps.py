@@ -48,7 +48,7 @@ def test_features_of_length_0_have_a_map_of_zeros(
     """Without a smallest length the answers are no numbers, and the map is still."""
     head = sketch(DIMS, opset)
     model = head.model(head.node("MatMul", _unit_length(head, smallest), head.normal(4, 3)))
-    session = session_of(attach_gradcam(model, method=method))
+    session = session_of(attach_gradcam(model, method=method).model)
     for class_index in range(3):
         feeds = {"image": _half_dark(), "class_index": np.array([class_index])}
         dark, lit = session.run(["heatmap"], feeds)[0]
@@ -83,7 +83,7 @@ def test_a_channel_of_zeros_under_a_root_leaves_the_map_to_the_others(
     image[:, 2] = 0
     root_of_mean = np.sqrt((image**2).mean((2, 3)))
     means = image.mean((2, 3)) / np.where(root_of_mean > 0, root_of_mean, 1)
-    session = session_of(attach_gradcam(model, feature_map="features"))
+    session = session_of(attach_gradcam(model, feature_map="features").model)
     for class_index in range(3):
         found = session.run(["heatmap"], {"image": image, "class_index": np.array([class_index])})[0]
         raw = np.maximum(np.einsum("bkhw,bk->bhw", image, means * weight[:, class_index]), 0)
@@ -98,7 +98,7 @@ def test_the_logarithm_of_a_certain_softmax_has_a_finite_gradient(
     certain = head.node("Softmax", head.node("MatMul", _mean(head), head.normal(4, 6)), axis=1)
     again = head.node("MatMul", head.node("Log", certain), head.normal(6, 3))
     image = _half_dark() * 2000
-    session = session_of(attach_gradcam(head.model(again), method=method))
+    session = session_of(attach_gradcam(head.model(again), method=method).model)
     for class_index in range(3):
         found = session.run(["heatmap"], {"image": image, "class_index": np.array([class_index])})[0]
         assert np.isfinite(found).all()
@@ -115,7 +115,7 @@ def test_the_logarithm_of_a_softmax_keeps_its_gradient_where_the_probability_is_
     output = head.node("Softmax", head.node("MatMul", _mean(head), head.weight(weight)), axis=1)
     model = head.model(head.node("Log", output))
     image = _half_dark()[1:]
-    answers, found = session_of(attach_gradcam(model, gradient_of="probability")).run(
+    answers, found = session_of(attach_gradcam(model, gradient_of="probability").model).run(
         None, {"image": image, "class_index": np.array([0])}
     )
     assert -80 < answers[0, 0] < -60
@@ -131,6 +131,6 @@ def test_features_that_are_no_numbers_have_a_map_of_zeros(
     image = np.random.default_rng(6).uniform(size=(2, 6, 5, 4)).astype(np.float32)
     image[0, 1, 2, 3] = worth
     feeds = {"image": image, "class_index": np.array([1])}
-    broken, whole = session_of(attach_gradcam(pooled()[0], method=method)).run(["heatmap"], feeds)[0]
+    broken, whole = session_of(attach_gradcam(pooled()[0], method=method).model).run(["heatmap"], feeds)[0]
     np.testing.assert_array_equal(broken, np.zeros((5, 4)))
     assert np.isfinite(whole).all()

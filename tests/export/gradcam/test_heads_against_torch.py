@@ -241,7 +241,7 @@ def test_the_heatmap_of_a_random_head_is_that_of_autograd(
     opset = data.draw(st.integers(11, 21))
     batch = data.draw(st.sampled_from([1, 5]))
     exported = _export(model, opset)
-    attached = attach_gradcam(exported, feature_map=FEATURES, method=method, gradient_of=gradient_of)
+    attached = attach_gradcam(exported, feature_map=FEATURES, method=method, gradient_of=gradient_of).model
     session = session_of(attached)
     image = torch.randn(batch, *SIZE)
     for class_index in range(model.head[-1].out_features):

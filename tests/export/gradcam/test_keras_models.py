@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from spyglass.v1.model_pb2 import RESIZE_RULE_CROP, InputSpec
-from spyglass_export.gradcam import attach_gradcam, explained_tensor
+from spyglass_export.gradcam import attach_gradcam
 
 tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
@@ -106,7 +106,8 @@ def _assert_agrees(
     TensorFlow is given the feature map of the ONNX file: in a deep network of random weights, the rounding
     before it is larger than what is compared here.
     """
-    tensor, attached = explained_tensor(converted), attach_gradcam(converted, **options)
+    explained = attach_gradcam(converted, **options)
+    tensor, attached = explained.layer, explained.model
     assert f"/{layer}_" in tensor
     assert attached.ByteSize() - converted.ByteSize() < 5_000
     attached.graph.output.append(onnx.ValueInfoProto(name=tensor))

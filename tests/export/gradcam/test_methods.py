@@ -102,9 +102,9 @@ def test_a_method_is_its_formula_of_the_gradient(
     image = np.random.default_rng(3).normal(0.3, 1, (2, *DIMS)).astype(np.float32)
     feeds = {"image": image, "class_index": np.array([2, 0])}
     gradient = gradient_session(model).run(None, feeds)[-1]
-    found = session_of(attach_gradcam(model, feature_map="features", method=method)).run(["heatmap"], feeds)[
-        0
-    ]
+    found = session_of(attach_gradcam(model, feature_map="features", method=method).model).run(
+        ["heatmap"], feeds
+    )[0]
     np.testing.assert_allclose(found, _scaled(FORMULAS[method](image, gradient)), atol=1e-5)
 
 
@@ -122,7 +122,7 @@ def test_eigencam_is_the_projection_on_the_first_singular_vector(
     if channels_last:
         name = head.node("Relu", head.node("Transpose", "features", perm=[0, 2, 3, 1]))
     model = head.classify(name)
-    session = session_of(attach_gradcam(model, feature_map=name, method="eigencam"))
+    session = session_of(attach_gradcam(model, feature_map=name, method="eigencam").model)
     images = np.random.default_rng(5).uniform(0, 1, (2, *dims)).astype(np.float32)
     found = session.run(["heatmap"], {"image": images})[0]
     for image, heatmap in zip(images, found, strict=True):
@@ -141,7 +141,7 @@ def test_eigencam_explains_what_has_no_gradient(
     model = head.classify(rounded)
     image = np.zeros((1, *DIMS), np.float32)
     image[0, :, 2, 3] = 1
-    found = session_of(attach_gradcam(model, method="eigencam")).run(["heatmap"], {"image": image})[0]
+    found = session_of(attach_gradcam(model, method="eigencam").model).run(["heatmap"], {"image": image})[0]
     assert np.argwhere(found[0]).tolist() == [[2, 3]]
 
 
@@ -152,7 +152,7 @@ def test_the_gradient_of_the_probability_is_the_softmax_s(
     weight = head.random.normal(size=(5, 3)).astype("f")
     mean = head.node("Flatten", head.node("GlobalAveragePool", "features"))
     output = head.node("Softmax", head.node("MatMul", mean, head.weight(weight)), axis=1)
-    session = session_of(attach_gradcam(head.model(output), gradient_of="probability"))
+    session = session_of(attach_gradcam(head.model(output), gradient_of="probability").model)
     image = np.random.default_rng(0).normal(size=(2, *DIMS)).astype("f")
     answers, found = session.run(None, {"image": image, "class_index": np.array([1])})
     slope = answers[:, 1:2] * (weight[:, 1] - answers @ weight.T)
@@ -172,7 +172,7 @@ def test_for_scorecam_the_graph_gives_feature_map_and_logits(
     pooled = head.with_axes("ReduceMean", name, [1, 2] if channels_last else [2, 3], 18, keepdims=0)
     weight = head.random.normal(size=(5, 3)).astype("f")
     output = head.node("Softmax", head.node("MatMul", pooled, head.weight(weight)), axis=1)
-    session = session_of(attach_gradcam(head.model(output), feature_map=name, method="scorecam"))
+    session = session_of(attach_gradcam(head.model(output), feature_map=name, method="scorecam").model)
     image = np.random.default_rng(0).uniform(size=(2, *DIMS)).astype("f")
     features, scores = session.run(["heatmap_features", "heatmap_scores"], {"image": image})
     np.testing.assert_allclose(features, image, atol=1e-6)
@@ -190,7 +190,9 @@ def test_for_scorecam_a_single_logit_speaks_for_two_classes(
     probability = head.node("Sigmoid", logit)
     rest = head.node("Sub", head.weight(1.0), probability)
     both = (rest, probability) if logit_of == 1 else (probability, rest)
-    session = session_of(attach_gradcam(head.model(head.node("Concat", *both, axis=1)), method="scorecam"))
+    session = session_of(
+        attach_gradcam(head.model(head.node("Concat", *both, axis=1)), method="scorecam").model
+    )
     image = np.random.default_rng(0).normal(size=(2, *DIMS)).astype("f")
     answers, _, scores = session.run(None, {"image": image})
     np.testing.assert_allclose(1 / (1 + np.exp(-scores)), answers, atol=1e-6)

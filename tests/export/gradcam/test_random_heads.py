@@ -223,7 +223,7 @@ def test_the_heatmap_of_a_random_head_is_that_of_central_differences(
     method = data.draw(st.sampled_from(list(METHODS)))
     note(f"{method} through {[node.op_type for node in model.graph.node]}")
     output = logits if gradient_of == "logit" else model.graph.output[0].name
-    attached = attach_gradcam(model, feature_map="features", method=method, gradient_of=gradient_of)
+    attached = attach_gradcam(model, feature_map="features", method=method, gradient_of=gradient_of).model
     session, evaluator = session_of(attached), _in_double_precision(model, output)
     images = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(2, *DIMS)).astype(np.float32)
     # The reference is slow where it pools, so of two images it sees the second.

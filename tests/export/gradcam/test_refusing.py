@@ -104,6 +104,6 @@ def test_a_method_that_is_not_there_is_answered_with_those_there_are(sketch: Cal
 
 def test_a_second_heatmap_is_refused(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
-    once = attach_gradcam(head.classify(head.node("GlobalAveragePool", "features")))
+    once = attach_gradcam(head.classify(head.node("GlobalAveragePool", "features"))).model
     with pytest.raises(HeatmapError, match="has a tensor 'heatmap' already"):
         attach_gradcam(once)

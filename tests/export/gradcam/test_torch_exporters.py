@@ -141,7 +141,7 @@ def test_a_network_is_explained_at_its_last_feature_map(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exported = export(nn.Sequential(features, head, nn.Softmax(1)).eval())
-    session = session_of(attach_gradcam(exported))
+    session = session_of(attach_gradcam(exported).model)
     for batch in (1, 5):
         image = torch.randn(batch, *SIZE)
         for class_index in range(CLASSES):

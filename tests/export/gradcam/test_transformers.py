@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spyglass_export.gradcam import FeatureMapError, attach_gradcam, explained_tensor
+from spyglass_export.gradcam import FeatureMapError, attach_gradcam
 
 # The copying convolution of a sketch stands for the one that makes tokens of patches.
 DIMS = (8, 3, 4)
@@ -130,7 +130,7 @@ def test_through_attention_the_convolution_s_gradient_is_its_finite_difference(
 ) -> None:
     model = network(sketch(DIMS), projection)
     assert_exact_gradient(model, image(DIMS))
-    assert explained_tensor(model, feature_map="features") == "features"
+    assert attach_gradcam(model, feature_map="features").layer == "features"
 
 
 def test_attention_with_heads_in_the_batch_is_explained_as_well(
@@ -140,9 +140,10 @@ def test_attention_with_heads_in_the_batch_is_explained_as_well(
     session_of: Callable[..., Any],
 ) -> None:
     model = _attention_with_heads_in_the_batch(sketch(DIMS))
-    assert explained_tensor(model) == "features"
+    attached = attach_gradcam(model)
+    assert attached.layer == "features"
     assert_exact_gradient(model, image(DIMS))
-    session = session_of(attach_gradcam(model))
+    session = session_of(attached.model)
     images = np.concatenate([image(DIMS, seed) for seed in range(3)])
     together = session.run(["heatmap"], {"image": images, "class_index": np.array([1, 0, 2])})[0]
     for index, class_index in enumerate((1, 0, 2)):

@@ -11,7 +11,7 @@ import pytest
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, TASK_CLASSIFY, InputSpec, ModelCard
 from spyglass_contract.images.pixels import prepare
-from spyglass_export.gradcam import attach_gradcam, explained_tensor
+from spyglass_export.gradcam import attach_gradcam
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
@@ -19,7 +19,7 @@ pytest.importorskip("tf2onnx")
 import keras
 import tensorflow as tf
 
-from spyglass_export.convert import convert
+from spyglass_export.converting.convert import convert
 from spyglass_training.models import ARCHITECTURES
 
 pytestmark = [pytest.mark.slow, pytest.mark.training]
@@ -81,7 +81,8 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
         model, ModelCard(name=name, task=TASK_CLASSIFY, input=architecture.input, class_names=names)
     )
     del exported.graph.input[1:]  # EfficientNetV2's normalisation leaves inputs that no node reads.
-    layer, attached = _layer(model, explained_tensor(exported)), attach_gradcam(exported)
+    explained = attach_gradcam(exported)
+    layer, attached = _layer(model, explained.layer), explained.model
     assert layer.name == EXPLAINED[name]
     assert attached.ByteSize() - exported.ByteSize() < 5_000
     session = session_of(attached)

@@ -18,10 +18,11 @@ from onnx import helper, numpy_helper
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.card import read_card
-from spyglass_export.explain import Explained, with_heatmap
 from spyglass_export.gradcam import HeatmapError
-from spyglass_export.prove import open_session, prove
-from spyglass_export.prove_heatmaps import Examined, prove_heatmaps
+from spyglass_export.heatmap import HeatmapOptions, with_heatmap
+from spyglass_export.proving.heatmaps import Examined, prove_heatmaps
+from spyglass_export.proving.prove import prove
+from spyglass_export.session import open_session
 from spyglass_export.write import write_proven
 
 
@@ -36,7 +37,7 @@ def explained(make_model: Callable[..., Path], card: ModelCard) -> Callable[...,
     plain = onnx.load(make_model())
 
     def make(method: Any = "gradcam") -> onnx.ModelProto:
-        return with_heatmap(plain, card, Explained("floats", method))
+        return with_heatmap(plain, card, HeatmapOptions("floats", method))
 
     return make
 
@@ -145,7 +146,7 @@ def test_of_what_is_no_classifier_nothing_can_be_chosen_to_be_explained(
     card.task = TASK_SEGMENT
     assert with_heatmap(plain, card) is plain
     with pytest.raises(HeatmapError, match="only a classifier"):
-        with_heatmap(plain, card, Explained("floats"))
+        with_heatmap(plain, card, HeatmapOptions("floats"))
 
 
 def test_the_card_names_the_score_that_is_explained(
@@ -153,9 +154,9 @@ def test_the_card_names_the_score_that_is_explained(
 ) -> None:
     plain = onnx.load(make_model())
     choices = {
-        "logit": Explained("floats"),
-        "probability": Explained("floats", gradient_of="probability"),
-        "": Explained("floats", "eigencam"),
+        "logit": HeatmapOptions("floats"),
+        "probability": HeatmapOptions("floats", gradient_of="probability"),
+        "": HeatmapOptions("floats", "eigencam"),
     }
     for score, choice in choices.items():
         card = make_card()

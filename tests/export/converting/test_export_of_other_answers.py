@@ -22,8 +22,8 @@ from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import card_to_json, read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, KEPT_PIXELS, golden_tensor, kept, verify
 from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_export.converting.full_precision import in_float32
 from spyglass_export.export import export_run
-from spyglass_export.full_precision import in_float32
 from spyglass_training.models import find_architecture
 from spyglass_training.models.image_input import image_input, photograph
 
