@@ -1,4 +1,4 @@
-"""What a file with a heatmap does when it is run."""
+"""Runs of a file with a heatmap."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ def test_a_feature_map_may_have_its_channels_last(
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_without_an_index_or_with_a_negative_one_the_predicted_class_is_explained(
+def test_a_missing_or_negative_index_explains_the_predicted_class(
     pooled: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     session, image = session_of(attach_gradcam(pooled()[0]).model), _images(5)
     probabilities, default = session.run(["probabilities", "heatmap"], {"image": image})
     predicted = probabilities.argmax(1)
     assert len(set(predicted.tolist())) > 1
-    asked = session.run(["heatmap"], {"image": image, "class_index": predicted})[0]
+    explicit = session.run(["heatmap"], {"image": image, "class_index": predicted})[0]
     partly = session.run(
         ["heatmap"], {"image": image, "class_index": np.where(predicted > 1, -1, predicted)}
     )[0]
-    np.testing.assert_array_equal(default, asked)
-    np.testing.assert_array_equal(partly, asked)
+    np.testing.assert_array_equal(default, explicit)
+    np.testing.assert_array_equal(partly, explicit)
 
 
-def test_one_index_serves_a_whole_batch(
+def test_one_index_applies_to_a_whole_batch(
     pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     model, weight = pooled()
@@ -79,7 +79,7 @@ def test_one_index_serves_a_whole_batch(
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam", "eigencam"])
-def test_any_number_of_classes_of_one_image_comes_from_one_run(
+def test_one_run_explains_any_number_of_classes_of_one_image(
     method: Any, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
@@ -93,13 +93,13 @@ def test_any_number_of_classes_of_one_image_comes_from_one_run(
         np.testing.assert_allclose(together[class_index], session.run(["heatmap"], feeds)[0][0], atol=1e-6)
 
 
-def test_with_no_index_at_all_there_is_no_map_and_nothing_of_it_is_run(
+def test_an_empty_index_gives_no_map_and_runs_no_node_of_the_heatmap(
     pooled: Callable[..., Any], tmp_path: Path
 ) -> None:
     none = {"image": _images(3), "class_index": np.empty(0, np.int64)}
     for feeds, rows in ((none, 0), ({"image": _images(3)}, 3)):
         options = onnxruntime.SessionOptions()
-        options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / f"asked_{rows}")
+        options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / f"rows_{rows}")
         options.log_severity_level = 3
         model = attach_gradcam(pooled()[0]).model.SerializeToString()
         session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
@@ -111,7 +111,7 @@ def test_with_no_index_at_all_there_is_no_map_and_nothing_of_it_is_run(
         assert ("ArgMax" in run) is (rows > 0)
 
 
-def test_a_class_that_the_model_does_not_have_is_refused(
+def test_an_index_that_is_not_a_class_is_rejected(
     pooled: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     session = session_of(attach_gradcam(pooled()[0]).model)
@@ -119,7 +119,7 @@ def test_a_class_that_the_model_does_not_have_is_refused(
         session.run(["heatmap"], {"image": _images(1), "class_index": np.array([CLASSES])})
 
 
-def test_the_classifier_s_own_answers_stay_as_they_are(
+def test_the_probabilities_of_the_classifier_do_not_change(
     pooled: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     model, _ = pooled()
@@ -130,7 +130,23 @@ def test_the_classifier_s_own_answers_stay_as_they_are(
     np.testing.assert_array_equal(before, after)
 
 
-def test_the_model_that_was_given_is_not_changed(pooled: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("options", "score"),
+    [
+        ({}, "logit"),
+        ({"gradient_of": "probability"}, "probability"),
+        ({"method": "scorecam"}, "logit"),
+        ({"method": "eigencam", "gradient_of": "probability"}, ""),
+    ],
+)
+def test_the_result_names_the_explained_layer_and_the_score(
+    options: dict[str, Any], score: str, pooled: Callable[..., Any]
+) -> None:
+    attached = attach_gradcam(pooled()[0], **options)
+    assert (attached.layer, attached.score) == ("features", score)
+
+
+def test_the_given_model_is_not_changed(pooled: Callable[..., Any]) -> None:
     model, _ = pooled()
     before = model.SerializeToString()
     attach_gradcam(model)
@@ -147,7 +163,7 @@ def test_no_weight_is_copied(sketch: Callable[..., Any]) -> None:
     assert attached.ByteSize() - model.ByteSize() < 4_000
 
 
-def test_an_image_in_which_nothing_speaks_for_the_class_has_a_map_of_zeros(
+def test_a_class_without_positive_evidence_has_a_map_of_zeros(
     sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
@@ -182,6 +198,6 @@ def test_two_classes_of_one_sigmoid_have_opposite_gradients(
         feeds = {"image": _images(3), "class_index": np.full(3, class_index)}
         expected = pooled_heatmap(_images(3), both, [class_index] * 3)
         np.testing.assert_allclose(session.run(["heatmap"], feeds)[0], expected, atol=1e-5)
-    answers, predicted = session.run(None, {"image": _images(3)})
-    expected = pooled_heatmap(_images(3), both, answers.argmax(1))
+    probabilities, predicted = session.run(None, {"image": _images(3)})
+    expected = pooled_heatmap(_images(3), both, probabilities.argmax(1))
     np.testing.assert_allclose(predicted, expected, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Files of other shapes, types and ages."""
+"""Files of other shapes, types and versions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def _images(batch: int) -> Any:
     return np.random.default_rng(batch).normal(size=(batch, *DIMS)).astype(np.float32)
 
 
-def test_scores_may_stand_in_a_tensor_with_axes_of_size_1(
+def test_scores_may_have_further_axes_of_size_1(
     sketch: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
-    """As SqueezeNet has them: a channel for each class, averaged, a softmax of [batch, classes, 1, 1]."""
+    """As in SqueezeNet: a channel for each class, averaged, and a softmax of [batch, classes, 1, 1]."""
     head = sketch(DIMS)
     weight = head.normal(CLASSES, 6, 1, 1)
     mean = head.node("GlobalAveragePool", head.node("Conv", "features", weight))
@@ -33,7 +33,7 @@ def test_scores_may_stand_in_a_tensor_with_axes_of_size_1(
     np.testing.assert_allclose(found, pooled_heatmap(_images(2), matrix, [3, 1]), atol=1e-5)
 
 
-def test_a_classifier_in_half_precision_has_its_heatmap_in_float32(
+def test_a_classifier_in_half_precision_has_a_heatmap_in_float32(
     sketch: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
@@ -51,10 +51,10 @@ def test_a_classifier_in_half_precision_has_its_heatmap_in_float32(
     np.testing.assert_allclose(found[0], pooled_heatmap(features, first @ last, [1, 2]), atol=2e-4)
 
 
-def test_in_a_file_of_the_third_version_weights_become_constants(
+def test_weights_of_a_file_of_ir_version_3_become_constants(
     pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
-    """As in the older files of the ONNX Model Zoo, where each weight is an input too."""
+    """As in older files of the ONNX Model Zoo, in which each weight is also an input."""
     model, weight = pooled(11)
     model.ir_version = 3
     for tensor in model.graph.initializer:
@@ -65,7 +65,7 @@ def test_in_a_file_of_the_third_version_weights_become_constants(
     np.testing.assert_allclose(found, pooled_heatmap(_images(1), weight, [1]), atol=1e-5)
 
 
-def test_functions_of_the_file_are_looked_into(
+def test_functions_of_the_file_are_inlined(
     pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     model, weight = pooled(18)
@@ -83,8 +83,8 @@ def test_functions_of_the_file_are_looked_into(
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
-def test_a_node_may_hold_bytes_that_are_no_text(pooled: Callable[..., Any]) -> None:
-    """As the compiled network in the node of an accelerator has it, here beside the scores."""
+def test_an_attribute_may_hold_bytes_that_are_not_text(pooled: Callable[..., Any]) -> None:
+    """As in a node with a network compiled for an accelerator; here it does not influence the scores."""
     model, _ = pooled()
     packed = helper.make_node("EPContext", ["image"], ["compiled"], domain="com.microsoft")
     packed.attribute.append(helper.make_attribute("ep_cache_context", b"\xff\xfe\x00engine"))
@@ -94,7 +94,7 @@ def test_a_node_may_hold_bytes_that_are_no_text(pooled: Callable[..., Any]) -> N
     assert kept.attribute[0].s == b"\xff\xfe\x00engine"
 
 
-def test_where_height_and_width_are_free_so_are_the_map_s(
+def test_a_map_has_free_height_and_width_if_the_input_has(
     sketch: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     head = sketch((6, "height", "width"))
@@ -112,7 +112,7 @@ def test_where_height_and_width_are_free_so_are_the_map_s(
                 np.testing.assert_allclose(found, pooled_heatmap(image, matrix, [0, 1]), atol=1e-5)
 
 
-def test_a_file_for_one_image_at_a_time_stays_one(
+def test_a_file_with_a_fixed_batch_of_one_keeps_it(
     pooled: Callable[..., Any], session_of: Callable[..., Any], pooled_heatmap: Callable[..., Any]
 ) -> None:
     model, weight = pooled()

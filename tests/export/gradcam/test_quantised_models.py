@@ -1,4 +1,4 @@
-"""Heatmaps of int8 classifiers as ONNX Runtime's quantiser writes them."""
+"""Heatmaps of int8 classifiers written by ONNX Runtime's quantiser."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _quantised(model: onnx.ModelProto, folder: Path, per_channel: bool) -> onnx.
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_an_int8_classifier_has_nearly_the_heatmap_of_the_float_one(
+def test_an_int8_classifier_has_nearly_the_heatmap_of_the_float_classifier(
     per_channel: bool, classifier: onnx.ModelProto, session_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     quantised = _quantised(classifier, tmp_path, per_channel)
@@ -73,7 +73,7 @@ def test_an_int8_classifier_has_nearly_the_heatmap_of_the_float_one(
         assert maps[0].max() == 1
 
 
-def test_without_a_heatmap_asked_for_an_int8_classifier_runs_as_before(
+def test_an_int8_classifier_without_requested_classes_runs_as_before(
     classifier: onnx.ModelProto, tmp_path: Path
 ) -> None:
     quantised = _quantised(classifier, tmp_path, per_channel=True)
@@ -86,7 +86,7 @@ def test_without_a_heatmap_asked_for_an_int8_classifier_runs_as_before(
 
 
 def _operators(model: onnx.ModelProto, feeds: dict[str, Any], folder: Path) -> list[str]:
-    """The operators that ONNX Runtime ran, after its own fusions."""
+    """Return the operators that ONNX Runtime ran, after its fusions."""
     options = onnxruntime.SessionOptions()
     options.enable_profiling, options.profile_file_prefix = True, str(folder / "run")
     options.log_severity_level = 3

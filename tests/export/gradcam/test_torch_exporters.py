@@ -1,4 +1,4 @@
-"""Networks of usual shapes as torch's two exporters write them, the feature map found by itself."""
+"""Common networks written by torch's two exporters, with the default feature map."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class InvertedResidual(nn.Module):
 
 
 class Dense(nn.Module):
-    """DenseNet's block: what it computes is put beside what it was given."""
+    """DenseNet's block: its output is concatenated with its input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every classifier of the training package, exported, against TensorFlow's gradient of its logits."""
+"""Every classifier of the training package, exported, compared with TensorFlow's gradient of its logits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def first_weights() -> Iterator[None]:
 
 @pytest.fixture
 def images(digits: Any, photographs: Callable[[InputSpec], Any]) -> Callable[[InputSpec], Any]:
-    """Real images as an input takes them, uint8 [5, …]: digits where it is grey, else photographs."""
+    """Real images for an input, uint8 [5, …]: digits for a grey input, photographs otherwise."""
 
     def prepared(spec: InputSpec) -> Any:
         if spec.color_mode == COLOR_MODE_GREY:
@@ -99,13 +99,13 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
 
 
 def _layer(model: Any, tensor: str) -> Any:
-    """The layer that made a tensor, whose name has the layer's in its path, with or without a number."""
+    """The layer that computes a tensor; the tensor's path contains its name, with or without a number."""
     parts = {part for path in tensor.split("/") for part in (path, path.rpartition("_")[0])}
     return next(layer for layer in reversed(model.layers) if layer.name in parts)
 
 
 def _gradcams(model: Any, layer: Any, pixels: Any, class_count: int) -> Iterator[Any]:
-    """The heatmaps of each class in turn."""
+    """Yield the heatmaps of each class."""
     final = model.get_layer(FINAL)
     activations = keras.Model(model.inputs[0], layer.output)(pixels, training=False)
     head = keras.Model(layer.output, final.input)
@@ -113,7 +113,7 @@ def _gradcams(model: Any, layer: Any, pixels: Any, class_count: int) -> Iterator
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(activations)
             logits = head(activations, training=False) @ final.kernel + final.bias
-            # One logit for two classes is that of the second.
+            # A single logit for two classes is that of the second class.
             signed = logits if logits.shape[1] > 1 else tf.concat([-logits, logits], axis=1)
             score = tf.reduce_sum(signed[:, class_index])
         gradient = tape.gradient(score, activations).numpy()
