@@ -1,4 +1,4 @@
-"""The tiny classifier with heatmaps, and a server of it."""
+"""The tiny classifier with heatmaps, and a server for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tiny_classifier import tiny_card, write_tiny_model
 
 
 def add_heatmap(path: Path, explained_layer: str = "floats") -> Path:
-    """Puts a heatmap into the tiny network at `path`: each class's map is its own colour of the input."""
+    """Attach a heatmap to the tiny network at `path`: each class's map is its colour channel of the input."""
     onnx = pytest.importorskip("onnx")
     from spyglass_export.gradcam import attach_gradcam
 
@@ -31,7 +31,7 @@ def attach_heatmap() -> Callable[[Path], Path]:
 
 @pytest.fixture(scope="session")
 def explaining_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`colors` and `twins`, which has two classes named red, with heatmaps; `plain` without one."""
+    """Models with heatmaps, `colors` and `twins` (with two classes named red), and `plain` without one."""
     root = tmp_path_factory.mktemp("explaining-models")
     twins = tiny_card("twins")
     twins.class_names[1] = "red"
@@ -43,7 +43,7 @@ def explaining_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def explaining_server(explaining_models: Path) -> Iterator[str]:
-    """HOST:PORT of a server of the models with heatmaps; `colors` is the default."""
+    """HOST:PORT of a server for the models with heatmaps; `colors` is the default."""
     pytest.importorskip("onnxruntime")
     from spyglass_server.server import Server
     from spyglass_server.settings import ServerSettings

@@ -8,7 +8,7 @@ import re
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
 # "/onnxruntime_src/onnxruntime/core/graph/model.cc:256 onnxruntime::Model::Model(const Graph&, bool) "
 _PLACE = re.compile(r"\S*/onnxruntime_src/\S*:\d+ (?:.*?[^\W\d]\w*\((?:[^()]|\([^()]*\))*\)(?: const)? )?")
-# A condition of its source code, which stands before the readable text.
+# A condition of its source code, before the readable text.
 _CONDITION = re.compile(r"(?:(?<=: )|^)[^:]* was false\. (?=\S)")
 _NODE = re.compile(r"Non-zero status code .*?running (\w+) node\. Name:'([^']*)' Status Message: ")
 _END = re.compile(r"\.(?=\s)| Please |$")
@@ -17,11 +17,11 @@ _END = re.compile(r"\.(?=\s)| Please |$")
 def first_sentence(error: Exception) -> str:
     """Return the first sentence of an exception of ONNX Runtime, on one line."""
     node = failing_node(error)
-    where = f"{node} fails: " if node else ""
+    prefix = f"{node} fails: " if node else ""
     text = _CONDITION.sub("", _PLACE.sub("", _NODE.sub("", _CODE.sub("", str(error)))))
     text = " ".join(text.split())
     end = _END.search(text)
-    return where + (text[: end.start()] if end else text).rstrip(".")
+    return prefix + (text[: end.start()] if end else text).rstrip(".")
 
 
 def failing_node(error: Exception) -> str:

@@ -55,7 +55,7 @@ class Preprocessing:
 
     @property
     def leaves_pixels(self) -> bool:
-        """Whether every pixel keeps its value."""
+        """True if every pixel keeps its value."""
         return self.scale == 1 and not any(self.mean) and set(self.std) == {1}
 
 

@@ -57,7 +57,7 @@ def _bounded(view: GraphView, node: Node | None) -> str | None:
 
 
 def uniform(view: GraphView, name: str) -> float | None:
-    """Return the value that all elements of a constant share, None if they differ."""
+    """Return the value of all elements of a constant, None if they differ."""
     value = view.constant(name)
     if value is None or value.size == 0 or not (value == value.flat[0]).all():
         return None
