@@ -35,7 +35,7 @@ def _axis(node: Node, axis: int, kernel: int, size: int) -> Axis:
     if output_shape:
         return _of_output(unpadded, output_shape[axis], auto_pad)
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        # The output is smaller if it is smaller even without padding.
+        # Even without padding, the output may be smaller than stride · size.
         return _of_output(unpadded, min(stride * size, unpadded.output), auto_pad)
     pads = node.attribute("pads", [0, 0, 0, 0])
     return replace(unpadded, begin=pads[axis], end=pads[axis + 2])
