@@ -1,8 +1,8 @@
-"""What a heatmap costs: a forward pass with it, one without it, and TensorFlow's GradientTape for the same.
+"""Cost of a heatmap: a forward pass with it, one without it, and TensorFlow's GradientTape for the same map.
 
-Each way takes its turn in every round, in one process and on one thread, so that a busy machine is busy for
-all of them. The figures are medians in milliseconds for one image: of the wall, and of the processor. The
-networks have first weights, which cost as much as trained ones.
+Every round runs each variant once, in one process and on one thread, so that a busy machine affects all of
+them. The figures are medians in milliseconds for one image: wall time and processor time. The networks are
+untrained, which costs as much as trained weights.
 
     python benchmarks/heatmap.py [--rounds 30] [--models imagenet mini-xception vgg16 xception]
 """
@@ -33,14 +33,14 @@ from spyglass_export.gradcam import attach_gradcam
 from spyglass_training.models import efficientnet_lite0, mini_xception, vgg16, xception
 
 OPSET = 17
-# Classes explained by one pass, of networks that have so many.
+# Classes explained by one pass, for networks that have as many.
 SEVERAL = (5, 33)
 
-Way = Callable[[], object]
+Variant = Callable[[], object]
 
 
 class Network(NamedTuple):
-    """A classifier and the layer whose feature map is explained."""
+    """A classifier and its explained layer."""
 
     build: Callable[[], keras.Model]
     layer: str
@@ -62,7 +62,7 @@ NETWORKS: Mapping[str, Network] = {
 
 
 def main() -> None:
-    """Prints a table with a line for each network and way."""
+    """Print a table with a line for each network and variant."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,35 +74,33 @@ def main() -> None:
     print(
         f"{platform.machine()}, ONNX Runtime {onnxruntime.__version__}, TensorFlow {tensorflow.__version__}"
     )
-    print(
-        f"{'network':15}{'way':25}{'wall ms':>9}{'CPU ms':>9}{'of the forward pass':>21}{'of the tape':>13}"
-    )
+    print(f"{'network':15}{'variant':25}{'wall ms':>9}{'CPU ms':>9}{'to forward pass':>21}{'to tape':>13}")
     for name in options.models:
-        _print_costs(name, measure(ways(NETWORKS[name]), options.rounds))
+        _print_costs(name, measure(variants(NETWORKS[name]), options.rounds))
 
 
 def _print_costs(name: str, costs: Mapping[str, Cost]) -> None:
     forward, tape = costs["forward"].processor, costs["GradientTape"].processor
-    for way, cost in costs.items():
+    for variant, cost in costs.items():
         print(
-            f"{name:15}{way:25}{cost.wall:9.2f}{cost.processor:9.2f}"
+            f"{name:15}{variant:25}{cost.wall:9.2f}{cost.processor:9.2f}"
             f"{cost.processor / forward:20.3f}x{cost.processor / tape:12.3f}x"
         )
 
 
-def ways(network: Network) -> Mapping[str, Way]:
-    """What is compared, each a call for the same image."""
+def variants(network: Network) -> Mapping[str, Variant]:
+    """Return the variants to compare, each a call for the same image."""
     keras.utils.set_random_seed(0)
     model = network.build()
     dtype = model.inputs[0].dtype
     image = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:])).astype(dtype)
     converted = convert(model)
-    plain, explaining = _session(converted), _session(attach_gradcam(converted))
+    plain, explaining = _session(converted), _session(attach_gradcam(converted).model)
     nothing = np.empty(0, np.int64)
     as_written, compiled = gradient_tape(model, network.layer, image)
     return {
         "forward": lambda: plain.run([PROBABILITIES], {"image": image}),
-        "heatmap not asked for": lambda: explaining.run(None, {"image": image, "class_index": nothing}),
+        "no heatmap requested": lambda: explaining.run(None, {"image": image, "class_index": nothing}),
         "forward and heatmap": lambda: explaining.run(None, {"image": image}),
         **{
             f"forward and {count} heatmaps": partial(
@@ -117,7 +115,7 @@ def ways(network: Network) -> Mapping[str, Way]:
 
 
 def convert(model: keras.Model) -> onnx.ModelProto:
-    """The network as ONNX, from `image` to `probabilities`."""
+    """Convert the network to ONNX, from `image` to `probabilities`."""
     image = model.inputs[0]
     signature = [tensorflow.TensorSpec(image.shape, image.dtype, name="image")]
 
@@ -137,8 +135,8 @@ def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
-def gradient_tape(model: keras.Model, layer: str, image: NDArray[Any]) -> tuple[Way, Way]:
-    """Grad-CAM of the predicted class by TensorFlow, as the book has it, and the same compiled.
+def gradient_tape(model: keras.Model, layer: str, image: NDArray[Any]) -> tuple[Variant, Variant]:
+    """Return Grad-CAM of the predicted class in TensorFlow as in the book, and a compiled version.
 
     F. Chollet, Deep Learning with Python, second edition (2021), section 9.4.3.
     """
@@ -159,20 +157,22 @@ def gradient_tape(model: keras.Model, layer: str, image: NDArray[Any]) -> tuple[
     return lambda: explain(pixels).numpy(), lambda: compiled(pixels).numpy()
 
 
-def measure(calls: Mapping[str, Way], rounds: int) -> dict[str, Cost]:
-    """The median cost of each call, after three rounds of warming up. Each round begins with another."""
-    spent: dict[str, list[Cost]] = {way: [] for way in calls}
+def measure(calls: Mapping[str, Variant], rounds: int) -> dict[str, Cost]:
+    """Return the median cost of each call after three warm-up rounds. Each round begins with another call."""
+    spent: dict[str, list[Cost]] = {variant: [] for variant in calls}
     turns = list(calls.items())
     for number in range(rounds + 3):
         turns.append(turns.pop(0))
-        for way, call in turns:
+        for variant, call in turns:
             cost = _once(call)
             if number >= 3:
-                spent[way].append(cost)
-    return {way: Cost(*map(statistics.median, zip(*costs, strict=True))) for way, costs in spent.items()}
+                spent[variant].append(cost)
+    return {
+        variant: Cost(*map(statistics.median, zip(*costs, strict=True))) for variant, costs in spent.items()
+    }
 
 
-def _once(call: Way) -> Cost:
+def _once(call: Variant) -> Cost:
     wall, processor = time.perf_counter(), time.process_time()
     call()
     return Cost(1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - processor))

@@ -1,7 +1,7 @@
-"""Does the heatmap lie on the object? A cut-out is pasted on backgrounds, so that its place is known.
+"""The pointing game: an object is pasted on backgrounds, and the heatmap should be on the object.
 
-Prints, for each size of the object, how much of the heatmap's mass lies in its box, what an even map would
-have there, and how often the hottest pixel does.
+For each size of the object this prints the mass of the heatmap in the object's box, the mass that an even map
+has there, and how often the hottest pixel is in the box.
 
     python benchmarks/pointing_game.py --cutout elephant.png --backgrounds photographs/ \
         --class "African elephant" --class "Indian elephant" [--model imagenet | --file model.onnx]
@@ -24,12 +24,13 @@ from spyglass_server.engine.bundled import bundled_models
 from spyglass_server.engine.repository import model_files
 
 SHARES = (0.5, 0.6, 0.7, 0.8)
-WANTED = 0.7
+# Mass in the box that a good heatmap reaches.
+GOOD_MASS = 0.7
 
 
 @dataclass(frozen=True)
 class Played:
-    """One image: the part of the mass in the box, and of the image; hit; named as the most probable."""
+    """One image: mass in the box, area of the box, hit or not, and whether the class is the most probable."""
 
     mass: float
     box: float
@@ -38,14 +39,14 @@ class Played:
 
 
 def main() -> None:
-    """Prints a table with a row for each size."""
+    """Print a table with a row for each size."""
     parser = _parser()
     arguments = parser.parse_args()
     if not arguments.cutout.is_file():
-        parser.error(f"there is no {arguments.cutout}; bring an object of your own, a PNG with alpha")
+        parser.error(f"--cutout {arguments.cutout} does not exist; give a PNG with alpha")
     files = sorted(arguments.backgrounds.glob("*.jpg"))
     if not files:
-        parser.error(f"there are no photographs, *.jpg, in {arguments.backgrounds}")
+        parser.error(f"--backgrounds {arguments.backgrounds} has no files *.jpg")
     network = ExplainedNetwork(arguments.file or _bundled(arguments.model))
     names = list(network.card.class_names)
     if unknown := [name for name in arguments.classes if name not in names]:
@@ -53,8 +54,8 @@ def main() -> None:
     classes = [names.index(name) for name in arguments.classes]
     cutout = Image.open(arguments.cutout)
     if "A" not in cutout.getbands():
-        parser.error(f"{arguments.cutout} has no alpha: nothing says where the object ends")
-    print("| object's side | images | named | hits | mass in the box | of an even map | 70 % or more |")
+        parser.error(f"--cutout {arguments.cutout} must have an alpha channel, which marks the object")
+    print("| object's side | images | named | hits | mass in the box | mass of an even map | 70 % or more |")
     print("|---|---|---|---|---|---|---|")
     for share in arguments.shares:
         random = np.random.default_rng(arguments.seed)
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def _play(network: ExplainedNetwork, composed: Composed, classes: Sequence[int]) -> Played:
-    """Explains the most probable of the classes."""
+    """Explain the most probable of the classes."""
     probabilities = network.probabilities(composed.pixels[np.newaxis])[0]
     best = max(classes, key=lambda index: float(probabilities[index]))
     side = len(composed.pixels)
@@ -79,7 +80,7 @@ def _play(network: ExplainedNetwork, composed: Composed, classes: Sequence[int])
 def _print(share: float, played: Sequence[Played]) -> None:
     named, hit = (sum(getattr(each, name) for each in played) for name in ("named", "hit"))
     mass, box = (float(np.mean([getattr(each, name) for each in played])) for name in ("mass", "box"))
-    enough = sum(each.mass >= WANTED for each in played)
+    enough = sum(each.mass >= GOOD_MASS for each in played)
     print(f"| {share:.0%} | {len(played)} | {named} | {hit} | {mass:.1%} | {box:.1%} | {enough} |")
 
 
@@ -89,20 +90,26 @@ def _bundled(name: str) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Plays the pointing game with a heatmap.")
-    parser.add_argument("--cutout", type=Path, required=True, help="an object as a PNG with alpha")
-    parser.add_argument("--backgrounds", type=Path, required=True, help="a folder of JPEG files")
+    parser = argparse.ArgumentParser(description="Play the pointing game with a heatmap.")
+    parser.add_argument("--cutout", type=Path, required=True, help="object: a PNG with alpha")
+    parser.add_argument("--backgrounds", type=Path, required=True, help="folder of JPEG files")
     parser.add_argument(
         "--class",
         dest="classes",
         action="append",
         required=True,
-        help="what the object is; of several the most probable is explained",
+        help="class of the object; of several classes the most probable one is explained",
     )
-    parser.add_argument("--model", default="imagenet", help="a bundled model")
-    parser.add_argument("--file", type=Path, help="a model file instead")
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the image's side")
-    parser.add_argument("--images", type=int, default=20, help="for each size")
+    parser.add_argument("--model", default="imagenet", help="name of a bundled model")
+    parser.add_argument("--file", type=Path, help="model file to use instead of a bundled model")
+    parser.add_argument(
+        "--shares",
+        type=float,
+        nargs="+",
+        default=SHARES,
+        help="sizes of the object as fractions of the image's side",
+    )
+    parser.add_argument("--images", type=int, default=20, help="number of images for each size")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 

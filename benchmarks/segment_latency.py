@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     import keras
 
-    from spyglass_export.full_precision import in_float32
+    from spyglass_export.converting.full_precision import in_float32
 
     folder = RunFolder(options.run)
     spec = folder.read_record().input

@@ -1,9 +1,10 @@
-"""What transposed convolutions cost as they are and as plain ones, in pet-segmentation and layer by layer.
+"""Cost of transposed convolutions and of their plain forms, in pet-segmentation and layer by layer.
 
-Every form takes its turn in every round, in one process and on one thread, as the server runs a model. The
-figures are milliseconds of the processor for one image, the least and the median, and their ratios to what
-tf2onnx writes. A layer lies between convolutions of one place to and from a few channels, for ONNX Runtime
-changes the layout of feature maps before and after those. Weights are random; trained ones cost the same.
+Every round runs each form once, in one process and on one thread, as the server runs a model. The figures are
+milliseconds of processor time for one image, minimum and median, and their ratios to the form that tf2onnx
+writes. Each layer is between two convolutions of one place, from and to a few channels, because ONNX Runtime
+changes the layout of feature maps before and after convolutions. Weights are random; trained ones cost the
+same.
 
     python benchmarks/transposed.py [--rounds 30] [--skip-network]
 """
@@ -32,14 +33,14 @@ from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.transposed import rewrite_transposed
 
 OPSET = 17
-# To and from a layer that is measured.
+# Channels before and after a measured layer.
 FEW = 32
 
 Array = NDArray[Any]
 
 
 class Layer(NamedTuple):
-    """A transposed convolution, 3 × 3, of `size` × `size` places to `stride` times as many each way."""
+    """A 3 × 3 transposed convolution from `size` × `size` places to `stride` times as many in each axis."""
 
     inputs: int
     outputs: int
@@ -58,12 +59,14 @@ LAYERS = (
 
 
 def main() -> None:
-    """Prints a table with a line for each form of each layer and of the network."""
+    """Print a table with a line for each form of each layer and of the network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--skip-network", action="store_true", help="needs no TensorFlow then")
+    parser.add_argument(
+        "--skip-network", action="store_true", help="measure the layers only, without TensorFlow"
+    )
     options = parser.parse_args()
     print(f"{platform.machine()}, ONNX Runtime {onnxruntime.__version__}")
     print_head()
@@ -77,12 +80,12 @@ def main() -> None:
 
 
 def print_head() -> None:
-    """The line above those of `print_times`."""
-    print(f"{'':29}{'form':32}{'least ms':>10}{'median ms':>11}{'ratio of least':>16}{'of medians':>12}")
+    """Print the header of the lines of `print_times`."""
+    print(f"{'':29}{'form':32}{'min ms':>10}{'median ms':>11}{'ratio of min':>16}{'of medians':>12}")
 
 
 def print_times(name: str, times: Mapping[str, Sequence[float]]) -> None:
-    """A line for each form, from seconds; the first is what the others are compared to."""
+    """Print a line for each form, from seconds. The ratios are to the first form."""
     plain, *_ = times.values()
     for form, spent in times.items():
         least, median = 1e3 * min(spent), 1e3 * statistics.median(spent)
@@ -93,7 +96,7 @@ def print_times(name: str, times: Mapping[str, Sequence[float]]) -> None:
 
 
 def forms_of(layer: Layer) -> dict[str, onnx.ModelProto]:
-    """The layer as tf2onnx writes it, as the exporter does, and with a stride as the literature does."""
+    """Return the layer as tf2onnx writes it, as exported, and for a stride of 2 as in the literature."""
     random = np.random.default_rng(0)
     weight = random.normal(0, 0.05, (layer.inputs, layer.outputs, 3, 3)).astype(np.float32)
     pads = [1, 1, 1, 1] if layer.stride == 1 else [0, 0, 1, 1]
@@ -113,9 +116,9 @@ def forms_of(layer: Layer) -> dict[str, onnx.ModelProto]:
 
 
 def sub_pixel(weight: Array, mode: str) -> Array:
-    """Weights [in, out, 3, 3] of stride 2 as those of one plain convolution, [4 · out, in, 2, 2].
+    """Return weights [in, out, 3, 3] of stride 2 as weights of one plain convolution, [4 · out, in, 2, 2].
 
-    W. Shi et al. 2016, Real-Time Single Image and Video Super-Resolution. 7 of its 16 are zero.
+    W. Shi et al. 2016, Real-Time Single Image and Video Super-Resolution. 7 of 16 weights are zero.
     """
     inputs, outputs = weight.shape[:2]
     phases = np.zeros((2, 2, outputs, inputs, 2, 2), np.float32)
@@ -132,7 +135,7 @@ def _between(layer: Layer, nodes: Sequence[onnx.NodeProto], weights: Mapping[str
     before = random.normal(0, 0.1, (layer.inputs, FEW, 1, 1)).astype(np.float32)
     after = random.normal(0, 0.1, (FEW, layer.outputs, 1, 1)).astype(np.float32)
     ends = [FEW, layer.size, layer.size], [FEW, layer.size * layer.stride, layer.size * layer.stride]
-    image, answer = (
+    image, output = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
         for name, shape in zip(("image", PROBABILITIES), ends, strict=True)
     )
@@ -144,12 +147,12 @@ def _between(layer: Layer, nodes: Sequence[onnx.NodeProto], weights: Mapping[str
     ]
     held = {"before": before, "after": after, **weights}
     tensors = [numpy_helper.from_array(value, name) for name, value in held.items()]
-    graph = helper.make_graph(chain, "layer", [image], [answer], tensors)
+    graph = helper.make_graph(chain, "layer", [image], [output], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
 
 def forms_of_random_network() -> dict[str, onnx.ModelProto]:
-    """`forms_of_network`, and with classes in place of probabilities."""
+    """Return `forms_of_network` of an untrained network, and a form with classes instead of probabilities."""
     import keras
 
     from spyglass_training.models import pet_segmentation
@@ -160,9 +163,9 @@ def forms_of_random_network() -> dict[str, onnx.ModelProto]:
 
 
 def forms_of_network(network: Any, spec: InputSpec) -> dict[str, onnx.ModelProto]:
-    """A Keras network of three classes as tf2onnx writes it, and as the exporter does."""
-    from spyglass_export.convert import convert
-    from spyglass_export.tidy import tidy
+    """Return a Keras network of three classes as tf2onnx writes it, and as exported."""
+    from spyglass_export.converting.convert import convert
+    from spyglass_export.converting.tidy import tidy
 
     card = ModelCard(name="foreground", task=TASK_SEGMENT, class_names=["a", "b", "c"], input=spec)
     plain = convert(network, card)
@@ -173,7 +176,7 @@ def forms_of_network(network: Any, spec: InputSpec) -> dict[str, onnx.ModelProto
 
 
 def with_classes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that answers uint8 [batch, height, width], the likeliest class of each pixel; no softmax."""
+    """Return a copy that outputs the best class of each pixel, uint8 [batch, height, width], not softmax."""
     copied = copy.deepcopy(model)
     graph = copied.graph
     softmax, transpose = graph.node[-2:]
@@ -190,7 +193,7 @@ def with_classes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def measure(forms: Mapping[str, onnx.ModelProto], image: Array, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run, after three rounds of warming up. Each round begins with another form."""
+    """Return the seconds of each run after three warm-up rounds. Each round begins with another form."""
     spent: dict[str, list[float]] = {form: [] for form in forms}
     turns = [(form, one_thread_session(model)) for form, model in forms.items()]
     for number in range(rounds + 3):
@@ -205,7 +208,7 @@ def measure(forms: Mapping[str, onnx.ModelProto], image: Array, rounds: int) -> 
 
 
 def one_thread_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """Runs in the thread that calls it."""
+    """Open a session that runs in the caller's thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -16,7 +16,7 @@ def add_heatmap(path: Path, explained_layer: str = "floats") -> Path:
     onnx = pytest.importorskip("onnx")
     from spyglass_export.gradcam import attach_gradcam
 
-    model = attach_gradcam(onnx.load(str(path)), feature_map=explained_layer)
+    model = attach_gradcam(onnx.load(str(path)), feature_map=explained_layer).model
     card = card_from_metadata({entry.key: entry.value for entry in model.metadata_props})
     card.explained_layer = explained_layer
     write_card(model, card)

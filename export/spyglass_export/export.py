@@ -1,4 +1,4 @@
-"""A training run to a model file that a server can trust."""
+"""Export of a training run to a model file that a server can verify."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from spyglass_contract.errors import ModelError
 from spyglass_contract.model.certificate import Run
 from spyglass_contract.model.outputs import class_probabilities
 from spyglass_contract.model.run_folder import RunFolder
-from spyglass_export.certify import certify
-from spyglass_export.convert import convert
+from spyglass_export.converting.convert import convert
+from spyglass_export.converting.full_precision import in_float32
+from spyglass_export.converting.tidy import tidy
 from spyglass_export.draft import draft_card
-from spyglass_export.explain import PLAIN, Explained, with_heatmap
-from spyglass_export.full_precision import in_float32
-from spyglass_export.tidy import tidy
+from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, with_heatmap
+from spyglass_export.proving.certify import certify
 from spyglass_export.transposed import rewrite_transposed
 from spyglass_export.write import file_to_write, write_proven
 
@@ -28,21 +28,22 @@ def export_run(
     run: RunFolder,
     target: Path,
     *,
-    explained: Explained | None = PLAIN,
+    heatmap: HeatmapOptions | None = DEFAULT_HEATMAP,
     golden: Mapping[str, bytes] | None = None,
     force: bool = False,
 ) -> ModelCard:
-    """Exports a run into the folder `target`, NAME/VERSION, and returns the card that the file carries.
+    """Export a run into the folder `target`, NAME/VERSION, and return the card inside the file.
 
-    A classifier's file also has heatmaps, as `explained` says; none where that is None. `golden` are encoded
-    images by name, to certify with instead of the run's own.
+    `heatmap` sets the heatmap of a classifier's file; None leaves it out. `golden` holds encoded images by
+    name, to certify with instead of the run's own golden images.
 
-    Raises ModelError, with nothing written, where the run is not whole, the folder names no version or holds
-    a file already (unless `force`), the network does not convert, or the file does not answer as it did.
+    Raises ModelError, and writes nothing, if the run is incomplete, if the folder names no version or
+    already holds a file (unless `force`), if the network cannot be converted, or if the file would return
+    other outputs than the network.
     """
     card = draft_card(run, target)
     file = file_to_write(target, force=force)
-    export_model(_load(run.model), card, golden or run.read_golden(), file, explained)
+    export_model(_load(run.model), card, golden or run.read_golden(), file, heatmap)
     return card
 
 
@@ -51,20 +52,21 @@ def export_model(
     card: ModelCard,
     golden: Mapping[str, bytes],
     target: Path,
-    explained: Explained | None = PLAIN,
+    heatmap: HeatmapOptions | None = DEFAULT_HEATMAP,
 ) -> None:
-    """Converts `model`, certifies the graph by the model's own answers, and writes it to `target`.
+    """Convert `model`, certify the graph with the outputs of `model`, and write it to `target`.
 
-    `golden` are encoded images by name. Whatever changes the graph belongs between its conversion and its
-    certificate, which then vouches for the change. `card` receives the certificate. Raises ModelError.
+    `golden` holds encoded images by name. Every change to the graph belongs between its conversion and its
+    certificate, so that the certificate covers the change. `card` receives the certificate. Raises
+    ModelError.
     """
     graph = convert(model, card)
     tidy(graph, card)
-    if explained:
-        graph = with_heatmap(graph, card, explained)
-    # After the heatmap, which shall explain the layers that the network was made of.
+    if heatmap:
+        graph = with_heatmap(graph, card, heatmap)
+    # After the heatmap, because the heatmap explains a layer of the original network.
     rewrite_transposed(graph)
-    certify(card, golden, _answers(model), reference_name=f"keras {keras.__version__}")
+    certify(card, golden, _reference(model), reference_name=f"keras {keras.__version__}")
     write_proven(graph, card, target)
 
 
@@ -75,7 +77,7 @@ def _load(path: Path) -> keras.Model:
         raise ModelError(f"{path} is not a Keras model: {error}") from error
 
 
-def _answers(model: keras.Model) -> Run:
+def _reference(model: keras.Model) -> Run:
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return class_probabilities(np.asarray(model(pixels, training=False)))
 

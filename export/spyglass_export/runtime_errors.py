@@ -1,4 +1,4 @@
-"""What ONNX Runtime says, for people: without its codes, the paths of its own source, and its C++."""
+"""Messages of ONNX Runtime made readable: without error codes, source paths and C++ signatures."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import re
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
 # "/onnxruntime_src/onnxruntime/core/graph/model.cc:256 onnxruntime::Model::Model(const Graph&, bool) "
 _PLACE = re.compile(r"\S*/onnxruntime_src/\S*:\d+ (?:.*?[^\W\d]\w*\((?:[^()]|\([^()]*\))*\)(?: const)? )?")
-# A condition of its source, and what stands for people behind it.
+# A condition of its source code, before the readable text.
 _CONDITION = re.compile(r"(?:(?<=: )|^)[^:]* was false\. (?=\S)")
 _NODE = re.compile(r"Non-zero status code .*?running (\w+) node\. Name:'([^']*)' Status Message: ")
 _END = re.compile(r"\.(?=\s)| Please |$")
 
 
 def first_sentence(error: Exception) -> str:
-    """The first sentence of what one of ONNX Runtime's exceptions says, on one line."""
+    """Return the first sentence of an exception of ONNX Runtime, on one line."""
     node = failing_node(error)
-    where = f"{node} fails: " if node else ""
+    prefix = f"{node} fails: " if node else ""
     text = _CONDITION.sub("", _PLACE.sub("", _NODE.sub("", _CODE.sub("", str(error)))))
     text = " ".join(text.split())
     end = _END.search(text)
-    return where + (text[: end.start()] if end else text).rstrip(".")
+    return prefix + (text[: end.start()] if end else text).rstrip(".")
 
 
 def failing_node(error: Exception) -> str:
-    """The node at which a run ended, as `Reshape 'flatten'`; empty where the exception names none."""
+    """Return the node that failed, such as `Reshape 'flatten'`; empty if the message names none."""
     found = _NODE.search(str(error))
     if found is None:
         return ""

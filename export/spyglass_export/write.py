@@ -1,4 +1,4 @@
-"""Puts a model file in its place, once it has proved itself."""
+"""Writing of a model file that passed its checks."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import ModelError
 from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import replay
-from spyglass_export.prove import open_session, prove, runner
-from spyglass_export.prove_heatmaps import prove_heatmaps
+from spyglass_export.proving.heatmaps import prove_heatmaps
+from spyglass_export.proving.prove import prove
+from spyglass_export.session import open_session, runner
 
 FILE_NAME = "model.onnx"
 
 
 def version_folder(out: Path) -> Path:
-    """The folder NAME/VERSION, whether `out` names it or the model file that goes into it."""
+    """Return the folder NAME/VERSION. `out` names that folder or the model file in it."""
     return out.parent if out.name == FILE_NAME else out
 
 
 def file_to_write(target: Path, *, force: bool) -> Path:
-    """The model file in the folder `target`. Raises ModelError where there is one already, unless `force`."""
+    """Return the model file in the folder `target`. Raises ModelError if it exists, unless `force`."""
     file = target / FILE_NAME
     if file.exists() and not force:
-        raise ModelError(f"{file} exists; give the model another version, or overwrite it with --force")
+        raise ModelError(f"{file} already exists; choose another version, or overwrite it with --force")
     return file
 
 
 def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
-    """Writes `model` with `card` to `target`, in one step and only if it answers as its certificate says.
+    """Write `model` with `card` to `target` atomically, if its outputs match the certificate.
 
-    Notes in `card` the largest difference found, and what came of its heatmaps. Raises ModelError where the
-    graph is not valid ONNX, and CertificateError where it answers otherwise, or its heatmaps do not hold
-    together; then nothing is left on disk.
+    Stores in `card` the largest difference to the certificate and the number of heatmaps checked. Raises
+    ModelError if the graph is not valid ONNX, and CertificateError if its outputs differ from the
+    certificate or its heatmaps are inconsistent; then nothing remains on disk.
     """
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -56,7 +57,7 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
 
 @contextmanager
 def _in_place_of(target: Path) -> Iterator[Path]:
-    """A path beside `target`; what lies there at the end takes its place, unless something went wrong."""
+    """Yield a temporary path beside `target`; at the end move the file there to `target`, or delete it."""
     made = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Runs of small networks with first weights: an export does not ask whether a network is right."""
+"""Training runs of small untrained networks: an export does not depend on accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that come with Spyglass are what their cards and notices say."""
+"""The bundled models match their cards and notices."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def load(bundled_file: Callable[[str], Path]) -> Callable[[str], Loaded]:
         session = ort.InferenceSession(str(bundled_file(name)), providers=["CPUExecutionProvider"])
 
         def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            answer: NDArray[np.float32] = session.run(["probabilities"], {"image": pixels})[0]
-            return answer
+            found: NDArray[np.float32] = session.run(["probabilities"], {"image": pixels})[0]
+            return found
 
         return read_card(session), run
 
@@ -41,7 +41,7 @@ def load(bundled_file: Callable[[str], Path]) -> Callable[[str], Loaded]:
     ("name", "version", "classes"),
     [("imagenet", 1, 1000), ("mnist-convnet", 1, 10), ("defects", 2, 2), ("foreground", 2, 3)],
 )
-def test_a_bundled_model_answers_as_its_certificate_says(
+def test_a_bundled_model_returns_the_outputs_in_its_certificate(
     name: str, version: int, classes: int, load: Callable[[str], Loaded]
 ) -> None:
     card, run = load(name)
@@ -54,7 +54,7 @@ def test_a_bundled_model_answers_as_its_certificate_says(
 
 
 @pytest.mark.parametrize(("image", "expected"), [("chelsea.jpg", CATS), ("coffee.jpg", {"espresso", "cup"})])
-def test_imagenet_names_a_photograph_in_its_first_three(
+def test_imagenet_has_the_class_of_a_photograph_in_its_top_three(
     image: str, expected: set[str], load: Callable[[str], Loaded], repository_root: Path
 ) -> None:
     card, run = load("imagenet")
@@ -71,7 +71,7 @@ def test_mnist_convnet_reads_real_digits(load: Callable[[str], Loaded]) -> None:
     assert (run(pixels).argmax(axis=1) == labels).mean() > 0.99
 
 
-def test_a_card_holds_measured_figures_only(load: Callable[[str], Loaded]) -> None:
+def test_a_card_holds_only_measured_figures(load: Callable[[str], Loaded]) -> None:
     assert dict(load("imagenet")[0].provenance.metrics) == {}
     mnist = load("mnist-convnet")[0].provenance
     assert mnist.parameters == 93_322 and mnist.metrics["test_accuracy"] >= 0.9906

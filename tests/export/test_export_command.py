@@ -1,4 +1,4 @@
-"""`spyglass export`: the flags of the heatmap, as `spyglass attach-heatmap` has them."""
+"""Heatmap flags of `spyglass export`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture
 def export(make_run: Callable[..., RunFolder], tmp_path: Path) -> Callable[..., int]:
-    """Exports a run of two convolutions: `export(*flags)`; the exit code."""
+    """Export a run of two convolutions and return the exit code: `export(*flags)`."""
     run = make_run(
         keras.layers.Conv2D(8, 3, activation="relu", name="first"),
         keras.layers.Conv2D(8, 3, activation="relu", name="second"),
@@ -57,7 +57,7 @@ def test_the_feature_map_the_method_and_the_score_are_chosen_by_flags(
     )
 
 
-def test_what_a_heatmap_explains_is_no_choice_without_one(
+def test_heatmap_flags_are_rejected_with_no_heatmap(
     export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export("--no-heatmap", "--feature-map", "first") == 2
@@ -65,7 +65,7 @@ def test_what_a_heatmap_explains_is_no_choice_without_one(
     assert not (tmp_path / "models").exists()
 
 
-def test_a_feature_map_that_there_is_not_is_named_and_nothing_is_written(
+def test_an_unknown_feature_map_is_reported_and_no_file_is_written(
     export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export("--feature-map", "frist") == 1

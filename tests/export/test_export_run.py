@@ -1,4 +1,4 @@
-"""A run becomes one file that holds all, or an error and no file."""
+"""The export of a run gives one complete file, or an error and no file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from spyglass_contract.errors import CardError, CertificateError, ModelError
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor, verify
 from spyglass_contract.model.run_folder import RunFolder
-from spyglass_export.certify import certify
-from spyglass_export.convert import convert
+from spyglass_export.converting.convert import convert
+from spyglass_export.converting.tidy import tidy
 from spyglass_export.draft import draft_card, name_and_version
-from spyglass_export.explain import Explained
 from spyglass_export.export import export_run
-from spyglass_export.tidy import tidy
+from spyglass_export.heatmap import HeatmapOptions
+from spyglass_export.proving.certify import certify
 from spyglass_export.write import write_proven
 
 pytestmark = pytest.mark.training
@@ -42,7 +42,7 @@ def target(tmp_path: Path) -> Path:
 
 @keras.saving.register_keras_serializable("tests")
 class Fickle(keras.layers.Layer):
-    """Answers differently each time that Python runs it: no certificate can hold."""
+    """Returns another result each time that Python runs it, so no certificate can hold."""
 
     calls = 0
 
@@ -53,7 +53,7 @@ class Fickle(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tests")
 class Digamma(keras.layers.Layer):
-    """An operation that ONNX does not have."""
+    """An operation that ONNX lacks."""
 
     def call(self, x: Any) -> Any:
         return tensorflow.math.digamma(x + 1.0)
@@ -63,13 +63,14 @@ def open_session(target: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(target / "model.onnx"), providers=["CPUExecutionProvider"])
 
 
-def test_the_file_states_its_input_output_card_and_certificate(make_run: MakeRun, target: Path) -> None:
+def test_the_file_declares_its_input_output_card_and_certificate(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     export_run(run, target)
     session = open_session(target)
-    (image,), (answer, heatmap) = session.get_inputs(), session.get_outputs()
+    (image,), (probabilities, heatmap) = session.get_inputs(), session.get_outputs()
     assert (image.name, image.type, image.shape) == ("image", "tensor(uint8)", ["batch", 12, 16, 3])
-    assert (answer.name, answer.type, answer.shape) == ("probabilities", "tensor(float)", ["batch", 3])
+    assert (probabilities.name, probabilities.type) == ("probabilities", "tensor(float)")
+    assert probabilities.shape == ["batch", 3]
     assert (heatmap.name, heatmap.type) == ("heatmap", "tensor(float)")
     card = read_card(session)
     assert (card.name, card.version) == ("colors", 3)
@@ -85,7 +86,7 @@ def test_the_file_states_its_input_output_card_and_certificate(make_run: MakeRun
     assert found.changed_pixels == ()
 
 
-def test_the_file_answers_as_keras_does_alone_and_in_batches(make_run: MakeRun, target: Path) -> None:
+def test_the_file_returns_the_outputs_of_keras_alone_and_in_batches(make_run: MakeRun, target: Path) -> None:
     run = make_run(
         keras.layers.SeparableConv2D(8, 3, padding="same"),
         keras.layers.BatchNormalization(),
@@ -94,22 +95,22 @@ def test_the_file_answers_as_keras_does_alone_and_in_batches(make_run: MakeRun, 
     export_run(run, target)
     model, session = keras.models.load_model(run.model), open_session(target)
     pixels = np.concatenate([golden_tensor(seed, run.read_record().input) for seed in range(100, 105)])
-    wanted = np.asarray(model(pixels, training=False))
-    np.testing.assert_allclose(session.run(None, {"image": pixels})[0], wanted, atol=1e-5)
-    np.testing.assert_allclose(session.run(None, {"image": pixels[2:3]})[0], wanted[2:3], atol=1e-5)
+    expected = np.asarray(model(pixels, training=False))
+    np.testing.assert_allclose(session.run(None, {"image": pixels})[0], expected, atol=1e-5)
+    np.testing.assert_allclose(session.run(None, {"image": pixels[2:3]})[0], expected[2:3], atol=1e-5)
 
 
-def test_a_file_without_a_heatmap_is_one_that_was_asked_for(make_run: MakeRun, target: Path) -> None:
+def test_a_heatmap_is_left_out_only_on_request(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     assert "relu" in export_run(run, target).explained_layer.lower()
-    assert export_run(run, target, explained=None, force=True).explained_layer == ""
+    assert export_run(run, target, heatmap=None, force=True).explained_layer == ""
     assert [output.name for output in open_session(target).get_outputs()] == ["probabilities"]
 
 
-def test_the_card_names_the_method_and_the_graph_has_what_it_takes(make_run: MakeRun, target: Path) -> None:
+def test_the_card_names_the_method_and_the_graph_has_its_outputs(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     assert export_run(run, target).heatmap_method == "gradcam"
-    card = export_run(run, target, explained=Explained(method="scorecam"), force=True)
+    card = export_run(run, target, heatmap=HeatmapOptions(method="scorecam"), force=True)
     assert card.heatmap_method == "scorecam" and "relu" in card.explained_layer.lower()
     outputs = [output.name for output in open_session(target).get_outputs()]
     assert outputs == ["probabilities", "heatmap_features", "heatmap_scores"]
@@ -122,7 +123,7 @@ def test_layers_that_act_in_training_only_do_nothing_in_the_file(make_run: MakeR
     assert not [node.op_type for node in graph.node if "Random" in node.op_type or node.op_type == "Dropout"]
 
 
-def test_the_graph_has_no_unused_inputs_and_nothing_of_the_machine(make_run: MakeRun, target: Path) -> None:
+def test_the_graph_has_no_unused_inputs_and_no_paths_of_the_machine(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]))
     export_run(run, target)
     file = target / "model.onnx"
@@ -133,7 +134,7 @@ def test_the_graph_has_no_unused_inputs_and_nothing_of_the_machine(make_run: Mak
     assert str(Path.home()).encode() not in file.read_bytes() and b".py" not in file.read_bytes()
 
 
-def test_a_version_that_is_there_is_kept_unless_forced(make_run: MakeRun, target: Path) -> None:
+def test_an_existing_version_is_kept_unless_forced(make_run: MakeRun, target: Path) -> None:
     run = make_run()
     export_run(run, target)
     (target / "model.onnx").write_bytes(b"precious")
@@ -147,9 +148,9 @@ def test_a_version_that_is_there_is_kept_unless_forced(make_run: MakeRun, target
 @pytest.mark.parametrize(
     ("layer", "message"),
     [(Fickle, "differ"), (Digamma, "Digamma.*not supported")],
-    ids=["answers that change", "an operation that ONNX lacks"],
+    ids=["outputs that change", "an operation that ONNX lacks"],
 )
-def test_a_network_that_cannot_be_vouched_for_leaves_no_file_and_no_folder(
+def test_a_network_that_cannot_be_certified_leaves_no_file_and_no_folder(
     make_run: MakeRun, target: Path, tmp_path: Path, layer: type[keras.layers.Layer], message: str
 ) -> None:
     run = make_run(layer())
@@ -159,7 +160,7 @@ def test_a_network_that_cannot_be_vouched_for_leaves_no_file_and_no_folder(
 
 
 @pytest.mark.parametrize("of", ["tensors", "images"])
-def test_a_wrong_golden_answer_leaves_no_file_and_an_older_one_untouched(
+def test_a_wrong_golden_output_leaves_no_file_and_keeps_an_older_one(
     make_run: MakeRun, target: Path, of: str
 ) -> None:
     run = make_run()
@@ -177,13 +178,13 @@ def test_a_wrong_golden_answer_leaves_no_file_and_an_older_one_untouched(
     assert (target / "model.onnx").read_bytes() == b"the older one"
 
 
-def test_a_run_whose_classes_are_not_the_networks_is_refused(make_run: MakeRun, target: Path) -> None:
-    with pytest.raises(ModelError, match=r"\(None, 3\).*\(None, 2\)"):
+def test_a_run_whose_classes_do_not_fit_the_network_is_rejected(make_run: MakeRun, target: Path) -> None:
+    with pytest.raises(ModelError, match=r"to \(None, 2\), not from .* to \(None, 3\)"):
         export_run(make_run(class_names=("cat", "dog")), target)
     assert not target.exists()
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, make_run: MakeRun, target: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_rejected(tmp_path: Path, make_run: MakeRun, target: Path) -> None:
     with pytest.raises(ModelError, match="no training run"):
         export_run(RunFolder(tmp_path), target)
     run = make_run()
@@ -196,11 +197,11 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, make_run: MakeRun, t
 
 
 @pytest.mark.parametrize("path", ["models/digits", "models/digits/0", "models/digits/01", "models/digits/v1"])
-def test_a_target_that_names_no_version_is_refused(path: str) -> None:
+def test_a_target_without_a_version_is_rejected(path: str) -> None:
     with pytest.raises(ModelError, match="NAME/VERSION"):
         name_and_version(Path(path))
 
 
-def test_a_target_whose_name_no_model_may_have_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_target_with_an_invalid_model_name_is_rejected(make_run: MakeRun, tmp_path: Path) -> None:
     with pytest.raises(CardError, match="My Model"):
         export_run(make_run(), tmp_path / "models/My Model/1")

@@ -1,4 +1,4 @@
-"""The bundled imagenet model against a second implementation that shares no code with the first.
+"""The bundled imagenet model, compared with a second implementation that shares no code with the first.
 
 From the decoded image on, everything is plain numpy in float64: the crop and the antialiased bicubic resize
 from their definitions, and EfficientNet-Lite0 as its authors' table states it, straight from the tensors of
@@ -50,9 +50,9 @@ def cubic(x: Array) -> Array:
 
 
 def resampling_matrix(length: int, start: float, stop: float, count: int) -> Array:
-    """[count, length]: how much of each of `length` pixels goes into each of `count` over start…stop.
+    """Return [count, length]: the weight of each of `length` pixels in each of `count` over start…stop.
 
-    Where the image shrinks, the kernel is as many times wider: that is the antialiasing.
+    If the image shrinks by a factor, the kernel is wider by that factor: this is the antialiasing.
     """
     step = (stop - start) / count
     centers = start + (np.arange(count) + 0.5) * step
@@ -62,9 +62,9 @@ def resampling_matrix(length: int, start: float, stop: float, count: int) -> Arr
 
 
 def preprocess(image: NDArray[np.uint8], size: int = 224, kept: float = 224 / 256) -> Array:
-    """[size, size, 3], 0 to 255: the centred square of 224/256 of the shorter side, resized.
+    """Return [size, size, 3], 0 to 255: the centred square of 224/256 of the shorter side, resized.
 
-    Rows are resampled first, then columns, and either pass gives pixels of 8 bits.
+    Rows are resampled first, then columns; each pass gives pixels of 8 bits.
     """
     height, width, _ = image.shape
     side = min(height, width) * kept
@@ -112,7 +112,7 @@ class Network:
         return scaled * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]
 
     def conv(self, x: Array, name: str, stride: int = 1) -> Array:
-        """Sums over the taps of the kernel; a depthwise one has a single input channel a filter."""
+        """Sum over the taps of the kernel; a depthwise kernel has one input channel per filter."""
         kernel = self.tensors[f"{name}.weight"]
         filters, entering, side, _ = kernel.shape
         depthwise = entering == 1 and filters == x.shape[2]
@@ -128,11 +128,11 @@ class Network:
 
 
 def same_padded(x: Array, side: int, stride: int) -> Array:
-    """TensorFlow's SAME: as much as the output ceil(n / stride) needs, the odd pixel after."""
+    """Pad as in TensorFlow's SAME, for an output of ceil(n / stride), with the odd pixel at the end."""
     needed = [max((math.ceil(n / stride) - 1) * stride + side - n, 0) for n in x.shape[:2]]
     rows, columns = ((total // 2, total - total // 2) for total in needed)
     padded = np.pad(x, (rows, columns, (0, 0)))
-    # A last window that starts inside may end one step beyond; slices must not run short.
+    # The last window may end up to one step outside; the slices need those pixels.
     return np.pad(padded, ((0, stride), (0, stride), (0, 0)))
 
 

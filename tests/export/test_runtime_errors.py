@@ -1,4 +1,4 @@
-"""Of what ONNX Runtime says, people read one sentence."""
+"""Errors of ONNX Runtime become one readable sentence."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def test_codes_paths_and_signatures_are_left_out(text: str) -> None:
     assert first_sentence(RuntimeError(text)) == SAID[text]
 
 
-def test_the_node_at_which_a_run_ended_is_found() -> None:
+def test_the_node_that_failed_is_found() -> None:
     assert failing_node(RuntimeError(_RESHAPE)) == "Reshape 'flatten'"
     assert failing_node(RuntimeError("something else")) == ""

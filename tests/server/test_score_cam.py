@@ -128,7 +128,7 @@ def file(plain: onnx.ModelProto, make_card: Callable[..., ModelCard], tmp_path: 
     certificate.tensors.extend(tensors)
     certificate.images.extend(images)
     card.explained_layer, card.heatmap_method = "features", "scorecam"
-    model = attach_gradcam(plain, method="scorecam")
+    model = attach_gradcam(plain, method="scorecam").model
     write_card(model, card)
     onnx.checker.check_model(model, full_check=True)
     path = tmp_path / "model.onnx"

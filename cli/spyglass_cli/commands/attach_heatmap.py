@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.extras import require
-from spyglass_cli.flags.heatmap import add_heatmap_flags, explained_by, tell_explained, told_in_flags
+from spyglass_cli.flags.heatmap import (
+    add_heatmap_flags,
+    explained_by,
+    heatmap_errors_with_flags,
+    tell_explained,
+)
 from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from spyglass.v1.model_pb2 import ModelCard
-    from spyglass_export.preprocessing import Preprocessing
+    from spyglass_export.adopting.preprocessing import Preprocessing
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,8 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check_crop(arguments)
     for module in ("onnx", "onnxruntime"):
         require("export", module)
-    from spyglass_export.adopt import adopt
-    from spyglass_export.adopted import draft_adopted, open_model, read_class_names
+    from spyglass_export.adopting.adopt import adopt
+    from spyglass_export.adopting.files import open_model, read_class_names
+    from spyglass_export.draft import draft_adopted
     from spyglass_export.write import file_to_write, version_folder
 
     folder = version_folder(arguments.out)
@@ -68,15 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
         description=arguments.description,
         licence=arguments.licence,
     )
-    with told_in_flags():
+    with heatmap_errors_with_flags():
         adopt(
             open_model(arguments.file),
             card,
             _preprocessing(arguments),
             _golden(arguments.golden),
             target,
-            output=arguments.scores,
-            explained=explained_by(arguments),
+            scores=arguments.scores,
+            heatmap=explained_by(arguments),
         )
     _tell_certificate(arguments, card, target)
     tell_explained(card)
@@ -98,7 +104,7 @@ def _check_crop(arguments: argparse.Namespace) -> None:
 
 
 def _preprocessing(arguments: argparse.Namespace) -> Preprocessing:
-    from spyglass_export.preprocessing import Preprocessing, customary_scale
+    from spyglass_export.adopting.preprocessing import Preprocessing, customary_scale
 
     scale = arguments.scale
     if scale is None:
@@ -113,7 +119,7 @@ def _preprocessing(arguments: argparse.Namespace) -> Preprocessing:
 
 
 def _golden(folder: Path | None) -> Mapping[str, bytes]:
-    from spyglass_export.adopted import made_images, read_golden
+    from spyglass_export.adopting.files import made_images, read_golden
 
     return read_golden(folder) if folder else made_images()
 

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spyglass_cli.flags.heatmap import add_heatmap_flags, explained_by, tell_explained, told_in_flags
+from spyglass_cli.flags.heatmap import (
+    add_heatmap_flags,
+    explained_by,
+    heatmap_errors_with_flags,
+    tell_explained,
+)
 from spyglass_cli.flags.keras import require_keras
 from spyglass_contract.errors import InvalidInput
 
@@ -49,12 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     from spyglass_export.export import export_run
     from spyglass_export.write import FILE_NAME, version_folder
 
-    explained = None if arguments.no_heatmap else explained_by(arguments)
+    heatmap = None if arguments.no_heatmap else explained_by(arguments)
     folder = RunFolder(arguments.run)
     golden = _golden(arguments.golden, folder) if arguments.golden else None
     out = version_folder(arguments.out)
-    with told_in_flags():
-        card = export_run(folder, out, explained=explained, golden=golden, force=arguments.force)
+    with heatmap_errors_with_flags():
+        card = export_run(folder, out, heatmap=heatmap, golden=golden, force=arguments.force)
     certificate = card.certificate
     print(
         f"{out / FILE_NAME}: {len(certificate.images)} golden images and "

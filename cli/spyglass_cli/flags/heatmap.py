@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +12,8 @@ from spyglass_contract.model.card import HEATMAP_METHODS
 
 if TYPE_CHECKING:
     from spyglass.v1.model_pb2 import ModelCard
-    from spyglass_export.explain import Explained
-
-_ADVICE = (
-    "choose a feature map behind it with --feature-map, or --method eigencam or scorecam, "
-    "which need no gradient"
-)
-# How arguments of Python are written in messages: feature_map=… or method='eigencam'.
-_ARGUMENT = re.compile(r"\b(feature_map|scores|method)=(?:…|'(\w+)')")
+    from spyglass_export.gradcam import Advice
+    from spyglass_export.heatmap import HeatmapOptions
 
 
 def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
@@ -41,11 +34,11 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     )
 
 
-def explained_by(arguments: argparse.Namespace) -> Explained:
-    """What the flags choose."""
-    from spyglass_export.explain import Explained
+def explained_by(arguments: argparse.Namespace) -> HeatmapOptions:
+    """Return the heatmap options that the flags set."""
+    from spyglass_export.heatmap import HeatmapOptions
 
-    return Explained(
+    return HeatmapOptions(
         arguments.feature_map,
         arguments.method,
         "probability" if arguments.probability_gradient else "logit",
@@ -73,19 +66,26 @@ def tell_explained(card: ModelCard) -> None:
 
 
 @contextmanager
-def told_in_flags() -> Iterator[None]:
-    """Raises a HeatmapError from inside with the flags of the command in place of Python's arguments."""
-    from spyglass_export.gradcam import HeatmapError, UnsupportedHead
+def heatmap_errors_with_flags() -> Iterator[None]:
+    """Raise each HeatmapError again with advice that names flags of the command."""
+    from spyglass_export.gradcam import HeatmapError, with_advice
 
     try:
         yield
-    except UnsupportedHead as error:
-        node, _, _ = error.message.partition(". Choose ")
-        raise HeatmapError(f"{node}; {_ADVICE}", reason=error.reason) from error
     except HeatmapError as error:
-        raise HeatmapError(_ARGUMENT.sub(_as_flag, error.message), reason=error.reason) from error
+        choices = [words for advice in error.advice if (words := _in_flags(advice))]
+        raise HeatmapError(with_advice(error.problem, choices), reason=error.reason) from error
 
 
-def _as_flag(argument: re.Match[str]) -> str:
-    name, value = argument.groups()
-    return " ".join(filter(None, (f"--{name.replace('_', '-')}", value)))
+def _in_flags(advice: Advice) -> str:
+    """Word advice for the command line; empty if no flag does it."""
+    from spyglass_export.gradcam import Advice
+
+    words = {
+        Advice.NAME_SCORES: "name the output of class scores with --scores",
+        Advice.NAME_FEATURE_MAP: "name the feature map with --feature-map",
+        Advice.LATER_FEATURE_MAP: "choose a feature map behind this node with --feature-map",
+        Advice.EARLIER_SCORES: "",
+        Advice.NO_GRADIENT: "choose --method eigencam or scorecam, which need no gradient",
+    }
+    return words[advice]

@@ -1,4 +1,4 @@
-"""Whether heatmaps can be trusted: deletion and insertion curves, and what is left without the weights.
+"""Quality checks of heatmaps: deletion and insertion curves, and heatmaps after weight randomisation.
 
 Needs the extra `checking`.
 """

@@ -1,4 +1,4 @@
-"""The check of a model file on images: what is measured, and in which order."""
+"""The measurements of a check: curves for each image, and heatmaps after weight randomisation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import onnx
 from numpy.typing import NDArray
 
 from spyglass_contract.heatmaps.overlay import map_to_size
-from spyglass_export.checking.curves import Answer, Curves, curves, mean_curves
+from spyglass_export.checking.baselines import by_chance, centre
+from spyglass_export.checking.curves import ClassProbability, Curves, curves, mean_curves
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_export.checking.randomisation import randomised
-from spyglass_export.checking.rivals import by_chance, centre
 from spyglass_export.checking.similarity import rank_correlation, structural_similarity
 
 HEATMAP, CHANCE, CENTRE = "heatmap", "chance", "centre"
-RIVALS = (CHANCE, CENTRE)
+BASELINES = (CHANCE, CENTRE)
 
-# Of noise, whose curves are averaged: a single one may be lucky.
+# Number of noise maps for each image. Their curves are averaged, because a single one may be good by chance.
 _DRAWS = 4
 
 Maps = list[NDArray[np.float32]]
@@ -28,7 +28,7 @@ Maps = list[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Subject:
-    """An image as the network takes it, under the name it is reported by."""
+    """An image in the form of the network's input, with its name in the report."""
 
     name: str
     # uint8 [height, width, channels].
@@ -37,22 +37,22 @@ class Subject:
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """One image's heatmap of the predicted class, and the curves by it and by its rivals."""
+    """One image's heatmap for the predicted class, and the curves of the heatmap and its baselines."""
 
     subject: Subject
     class_index: int
     probability: float
     # float32, of the feature map's size, in [0, 1].
     heatmap: NDArray[np.float32]
-    # By the name of the map that they follow.
+    # By the name of the map that orders the pixels.
     curves: dict[str, Curves]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How alike each image's heatmap still is once the last layers are randomised.
+    """The similarity of each image's heatmap before and after randomisation of the last layers.
 
-    None where that is not defined: one of the maps is the same everywhere, or not finite.
+    A similarity is None if it is undefined: one of the maps is the same everywhere, or not finite.
     """
 
     layers: int
@@ -65,13 +65,16 @@ class Stage:
 def check_curves(
     network: ExplainedNetwork, subjects: Sequence[Subject], steps: int, seed: int
 ) -> Iterator[CheckedImage]:
-    """Deletion and insertion of each image, in `steps` steps; chance depends on `seed` and on its place."""
+    """Yield each image with its deletion and insertion curves of `steps` steps.
+
+    The noise maps depend on `seed` and on the image's position.
+    """
     for number, subject in enumerate(subjects):
         yield _check_image(network, subject, steps, np.random.default_rng([seed, number]))
 
 
 def check_randomised(model: onnx.ModelProto, checked: Sequence[CheckedImage], seed: int) -> Iterator[Stage]:
-    """The heatmaps of the same classes by the same graph, as its layers are randomised from the last on."""
+    """Yield the heatmaps of the same classes after each stage of randomisation, from the last layer on."""
     for changed in randomised(model, seed):
         network = ExplainedNetwork(changed.file)
         maps = [network.heatmap(each.subject.pixels, each.class_index) for each in checked]
@@ -97,9 +100,9 @@ def _check_image(
         CHANCE: [by_chance(rows, columns, random) for _ in range(_DRAWS)],
         CENTRE: [centre(rows, columns)],
     }
-    answer: Answer = partial(_probability, network, predicted)
+    probability: ClassProbability = partial(_probability, network, predicted)
     found = {
-        name: mean_curves([curves(subject.pixels, values, answer, steps, random) for values in several])
+        name: mean_curves([curves(subject.pixels, values, probability, steps, random) for values in several])
         for name, several in maps.items()
     }
     return CheckedImage(subject, predicted, float(probabilities[predicted]), heatmap, found)
@@ -112,6 +115,6 @@ def _probability(
 
 
 def _similarity(checked: CheckedImage, found: NDArray[np.float32]) -> float | None:
-    """Of the maps as they are drawn: of the size of the network's input."""
+    """SSIM of the maps as they are drawn, at the size of the network's input."""
     height, width, _ = checked.subject.pixels.shape
     return structural_similarity(*(map_to_size(each, width, height) for each in (checked.heatmap, found)))

@@ -1,4 +1,4 @@
-"""A model file that explains its answers, run here by ONNX Runtime."""
+"""A model file with heatmaps, in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,49 +13,57 @@ from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
     HEATMAP,
+    HEATMAP_METHODS,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
     read_card,
 )
-from spyglass_export.prove import open_session
+from spyglass_export.session import open_session
 
-# Images that run together: the network's memory is bounded, however many steps a curve has.
+# Images in one run: this bounds the memory for any number of steps of a curve.
 _BATCH = 16
 
 
 class ExplainedNetwork:
-    """Answers images as the network takes them, uint8 [height, width, channels]."""
+    """Runs a model on images in the form of its input, uint8 [height, width, channels]."""
 
     def __init__(self, source: Path | bytes) -> None:
-        """Opens a file, or its bytes. Raises CardError, and ModelError where it does not run or explain."""
+        """Open a file, or its bytes.
+
+        Raises CardError for an invalid card, and ModelError if ONNX Runtime cannot load the file, if it has
+        no heatmap, or if its heatmap method is unknown.
+        """
         self._session = open_session(source)
         self.card = read_card(self._session)
         if not self.card.explained_layer:
             raise ModelError(f"{self.card.name} has no heatmap to check", reason="HEATMAP_MISSING")
+        if self.card.heatmap_method and self.card.heatmap_method not in HEATMAP_METHODS:
+            methods = ", ".join(HEATMAP_METHODS)
+            raise ModelError(f"the heatmap method must be one of {methods}, not '{self.card.heatmap_method}'")
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 [images, height, width, channels] to float32 [images, classes]."""
+        """Return the probabilities of uint8 [images, height, width, channels], float32 [images, classes]."""
         return self._run(PROBABILITIES, pixels, np.empty(0, np.int64))
 
     def heatmap(self, pixels: NDArray[np.uint8], class_index: int) -> NDArray[np.float32]:
-        """Where one image shows a class: float32 of the feature map's size, in [0, 1]."""
-        asked = np.array([class_index])
+        """Return the heatmap of one image for a class, float32 of the feature map's size, in [0, 1]."""
+        classes = np.array([class_index])
         if self.card.heatmap_method == SCORE_CAM:
-            return self._score_cam(pixels, asked)
-        return self._run(HEATMAP, pixels[np.newaxis], asked)[0]
+            return self._score_cam(pixels, classes)
+        return self._run(HEATMAP, pixels[np.newaxis], classes)[0]
 
-    def _score_cam(self, pixels: NDArray[np.uint8], asked: NDArray[np.int64]) -> NDArray[np.float32]:
-        features = self._run(FEATURE_MAP, pixels[np.newaxis], asked)[0]
+    def _score_cam(self, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+        features = self._run(FEATURE_MAP, pixels[np.newaxis], classes)[0]
         planes = features[varying_channels(features, 0)]
         scores = [
-            self._run(SCORES, masked(pixels, plane)[np.newaxis], asked)[0, asked[0]] for plane in planes
+            self._run(SCORES, masked(pixels, plane)[np.newaxis], classes)[0, classes[0]] for plane in planes
         ]
         return weighted_map(planes, np.array(scores, np.float32))
 
-    def _run(self, output: str, pixels: NDArray[np.uint8], asked: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _run(self, output: str, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(pixels), _BATCH):
-            feed = {self.card.input.tensor: pixels[start : start + _BATCH], CLASS_INDEX: asked}
+            feed = {self.card.input.tensor: pixels[start : start + _BATCH], CLASS_INDEX: classes}
             parts += self._session.run([output], feed)
         return np.concatenate(parts)

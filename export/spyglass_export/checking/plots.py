@@ -1,4 +1,4 @@
-"""The images of the report, drawn without a display."""
+"""Plots of the report, drawn without a display."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from spyglass_contract.heatmaps.overlay import draw_overlay, map_to_size
 from spyglass_contract.images.decode import from_array
 from spyglass_contract.images.header import Limits
 from spyglass_export.checking.check import CENTRE, CHANCE, HEATMAP, CheckedImage
-from spyglass_export.checking.summary import CURVES, Checked, mean_of
+from spyglass_export.checking.curves import CURVES
+from spyglass_export.checking.summary import Checked, mean_of
 
 _COLORS = {HEATMAP: "tab:red", CHANCE: "tab:gray", CENTRE: "tab:blue"}
 _SHOWN = 6
@@ -23,7 +24,7 @@ _GAP = 4
 
 
 def draw_curves(checked: Checked, path: Path) -> None:
-    """Deletion and insertion: the mean over the images by each map, and each image by its heatmap."""
+    """Draw the mean deletion and insertion curves of each map, and the curves of each image's heatmap."""
     figure = _figure(10, 4)
     for place, curve in enumerate(CURVES, 1):
         axes = figure.add_subplot(1, 2, place)
@@ -38,7 +39,7 @@ def draw_curves(checked: Checked, path: Path) -> None:
 
 
 def draw_randomisation(checked: Checked, path: Path) -> None:
-    """How alike the heatmaps still are, on average, the more layers are randomised."""
+    """Draw the mean similarity of the heatmaps against the number of randomised layers."""
     figure = _figure(6, 4)
     axes = figure.add_subplot()
     layers = [0, *(stage.layers for stage in checked.stages)]
@@ -49,13 +50,13 @@ def draw_randomisation(checked: Checked, path: Path) -> None:
         axes.plot(range(len(layers)), drawn, marker="o", label=label)
     axes.axhline(0, color="lightgray", zorder=0)
     axes.set_xticks(range(len(layers)), map(str, layers))
-    axes.set(xlabel="layers randomised, from the last", ylabel="likeness to the heatmap", ylim=(-1, 1.05))
+    axes.set(xlabel="layers randomised, from the last", ylabel="similarity to the heatmap", ylim=(-1, 1.05))
     axes.legend()
     figure.savefig(path)
 
 
 def draw_maps(checked: Checked, path: Path) -> None:
-    """Some of the images: as the network takes them, their heatmap, and the heatmap after each stage."""
+    """Draw up to six images: the network's input, the heatmap, and the heatmap after each stage."""
     rows = [
         [_image(each), _overlay(each, each.heatmap)]
         + [_overlay(each, stage.maps[number]) for stage in checked.stages]

@@ -1,6 +1,6 @@
 """The pointing game (Zhang et al., Top-down Neural Attention by Excitation Backprop, 2016).
 
-An object is put where it is known to be; the hottest spot of the heatmap must lie on it.
+An object is pasted at a known position; the hottest pixel of the heatmap should be on the object.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Composed:
-    """An image, uint8 [side, side, 3], and the box that holds the object in it."""
+    """An image, uint8 [side, side, 3], and the box of the object in it."""
 
     pixels: NDArray[np.uint8]
     box: Box
 
     @property
     def box_share(self) -> float:
-        """Of the image's area: the mass that an even map has in the box."""
+        """Fraction of the image's area in the box: the mass that an even map has there."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top) / (self.pixels.shape[0] * self.pixels.shape[1])
 
@@ -32,10 +32,10 @@ class Composed:
 def compose(
     cutout: Image.Image, background: Image.Image, side: int, share: float, random: np.random.Generator
 ) -> Composed:
-    """Puts an object, RGBA, somewhere on the largest square of a background; all of it can be seen.
+    """Paste an object, RGBA, at a random position on the largest square of a background, fully visible.
 
-    The longer side of its box is `share` of the image's. The box holds every pixel with more than half of
-    the object's colour.
+    The longer side of the object is the fraction `share` of the image's side. The box holds every pixel in
+    which the object's alpha is above one half.
     """
     canvas = ImageOps.fit(background.convert("RGB"), (side, side))
     whole = cutout.convert("RGBA").crop(cutout.getchannel("A").getbbox())
@@ -50,14 +50,14 @@ def compose(
 
 
 def mass_inside(heat: NDArray[np.float32], box: Box) -> float:
-    """The part of the sum of float32 [side, side] that lies in the box; 0 for a map of zeros."""
+    """Return the fraction of the sum of float32 [side, side] in the box; 0 for a map of zeros."""
     left, top, right, bottom = box
     total = float(heat.sum(dtype=np.float64))
     return float(heat[top:bottom, left:right].sum(dtype=np.float64)) / total if total else 0.0
 
 
 def hits(heat: NDArray[np.float32], box: Box) -> bool:
-    """Whether the hottest pixel, the first of equal ones, lies in the box; a map of zeros points nowhere."""
+    """Return whether the hottest pixel, the first of equal ones, is in the box. A map of zeros never hits."""
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     left, top, right, bottom = box
     return bool(heat.any() and left <= column < right and top <= row < bottom)

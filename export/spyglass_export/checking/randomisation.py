@@ -1,7 +1,7 @@
 """The model-randomisation check (Adebayo et al., Sanity Checks for Saliency Maps, 2018).
 
-Layer after layer, from the answer down, loses what it learned. A heatmap that then stays as it was shows
-edges of the image and nothing of the model.
+It randomises the weights of layer after layer, beginning at the output. If a heatmap stays the same, it
+shows edges of the image and nothing that the model learned.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from onnx import numpy_helper
 from spyglass_contract.errors import ModelError
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-# What stands between a weight and the operator that uses it.
+# Operators between a weight and the operator that uses it.
 _BETWEEN = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape", "Transpose"})
 
 
 @dataclass(frozen=True)
 class Layer:
-    """An operator with weights of its own, by the names of its output and of its initialisers."""
+    """An operator with weights: the names of its output and of its initialisers."""
 
     name: str
     weights: tuple[str, ...]
@@ -30,7 +30,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Randomised:
-    """The file with the weights of the last `layers` layers shuffled, down to the one called `lowest`."""
+    """The file with the weights of the last `layers` layers shuffled, down to the layer `lowest`."""
 
     layers: int
     lowest: str
@@ -38,9 +38,9 @@ class Randomised:
 
 
 def weighted_layers(graph: onnx.GraphProto) -> list[Layer]:
-    """Convolutions and products with weights, the one nearest to the answer first.
+    """Return convolutions and products with weights, the layer nearest to the output first.
 
-    Nodes of an ONNX graph stand in the order of computation.
+    The nodes of an ONNX graph are in the order of computation.
     """
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     producers = {output: node for node in graph.node for output in node.output}
@@ -55,15 +55,14 @@ def weighted_layers(graph: onnx.GraphProto) -> list[Layer]:
 
 
 def randomised(model: onnx.ModelProto, seed: int) -> Iterator[Randomised]:
-    """Cascading randomisation of a copy of `model`: of its last layer, the last 2, 4, 8, … and all.
+    """Yield copies of `model` with more and more layers randomised: the last 1, 2, 4, 8, … and all.
 
-    The numbers of each weight are shuffled among themselves, so that their distribution stays what it was.
-    Normalisation stays too, as it keeps the activations in range. Raises ModelError where there is no
-    weight.
+    The numbers within each weight are shuffled, so their distribution stays the same. Normalisation stays
+    too, because it keeps the activations in range. Raises ModelError if the model has no weights.
     """
     layers = weighted_layers(model.graph)
     if not layers:
-        raise ModelError("the network has no convolution or product whose weights could be randomised")
+        raise ModelError("the network has no convolution or product with weights to randomise")
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     tensors = {tensor.name: tensor for tensor in changed.graph.initializer}
@@ -76,13 +75,13 @@ def randomised(model: onnx.ModelProto, seed: int) -> Iterator[Randomised]:
 
 
 def stages(layers: int) -> list[int]:
-    """How many layers are randomised: 1, 2, 4, … and all of them."""
+    """Return the numbers of layers to randomise: 1, 2, 4, … and all of them."""
     doubled = [2**power for power in range(layers.bit_length()) if 2**power < layers]
     return [*doubled, layers]
 
 
 def _weight(name: str, producers: dict[str, onnx.NodeProto]) -> str:
-    """The tensor that an input is made of, past casts and changes of shape."""
+    """The tensor that an input comes from, past casts and changes of shape."""
     while name in producers and producers[name].op_type in _BETWEEN:
         name = producers[name].input[0]
     return name

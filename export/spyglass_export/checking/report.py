@@ -1,4 +1,4 @@
-"""The folder that the check leaves: report.md with its images, and report.json with every number."""
+"""The report folder of a check: report.md with its plots, and report.json with every number."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from spyglass_export.checking.check import HEATMAP, RIVALS
+from spyglass_export.checking.check import BASELINES, HEATMAP
+from spyglass_export.checking.curves import CURVES
 from spyglass_export.checking.plots import draw_curves, draw_maps, draw_randomisation
-from spyglass_export.checking.summary import CURVES, Checked, mean_of
+from spyglass_export.checking.summary import Checked, mean_of
 
-_HOW_CURVES = """\
-The pixels of each image, as the network takes it, in the order of the map: the hottest first, equal ones
-by chance. Deletion paints them in the image's mean colour, and the probability of the predicted class
-should fall soon: **less is better**. Insertion puts them into the image blurred (σ of 5/224 of the shorter
-side), and it should rise soon: **more is better** (Petsiuk et al. 2018). `chance` is the mean over
-four maps of noise of the feature map's size, `centre` a Gaussian in the middle; neither looks at the
+_ABOUT_CURVES = """\
+Each curve changes the pixels of the network's input in the order of a map: the hottest first, equal ones in
+random order. Deletion paints them in the image's mean colour, and the probability of the predicted class
+should fall early: **less is better**. Insertion puts them into the blurred image (σ of 5/224 of the shorter
+side), and the probability should rise early: **more is better** (Petsiuk et al. 2018). `chance` is the mean
+over four maps of noise of the feature map's size, `centre` is a Gaussian in the middle; both ignore the
 image. A heatmap that does not beat them explains nothing here."""
 
-_HOW_RANDOMISATION = """\
-The numbers in the weights are shuffled, layer after layer from the answer down, and the same class is
-explained again (Adebayo et al. 2018). A heatmap that shows what the model learned has nothing to do with it
-any more at the end: a rank correlation near 0. One that stays alike shows the image and not the model.
-SSIM is seldom near 0 for maps so smooth; it is there for its course. A map that is the same everywhere has
-no ranks, and is left out of their mean."""
+_ABOUT_RANDOMISATION = """\
+The numbers in the weights are shuffled, layer after layer beginning at the output, and the same class is
+explained again (Adebayo et al. 2018). If a heatmap shows what the model learned, the last one is unrelated
+to it: a rank correlation near 0. If a heatmap stays the same, it shows the image and not the model. SSIM is
+seldom near 0 for such smooth maps; only its trend matters. A map that is the same everywhere has no ranks,
+and is left out of the mean."""
 
 
 def write_report(checked: Checked, folder: Path) -> Path:
-    """Writes report.md, report.json and three PNG files into `folder`. The path of report.md."""
+    """Write report.md, report.json and three PNG files into `folder`, and return the path of report.md."""
     folder.mkdir(parents=True, exist_ok=True)
     draw_curves(checked, folder / "curves.png")
     draw_randomisation(checked, folder / "randomisation.png")
     draw_maps(checked, folder / "maps.png")
     (folder / "report.json").write_text(json.dumps(checked.to_dict(), indent=2) + "\n", encoding="utf-8")
     report = folder / "report.md"
-    # Names of files may hold bytes that are no text.
+    # File names may hold bytes that are not text.
     text = "\n\n".join(_sections(checked)) + "\n"
     report.write_text(text, encoding="utf-8", errors="backslashreplace")
     return report
@@ -49,28 +50,28 @@ def _sections(checked: Checked) -> Iterable[str]:
         f"file {checked.sha256}."
     )
     if checked.skipped:
-        yield "Left out, because they cannot be read:"
+        yield "These images could not be read and are left out:"
         yield "\n".join(f"- {name}: {reason}" for name, reason in checked.skipped)
     yield "## Deletion and insertion"
-    yield _HOW_CURVES
+    yield _ABOUT_CURVES
     yield _table(("mean area", *CURVES), _areas(checked))
     yield "![the mean curves](curves.png)"
     yield _table(("image", "class", "probability", *CURVES), _of_images(checked))
-    yield "## Without what was learned"
-    yield _HOW_RANDOMISATION
+    yield "## Weight randomisation"
+    yield _ABOUT_RANDOMISATION
     yield _table(("layers randomised", "down to", "rank correlation", "SSIM", "no ranks"), _stages(checked))
-    yield "![likeness after each stage](randomisation.png)"
+    yield "![similarity after each stage](randomisation.png)"
     yield "![images, heatmaps, and heatmaps after each stage](maps.png)"
 
 
 def _areas(checked: Checked) -> Iterable[Sequence[str]]:
     yield HEATMAP, *(f"{checked.mean_auc(curve, HEATMAP):.3f}" for curve in CURVES)
     total = len(checked.images)
-    for rival in RIVALS:
+    for name in BASELINES:
         yield (
-            rival,
+            name,
             *(
-                f"{checked.mean_auc(curve, rival):.3f}; beaten in {checked.wins(curve, rival)} of {total}"
+                f"{checked.mean_auc(curve, name):.3f}; beaten in {checked.wins(curve, name)} of {total}"
                 for curve in CURVES
             ),
         )

@@ -1,4 +1,4 @@
-"""How alike two heatmaps are."""
+"""Similarity of two heatmaps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WINDOW = 7
 
 
 def rank_correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
-    """Spearman's, in [-1, 1]: the correlation of ranks, equal values sharing the mean of theirs.
+    """Return Spearman's rank correlation, in [-1, 1]; equal values get the mean of their ranks.
 
-    None where one of the maps is the same everywhere, or not finite.
+    The result is None if one of the maps is the same everywhere, or not finite.
     """
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return None
@@ -26,7 +26,10 @@ def rank_correlation(first: NDArray[np.float32], second: NDArray[np.float32]) ->
 
 
 def structural_similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
-    """The mean SSIM of two maps of one size, in [-1, 1], over windows of 7 × 7; None: not finite."""
+    """Return the mean SSIM of two maps of equal size, in [-1, 1], over windows of 7 × 7.
+
+    The result is None if one of the maps is not finite.
+    """
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return None
     x, y = first.astype(np.float64), second.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What was measured, added up: the numbers of the report."""
+"""Summary of the measurements: the numbers of the report."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_export.checking.check import HEATMAP, RIVALS, CheckedImage, Stage
+from spyglass_export.checking.check import BASELINES, HEATMAP, CheckedImage, Stage
+from spyglass_export.checking.curves import CURVES, Curve
 
-CURVES = ("deletion", "insertion")
+# The heatmap wins with the smaller area of deletion, and with the larger area of insertion.
+_BETTER_SIGN: dict[Curve, int] = {"deletion": -1, "insertion": 1}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One run of the check. `sha256` is the file's; `skipped` are names and reasons of images left out."""
+    """The results of a check. `sha256` is that of the file; `skipped` holds unreadable images and reasons."""
 
     card: ModelCard
     sha256: str
@@ -26,18 +28,20 @@ class Checked:
     stages: Sequence[Stage]
     skipped: Sequence[tuple[str, str]]
 
-    def mean_auc(self, curve: str, by: str) -> float:
-        """Over all images; `curve` is deletion or insertion, `by` the map that it follows."""
-        return float(np.mean([_auc(image, curve, by) for image in self.images]))
+    def mean_auc(self, curve: Curve, by: str) -> float:
+        """Return the mean area over all images; `by` is the map that orders the pixels."""
+        return float(np.mean([image.curves[by].auc(curve) for image in self.images]))
 
-    def wins(self, curve: str, rival: str) -> int:
-        """In how many images the heatmap has the better area than a rival."""
-        sign = -1 if curve == "deletion" else 1
-        margins = [sign * (_auc(image, curve, HEATMAP) - _auc(image, curve, rival)) for image in self.images]
+    def wins(self, curve: Curve, baseline: str) -> int:
+        """Return the number of images in which the heatmap has a better area than a baseline."""
+        margins = [
+            _BETTER_SIGN[curve] * (image.curves[HEATMAP].auc(curve) - image.curves[baseline].auc(curve))
+            for image in self.images
+        ]
         return sum(margin > 0 for margin in margins)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return every number as values for JSON."""
         return {
             "model": {
                 "name": self.card.name,
@@ -49,9 +53,9 @@ class Checked:
             "steps": self.steps,
             "seed": self.seed,
             "mean_auc": {
-                curve: {by: self.mean_auc(curve, by) for by in (HEATMAP, *RIVALS)} for curve in CURVES
+                curve: {by: self.mean_auc(curve, by) for by in (HEATMAP, *BASELINES)} for curve in CURVES
             },
-            "wins": {curve: {rival: self.wins(curve, rival) for rival in RIVALS} for curve in CURVES},
+            "wins": {curve: {name: self.wins(curve, name) for name in BASELINES} for curve in CURVES},
             "images": [self._image(image) for image in self.images],
             "randomisation": [_stage(stage) for stage in self.stages],
             "skipped": [{"path": name, "error": reason} for name, reason in self.skipped],
@@ -77,14 +81,9 @@ class Checked:
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
-    """The mean of those that are defined; None where none is."""
+    """Return the mean of the values that are not None; None if there are none."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
-
-
-def _auc(image: CheckedImage, curve: str, by: str) -> float:
-    found = image.curves[by]
-    return found.deletion_auc if curve == "deletion" else found.insertion_auc
 
 
 def _stage(stage: Stage) -> dict[str, Any]:

@@ -1,13 +1,22 @@
 """Class-activation heatmaps inside the ONNX graph of any classifier."""
 
-from spyglass_export.gradcam.attach import attach_gradcam, explained_tensor
-from spyglass_export.gradcam.errors import FeatureMapError, HeatmapError, ScoresError, UnsupportedHead
+from spyglass_export.gradcam.attach import AttachedHeatmap, attach_gradcam
+from spyglass_export.gradcam.errors import (
+    Advice,
+    FeatureMapError,
+    HeatmapError,
+    ScoresError,
+    UnsupportedHead,
+    with_advice,
+)
 
 __all__ = [
+    "Advice",
+    "AttachedHeatmap",
     "FeatureMapError",
     "HeatmapError",
     "ScoresError",
     "UnsupportedHead",
     "attach_gradcam",
-    "explained_tensor",
+    "with_advice",
 ]

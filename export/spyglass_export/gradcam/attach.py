@@ -1,8 +1,9 @@
-"""Puts a heatmap into an ONNX classifier."""
+"""Attaches a heatmap to an ONNX classifier."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import onnx
 
@@ -22,6 +23,21 @@ from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.gradcam.weights import as_float32
 
 MethodName = Literal["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
+# Eigen-CAM does not depend on the class.
+_WITHOUT_SCORE = "eigencam"
+
+
+@dataclass(frozen=True)
+class AttachedHeatmap:
+    """A classifier with a heatmap in its graph.
+
+    `layer` is the tensor that the heatmap explains. `score` says whether `logit` or `probability` is
+    differentiated; it is empty for Eigen-CAM, which uses no score.
+    """
+
+    model: onnx.ModelProto
+    layer: str
+    score: GradientOf | Literal[""]
 
 
 def attach_gradcam(
@@ -31,38 +47,38 @@ def attach_gradcam(
     scores: str | None = None,
     method: MethodName = "gradcam",
     gradient_of: GradientOf = "logit",
-) -> onnx.ModelProto:
-    """Returns a copy of an ONNX classifier that also computes where in the image it saw a class.
+) -> AttachedHeatmap:
+    """Return a copy of an ONNX classifier that also computes where the image shows a class.
 
     The copy has a further input `class_index`, int64 [batch], and a further output `heatmap`, float32
     [batch, height, width] in [0, 1], of the size of the feature map. A negative index stands for the
-    predicted class, and so does leaving the input out. One index serves a whole batch; a batch of one
-    image takes any number of indices and returns as many maps from a single forward pass; no index at
-    all, an empty tensor, costs nothing and returns no map. ONNX Runtime refuses an index that is no class.
+    predicted class; so does a missing input. One index applies to a whole batch. A batch of one image takes
+    any number of indices and returns as many maps from a single forward pass. An empty tensor of indices
+    costs nothing and returns no map. ONNX Runtime rejects an index that is not a class.
 
-    `feature_map` names the tensor or node to explain; by default it is the last spatial feature map before
-    the scores. `scores` names the tensor of class scores; by default it is behind the output
-    `probabilities`, or behind the only output that can be one.
+    `feature_map` names the tensor or node to explain; the default is the last spatial feature map before
+    the scores. `scores` names the tensor of class scores; the default is found behind the output
+    `probabilities`, or behind the only output that can hold them.
 
     Grad-CAM is relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the feature map, divided
-    by its maximum or 1e-12, whichever is more (Selvaraju et al. 2017). The score is the logit, for the
-    gradient of a probability near 0 or 1 vanishes in float32 and its map is noise. It is found behind a
-    final softmax or sigmoid, also where that is written out in smaller operators; where the answers are
-    probabilities of another kind, it is them. `gradient_of="probability"` differentiates the model's own
-    output in any case. The description of `heatmap` in the graph tells which it is. `gradcam++` and
-    `layercam` come from the same gradient; `eigencam` needs none and so works with any operators.
+    by its maximum or 1e-12, whichever is more (Selvaraju et al. 2017). The score is the logit: the gradient
+    of a probability near 0 or 1 vanishes in float32, and its map is noise. The logit is found behind a final
+    softmax or sigmoid, even if the graph spells those out in smaller operators. If the outputs are
+    probabilities of another kind, the score is the probability. `gradient_of="probability"` always
+    differentiates the model's own output. The graph's description of `heatmap` names the score. `gradcam++`
+    and `layercam` use the same gradient; `eigencam` needs no gradient and so works with any operators.
 
-    `scorecam` needs no gradient either, but many forward passes, which no graph can do: the copy has the
-    outputs `heatmap_features` and `heatmap_scores` instead, of which the server makes the heatmap: see
+    `scorecam` needs no gradient but many forward passes, which a graph cannot do. Its copy has the outputs
+    `heatmap_features` and `heatmap_scores` instead, and the server computes the heatmap from them: see
     `spyglass_contract.model.card`.
 
-    Raises HeatmapError: ScoresError, FeatureMapError or UnsupportedHead, which names the node in the way.
+    Raises HeatmapError: ScoresError, FeatureMapError, or UnsupportedHead, which names the node that has no
+    gradient.
     """
-    if method not in HEATMAP_METHODS:
-        raise HeatmapError(f"there is no method '{method}'; it is one of {', '.join(HEATMAP_METHODS)}")
+    _check_choices(method, gradient_of)
     source = standard_form(model)
     view = GraphView(source)
-    _refuse_second_heatmap(view)
+    _reject_second_heatmap(view)
     found_scores = explained_scores(view, scores, gradient_of)
     found_map = find_feature_map(view, found_scores.tensor, feature_map)
     branch = GraphBuilder(view.opset, _names(source.graph))
@@ -74,27 +90,25 @@ def attach_gradcam(
     attached = onnx.ModelProto()
     attached.CopyFrom(source)
     attach_branch(attached.graph, branch, outputs)
-    return attached
+    return AttachedHeatmap(attached, found_map.tensor, _score(found_scores, method))
 
 
-def explained_tensor(
-    model: onnx.ModelProto,
-    *,
-    feature_map: str | None = None,
-    scores: str | None = None,
-    gradient_of: GradientOf = "logit",
-) -> str:
-    """The name of the tensor that `attach_gradcam` explains when given the same. Raises HeatmapError."""
-    view = GraphView(standard_form(model))
-    found = explained_scores(view, scores, gradient_of)
-    return find_feature_map(view, found.tensor, feature_map).tensor
+def _check_choices(method: str, gradient_of: str) -> None:
+    if method not in HEATMAP_METHODS:
+        raise HeatmapError(f"method must be one of {', '.join(HEATMAP_METHODS)}, not '{method}'")
+    if gradient_of not in get_args(GradientOf):
+        raise HeatmapError(
+            f"gradient_of must be one of {', '.join(get_args(GradientOf))}, not '{gradient_of}'"
+        )
 
 
-def _refuse_second_heatmap(view: GraphView) -> None:
+def _reject_second_heatmap(view: GraphView) -> None:
     names = _names(view.model.graph)
     for name in (HEATMAP, CLASS_INDEX, FEATURE_MAP, SCORES):
         if name in names:
-            raise HeatmapError(f"the model has a tensor '{name}' already; is a heatmap attached to it?")
+            raise HeatmapError(
+                f"the model already has a tensor '{name}'; give a model to which no heatmap is attached"
+            )
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:
@@ -111,22 +125,25 @@ def _explanation(
     return Explanation(view, branch, scores, feature_map, activations)
 
 
+def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:
+    return "" if method == _WITHOUT_SCORE else scores.gradient_of
+
+
 def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
     result = _scaled(given.build, METHODS[method](given))
     description = f"{method} of '{given.feature_map.tensor}'"
-    if method != "eigencam":
-        description += f", gradient of the {given.scores.gradient_of} '{given.scores.tensor}'"
+    if score := _score(given.scores, method):
+        description += f", gradient of the {score} '{given.scores.tensor}'"
     axes = ("maps", "map_height", "map_width")
     return BranchOutput(HEATMAP, result, axes, (None, *given.places), description)
 
 
 def _scaled(build: GraphBuilder, raw: str) -> str:
-    """What speaks for the class, in [0, 1]; all zeros where nothing does.
+    """The positive part of a map divided by its maximum, in [0, 1]; zeros if nothing is positive.
 
-    Nothing does, either, in a map with a number that is none or infinite: what it says of other places
-    comes from the same weights.
+    A map with a NaN or an infinite number also becomes zeros: its other places come from the same weights.
     """
-    # 0 times a number is 0, times an infinite one or none it is none.
+    # 0 times a finite number is 0; 0 times an infinite number or NaN is NaN.
     nothing = reduce(build, "ReduceSum", build.add("Mul", raw, build.floats(0)), [1, 2])
     finite = build.add("Equal", nothing, build.floats(0))
     positive = build.add("Relu", build.add("Where", finite, raw, build.floats(0)))

@@ -1,8 +1,8 @@
-"""The heatmap's own branch of the graph, which is run only where a class is asked for.
+"""The heatmap's own branch of the graph, which runs only for requested classes.
 
-ONNX Runtime computes every node of a graph, whichever outputs are fetched. So the heatmap lies inside an
-`If`: with an empty `class_index` it has no rows and costs nothing, and a caller who wants probabilities
-alone pays for nothing else. `class_index` has a default, the predicted class, and may be left out.
+ONNX Runtime computes every node of a graph, whichever outputs a caller fetches. So the heatmap is inside an
+`If` node: with an empty `class_index` it has no rows and costs nothing. `class_index` is optional; its
+default is the predicted class.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from spyglass_export.gradcam.tensor_types import Dims
 
 @dataclass(frozen=True)
 class BranchOutput:
-    """An output float32 of the model, `name`, that the branch computes as its tensor `result`.
+    """A float32 output `name` of the model, which the branch computes as its tensor `result`.
 
-    `sizes` are None where the graph does not say, and along the first axis, which has no rows where nothing
-    is asked; `axes` are what such sizes are called.
+    A size in `sizes` is None if the graph does not state it. The first size is always None: that axis has a
+    row for each requested class. `axes` holds the names of the dimensions of unknown size.
     """
 
     name: str
@@ -33,27 +33,27 @@ class BranchOutput:
     description: str
 
     def value(self, name: str) -> onnx.ValueInfoProto:
-        """The type of this output under a name, which it has in each branch."""
+        """Return the type of this output for a tensor `name`; each branch uses its own name."""
         shape = [size or axis for axis, size in zip(self.axes, self.sizes, strict=True)]
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape, self.description)
 
 
 def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequence[BranchOutput]) -> None:
-    """Adds the input `class_index`, the `outputs`, and the branch between them.
+    """Add the input `class_index`, the `outputs`, and the branch between them to `graph`.
 
-    `branch` holds the nodes that compute them; those may read any tensor of `graph`.
+    `branch` holds the nodes that compute the outputs; they may read any tensor of `graph`.
     """
     outside = GraphBuilder(branch.opset, branch.taken)
-    asked = outside.add("Cast", outside.add("Size", CLASS_INDEX), to=TensorProto.BOOL)
+    requested = outside.add("Cast", outside.add("Size", CLASS_INDEX), to=TensorProto.BOOL)
     values = [output.value(output.result) for output in outputs]
-    computed = helper.make_graph(branch.nodes, "asked", [], values, branch.initializers)
+    computed = helper.make_graph(branch.nodes, "requested", [], values, branch.initializers)
     choice = helper.make_node(
         "If",
-        [asked],
+        [requested],
         [output.name for output in outputs],
         name=outside.fresh("If"),
         then_branch=computed,
-        else_branch=_nothing(outside, outputs),
+        else_branch=_empty(outside, outputs),
     )
     graph.node.extend([*outside.nodes, choice])
     graph.input.append(_class_index())
@@ -61,11 +61,11 @@ def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequenc
     graph.output.extend(output.value(output.name) for output in outputs)
 
 
-def _nothing(outside: GraphBuilder, outputs: Sequence[BranchOutput]) -> onnx.GraphProto:
+def _empty(outside: GraphBuilder, outputs: Sequence[BranchOutput]) -> onnx.GraphProto:
     names = [outside.fresh("none") for _ in outputs]
     nodes = [_no_rows(name, output.sizes[1:]) for name, output in zip(names, outputs, strict=True)]
     values = [output.value(name) for name, output in zip(names, outputs, strict=True)]
-    return helper.make_graph(nodes, "not_asked", [], values)
+    return helper.make_graph(nodes, "not_requested", [], values)
 
 
 def _no_rows(name: str, sizes: Dims) -> onnx.NodeProto:
@@ -78,7 +78,7 @@ def _class_index() -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(
         CLASS_INDEX,
         TensorProto.INT64,
-        ["asked"],
-        "The class to explain in each image, negative: the predicted one. One number holds for all "
-        "images, any number may be asked of a single image; none: no heatmap.",
+        ["requested"],
+        "The class to explain in each image; a negative index is the predicted class. One index applies to "
+        "all images. A single image takes any number of indices. No index: no heatmap.",
     )

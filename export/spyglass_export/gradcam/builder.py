@@ -1,4 +1,4 @@
-"""Appends nodes and constants to a graph, under names nobody uses yet."""
+"""A builder of new nodes and constants for a graph, with unused names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PREFIX = "heatmap/"
 
 
 class GraphBuilder:
-    """Collects new nodes, each valid at `opset`, the model's own.
+    """Collects new nodes in the model's opset, `opset`.
 
-    Tensors are known by their names. `nodes` are in topological order; `initializers` hold each constant
-    once, whoever asks for it. All new names begin with `prefix`.
+    Methods take and return names of tensors. `nodes` are in topological order; `initializers` hold each
+    distinct constant once. All new names begin with `prefix`.
     """
 
     def __init__(self, opset: int, taken: Iterable[str], prefix: str = PREFIX) -> None:
@@ -29,18 +29,18 @@ class GraphBuilder:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op_type: str, *inputs: str, **attributes: Any) -> str:
-        """Appends a node of one output and returns the output's name."""
+        """Append a node of one output and return the output's name."""
         return self.add_many(op_type, inputs, 1, **attributes)[0]
 
     def add_many(self, op_type: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
-        """Appends a node of several outputs and returns their names."""
+        """Append a node of several outputs and return their names."""
         name = self.fresh(op_type)
         names = [name] if outputs == 1 else [f"{name}:{index}" for index in range(outputs)]
         self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
         return names
 
     def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
-        """The name of a constant tensor of these values."""
+        """Return the name of a constant tensor of these values."""
         array = np.asarray(values, dtype=dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
@@ -50,15 +50,15 @@ class GraphBuilder:
         return self._constants[key]
 
     def floats(self, values: npt.ArrayLike) -> str:
-        """A float32 constant; a plain number becomes a scalar, which broadcasts with anything."""
+        """Return a float32 constant; a plain number becomes a scalar, which broadcasts to any shape."""
         return self.constant(values, np.float32)
 
     def integers(self, values: npt.ArrayLike) -> str:
-        """An int64 constant, as shapes, axes and indices are given."""
+        """Return an int64 constant, the type of shapes, axes and indices."""
         return self.constant(values, np.int64)
 
     def fresh(self, stem: str) -> str:
-        """A name that no tensor and no node of the model has."""
+        """Return a name that no tensor and no node of the model has."""
         number = 0
         while (name := f"{self.prefix}{stem}_{number}" if number else f"{self.prefix}{stem}") in self.taken:
             number += 1

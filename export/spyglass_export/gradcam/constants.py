@@ -1,4 +1,4 @@
-"""The values of tensors that do not depend on the images: axes, sizes, bounds."""
+"""Values of tensors that do not depend on the images: axes, sizes, bounds."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from onnx.reference import ReferenceEvaluator
 from spyglass_export.gradcam.skeleton import is_small
 from spyglass_export.gradcam.tensor_types import Dims
 
-# Nodes that depend on no input and still do not have one value.
+# These nodes depend on no input, but their value is random.
 _RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomUniform"})
-# What is put for a size that is not known. A value that comes out the same both times does not hang on it.
+# Assumed values of an unknown size. A tensor with the same value for both does not depend on that size.
 _ASSUMED_SIZES = (5, 7)
 
 
 class Constants:
-    """Finds values among small initialisers, and by running the nodes that compute on them and on shapes."""
+    """Looks up small initialisers, and runs the nodes that compute on them and on shapes."""
 
     def __init__(self, model: onnx.ModelProto, dims_of: Callable[[str], Dims | None]) -> None:
         self._evaluations = [_Evaluation(model, dims_of, size) for size in _ASSUMED_SIZES]
 
     def value(self, name: str) -> npt.NDArray[Any] | None:
-        """The value of a tensor, or None where it depends on an input or is a large weight."""
+        """Return the value of a tensor, or None if it depends on an input or is a large weight."""
         one, other = (evaluation.value(name) for evaluation in self._evaluations)
         return one if one is not None and other is not None and np.array_equal(one, other) else None
 
 
 class _Evaluation:
-    """Values as they are if every unknown size is `size`."""
+    """Values under the assumption that every unknown size is `size`."""
 
     def __init__(self, model: onnx.ModelProto, dims_of: Callable[[str], Dims | None], size: int) -> None:
         self._dims_of, self._size = dims_of, size
@@ -59,7 +59,7 @@ class _Evaluation:
             return None
         if node.op_type == "Shape" and not node.attribute:
             return self._shape(node.input[0])
-        feeds = {wanted: self.value(wanted) for wanted in node.input if wanted}
+        feeds = {needed: self.value(needed) for needed in node.input if needed}
         if any(value is None for value in feeds.values()):
             return None
         return _run(node, feeds, name, self._opsets)

@@ -1,11 +1,12 @@
 """The gradient of the explained scores with respect to a tensor, and arithmetic on it.
 
-A gradient that is the same along an axis is kept once: what a global pooling sends back to a feature map
-[batch, channels, height, width] is a tensor [rows, channels, 1, 1], spread over the axes 2 and 3. Products
-and sums with full tensors broadcast, so nothing of full size is made before it is needed.
+A gradient that is the same along an axis is stored once. For example, the gradient of a global pooling with
+respect to its input [batch, channels, height, width] is a tensor [rows, channels, 1, 1], spread over the
+axes 2 and 3. Products and sums with full tensors broadcast, so a tensor of full size exists only if a rule
+needs it.
 
-The first axis counts rows: one for each explained score. There are as many as images, or any number for
-a batch of a single image, whose own tensors then broadcast over the rows.
+The first axis is rows: one for each explained score. There are as many rows as images. A batch of a single
+image has any number of rows, and its own tensors broadcast over them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from spyglass_export.gradcam.sizes import Size, Sized, count, size_of, vector
 
 @dataclass(frozen=True)
 class Cotangent:
-    """The gradient with respect to the tensor `of`: float32, of its rank, of size 1 along the axes it is
-    `spread` over."""
+    """The gradient with respect to the tensor `of`: float32, of the same rank.
+
+    Its size is 1 along the axes in `spread`, where all its numbers are the same.
+    """
 
     name: str
     of: Sized
@@ -41,42 +44,45 @@ class OneHot:
 
 
 def scale(build: GraphBuilder, gradient: Cotangent, factor: str) -> Cotangent:
-    """The gradient times a scalar tensor."""
+    """Return the gradient times a scalar tensor."""
     return replace(gradient, name=build.add("Mul", gradient.name, factor))
 
 
 def negate(build: GraphBuilder, gradient: Cotangent) -> Cotangent:
-    """The gradient with its sign changed."""
+    """Return the gradient with its sign changed."""
     return replace(gradient, name=build.add("Neg", gradient.name))
 
 
 def multiply(build: GraphBuilder, gradient: Cotangent, factor: Sized) -> Cotangent:
-    """The gradient times a tensor that broadcasts to its shape."""
+    """Return the gradient times a tensor that broadcasts to its shape."""
     name = build.add("Mul", gradient.name, factor.name)
     return replace(gradient, name=name, spread=_left_spread(gradient, factor))
 
 
 def divide(build: GraphBuilder, gradient: Cotangent, divisor: Sized) -> Cotangent:
-    """The gradient divided by a tensor that broadcasts to its shape."""
+    """Return the gradient divided by a tensor that broadcasts to its shape."""
     name = build.add("Div", gradient.name, divisor.name)
     return replace(gradient, name=name, spread=_left_spread(gradient, divisor))
 
 
 def keep_where(build: GraphBuilder, condition: Sized, gradient: Cotangent) -> Cotangent:
-    """The gradient where a boolean tensor that broadcasts to its shape is true, and 0 elsewhere."""
+    """Return the gradient where `condition`, a boolean tensor, is true, and 0 elsewhere.
+
+    `condition` broadcasts to the shape of the gradient.
+    """
     name = build.add("Where", condition.name, gradient.name, build.floats(0))
     return replace(gradient, name=name, spread=_left_spread(gradient, condition))
 
 
 def _left_spread(gradient: Cotangent, factor: Sized) -> frozenset[int]:
-    """The axes a gradient stays spread over when a factor joins it: those the factor does not vary along."""
+    """The axes that a gradient stays spread over after a product: those along which the factor has size 1."""
     missing = gradient.of.rank - factor.rank
     sizes = (1,) * missing + factor.dims
     return frozenset(axis for axis in gradient.spread if sizes[axis] == 1)
 
 
 def total(build: GraphBuilder, gradients: Sequence[Cotangent]) -> Cotangent:
-    """The sum of several gradients of one tensor."""
+    """Return the sum of several gradients of one tensor."""
     return fold(lambda one, other: _sum(build, one, other), gradients)
 
 
@@ -86,7 +92,7 @@ def _sum(build: GraphBuilder, one: Cotangent, other: Cotangent) -> Cotangent:
 
 
 def dense(build: GraphBuilder, gradient: Cotangent, axes: Iterable[int] | None = None) -> Cotangent:
-    """The gradient written out in full along `axes`, by default along all that it is spread over."""
+    """Return the gradient at full size along `axes`, by default along all axes that it is spread over."""
     chosen = gradient.spread if axes is None else gradient.spread.intersection(axes)
     if not chosen:
         return gradient
@@ -98,14 +104,14 @@ def dense(build: GraphBuilder, gradient: Cotangent, axes: Iterable[int] | None =
 
 
 def sum_over(build: GraphBuilder, gradient: Cotangent, axes: Sequence[int]) -> str:
-    """The sum of a gradient along some axes, which stay with size 1."""
+    """Return the sum of a gradient along `axes`, which stay with size 1."""
     name = reduce(build, "ReduceSum", gradient.name, [axis for axis in axes if axis not in gradient.spread])
     spread = [axis for axis in axes if axis in gradient.spread]
     return build.add("Mul", name, count(build, gradient.of, spread)) if spread else name
 
 
 def sum_to(build: GraphBuilder, gradient: Cotangent, operand: Sized) -> Cotangent:
-    """The gradient of an operand that was broadcast to the shape of `gradient`."""
+    """Return the gradient of an operand that was broadcast to the shape of `gradient`."""
     leading = gradient.of.rank - operand.rank
     sizes = (1,) * leading + operand.dims
     repeated = [axis for axis, size in enumerate(sizes) if size == 1 and gradient.of.dims[axis] != 1]

@@ -1,7 +1,7 @@
-"""The softmax or sigmoid that a classifier ends in, as one operator or written out in smaller ones.
+"""The final softmax or sigmoid of a classifier, as one operator or spelled out in smaller ones.
 
-Exporters leave a softmax as Exp, ReduceSum and Div, with the maximum subtracted before or not; networks
-bound it, scale it to percent, or take its logarithm. The logits are behind all of that.
+Exporters write a softmax as Exp, ReduceSum and Div, and may subtract the maximum first. Networks bound it,
+scale it to percent, or take its logarithm. This module finds the logits behind all of these.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from spyglass_export.gradcam.passing import before_bounds, behind, uniform
 
 @dataclass(frozen=True)
 class Ending:
-    """How answers come about: `activation` makes probabilities of the tensor `logits`, then their logarithm
-    is taken or not, and they may be bounded, scaled and shifted by constants in between and after."""
+    """The last operators of a classifier.
+
+    `activation` computes probabilities from the tensor `logits`; `logarithm` says whether their logarithm
+    follows. Constants may bound, scale and shift the numbers in between and after.
+    """
 
     logits: str
     activation: Literal["Softmax", "Sigmoid"]
@@ -25,7 +28,7 @@ class Ending:
 
 
 def find_ending(view: GraphView, output: str) -> Ending | None:
-    """The ending that computes a tensor, None where none is known."""
+    """Return the ending that computes a tensor, None if there is no known one."""
     name = before_bounds(view, output)
     return _of_probabilities(view, name) or _of_logarithms(view, name)
 
@@ -58,29 +61,29 @@ def _of_logarithms(view: GraphView, name: str) -> Ending | None:
 
 
 def _softmax_of(view: GraphView, name: str) -> Ending:
-    """A softmax of a tensor; of log probabilities that is one of the logits behind them.
+    """A softmax of a tensor; for log probabilities, the softmax of the logits behind them.
 
-    What is subtracted from every class alike changes no probability, and is left off: the gradient of the
-    largest logit, less itself, would be 0.
+    A number subtracted from every class changes no probability, so it is left out. Otherwise the largest
+    logit minus itself would have a gradient of 0.
     """
     inner = _of_logarithms(view, behind(view, name))
     if inner is not None and inner.activation == "Softmax":
         return replace(inner, logarithm=False)
     node = _producer(view, name, "Sub")
-    if node is not None and _is_alike(view, *node.inputs):
+    if node is not None and _same_for_all_classes(view, *node.inputs):
         return _softmax_of(view, node.inputs[0])
     return Ending(name, "Softmax")
 
 
-def _is_alike(view: GraphView, minuend: str, subtrahend: str) -> bool:
-    """Whether a difference has the same subtrahend for every class of an image."""
+def _same_for_all_classes(view: GraphView, minuend: str, subtrahend: str) -> bool:
+    """Return whether a difference has the same subtrahend for every class of an image."""
     if view.rank(minuend) is None or view.rank(minuend) != view.rank(subtrahend):
         return False
     return all(size == 1 for size in view.dims(subtrahend)[1:])
 
 
 def _of_quotient(view: GraphView, node: Node) -> Ending | None:
-    """e^x/Σe^x, a softmax, or 1/(1 + e⁻ˣ) or e^x/(1 + e^x), a sigmoid."""
+    """The ending in the form e^x/Σe^x, a softmax, or 1/(1 + e⁻ˣ) or e^x/(1 + e^x), a sigmoid."""
     for above, below in _quotients(view, node):
         beside = _exponential_beside_1(view, below)
         if above is None or uniform(view, above) == 1:
@@ -96,7 +99,7 @@ def _of_quotient(view: GraphView, node: Node) -> Ending | None:
 
 
 def _quotients(view: GraphView, node: Node) -> list[tuple[str | None, str]]:
-    """What a node may divide by what; None stands for 1."""
+    """Possible (numerator, denominator) pairs of a node; None stands for 1."""
     if node.op_type == "Div":
         return [(node.inputs[0], node.inputs[1])]
     if node.op_type == "Reciprocal":
@@ -109,7 +112,7 @@ def _quotients(view: GraphView, node: Node) -> list[tuple[str | None, str]]:
 
 
 def _exponential_beside_1(view: GraphView, name: str) -> Node | None:
-    """The node of e^x in 1 + e^x."""
+    """The node that computes e^x in 1 + e^x."""
     node = _producer(view, name, "Add")
     if node is None:
         return None
@@ -120,7 +123,7 @@ def _exponential_beside_1(view: GraphView, name: str) -> Node | None:
 
 
 def _is_sum_of(view: GraphView, name: str, exponential: Node) -> bool:
-    """Whether a tensor is the sum of exponentials over the classes, or that sum kept off 0."""
+    """Return whether a tensor is the sum of exponentials over the classes, perhaps with a lower bound."""
     node = _producer(view, before_bounds(view, name), "ReduceSum")
     if node is None or not _is_of_classes(view, node):
         return False
@@ -128,7 +131,7 @@ def _is_sum_of(view: GraphView, name: str, exponential: Node) -> bool:
 
 
 def _is_logarithm_of_sum(view: GraphView, name: str, logits: str) -> bool:
-    """Whether a tensor is ln Σe^x of the logits x."""
+    """Return whether a tensor is ln Σe^x of the logits x."""
     node = _producer(view, name)
     if node is not None and node.op_type == "ReduceLogSumExp":
         return _is_of_classes(view, node) and behind(view, node.inputs[0]) == behind(view, logits)
@@ -142,13 +145,13 @@ def _is_logarithm_of_sum(view: GraphView, name: str, logits: str) -> bool:
 
 
 def _producer(view: GraphView, name: str, op_type: str | None = None) -> Node | None:
-    """The node whose numbers a tensor repeats, None where it is not of this operator."""
+    """The node that computes a tensor, past casts and changes of shape; None if it is another operator."""
     node = view.producers.get(behind(view, name))
     return node if node is None or op_type in (None, node.op_type) else None
 
 
 def _is_of_classes(view: GraphView, node: Node) -> bool:
-    """Whether a node shares out or sums up over the classes of each image, and over nothing else."""
+    """Return whether a node works along the classes of each image, and along no other axis."""
     dims = view.dims(node.inputs[0])
     axes = _axes(view, node, len(dims))
     return 0 not in axes and all(size == 1 or axis in axes for axis, size in enumerate(dims) if axis > 0)

@@ -1,4 +1,4 @@
-"""What every method of explanation is given, and the sums that several of them take."""
+"""The argument of every heatmap method, with the sums that several methods use."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from spyglass_export.gradcam.tensor_types import Dims
 
 @dataclass(frozen=True)
 class Explanation:
-    """The feature map A as float32 `activations`, the scores to explain, and where new nodes go.
+    """The feature map A as float32 `activations`, the scores to explain, and the builder of new nodes.
 
-    A method returns a map float32 [rows, height, width], not yet cut off at 0 or scaled.
+    A method returns a map float32 [rows, height, width], before clipping at 0 and scaling.
     """
 
     view: GraphView
@@ -30,29 +30,29 @@ class Explanation:
 
     @property
     def channels(self) -> Size:
-        """How many channels A has."""
+        """Number of channels of A."""
         return size_of(self.build, self.activations, self.feature_map.layout.channel)
 
     @property
     def places(self) -> Dims:
-        """Height and width of A, None where the graph does not say."""
+        """Height and width of A, None for a size that the graph does not state."""
         return tuple(self.activations.dims[axis] for axis in self.feature_map.layout.spatial)
 
     def as_map(self, places: str) -> str:
-        """A tensor of height·width numbers for each row as [rows, height, width]."""
+        """Reshape height·width numbers for each row to [rows, height, width]."""
         spatial = self.feature_map.layout.spatial
         sizes = [size_of(self.build, self.activations, axis) for axis in spatial]
         return reshape(self.build, places, [-1, *sizes])
 
     def weighted_sum(self, weights: str) -> str:
-        """Σ_k w_k·A_k for weights [rows, channels]: a product of matrices, no tensor of A's size."""
+        """Add Σ_k w_k·A_k for weights [rows, channels]: a matrix product, without a tensor of A's size."""
         build, first = self.build, self.feature_map.layout.channel == 1
         row = reshape(build, weights, [-1, 1, self.channels] if first else [-1, self.channels, 1])
         planes = reshape(build, self.activations.name, [0, 0, -1] if first else [0, -1, self.channels])
         return self.as_map(build.add("MatMul", *((row, planes) if first else (planes, row))))
 
     def weighted_by(self, gradient: Cotangent) -> str:
-        """Σ_k g_k·A_k for a weight of its own at every place."""
+        """Add Σ_k g_k·A_k for a gradient with its own weight at every place."""
         layout = self.feature_map.layout
         if gradient.spread == set(layout.spatial):
             return self.weighted_sum(squeeze(self.build, gradient.name, layout.spatial))

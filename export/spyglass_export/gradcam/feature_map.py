@@ -1,4 +1,4 @@
-"""Finds the last spatial feature map before the class scores."""
+"""Search for the last spatial feature map before the class scores."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spyglass_export.gradcam.errors import FeatureMapError
+from spyglass_export.gradcam.errors import Advice, FeatureMapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.layout import Layout, find_layout
 from spyglass_export.gradcam.node import Node
 
-# What these compute shows the same features again: pooled, moved about, masked or in another type.
+# The outputs of these operators repeat the features of their input: pooled, moved, masked or in another type.
 _REPEATING = frozenset(
     {
         "AveragePool",
@@ -37,18 +37,18 @@ _REPEATING = frozenset(
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """A tensor of rank 4, `layout` saying which of its axes are channels, height and width."""
+    """A tensor of rank 4; `layout` holds its axes of channels, height and width."""
 
     tensor: str
     layout: Layout
 
 
 def find_feature_map(view: GraphView, scores: str, name: str | None) -> FeatureMap:
-    """The feature map called `name`, a tensor or a node, or the last one before the scores.
+    """Return the feature map called `name`, a tensor or a node, or the last one before the scores.
 
-    That is the first tensor, walking back from the scores, with height and width above 1 that is not
-    the output of a pooling, dropout, identity or layout operator. Raises FeatureMapError, also where a
-    tensor comes first that may be one and may be a table of another kind, such as attention is.
+    The last one is the first tensor, going back from the scores, that has a height and width above 1 and is
+    not the output of a pooling, dropout, identity or layout operator. Raises FeatureMapError if there is
+    none, or if a tensor that may be a table of another kind, such as attention, comes before it.
     """
     if name is not None:
         return _named(view, scores, name)
@@ -63,11 +63,13 @@ def find_feature_map(view: GraphView, scores: str, name: str | None) -> FeatureM
             return FeatureMap(tensor, layout)
     if unclear is not None:
         raise _unclear(view, unclear)
-    raise FeatureMapError(f"nothing that '{scores}' is computed from has a height and a width above 1")
+    raise FeatureMapError(
+        f"the scores '{scores}' are not computed from any tensor with a height and width above 1"
+    )
 
 
 def _candidates(view: GraphView, scores: str) -> Iterator[str]:
-    """What may be the feature map by its shape and the operator that made it, the latest first."""
+    """The tensors that may be the feature map by their shape and operator, the last one first."""
     for node in view.ancestors(scores):
         tensor = node.outputs[0]
         if view.is_fed(tensor) and _may_be_spatial(view, tensor) and not _repeats(view, node):
@@ -81,8 +83,8 @@ def _named(view: GraphView, scores: str, name: str) -> FeatureMap:
         raise FeatureMapError(f"the scores '{scores}' do not depend on the feature map '{name}'")
     if not _may_be_spatial(view, tensor) or not _has_extent(view, tensor, layout := _layout(view, tensor)):
         raise FeatureMapError(
-            f"the feature map '{name}' of shape {view.dims(tensor)} is not spatial; choose one of rank 4 "
-            "with height and width above 1, such as the output of the last convolution"
+            f"the feature map must have rank 4 and a height and width above 1; '{name}' has the shape "
+            f"{view.dims(tensor)}; choose, for example, the output of the last convolution"
         )
     return FeatureMap(tensor, layout)
 
@@ -94,14 +96,14 @@ def _tensor_called(view: GraphView, name: str) -> str:
     if name in named:
         return named[name].outputs[0]
     close = difflib.get_close_matches(name, [*view.producers, *named], n=3, cutoff=0.4)
-    raise FeatureMapError(f"the model computes no tensor and has no node '{name}'; close to it are {close}")
+    raise FeatureMapError(f"the model has no tensor or node '{name}'; similar names are {close}")
 
 
 def _repeats(view: GraphView, node: Node) -> bool:
-    """Whether a node's output shows what an earlier tensor does.
+    """Return whether a node's output repeats the features of an earlier tensor.
 
-    Of a quantised feature map the numbers that are read again are the map, for without them ONNX Runtime
-    could not keep the operator before in integers.
+    For a quantised feature map, the dequantised tensor counts as the map: reading the tensor before the
+    quantiser would keep ONNX Runtime from computing the previous operator in integers.
     """
     if node.op_type == "DequantizeLinear":
         quantiser = view.producers.get(node.inputs[0])
@@ -111,7 +113,7 @@ def _repeats(view: GraphView, node: Node) -> bool:
 
 
 def _may_be_spatial(view: GraphView, tensor: str) -> bool:
-    """Whether a tensor is real, of rank 4, and has two axes above 1 beside the batch."""
+    """Return whether a tensor is real, of rank 4, and has two axes above 1 besides the batch."""
     if not view.is_real(tensor) or view.rank(tensor) != 4:
         return False
     return sum(size != 1 for size in view.dims(tensor)[1:]) >= 2
@@ -133,6 +135,7 @@ def _unclear(
 ) -> FeatureMapError:
     earlier = f"'{instead}'" if instead in view.producers else instead
     return FeatureMapError(
-        f"nothing around '{tensor}' tells which of its axes {view.dims(tensor)} are height and width; "
-        f"name an earlier tensor, such as {earlier}, with feature_map=…"
+        f"the graph does not show which axes of '{tensor}', {view.dims(tensor)}, are height and width; an "
+        f"earlier tensor may be the feature map, such as {earlier}",
+        Advice.NAME_FEATURE_MAP,
     )

@@ -1,4 +1,4 @@
-"""A model's graph as it is walked: who makes a tensor, who reads it, what is known of it."""
+"""Read access to a model's graph: producers, consumers, types and constant values of its tensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spyglass_export.gradcam.tensor_types import (
 
 
 class GraphView:
-    """Reads a model; never changes it."""
+    """Read-only view of a model's graph."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
@@ -40,9 +40,9 @@ class GraphView:
         self._fed = self._depending_on_input()
 
     def settle(self, nodes: Iterable[Node]) -> None:
-        """Makes sure that the dims of what these nodes compute are known, by running the model where need be.
+        """Find the dims of the outputs of `nodes`, by running the model if shape inference is not enough.
 
-        Raises HeatmapError where that fails.
+        Raises HeatmapError if the model does not run.
         """
         computed = [name for node in nodes for name in node.outputs if name]
         inputs = [value.name for value in self.model.graph.input]
@@ -50,39 +50,39 @@ class GraphView:
             self._types.update(probe_types(self.model, missing))
 
     def dims(self, name: str) -> Dims:
-        """The dimensions of a tensor. Raises HeatmapError where its rank is not known."""
+        """Return the dimensions of a tensor. Raises HeatmapError if its rank is unknown."""
         dims = self._dims_or_none(name)
         if dims is None:
-            raise HeatmapError(f"the rank of tensor '{name}' is not known")
+            raise HeatmapError(f"the rank of the tensor '{name}' is unknown")
         return dims
 
     def rank(self, name: str) -> int | None:
-        """The number of dimensions, None where it is not known."""
+        """Return the number of dimensions, None if it is unknown."""
         dims = self._dims_or_none(name)
         return None if dims is None else len(dims)
 
     def element(self, name: str) -> int:
-        """The element type, as in TensorProto.DataType; 0 where it is not known."""
+        """Return the element type, as in TensorProto.DataType; 0 if it is unknown."""
         found = self._types.get(name)
         return 0 if found is None else found.element
 
     def is_real(self, name: str) -> bool:
-        """Whether a gradient can flow through the tensor: a float, or a float as quantised."""
+        """Return whether a gradient can flow through the tensor: floats, or quantised floats."""
         element = self.element(name)
         if element in QUANTISED:
             return name in self.producers and self.producers[name].op_type == "QuantizeLinear"
         return element in FLOATING
 
     def constant(self, name: str) -> npt.NDArray[Any] | None:
-        """The value of a tensor that depends on no input, None where it does or is a large weight."""
+        """Return the value of a constant tensor, None if it depends on an input or is a large weight."""
         return self._constants.value(name)
 
     def is_fed(self, name: str) -> bool:
-        """Whether a tensor changes with what the model is fed; a weight does not."""
+        """Return whether a tensor depends on the model's inputs; a weight does not."""
         return name in self._fed
 
     def ancestors(self, tensor: str) -> list[Node]:
-        """Every node that `tensor` is computed from, the latest first."""
+        """Return every node that `tensor` is computed from, the last one first."""
         found: dict[int, Node] = {}
         waiting = [tensor]
         while waiting:
@@ -110,7 +110,7 @@ def _opset(model: onnx.ModelProto) -> int:
     opset = versions[0] if versions else 1
     if opset < 11:
         raise HeatmapError(
-            f"the model is of opset {opset}, older than 11; "
-            "onnx.version_converter.convert_version(model, 17) makes it newer"
+            f"the model's opset must be 11 or newer, not {opset}; convert it with "
+            "onnx.version_converter.convert_version(model, 17)"
         )
     return opset

@@ -1,4 +1,4 @@
-"""The part of a graph through which a feature map reaches the class scores."""
+"""The part of a graph between a feature map and the class scores."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from spyglass_export.gradcam.node import Node
 
 @dataclass(frozen=True)
 class Head:
-    """`nodes` in topological order; `path` the real tensors that depend on the feature map and lead to the
-    scores, both ends included. Only these have gradients."""
+    """The nodes between a feature map and the scores, in topological order.
+
+    `path` holds the real tensors that depend on the feature map and influence the scores, both ends
+    included. Only these have gradients.
+    """
 
     feature_map: str
     scores: str
@@ -20,14 +23,14 @@ class Head:
     path: frozenset[str]
 
     def reads(self, node: Node) -> list[int]:
-        """The inputs of a node that lie on the path."""
+        """Return the indices of the node's inputs that are on the path."""
         return [index for index, name in enumerate(node.inputs) if name in self.path]
 
 
 def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
-    """Everything between a feature map and the scores, branches and merges included.
+    """Return all nodes between a feature map and the scores, with branches and merges.
 
-    Raises FeatureMapError where the scores do not depend on the feature map.
+    Raises FeatureMapError if the scores do not depend on the feature map.
     """
     behind = [node for node in reversed(view.ancestors(scores))]
     path = {feature_map}
@@ -42,7 +45,7 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
 
 
 def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:
-    """Leaves out what depends on the feature map but reaches the scores through whole numbers alone."""
+    """Leave out nodes that depend on the feature map but influence the scores through integers only."""
     leading = {scores}
     kept = []
     for node in reversed(nodes):

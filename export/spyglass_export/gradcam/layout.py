@@ -1,12 +1,12 @@
-"""Which axes of a four-dimensional tensor are channels, height and width.
+"""The axes of channels, height and width of a four-dimensional tensor.
 
-ONNX's convolutions and poolings have channels first. Other operators do not care, and converters move
-Transposes about between them, so the layout of a tensor is that of the nearest tensor where it shows,
-carried along the elementwise operators and Transposes between.
+Convolutions and poolings in ONNX have channels first. Other operators take any layout, and converters put
+Transposes between them. So the layout of a tensor comes from the nearest tensor whose operator shows it,
+carried along the elementwise operators and Transposes in between.
 
-Transformers have tensors of rank 4 too: [batch, heads, tokens, numbers], or tokens by tokens. Nothing there
-is a height or a width, so a tensor that a product of two activations made, or a Reshape that parts the
-numbers of each token, has no layout, nor has one that carries the axes of such a tensor on.
+Transformers have tensors of rank 4 too: [batch, heads, tokens, numbers], or tokens by tokens, without height
+and width. So a tensor has no layout if it is the product of two activations, if a Reshape split the numbers
+of each token, or if it keeps the axes of such a tensor.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceSum"})
 
 @dataclass(frozen=True)
 class Layout:
-    """The axis of channels and those of height and width, in that order."""
+    """The axis of channels, and the axes of height and width in that order."""
 
     channel: int
     spatial: tuple[int, int]
@@ -49,12 +49,12 @@ class Layout:
 CHANNELS_FIRST = Layout(channel=1, spatial=(2, 3))
 CHANNELS_LAST = Layout(channel=3, spatial=(1, 2))
 
-# Where the axes of the tensor asked about have gone: axis `order[i]` of it is axis i of the one looked at.
+# Axis i of the tensor that the search reached is axis `order[i]` of the tensor that it started from.
 _Order = tuple[int, ...]
 
 
 def find_layout(view: GraphView, tensor: str) -> Layout | None:
-    """The layout of a tensor of rank 4, None where nothing around it tells or its axes are no places."""
+    """Return the layout of a tensor of rank 4, None if the graph does not show it or there is no layout."""
     waiting: deque[tuple[str, _Order]] = deque([(tensor, (0, 1, 2, 3))])
     seen = {tensor}
     while waiting:
@@ -62,7 +62,7 @@ def find_layout(view: GraphView, tensor: str) -> Layout | None:
         if is_of_tokens(view, name):
             return None
         if (layout := _evidence(view, name)) is not None:
-            return _as_asked(layout, order)
+            return _in_order(layout, order)
         for neighbour, moved in _neighbours(view, name, order):
             if neighbour not in seen:
                 seen.add(neighbour)
@@ -70,7 +70,7 @@ def find_layout(view: GraphView, tensor: str) -> Layout | None:
     return None
 
 
-def _as_asked(layout: Layout, order: _Order) -> Layout | None:
+def _in_order(layout: Layout, order: _Order) -> Layout | None:
     height, width = (order[axis] for axis in layout.spatial)
     return Layout(order[layout.channel], (height, width)) if order[0] == 0 else None
 
@@ -90,7 +90,7 @@ def _evidence(view: GraphView, name: str) -> Layout | None:
 
 
 def _works_on_last_axis(view: GraphView, node: Node) -> bool:
-    """Whether a node mixes or normalises the numbers of each place by weights."""
+    """Return whether a node combines or normalises the numbers of each place with weights."""
     if not node.input(1) or view.is_fed(node.input(1)):
         return False
     if node.op_type == "MatMul":
@@ -122,7 +122,7 @@ def _neighbours(view: GraphView, name: str, order: _Order) -> Iterator[tuple[str
 def _across(
     view: GraphView, node: Node, order: _Order, *, source: str, target: str
 ) -> Iterator[tuple[str, _Order]]:
-    """The neighbour behind a node, where the node keeps the axes or says how it moves them."""
+    """The neighbour across a node, if the node keeps the axes or is a Transpose."""
     if not target or view.rank(target) != 4:
         return
     if node.op_type == "Transpose":

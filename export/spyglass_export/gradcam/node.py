@@ -1,4 +1,4 @@
-"""One node of an ONNX graph, read once into plain Python."""
+"""One node of an ONNX graph as plain Python data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import helper
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A node and its place in the graph's order, which is topological."""
+    """A node and its index in the graph's topological order."""
 
     index: int
     op_type: str
@@ -22,24 +22,24 @@ class Node:
     attributes: Mapping[str, Any]
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute: int, float, str, list, numpy-free; `default` where it is not set.
+        """Return the value of an attribute, int, float, str or list, or `default` if it is not set.
 
-        A string that is no UTF-8, such as an engine that a vendor packed into a node, stays bytes.
+        A string that is not UTF-8, such as a compiled engine of a vendor, stays bytes.
         """
         return self.attributes.get(name, default)
 
     def input(self, index: int) -> str:
-        """The name of an input, empty where the node does not have it."""
+        """Return the name of an input, empty if the node does not have it."""
         return self.inputs[index] if index < len(self.inputs) else ""
 
     @property
     def label(self) -> str:
-        """How messages name the node: by its own name, or by its output where it has none."""
+        """Name of the node in messages: operator, and its own name or that of its output."""
         return f"{self.op_type} node '{self.name or self.outputs[0]}'"
 
 
 def read_nodes(nodes: Iterable[onnx.NodeProto]) -> list[Node]:
-    """The nodes of a graph in their order. Operators of another domain are called `domain.Operator`."""
+    """Return the nodes of a graph in order. Operators of another domain are named `domain.Operator`."""
     return [_read(index, proto) for index, proto in enumerate(nodes)]
 
 

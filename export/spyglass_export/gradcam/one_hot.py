@@ -1,4 +1,4 @@
-"""The last layers seen from the scores: a one-hot gradient picks a row of a weight, nothing is multiplied."""
+"""Gradients of the last layers: a one-hot gradient selects a row of a weight without a product."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from spyglass_export.gradcam.weights import picked_as_float32
 _PASSING = frozenset({"Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
 
 
-def send_back(step: Step, gradient: OneHot) -> Mapping[int, Cotangent | OneHot] | None:
-    """The gradients of a node's inputs, or None where the one-hot gradient has to be written out first."""
+def one_hot_gradients(step: Step, gradient: OneHot) -> Mapping[int, Cotangent | OneHot] | None:
+    """Return the gradients of a node's inputs, or None if the one-hot gradient must become a tensor first."""
     op_type = step.node.op_type
-    if op_type in _PASSING or (op_type == "Sub" and step.wanted == [0]) or op_type == "Add":
+    if op_type in _PASSING or (op_type == "Sub" and step.required == [0]) or op_type == "Add":
         return _unchanged(step, gradient)
-    if step.wanted == [0] and op_type == "Gemm" and not step.node.attribute("transA", 0):
+    if step.required == [0] and op_type == "Gemm" and not step.node.attribute("transA", 0):
         return _row_of_gemm(step, gradient)
-    if step.wanted == [0] and op_type == "MatMul" and step.shape_of(1).rank == step.shape_of(0).rank == 2:
+    if step.required == [0] and op_type == "MatMul" and step.shape_of(1).rank == step.shape_of(0).rank == 2:
         return {0: _row(step, gradient, 1)}
     return None
 
 
 def _unchanged(step: Step, gradient: OneHot) -> Mapping[int, OneHot] | None:
-    inputs = {index: step.shape_of(index) for index in step.wanted}
+    inputs = {index: step.shape_of(index) for index in step.required}
     if any(tensor.dims[1:] != gradient.of.dims[1:] for tensor in inputs.values()):
         return None
     return {index: OneHot(gradient.selected, tensor) for index, tensor in inputs.items()}

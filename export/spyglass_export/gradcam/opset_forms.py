@@ -1,4 +1,4 @@
-"""Operators whose axes moved from an attribute to an input, written as the model's opset has them."""
+"""Operators whose axes changed from an attribute to an input, in the form of the model's opset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spyglass_export.gradcam.builder import GraphBuilder
 
-# The opset from which each operator takes its axes as an input.
+# First opset in which each operator takes its axes as an input.
 _AXES_AS_INPUT = {
     "Squeeze": 13,
     "Unsqueeze": 13,
@@ -17,19 +17,19 @@ _AXES_AS_INPUT = {
 
 
 def squeeze(build: GraphBuilder, tensor: str, axes: Sequence[int]) -> str:
-    """Drops axes of size 1."""
+    """Add a node that drops axes of size 1."""
     return _with_axes(build, "Squeeze", tensor, axes)
 
 
 def unsqueeze(build: GraphBuilder, tensor: str, axes: Sequence[int]) -> str:
-    """Inserts axes of size 1, counted in the result."""
+    """Add a node that inserts axes of size 1; `axes` count in the result."""
     return _with_axes(build, "Unsqueeze", tensor, axes)
 
 
 def reduce(
     build: GraphBuilder, op_type: str, tensor: str, axes: Sequence[int], *, keepdims: bool = True
 ) -> str:
-    """ReduceSum, ReduceMean or ReduceMax over `axes`; no axes leave the tensor as it is."""
+    """Add a ReduceSum, ReduceMean or ReduceMax over `axes`; without axes return the tensor itself."""
     if not axes:
         return tensor
     return _with_axes(build, op_type, tensor, axes, keepdims=int(keepdims))

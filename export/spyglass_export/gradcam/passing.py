@@ -1,11 +1,11 @@
-"""Operators behind which the same class scores stand in the same order."""
+"""Search past operators that keep the order of the class scores."""
 
 from __future__ import annotations
 
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 
-# Behind these every number is as it was.
+# These operators keep every number.
 _TRANSPARENT = frozenset(
     {
         "Cast",
@@ -22,7 +22,7 @@ _TRANSPARENT = frozenset(
 
 
 def behind(view: GraphView, name: str) -> str:
-    """The tensor that `name` repeats, past casts and changes of shape."""
+    """Return the tensor whose numbers `name` repeats, past casts and changes of shape."""
     node = view.producers.get(name)
     while node is not None and node.op_type in _TRANSPARENT and view.is_real(node.inputs[0]):
         name = node.inputs[0]
@@ -31,9 +31,10 @@ def behind(view: GraphView, name: str) -> str:
 
 
 def before_bounds(view: GraphView, name: str) -> str:
-    """The tensor whose numbers stand in `name` in the same order, bounded, scaled or shifted by constants.
+    """Return the tensor whose numbers `name` holds in the same order.
 
-    Such is what follows a softmax: a Clip that keeps the logarithm finite, a factor of 100 for percent.
+    Constants may bound, scale or shift the numbers. Examples after a softmax are a Clip that keeps the
+    logarithm finite, and a factor of 100 for percent.
     """
     name = behind(view, name)
     while (earlier := _bounded(view, view.producers.get(name))) is not None:
@@ -42,7 +43,7 @@ def before_bounds(view: GraphView, name: str) -> str:
 
 
 def _bounded(view: GraphView, node: Node | None) -> str | None:
-    """The only operand of a node that changes, where the node keeps the order of its numbers."""
+    """The only operand of a node that is not constant, if the node keeps the order of its numbers."""
     if node is None or node.op_type not in ("Add", "Clip", "Div", "Max", "Min", "Mul", "Sub"):
         return None
     fed = [name for name in node.inputs if view.is_fed(name)]
@@ -56,7 +57,7 @@ def _bounded(view: GraphView, node: Node | None) -> str | None:
 
 
 def uniform(view: GraphView, name: str) -> float | None:
-    """The number that every element of a constant is, None where there is no such number."""
+    """Return the value of all elements of a constant, None if they differ."""
     value = view.constant(name)
     if value is None or value.size == 0 or not (value == value.flat[0]).all():
         return None

@@ -1,4 +1,4 @@
-"""Whether answers are probabilities, by the operators that made them."""
+"""Detection of outputs that are probabilities, by the operators that compute them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.passing import behind
 
 _BETWEEN_0_AND_1 = frozenset({"HardSigmoid", "Sigmoid", "Softmax"})
-# What these make of probabilities alone is no sum that weights were learned for.
+# Of probabilities and constants, these operators compute probabilities again, and not scores with weights.
 _COMBINING = frozenset(
     {
         "Add",
@@ -37,7 +37,7 @@ _COMBINING = frozenset(
 
 
 def are_probabilities(view: GraphView, name: str) -> bool:
-    """Whether a tensor is a softmax or sigmoid, or is combined of such and constants; or their logarithm."""
+    """Return whether a tensor combines softmaxes, sigmoids and constants only, or is their logarithm."""
     waiting, seen = [name], set[str]()
     while waiting:
         tensor = behind(view, waiting.pop())

@@ -1,4 +1,4 @@
-"""Finds the sizes that shape inference cannot, by running the model on zeros."""
+"""Sizes that shape inference cannot find, from runs of the model on zeros."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from onnx import helper
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.tensor_types import Dims, TensorType
 
-# Sizes given to a free batch and to free heights and widths. What differs between the runs is free too.
+# Batch, and height and width, of each run. A size that differs between the runs is free too.
 _RUNS = ((2, 224), (3, 256))
 
 
 def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, TensorType]:
-    """The types of the named tensors as two runs show them.
+    """Return the types of the named tensors, from two runs.
 
-    Raises HeatmapError where ONNX Runtime cannot load or run the model.
+    Raises HeatmapError if ONNX Runtime cannot load or run the model.
     """
     try:
         session = _session(model, names)
         first, second = (session.run(list(names), _feeds(session, *run)) for run in _RUNS)
     except Exception as error:
-        raise HeatmapError(f"the model's shapes are not stated, and it does not run: {error}") from error
+        raise HeatmapError(
+            f"the model does not state its shapes, and ONNX Runtime cannot run it to find them: {error}"
+        ) from error
     return {
         name: TensorType(helper.np_dtype_to_tensor_dtype(one.dtype), _agreeing(one.shape, other.shape))
         for name, one, other in zip(names, first, second, strict=True)

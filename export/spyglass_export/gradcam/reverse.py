@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-# Importing the rules enters them into the registry.
+# Importing the rules registers them.
 from spyglass_export.gradcam import rules as rules
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent, OneHot, total
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.node import Node
-from spyglass_export.gradcam.one_hot import send_back
+from spyglass_export.gradcam.one_hot import one_hot_gradients
 from spyglass_export.gradcam.registry import rule_for
 from spyglass_export.gradcam.selection import written_out
 from spyglass_export.gradcam.step import Step, unsupported
@@ -23,11 +23,11 @@ Gradient = Cotangent | OneHot
 def reverse_pass(
     view: GraphView, build: GraphBuilder, head: Head, start: Gradient, passed: Collection[Node] = ()
 ) -> dict[str, Cotangent]:
-    """Appends the reverse pass and returns the gradients it ends at, by tensor.
+    """Append the reverse pass to `build` and return the gradients at its ends, by tensor.
 
-    `start` is the gradient of the head's scores. Without `passed`, the only end is the feature map. The
-    nodes in `passed` are left out; what arrives at their outputs by other ways is an end too.
-    Raises UnsupportedHead at a node that has no gradient here.
+    `start` is the gradient of the head's scores. Without `passed`, the only end is the feature map. The pass
+    leaves out the nodes in `passed`, so their outputs are ends too. Raises UnsupportedHead for a node that
+    has no gradient here.
     """
     arriving: dict[str, list[Gradient]] = defaultdict(list)
     arriving[head.scores].append(start)
@@ -54,18 +54,18 @@ def _full(build: GraphBuilder, gradient: Gradient) -> Cotangent:
 def _through(
     view: GraphView, build: GraphBuilder, head: Head, node: Node, outputs: Mapping[int, Gradient]
 ) -> Mapping[int, Gradient]:
-    """The gradients of a node's inputs on the path, given those of its outputs."""
-    rule, wanted = rule_for(node), head.reads(node)
+    """The gradients of a node's inputs on the path, from those of its outputs."""
+    rule, required = rule_for(node), head.reads(node)
     only = outputs.get(0)
     if isinstance(only, OneHot):
-        picked = send_back(Step(node, {}, wanted, view, build), only)
+        picked = one_hot_gradients(Step(node, {}, required, view, build), only)
         if picked is not None:
             return picked
     full = {index: _full(build, gradient) for index, gradient in outputs.items()}
     if set(full) != {0} and node.op_type != "Split":
-        raise unsupported(node, "more than its first output leads to the scores")
-    gradients = rule(Step(node, full, wanted, view, build))
-    for index in wanted:
+        raise unsupported(node, "the scores depend on more than its first output")
+    gradients = rule(Step(node, full, required, view, build))
+    for index in required:
         if index not in gradients:
             raise unsupported(node, f"its input '{node.inputs[index]}' depends on the feature map too")
-    return {index: gradients[index] for index in wanted}
+    return {index: gradients[index] for index in required}

@@ -1,6 +1,6 @@
-"""What the graph gives for Score-CAM (Wang et al. 2020): the feature map and the scores, of every image.
+"""Outputs of the graph for Score-CAM (Wang et al. 2020): the feature map and the scores of every image.
 
-The weights of its channels are found by forward passes over masked images, by whoever runs the graph.
+The program that runs the graph finds the weights of the channels by forward passes over masked images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from spyglass_export.gradcam.weights import as_float32
 
 
 def feature_map_output(given: Explanation) -> BranchOutput:
-    """A as float32 [batch, channels, height, width], whatever its layout in the graph."""
+    """Return the output of A as float32 [batch, channels, height, width], for any layout in the graph."""
     build, layout = given.build, given.feature_map.layout
     result = build.add("Transpose", given.activations.name, perm=[0, layout.channel, *layout.spatial])
     channels = given.activations.dims[layout.channel]
@@ -23,7 +23,7 @@ def feature_map_output(given: Explanation) -> BranchOutput:
 
 
 def scores_output(given: Explanation) -> BranchOutput:
-    """The class scores as float32 [batch, classes]."""
+    """Return the output of the class scores as float32 [batch, classes]."""
     build, scores = given.build, given.scores
     numbers = build.add("Flatten", as_float32(given.view, build, scores.tensor), axis=1)
     result = numbers if scores.logit_of is None else _of_both_classes(build, numbers, scores.logit_of)
@@ -32,7 +32,7 @@ def scores_output(given: Explanation) -> BranchOutput:
 
 
 def _of_both_classes(build: GraphBuilder, logit: str, logit_of: int) -> str:
-    """One logit [batch, 1] as [batch, 2]: the other class has its negative."""
+    """One logit [batch, 1] as [batch, 2]: the other class gets its negative."""
     column = build.add("Reshape", logit, build.integers([-1, 1]))
     negative = build.add("Neg", column)
     return build.add("Concat", *((negative, column) if logit_of == 1 else (column, negative)), axis=1)

@@ -1,4 +1,4 @@
-"""Finds the tensor whose gradient a heatmap shows: the class scores, by default the logits."""
+"""Search for the class scores that a heatmap differentiates, by default the logits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.gradcam.endings import find_ending
-from spyglass_export.gradcam.errors import ScoresError
+from spyglass_export.gradcam.errors import Advice, ScoresError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.passing import before_bounds, uniform
 from spyglass_export.gradcam.probabilities import are_probabilities
@@ -20,9 +20,9 @@ GradientOf = Literal["logit", "probability"]
 class Scores:
     """A tensor of class scores, [batch, classes] or with further axes of size 1.
 
-    `logit_of` is the class that the tensor speaks for where it holds one number for two classes; the other
-    class has its negative. It is None where each class has its own number. `gradient_of` is what the numbers
-    are, as far as the graph tells.
+    If the tensor holds one logit for two classes, `logit_of` is the class whose logit it is; the other class
+    has the negative. If each class has its own number, `logit_of` is None. `gradient_of` is the kind of the
+    numbers, as far as the graph shows it.
     """
 
     tensor: str
@@ -31,11 +31,11 @@ class Scores:
 
 
 def explained_scores(view: GraphView, name: str | None, gradient_of: GradientOf) -> Scores:
-    """The class scores of a model whose gradient its heatmap shows.
+    """Return the class scores that a model's heatmap differentiates.
 
-    For the logit, the softmax or sigmoid that the answers end in is left off, see `endings`. Where that is
-    not known and the answers are probabilities all the same, such as the mean of several softmaxes, it is
-    their gradient. Raises ScoresError.
+    `name` is a tensor, or None for the model's output. For the logit, the final softmax or sigmoid is left
+    out, see `endings`. If the graph has no known ending but its outputs are probabilities, such as the mean
+    of several softmaxes, the scores are those probabilities. Raises ScoresError.
     """
     output = _output(view, name)
     if gradient_of == "probability":
@@ -58,29 +58,34 @@ def _output(view: GraphView, name: str | None) -> str:
 def _named(view: GraphView, name: str) -> str:
     if name in view.producers:
         return name
-    raise ScoresError(f"no node of the model computes a tensor '{name}'; its outputs are {view.outputs}")
+    raise ScoresError(f"no node of the model computes the tensor '{name}'; its outputs are {view.outputs}")
 
 
 def _class_output(view: GraphView) -> str:
-    """`probabilities`, or else the only output that can hold one number for each class."""
+    """`probabilities`, or otherwise the only output that can hold one number for each class."""
     if PROBABILITIES in view.outputs:
         return PROBABILITIES
     found = [name for name in view.outputs if name in view.producers and view.is_real(name)]
     found = [name for name in found if (rank := view.rank(name)) is None or _is_flat(view.dims(name), rank)]
     if len(found) == 1:
         return found[0]
-    raise ScoresError(f"which of the outputs {view.outputs} holds the class scores? Name it with scores=…")
+    raise ScoresError(
+        f"cannot tell which of the outputs {view.outputs} holds the class scores", Advice.NAME_SCORES
+    )
 
 
 def _is_flat(dims: Dims, rank: int) -> bool:
-    """Whether at most one axis beside the batch is above 1."""
+    """Return whether at most one axis besides the batch is larger than 1."""
     return rank >= 1 and sum(size != 1 for size in dims[1:]) <= 1
 
 
 def _checked(view: GraphView, scores: Scores) -> Scores:
     dims = view.dims(scores.tensor)
     if not view.is_real(scores.tensor) or not _is_flat(dims, len(dims)):
-        raise ScoresError(f"tensor '{scores.tensor}' of shape {dims} does not hold one number for each class")
+        raise ScoresError(
+            f"the class scores must hold one number for each class, but tensor '{scores.tensor}' has the "
+            f"shape {dims}"
+        )
     return scores
 
 
@@ -90,7 +95,7 @@ def _before_logarithm(view: GraphView, output: str) -> str:
 
 
 def _of_two_classes(view: GraphView, output: str) -> Scores | None:
-    """The logit z of a model that answers (1 - p, p) or (p, 1 - p) with p = sigmoid(z)."""
+    """The logit z of a model whose output is (1 - p, p) or (p, 1 - p) with p = sigmoid(z)."""
     node = view.producers.get(before_bounds(view, output))
     if node is None or node.op_type != "Concat" or len(node.inputs) != 2:
         return None
@@ -98,13 +103,13 @@ def _of_two_classes(view: GraphView, output: str) -> Scores | None:
     for logit_of, (complement, probability) in ((1, (first, second)), (0, (second, first))):
         ending = find_ending(view, probability)
         sigmoid = ending is not None and ending.activation == "Sigmoid" and not ending.logarithm
-        if ending is not None and sigmoid and _is_rest(view, complement, probability):
+        if ending is not None and sigmoid and _is_complement(view, complement, probability):
             return Scores(ending.logits, logit_of)
     return None
 
 
-def _is_rest(view: GraphView, name: str, probability: str) -> bool:
-    """Whether a tensor is 1 - p."""
+def _is_complement(view: GraphView, name: str, probability: str) -> bool:
+    """Return whether a tensor is 1 - p."""
     node = view.producers.get(name)
     if node is None or node.op_type != "Sub" or uniform(view, node.inputs[0]) != 1:
         return False

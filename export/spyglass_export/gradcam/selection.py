@@ -1,4 +1,4 @@
-"""Which class each row explains, and the gradient of the scores that starts the reverse pass."""
+"""The class that each row explains, and the gradient of the scores that starts the reverse pass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
 
 
 def seed(view: GraphView, build: GraphBuilder, scores: Scores) -> Cotangent | OneHot:
-    """The gradient of the explained class's score with respect to the tensor of scores.
+    """Return the gradient of the explained class's score with respect to the tensor of scores.
 
-    ONNX Runtime refuses a class that the model does not have when the heatmap is computed.
+    If the model does not have a requested class, ONNX Runtime fails when it computes the heatmap.
     """
     tensor = Sized(scores.tensor, view.dims(scores.tensor))
     if scores.logit_of is not None:
@@ -25,18 +25,18 @@ def seed(view: GraphView, build: GraphBuilder, scores: Scores) -> Cotangent | On
 
 
 def written_out(build: GraphBuilder, gradient: OneHot) -> Cotangent:
-    """A one-hot gradient as a full tensor."""
+    """Return a one-hot gradient as a full tensor."""
     return _at_class(build, gradient.of.name, gradient.selected, gradient.of)
 
 
 def _selected(build: GraphBuilder, predicted: str) -> str:
-    """The class of each row, int64 [rows]: the predicted one where the index asked for is negative."""
+    """The class of each row, int64 [rows]: the predicted class if the requested index is negative."""
     negative = build.add("Less", CLASS_INDEX, build.integers(0))
     return build.add("Where", negative, predicted, CLASS_INDEX)
 
 
 def _signed(build: GraphBuilder, logit: Sized, logit_of: int) -> Cotangent:
-    """1 for the class that the logit speaks for, -1 for the other."""
+    """1 for the class of the logit, -1 for the other class."""
     positive = build.add("Greater", build.add("Reshape", logit.name, build.integers([-1])), build.floats(0))
     predicted = build.add("Where", positive, build.integers(logit_of), build.integers(1 - logit_of))
     signs = build.floats([-1, 1] if logit_of == 1 else [1, -1])

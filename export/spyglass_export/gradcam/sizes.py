@@ -1,4 +1,4 @@
-"""Sizes of tensors as new nodes need them: plain numbers where known, else read off when the model runs."""
+"""Sizes of tensors for new nodes: plain numbers if they are known, otherwise computed at run time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Size = int | str
 
 @dataclass(frozen=True)
 class Sized:
-    """A tensor and what is known of its dimensions."""
+    """A tensor and its dimensions, as far as they are known."""
 
     name: str
     dims: Dims
 
     @property
     def rank(self) -> int:
-        """The number of dimensions."""
+        """Number of dimensions."""
         return len(self.dims)
 
 
 def size_of(build: GraphBuilder, tensor: Sized, axis: int) -> Size:
-    """The size of a tensor along an axis."""
+    """Return the size of a tensor along an axis."""
     known = tensor.dims[axis]
     if known is not None:
         return known
@@ -35,7 +35,7 @@ def size_of(build: GraphBuilder, tensor: Sized, axis: int) -> Size:
 
 
 def vector(build: GraphBuilder, sizes: Sequence[Size]) -> str:
-    """Sizes as one int64 tensor [len(sizes)]."""
+    """Return sizes as one int64 tensor [len(sizes)]."""
     if all(isinstance(size, int) for size in sizes):
         return build.integers(sizes)
     parts = [size if isinstance(size, str) else build.integers([size]) for size in sizes]
@@ -43,14 +43,14 @@ def vector(build: GraphBuilder, sizes: Sequence[Size]) -> str:
 
 
 def scalar(build: GraphBuilder, size: Size) -> str:
-    """A size as an int64 scalar."""
+    """Return a size as an int64 scalar."""
     if isinstance(size, int):
         return build.integers(size)
     return build.add("Reshape", size, build.constant([], "int64"))
 
 
 def count(build: GraphBuilder, tensor: Sized, axes: Sequence[int]) -> str:
-    """How many elements lie along some axes together: a float32 scalar."""
+    """Return the number of elements along some axes, a float32 scalar."""
     known = [tensor.dims[axis] for axis in axes]
     if None not in known:
         return build.floats(math.prod(size for size in known if size is not None))
@@ -61,9 +61,9 @@ def count(build: GraphBuilder, tensor: Sized, axes: Sequence[int]) -> str:
 
 
 def rows_like(build: GraphBuilder, tensor: Sized) -> list[Size]:
-    """The sizes of a gradient of `tensor`, -1 standing for its rows.
+    """Return the sizes of a gradient of `tensor`, with -1 for its rows.
 
-    The rows lie where the batch does: along the first axis, or along the only one of unknown size.
+    The rows are along the axis of the batch: the first axis, or the only axis of unknown size.
     """
     free = 0
     if tensor.dims and tensor.dims[0] is not None and None in tensor.dims:
@@ -72,5 +72,5 @@ def rows_like(build: GraphBuilder, tensor: Sized) -> list[Size]:
 
 
 def reshape(build: GraphBuilder, name: str, sizes: Sequence[Size]) -> str:
-    """The elements of a tensor in another shape; one size may be -1."""
+    """Add a Reshape of a tensor; one size may be -1."""
     return build.add("Reshape", name, vector(build, sizes))

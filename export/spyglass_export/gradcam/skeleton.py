@@ -1,7 +1,7 @@
-"""A model without its weights, to infer shapes at little cost.
+"""A model without its weights, for cheap shape inference.
 
-Large initialisers become graph inputs of the same type, so that nothing of them is copied and ONNX's
-limit of 2 GB for a message does not matter; small ones stay, for shapes are computed from their values.
+Large initialisers become graph inputs of the same type. So they are not copied, and ONNX's limit of 2 GB for
+a message does not apply. Small initialisers stay, because the graph computes shapes from their values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LARGEST_KEPT = 1024
 
 
 def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model of the same graph whose large initialisers are inputs. Nodes are copied, weights are not."""
+    """Return a model of the same graph whose large initialisers are inputs, with copies of the nodes only."""
     light = onnx.ModelProto(ir_version=model.ir_version)
     light.opset_import.extend(model.opset_import)
     light.functions.extend(model.functions)
@@ -38,6 +38,6 @@ def _copy_graph(source: onnx.GraphProto, target: onnx.GraphProto) -> None:
 
 
 def is_small(tensor: onnx.TensorProto) -> bool:
-    """Whether an initialiser may hold sizes, axes or bounds, and lies in the file itself."""
+    """Return whether an initialiser may hold sizes, axes or bounds, and is stored in the file itself."""
     inside = tensor.data_location != onnx.TensorProto.EXTERNAL
     return inside and math.prod(tensor.dims) <= _LARGEST_KEPT

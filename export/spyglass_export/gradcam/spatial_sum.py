@@ -1,12 +1,12 @@
-"""The sum of a feature map's gradient over height and width, which is all that Grad-CAM needs of it.
+"""The sum of a feature map's gradient over height and width. Grad-CAM needs only this sum.
 
-A pooling gives each place of its result a share of the feature map that adds up to 1, whichever place is
-the largest: the sum of the gradient before it is the sum of the gradient after it. So where only the sum
-is asked for, poolings next to the feature map need not be undone, nor does a gradient of its size exist.
+A pooling distributes the gradient of each output over the places of its window with weights that add up to
+1. So the sum of the gradient before the pooling equals the sum after it: the reverse pass can skip poolings
+next to the feature map, and never needs a gradient of the feature map's size.
 
-The same sum taken through a Dense layer on the flattened map is a product with the layer's weight summed
-over height and width: of VGG16's first such weight a 49th is left, and ONNX Runtime computes that when it
-loads the file.
+For a Dense layer on the flattened map, the sum is a product with the layer's weight summed over height and
+width. For VGG16's first Dense layer this weight is a 49th of the original, and ONNX Runtime computes it when
+it loads the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAME = frozenset({"Cast", "Dropout", "Identity"})
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor of rank 4 whose gradient has the feature map's sum, and its axis of channels."""
+    """A tensor of rank 4 whose gradient has the same sum as the feature map's, and its axis of channels."""
 
     tensor: Sized
     channel: int
@@ -44,10 +44,11 @@ class Place:
 
 @dataclass
 class _Neighbourhood:
-    """What lies between the feature map and the nodes that have to be gone back through.
+    """The nodes next to the feature map that the reverse pass can skip.
 
-    `places` has, by name, the tensors that hold a place's numbers in their order, whatever their own rank;
-    `products` the Dense layers on such tensors, by their result; `passed` all the nodes between.
+    `places` maps each tensor that holds the numbers of a place in order, of any rank, to that place;
+    `products` maps the outputs of Dense layers on such tensors to the layer and the place; `passed` holds
+    all skipped nodes.
     """
 
     places: dict[str, Place]
@@ -58,7 +59,7 @@ class _Neighbourhood:
 def spatial_sum(
     view: GraphView, build: GraphBuilder, head: Head, feature_map: FeatureMap, start: Gradient
 ) -> str:
-    """Appends the reverse pass and returns ΣΣ ∂score/∂A over height and width: float32 [rows, channels].
+    """Append the reverse pass and return ΣΣ ∂score/∂A over height and width: float32 [rows, channels].
 
     `start` is the gradient of the head's scores. Raises UnsupportedHead.
     """
@@ -98,14 +99,14 @@ def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Nei
 
 
 def _is_dense_layer(view: GraphView, node: Node) -> bool:
-    """Whether a node multiplies flattened maps [batch, numbers] by a weight."""
+    """Return whether a node multiplies flattened maps [batch, numbers] by a weight."""
     if node.op_type not in ("Gemm", "MatMul") or node.attribute("transA", 0):
         return False
     return view.rank(node.inputs[0]) == view.rank(node.inputs[1]) == 2
 
 
 def _behind(view: GraphView, node: Node, place: Place) -> Place | None:
-    """The place that a node's output is, None where the node does not keep the sum."""
+    """The place of a node's output, None if the node does not keep the sum of the gradient."""
     result = Sized(node.outputs[0], view.dims(node.outputs[0]))
     if node.op_type in _SAME or _flattens(node, place, result):
         return place
@@ -119,7 +120,7 @@ def _behind(view: GraphView, node: Node, place: Place) -> Place | None:
 
 
 def _flattens(node: Node, place: Place, result: Sized) -> bool:
-    """Whether a node makes one row of numbers of each image."""
+    """Return whether a node flattens each image to one row of numbers."""
     sizes = place.tensor.dims[1:]
     if node.op_type not in ("Flatten", "Reshape") or result.rank != 2 or None in sizes:
         return False

@@ -1,19 +1,19 @@
-"""Older and less common forms of a model file, brought into the one that the rest of this package reads."""
+"""Conversion of older and less common forms of a model file into the form that this package reads."""
 
 from __future__ import annotations
 
 import onnx
 from onnx import inliner
 
-# From this version of the file format on, an initialiser need not be a graph input too, and is then constant.
+# Since this IR version, an initialiser that is not also a graph input is allowed, and is constant.
 _CONSTANT_INITIALIZERS = 4
 
 
 def standard_form(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model itself, or a copy with its functions inlined and its weights constant; its answers stay.
+    """Return the model, or an equivalent copy with its functions inlined and its weights constant.
 
-    In files of IR version 3 every weight is also a graph input. Left as they are under a newer version,
-    callers could override them, and ONNX Runtime would optimise nothing.
+    In files of IR version 3 every weight is also a graph input. If such inputs stayed in a newer version,
+    callers could override the weights, and ONNX Runtime could not optimise the graph.
     """
     if model.functions:
         model = inliner.inline_local_functions(model)

@@ -1,4 +1,4 @@
-"""One node of the reverse pass, as the rule of its operator sees it."""
+"""One node of the reverse pass, in the form that the rule of its operator takes."""
 
 from __future__ import annotations
 
@@ -19,51 +19,52 @@ from spyglass_export.gradcam.weights import as_float32
 
 @dataclass(frozen=True)
 class Step:
-    """What a rule is given: a node, the gradients of its outputs, and the means to write new nodes.
+    """The argument of a rule: a node, the gradients of its outputs, and a builder for new nodes.
 
-    `wanted` lists the inputs whose gradients are asked for; `gradients` maps outputs to theirs.
+    `gradients` maps the index of each output to its gradient; `required` lists the inputs that need a
+    gradient.
     """
 
     node: Node
     gradients: Mapping[int, Cotangent]
-    wanted: Sequence[int]
+    required: Sequence[int]
     view: GraphView
     build: GraphBuilder
 
     @property
     def gradient(self) -> Cotangent:
-        """The gradient of the first output."""
+        """Gradient of the first output."""
         return self.gradients[0]
 
     def input(self, index: int) -> Sized:
-        """An input as float32 with its dimensions."""
+        """Return an input as float32 with its dimensions."""
         return self._read(self.node.inputs[index])
 
     def output(self, index: int = 0) -> Sized:
-        """An output as float32 with its dimensions."""
+        """Return an output as float32 with its dimensions."""
         return self._read(self.node.outputs[index])
 
     def shape_of(self, index: int) -> Sized:
-        """An input in its own type, for its dimensions."""
+        """Return an input in its own type, for its dimensions."""
         return Sized(self.node.inputs[index], self.view.dims(self.node.inputs[index]))
 
     def times(self, slope: str) -> Mapping[int, Cotangent]:
-        """What an operator of one number sends back: the gradient times its slope, of the output's shape."""
+        """Return the gradient times `slope`, the slope of an elementwise operator in the output's shape."""
         return {0: multiply(self.build, self.gradient, Sized(slope, self.gradient.of.dims))}
 
     def has_input(self, index: int) -> bool:
-        """Whether the node has an optional input."""
+        """Return whether the node has an optional input."""
         return bool(self.node.input(index))
 
     def constant(self, index: int, what: str) -> npt.NDArray[Any]:
-        """The value of an input that must be settled in the file. Raises UnsupportedHead."""
+        """Return the value of an input that must be constant. Raises UnsupportedHead if it is not."""
         value = self.view.constant(self.node.input(index))
         if value is None:
-            raise self.unsupported(f"its {what} are computed when the model runs")
+            raise self.unsupported(f"its {what} must be constant, but the model computes them at run time")
         return value
 
     def unsupported(self, why: str) -> UnsupportedHead:
-        """The error that this node cannot be differentiated, and what can be done about it."""
+        """Return the error for this node: it cannot be differentiated, because of `why`."""
         return unsupported(self.node, why)
 
     def _read(self, name: str) -> Sized:
@@ -71,10 +72,9 @@ class Step:
 
 
 def unsupported(node: Node, why: str) -> UnsupportedHead:
-    """The error that names a node and what to choose instead of its gradient."""
+    """Return the error that a node cannot be differentiated, because of `why`."""
     return UnsupportedHead(
-        f"no gradient through {node.label}: {why}. Choose a feature map behind it with feature_map=…, "
-        "scores before it with scores=…, or method='eigencam', which needs no gradient",
+        f"no gradient through {node.label}: {why}",
         node=node.name or node.outputs[0],
         op_type=node.op_type,
     )

@@ -1,4 +1,4 @@
-"""The gradient of a flattened feature map behind a Dense layer, summed over height and width."""
+"""The gradient of a flattened feature map before a Dense layer, summed over height and width."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from spyglass_export.gradcam.weights import as_float32
 def summed_product(
     view: GraphView, build: GraphBuilder, node: Node, gradient: Cotangent, dims: Dims, spatial: Sequence[int]
 ) -> str:
-    """ΣΣ over height and width of the gradient that a Gemm or MatMul sends back: float32 [rows, channels].
+    """Add ΣΣ over height and width of the gradient of a Gemm's or MatMul's input: float32 [rows, channels].
 
-    `gradient` is that of the node's result. The flattened map has the sizes `dims` without the batch, all
-    known; `spatial` are its axes of height and width with the batch. The sum is taken of the weight, which
-    does not change from image to image.
+    `gradient` is the gradient of the node's output. The flattened map has the sizes `dims` without the
+    batch, all known; `spatial` are its axes of height and width, counted with the batch. The nodes sum the
+    weight and not the gradient, because the weight is the same for every image.
     """
     turned = node.attribute("transB", 0)
     sizes = [size for size in dims if size is not None]

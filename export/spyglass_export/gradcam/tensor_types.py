@@ -10,24 +10,24 @@ from onnx import TensorProto
 
 from spyglass_export.gradcam.skeleton import skeleton
 
-# Known sizes; None where a size is settled only when the model runs.
+# Sizes; None if a size is known only at run time.
 Dims = tuple[int | None, ...]
 
 FLOATING = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE})
-# A quantised tensor carries a real value too: its gradient passes straight through the rounding.
+# A quantised tensor stands for real values: their gradient passes straight through the rounding.
 QUANTISED = frozenset({TensorProto.INT8, TensorProto.UINT8})
 
 
 @dataclass(frozen=True)
 class TensorType:
-    """`element` as in TensorProto.DataType; `dims` None where not even the rank is known."""
+    """`element` is as in TensorProto.DataType; `dims` is None if even the rank is unknown."""
 
     element: int
     dims: Dims | None
 
 
 def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
-    """The types of inputs, weights and whatever ONNX's shape inference finds out about the rest."""
+    """Return the types of inputs and weights, and of all other tensors whose type ONNX can infer."""
     graph = onnx.shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
     types = {tensor.name: TensorType(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer}
     for values in (graph.input, graph.value_info, graph.output):
@@ -36,10 +36,10 @@ def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
 
 
 def unsettled(types: Mapping[str, TensorType], inputs: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Those of `names` of which inference found less than there is to know.
+    """Return those of `names` whose inferred type is incomplete.
 
-    That is no rank; or, where the model's inputs are free in their batch alone, another axis without
-    a size.
+    A type is incomplete if its rank is unknown. If only the batch of the model's inputs is free, a type is
+    also incomplete if any other size is unknown.
     """
     fixed = all(_fixed_beyond_batch(types.get(name)) for name in inputs)
     return [name for name in names if not _settled(types.get(name), fixed)]

@@ -1,15 +1,15 @@
-"""Tensors of rank 4 that hold tokens in the place of height and width, as attention makes them."""
+"""Detection of tensors of rank 4 that hold tokens instead of height and width, as in attention."""
 
 from __future__ import annotations
 
 from spyglass_export.gradcam.graph_view import GraphView
 
-# Behind these an axis is not what it was in the operand.
+# The output axes of these operators do not correspond to the axes of their operand.
 _REARRANGING = frozenset({"Einsum", "Expand", "Reshape"})
 
 
 def carries_tokens(view: GraphView, tensor: str) -> bool:
-    """Whether a tensor of rank 4 has its axes from one of tokens, however often they were moved."""
+    """Return whether a tensor of rank 4 has the axes of a tensor of tokens, in any order."""
     waiting, seen = [tensor], {tensor}
     while waiting:
         name = waiting.pop()
@@ -25,7 +25,7 @@ def carries_tokens(view: GraphView, tensor: str) -> bool:
 
 
 def is_of_tokens(view: GraphView, name: str) -> bool:
-    """Whether a tensor of rank 4 is a product of activations, or parts each token's numbers into heads."""
+    """Return whether a tensor of rank 4 is a product of activations, or splits each token into heads."""
     node = view.producers.get(name)
     if node is None:
         return False

@@ -1,7 +1,7 @@
-"""Weights as the reverse pass reads them: where they lie, or unpacked where they are quantised.
+"""Weights for the reverse pass: in place, or unpacked if they are quantised.
 
-ONNX Runtime unpacks a quantised weight anew in every run for whoever reads it as float32, while the product
-itself works on whole numbers. So the heatmap's branch unpacks for itself, and no more than it needs.
+ONNX Runtime unpacks a quantised weight in every run if a node reads it as float32, although the product of
+the forward pass works on integers. So the heatmap's branch has its own unpacking, of only the rows it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spyglass_export.gradcam.node import Node
 
 
 def as_float32(view: GraphView, build: GraphBuilder, name: str) -> str:
-    """A tensor of the model as float32."""
+    """Return a tensor of the model as float32."""
     unpacking = _unpacking(view, name)
     if unpacking is None:
         return _cast(view, build, name, like=name)
@@ -24,7 +24,7 @@ def as_float32(view: GraphView, build: GraphBuilder, name: str) -> str:
 
 
 def picked_as_float32(view: GraphView, build: GraphBuilder, name: str, index: str, axis: int) -> str:
-    """The rows (axis 0) or columns (axis 1) of a weight that `index`, int64 [number], counts, as float32."""
+    """Return the rows (axis 0) or columns (axis 1) of a weight at `index`, int64 [number], as float32."""
     unpacking = _unpacking(view, name)
     if unpacking is None:
         return _cast(view, build, build.add("Gather", name, index, axis=axis), like=name)
@@ -36,7 +36,7 @@ def picked_as_float32(view: GraphView, build: GraphBuilder, name: str, index: st
 
 
 def _unpacking(view: GraphView, name: str) -> Node | None:
-    """The node that unpacks a weight, None where the tensor is no quantised weight."""
+    """The node that unpacks a weight, None if the tensor is not a quantised weight."""
     node = view.producers.get(name)
     if node is None or node.op_type != "DequantizeLinear" or node.attribute("block_size", 0):
         return None
@@ -48,7 +48,7 @@ def _unpacked(build: GraphBuilder, unpacking: Node, inputs: Sequence[str]) -> st
 
 
 def _cast(view: GraphView, build: GraphBuilder, name: str, like: str) -> str:
-    """`name` as float32, where it has the element type of the model's tensor `like`."""
+    """`name`, which has the element type of the model's tensor `like`, as float32."""
     if view.element(like) == TensorProto.FLOAT:
         return name
     return build.add("Cast", name, to=TensorProto.FLOAT)

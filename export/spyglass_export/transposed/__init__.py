@@ -1,4 +1,7 @@
-"""Transposed convolutions as plain ones, which ONNX Runtime computes faster, and in integers if quantised."""
+"""Transposed convolutions rewritten as plain convolutions.
+
+ONNX Runtime computes plain convolutions faster, and in integers if the model is quantised.
+"""
 
 from spyglass_export.transposed.rewrite import rewrite_transposed
 

@@ -1,4 +1,4 @@
-"""A transposed convolution with the nodes behind it that are better computed before its phases are joined."""
+"""A transposed convolution with the following nodes that run faster before its phases are joined."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from spyglass_export.transposed.phases import add_phases, join_phases
 from spyglass_export.transposed.readers import only_reader
 from spyglass_export.transposed.reading import Transposed, Weights, read_transposed
 
-# What ONNX Runtime computes in one go with the convolution before it.
+# ONNX Runtime fuses these with the convolution before them.
 _ACTIVATIONS = frozenset({"HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """A transposed convolution, perhaps an activation, and perhaps a convolution to a few channels."""
+    """A transposed convolution, optionally an activation, and optionally a convolution to a few channels."""
 
     layer: Transposed
     activation: Node | None
     head: Head | None
-    # The nodes that it consists of, by their places in the graph's order.
+    # Indices of its nodes in the graph's order.
     members: frozenset[int]
 
     def add(self, build: GraphBuilder) -> None:
-        """Appends nodes that compute the same, under the same name."""
+        """Append nodes that compute the same tensor under the same name."""
         parts = add_phases(build, self.layer)
         if self.activation is not None:
             kind, attributes = self.activation.op_type, self.activation.attributes
@@ -40,14 +40,14 @@ class Chain:
 
     @property
     def output(self) -> str:
-        """The name of the tensor that the last of the nodes computes."""
+        """Name of the tensor that the last node computes."""
         if self.head is not None:
             return self.head.output
         return self.layer.output if self.activation is None else self.activation.outputs[0]
 
 
 def find_chain(view: GraphView, weights: Weights, node: Node) -> Chain | None:
-    """The chain that begins with `node`; None where that is best left as it is."""
+    """Return the chain that begins with `node`; None if a rewrite is not possible or not faster."""
     layer = read_transposed(view, weights, node)
     if layer is None:
         return None

@@ -1,7 +1,7 @@
-"""A convolution to a few channels behind a transposed one, computed before the phases are joined.
+"""A convolution to a few channels after a transposed one, computed before the phases are joined.
 
-Joining moves every number of a large feature map; a few class scores are moved in no time. And to ONNX
-Runtime 16 channels are no more work than three, so that all phases of the scores cost as much as one.
+Joining moves every number of a large feature map, but moving a few class scores takes almost no time. In
+ONNX Runtime 16 channels cost as much as three, so all phases of the scores cost as much as one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Head:
 
 
 def read_head(node: Node, weights: Weights, layer: Transposed) -> Head | None:
-    """The node, which reads the output of `layer`, as a head of few channels; None where it is no such."""
+    """Return `node`, which reads the output of `layer`, as a head of few channels; None if it is not one."""
     weight = weights.get(node.input(1))
     if node.op_type != "Conv" or weight is None or layer.stride == 1 or any(axis.cut for axis in layer.axes):
         return None
@@ -52,9 +52,9 @@ def _is_plain(node: Node) -> bool:
 
 
 def add_head(build: GraphBuilder, head: Head, phases: Sequence[str], stride: int) -> str:
-    """All phases of the head's output, stacked, from the phases of its input.
+    """Add nodes from the phases of the head's input to all phases of its output, stacked.
 
-    float32 [batch, stride · stride · channels, height, width]
+    The result is float32 [batch, stride · stride · channels, height, width].
     """
     total, bias = "", [build.floats(np.tile(head.bias, stride * stride))]
     for number, phase in enumerate(phases):
@@ -68,13 +68,13 @@ def add_head(build: GraphBuilder, head: Head, phases: Sequence[str], stride: int
 
 
 def _meetings(head: Head, axis: int, stride: int, phase: int) -> list[Taps]:
-    """Along an axis: what a phase of the input adds to each phase of the output, all padded alike.
+    """The convolutions along an axis from a phase of the input to each phase of the output, of equal padding.
 
-    Output o takes input o + k - begin times weight k. For o = stride · m + number and the input
-    stride · (m + offset) + phase that is k = stride · offset + phase - number + begin.
+    Output o uses input o + k - begin times weight k. For o = stride · m + number and the input
+    stride · (m + offset) + phase, that is k = stride · offset + phase - number + begin.
     """
     size, aligned = head.weight.shape[2 + axis], phase + head.begin[axis]
-    # From the first weight that phase 0 of the output has to the last one that its last phase has.
+    # From the first weight of the output's phase 0 to the last weight of its last phase.
     first, last = -(aligned // stride), (size - 1 - aligned + stride - 1) // stride
     offsets = range(first, last + 1)
     return [

@@ -1,4 +1,4 @@
-"""The nodes that compute a transposed convolution phase by phase, and those that join the phases."""
+"""Nodes that compute a transposed convolution phase by phase, and nodes that join the phases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TO_THE_END = np.iinfo(np.int64).max
 
 
 def add_phases(build: GraphBuilder, layer: Transposed) -> list[str]:
-    """The phases of `layer`, float32 [batch, channels, height, width] each, those of a row in turn."""
+    """Add the phases of `layer`, each float32 [batch, channels, height, width], row by row."""
     height, width = layer.axes
     weight = layer.weight.swapaxes(0, 1)
     bias = [build.floats(layer.bias)] if layer.bias.any() else []
@@ -28,12 +28,12 @@ def add_phases(build: GraphBuilder, layer: Transposed) -> list[str]:
 
 
 def join_phases(build: GraphBuilder, phases: Sequence[str], layer: Transposed) -> str:
-    """The numbers of all phases in their places, float32 [batch, channels, height, width].
+    """Add nodes that interleave the phases, float32 [batch, channels, height, width].
 
-    A single tensor has the channels of all phases already, those of a phase side by side. It is what
-    DepthToSpace in mode DCR does, by other means: with the channels last, the numbers of one place in a row
-    of phases are neighbours, and are moved together, several times as fast; and ONNX Runtime brings the
-    channels there and back while it leaves and enters its own layout for convolutions.
+    If `phases` is a single tensor, it already holds the channels of all phases, phase by phase. The result
+    equals that of DepthToSpace in mode DCR, but several times as fast: with the channels last, the numbers
+    of one place in a row of phases are neighbours and move together. ONNX Runtime does the two transposes of
+    the channels together with its own change of layout for convolutions.
     """
     stacked = phases[0] if len(phases) == 1 else build.add("Concat", *phases, axis=1)
     stride = layer.stride
@@ -41,7 +41,7 @@ def join_phases(build: GraphBuilder, phases: Sequence[str], layer: Transposed) -
         return stacked
     height, width = (axis.places for axis in layer.axes)
     last = build.add("Transpose", stacked, perm=[0, 2, 3, 1])
-    # 0 keeps the batch, -1 is what is left: the channels of a row of phases, and then of one.
+    # 0 keeps the batch; -1 is the rest: the channels of a row of phases, and then those of one phase.
     split = build.add("Reshape", last, build.integers([0, height, width, stride, -1]))
     in_rows = build.add("Transpose", split, perm=[0, 1, 3, 2, 4])
     whole = build.add("Reshape", in_rows, build.integers([0, stride * height, stride * width, -1]))
@@ -49,7 +49,7 @@ def join_phases(build: GraphBuilder, phases: Sequence[str], layer: Transposed) -
 
 
 def _cut(build: GraphBuilder, name: str, layer: Transposed) -> str:
-    """A feature map [batch, height, width, channels] without the rows and columns that it has too many."""
+    """A feature map [batch, height, width, channels] without its surplus rows and columns."""
     if not any(axis.cut for axis in layer.axes):
         return name
     ends = [-axis.cut if axis.cut else _TO_THE_END for axis in layer.axes]

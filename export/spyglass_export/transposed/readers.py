@@ -1,4 +1,4 @@
-"""Who reads a tensor, inside of branches and loops too."""
+"""Readers of a tensor, including those inside branches and loops."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from spyglass_export.gradcam.node import Node
 
 
 def only_reader(view: GraphView, name: str) -> Node | None:
-    """The node that alone reads a tensor; None where there are several, or the tensor is an output."""
+    """Return the only reader of a tensor; None if there are several, or if the tensor is an output."""
     readers = view.consumers[name]
     elsewhere = {*view.outputs, *_read_inside(view.model.graph)}
     return readers[0] if len(readers) == 1 and name not in elsewhere else None
 
 
 def names_read(graph: onnx.GraphProto) -> set[str]:
-    """The tensors that a graph's nodes read or that are its outputs; of inner graphs too."""
+    """Return the tensors that nodes of a graph or its inner graphs read, and the outputs of these graphs."""
     read = {name for node in graph.node for name in node.input}
     return read | {value.name for value in graph.output} | _read_inside(graph)
 

@@ -1,4 +1,4 @@
-"""A ConvTranspose node with everything that it computes by, or nothing where that is not known."""
+"""A ConvTranspose node with its weights and sizes, if all of them are known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Weights = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Transposed:
-    """A transposed convolution of feature maps, neither grouped nor dilated, its strides the same.
+    """A transposed convolution of feature maps without groups and dilations, with equal strides.
 
     `weight` is float32 [channels in, channels out, kernel height, kernel width], `bias` float32
     [channels out]; `axes` are height and width.
@@ -39,7 +39,7 @@ class Transposed:
 
 
 def constant_weights(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
-    """Initialisers that no caller can override, and what Constant nodes hold, by name."""
+    """Return by name the initialisers that no caller can override, and the values of Constant nodes."""
     fed = {value.name for value in graph.input}
     tensors = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in fed}
     for node in graph.node:
@@ -49,7 +49,7 @@ def constant_weights(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
 
 
 def read_transposed(view: GraphView, weights: Weights, node: Node) -> Transposed | None:
-    """The node as a transposed convolution; None where it is none, or not one of those."""
+    """Return the node as a transposed convolution; None if it is another node or has an unsupported form."""
     if node.op_type != "ConvTranspose":
         return None
     weight, sizes = weights.get(node.inputs[1]), _sizes(view, node.inputs[0])
@@ -65,12 +65,12 @@ def read_transposed(view: GraphView, weights: Weights, node: Node) -> Transposed
 
 
 def bias_of(weights: Weights, node: Node, channels: int) -> NDArray[np.float32] | None:
-    """What a convolution adds, float32 [channels]; None where that is not constant."""
+    """Return the bias of a convolution, float32 [channels]; None if it is not constant."""
     return weights.get(node.input(2)) if node.input(2) else np.zeros(channels, np.float32)
 
 
 def _sizes(view: GraphView, name: str) -> tuple[int, int] | None:
-    """Height and width of a feature map; None where they are not known, or there are other axes."""
+    """Height and width of a feature map; None if they are unknown, or if the rank is not 4."""
     if view.rank(name) != 4:
         return None
     height, width = view.dims(name)[2:]

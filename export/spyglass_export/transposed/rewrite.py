@@ -1,4 +1,4 @@
-"""Replaces the transposed convolutions of a graph."""
+"""Replacement of the transposed convolutions of a graph."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PREFIX = "transposed/"
 
 
 def rewrite_transposed(model: onnx.ModelProto) -> None:
-    """Writes the transposed convolutions of a graph as plain ones, in place, where that is faster.
+    """Rewrite transposed convolutions of a graph as plain ones, in place, if that is faster.
 
-    Tensors that stay keep their names, and the answers are the same but for rounding. What has groups,
-    dilations, strides that differ, weights that are no float32 constants, or a feature map of unknown height
-    or width is left as it is. Raises ModelError where the opset is older than 11.
+    Remaining tensors keep their names, and the outputs are equal except for rounding. A node stays unchanged
+    if it has groups, dilations or unequal strides, if its weights are not float32 constants, or if the
+    height or width of its feature map is unknown. Raises ModelError if the opset is older than 11.
     """
     view, weights = GraphView(model), constant_weights(model.graph)
     build = GraphBuilder(view.opset, _names(model.graph), _PREFIX)
@@ -42,7 +42,7 @@ def _names(graph: onnx.GraphProto) -> set[str]:
 
 
 def _replace(graph: onnx.GraphProto, build: GraphBuilder) -> None:
-    """Puts the nodes of `build` in place of the graph's, and drops the weights that nobody reads any more."""
+    """Replace the graph's nodes with those of `build`, and drop weights that no node reads any more."""
     before = names_read(graph)
     unread = before - names_read(onnx.GraphProto(node=build.nodes, output=graph.output))
     nodes = [node for node in build.nodes if not unread.issuperset(node.output)]

@@ -1,4 +1,4 @@
-"""Plain convolutions that take their weights out of another one's kernel."""
+"""Plain convolutions whose weights are picked from the kernel of another convolution."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Taps:
-    """A plain convolution of stride 1 along one axis: its weights in their order, and its padding.
+    """A plain convolution of stride 1 along one axis: its weights in order, and its padding.
 
-    `kernel` holds places in the kernel that the weights are taken from; None stands for a weight of zero.
+    `kernel` holds the places of the weights in the other kernel; None stands for a weight of zero.
     """
 
     kernel: tuple[int | None, ...]
@@ -22,13 +22,13 @@ class Taps:
 
 
 def taps(places: Iterable[int], size: int, *, begin: int, end: int) -> Taps:
-    """The convolution whose weights lie at `places` of a kernel of `size`; beyond it they are zero."""
+    """Return the convolution with the weights at `places` of a kernel of `size`; outside it they are zero."""
     return Taps(tuple(place if 0 <= place < size else None for place in places), begin, end)
 
 
 def picked(weight: NDArray[np.float32], rows: Taps, columns: Taps) -> NDArray[np.float32]:
-    """Of weights [channels, channels, height, width] those at `rows` and `columns`."""
-    # The zeros at the end of both axes are what None picks.
+    """Return those of the weights [channels, channels, height, width] at `rows` and `columns`."""
+    # None picks the zeros at the end of both axes.
     padded = np.pad(weight, [(0, 0), (0, 0), (0, 1), (0, 1)])
     return padded[:, :, _places(rows)][:, :, :, _places(columns)]
 
@@ -38,5 +38,5 @@ def _places(taps: Taps) -> list[int]:
 
 
 def pads(rows: Taps, columns: Taps) -> list[int]:
-    """The padding of both axes as ONNX states it."""
+    """Return the padding of both axes in ONNX's order."""
     return [rows.begin, columns.begin, rows.end, columns.end]

@@ -1,4 +1,4 @@
-"""Small classifiers as others would write them, and the command that adopts them."""
+"""Small classifiers from elsewhere, and the command that adopts them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Classifier:
         return self.features(images).mean((2, 3)) @ self.weight
 
     def heatmaps(self, images: Array, class_index: int) -> Array:
-        """float64 [batch, height, width]: Grad-CAM, the gradient of a mean being its weight."""
+        """Grad-CAM, float64 [batch, height, width]: the gradient of a mean is its weight."""
         raw = np.maximum(np.einsum("bkhw,k->bhw", self.features(images), self.weight[:, class_index]), 0)
         return raw / np.maximum(raw.max((1, 2), keepdims=True), 1e-12)
 
@@ -58,7 +58,7 @@ class Classifier:
         side: int | str = HEIGHT,
         dtype: str = "float32",
     ) -> Path:
-        """A file whose input is of `dtype`, and, where that is float16, all else too."""
+        """Write a file whose input is of `dtype`; if that is float16, everything in it is."""
         inner = "float16" if dtype == "float16" else "float32"
         kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in (dtype, inner)]
         channels = self.filters.shape[1]
@@ -101,9 +101,9 @@ def classifier() -> type[Classifier]:
 
 @pytest.fixture
 def attach(tmp_path: Path) -> Callable[..., int]:
-    """Runs the command on a file for the classes named: `attach(file, *flags)`; the exit code.
+    """Run the command on a file and return the exit code: `attach(file, *flags)`.
 
-    With two golden images, unless `images` is false.
+    The command gets two golden images, unless `images` is false.
     """
     golden = tmp_path / "golden"
     golden.mkdir()
@@ -121,10 +121,10 @@ def attach(tmp_path: Path) -> Callable[..., int]:
 
 
 @pytest.fixture
-def answer(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array, Array]]:
-    """(card, pixels, probabilities, heatmaps of class 1) of noise, by the file that was written."""
+def written(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array, Array]]:
+    """Return (card, pixels, probabilities, heatmaps of class 1) of the written file on noise."""
 
-    def ask() -> tuple[Any, Array, Array, Array]:
+    def run() -> tuple[Any, Array, Array, Array]:
         session = ort.InferenceSession(
             tmp_path / "models/theirs/1/model.onnx", providers=["CPUExecutionProvider"]
         )
@@ -133,4 +133,4 @@ def answer(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array, Array]]:
         feeds = {"image": pixels, "class_index": np.array([1])}
         return card, pixels, *session.run(["probabilities", "heatmap"], feeds)
 
-    return ask
+    return run

@@ -1,4 +1,4 @@
-"""A classifier that was adopted answers for pixels what it answered for its own input, and is explained."""
+"""An adopted classifier returns for pixels what it returned for its own input, with heatmaps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def normalised(pixels: Array) -> Array:
 def test_logits_of_normalised_channels_first_become_probabilities_of_pixels(
     classifier: Any,
     attach: Callable[..., int],
-    answer: Callable[[], Any],
+    written: Callable[[], Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -43,7 +43,7 @@ def test_logits_of_normalised_channels_first_become_probabilities_of_pixels(
     file = theirs.write(tmp_path / "theirs.onnx")
     assert attach(file, *IMAGENET, "--licence", "CC0-1.0", "--resize", "stretch") == 0
     assert "2 golden images and 16 tensors answered as by" in capsys.readouterr().out
-    card, pixels, found, _ = answer()
+    card, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
     assert found.std(axis=0).min() > 1e-4
     assert list(card.class_names) == ["cat", "dog", "bird"] and card.explained_layer == "features"
@@ -51,7 +51,7 @@ def test_logits_of_normalised_channels_first_become_probabilities_of_pixels(
     assert card.certificate.reference.startswith("onnxruntime ") and card.certificate.max_abs_diff < 1e-6
 
 
-def test_it_is_served_with_heatmaps(
+def test_an_adopted_classifier_is_served_with_heatmaps(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, chelsea: bytes
 ) -> None:
     assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET) == 0
@@ -64,13 +64,13 @@ def test_it_is_served_with_heatmaps(
     assert any(one.max() == 1 for one in maps) and found.layer == "features"
 
 
-def test_blue_comes_first_where_the_network_wants_it(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_channels_are_fed_in_the_order_bgr_if_chosen(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs, mean = classifier(), (103.9, 116.8, 123.7)
     flags = ("--mean", *mean, "--std", "50", "--channel-order", "bgr")
     assert attach(theirs.write(tmp_path / "theirs.onnx"), *flags) == 0
-    _, pixels, found, _ = answer()
+    _, pixels, found, _ = written()
     images = ((pixels[..., ::-1] - np.array(mean)) / 50).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
 
@@ -82,33 +82,33 @@ def test_channels_last_and_any_ending_give_the_same_probabilities(
     ending: str,
     names: tuple[str, str],
     attach: Callable[..., int],
-    answer: Callable[[], Any],
+    written: Callable[[], Any],
     tmp_path: Path,
 ) -> None:
     theirs = classifier(names=names)
     file = theirs.write(tmp_path / "theirs.onnx", ending=ending, channels_last=True)
     assert attach(file, "--scale", "1/255") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
 @pytest.mark.parametrize("ending", ["", "Sigmoid"])
-def test_one_number_for_grey_images_becomes_two_probabilities(
-    classifier: Any, ending: str, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_single_output_for_grey_images_becomes_two_probabilities(
+    classifier: Any, ending: str, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier(channels=1, columns=1)
     file = theirs.write(tmp_path / "theirs.onnx", ending=ending)
     assert attach(file, "--scale", "1/64", classes="sound\ndefective") == 0
-    card, pixels, found, _ = answer()
+    card, pixels, found, _ = written()
     second = 1 / (1 + np.exp(-theirs.logits(pixels.transpose(0, 3, 1, 2) / 64)))
     np.testing.assert_allclose(found, np.concatenate([1 - second, second], 1), atol=1e-5)
     assert card.input.color_mode == COLOR_MODE_GREY
 
 
-def test_a_softmax_of_smaller_operators_is_not_taken_for_logits(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_softmax_of_smaller_operators_is_not_mistaken_for_logits(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     model = onnx.load(theirs.write(tmp_path / "theirs.onnx", ending="Exp"))
@@ -122,23 +122,23 @@ def test_a_softmax_of_smaller_operators_is_not_taken_for_logits(
     model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axis"))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
-def test_a_batch_of_one_that_is_only_stated_becomes_any(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_declared_batch_of_one_becomes_dynamic(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     assert attach(theirs.write(tmp_path / "theirs.onnx", batch=1), *IMAGENET) == 0
-    _, pixels, found, _ = answer()
+    _, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
 
 
-def test_of_several_outputs_the_one_that_is_named_holds_the_scores(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_flag_names_the_scores_among_several_outputs(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     model = onnx.load(theirs.write(tmp_path / "theirs.onnx"))
@@ -146,11 +146,11 @@ def test_of_several_outputs_the_one_that_is_named_holds_the_scores(
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", *IMAGENET) == 1
     assert attach(tmp_path / "theirs.onnx", *IMAGENET, "--scores", "y") == 0
-    _, pixels, found, _ = answer()
+    _, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
 
 
-def test_the_choices_of_the_heatmap_are_kept(
+def test_the_heatmap_flags_reach_the_written_file(
     classifier: Any, attach: Callable[..., int], tmp_path: Path
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
@@ -182,7 +182,7 @@ def test_neither_tensorflow_nor_keras_is_imported(classifier: Any, tmp_path: Pat
     assert (tmp_path / "models/theirs/1/model.onnx").exists()
 
 
-def test_by_score_cam_it_is_explained_without_a_gradient(
+def test_an_adopted_classifier_is_explained_by_score_cam(
     classifier: Any,
     attach: Callable[..., int],
     tmp_path: Path,
@@ -203,18 +203,18 @@ def test_by_score_cam_it_is_explained_without_a_gradient(
 def test_without_golden_images_noise_certifies_and_that_is_said(
     classifier: Any,
     attach: Callable[..., int],
-    answer: Callable[[], Any],
+    written: Callable[[], Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The command as it is asked for: no --golden, no --scale, and the model file for --out."""
+    """The shortest command: no --golden, no --scale, and the model file as --out."""
     theirs = classifier()
     file, out = theirs.write(tmp_path / "theirs.onnx"), tmp_path / "models/theirs/1/model.onnx"
     assert attach(file, "--mean", *MEAN, "--std", *STD, "--out", out, images=False) == 0
-    told = capsys.readouterr()
-    assert "2 images of noise and 16 tensors answered as by" in told.out
-    assert "pixels are divided by 255 first" in told.err and "no --golden" in told.err
-    card, pixels, found, _ = answer()
+    printed = capsys.readouterr()
+    assert "2 images of noise and 16 tensors answered as by" in printed.out
+    assert "pixels are divided by 255 first" in printed.err and "no --golden" in printed.err
+    card, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
     assert len(card.certificate.images) == 2 and card.certificate.heatmaps == 6
     with local_client(tmp_path / "models") as client:
@@ -231,12 +231,12 @@ def test_without_golden_images_noise_certifies_and_that_is_said(
         (("--mean", "0.5", "--std", "0.5", "--scale", "1/64"), 1 / 64),
     ],
 )
-def test_the_scale_that_is_left_out_follows_from_mean_and_std(
+def test_the_default_scale_follows_from_mean_and_std(
     classifier: Any,
     flags: tuple[str, ...],
     scale: float,
     attach: Callable[..., int],
-    answer: Callable[[], Any],
+    written: Callable[[], Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -246,12 +246,12 @@ def test_the_scale_that_is_left_out_follows_from_mean_and_std(
     assert ("divided by 255" in capsys.readouterr().err) == (scale == 1 / 255)
     given = dict(zip(flags[::2], flags[1::2], strict=True))
     mean, std = float(given.get("--mean", 0)), float(given.get("--std", 1))
-    _, pixels, found, _ = answer()
+    _, pixels, found, _ = written()
     images = ((pixels * scale - mean) / std).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
 
 
-def test_each_golden_image_is_told_with_its_best_class_so_that_a_wrong_mean_shows(
+def test_the_command_prints_the_best_class_of_each_golden_image(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert attach(classifier().write(tmp_path / "theirs.onnx"), *IMAGENET) == 0
@@ -267,19 +267,19 @@ def test_each_golden_image_is_told_with_its_best_class_so_that_a_wrong_mean_show
         assert line == f"  {image.name}: {card.class_names[best]} {image.expected[best]:.1%}"
 
 
-def test_a_mark_before_the_first_class_is_no_part_of_its_name(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_byte_order_mark_is_not_part_of_the_first_class_name(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
     assert attach(file, *IMAGENET, classes="\ufeffcat\r\ndog\r\nbird\r\n\r\n") == 0
-    assert list(answer()[0].class_names) == ["cat", "dog", "bird"]
+    assert list(written()[0].class_names) == ["cat", "dog", "bird"]
 
 
-def test_a_layer_in_which_nothing_speaks_for_any_class_is_told(
+def test_a_layer_whose_heatmaps_are_all_zero_causes_a_warning(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     theirs = classifier()
-    # Every feature speaks against every class.
+    # Every feature lowers every class score.
     theirs.weight = -np.abs(theirs.weight)
     assert attach(theirs.write(tmp_path / "theirs.onnx"), "--scale", "1/255") == 0
     assert "all 6 heatmaps of the golden images are 0 everywhere" in capsys.readouterr().err

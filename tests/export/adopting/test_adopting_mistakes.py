@@ -1,4 +1,4 @@
-"""What cannot be adopted is said in a line, and nothing is written."""
+"""`spyglass attach-heatmap` reports a mistake in one line, and writes nothing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from spyglass_export.gradcam import attach_gradcam
+from spyglass_cli.flags.heatmap import heatmap_errors_with_flags
+from spyglass_export.gradcam import Advice, HeatmapError, attach_gradcam
 
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
-    "classes": ({}, (), "cat\ndog", "tells 3 classes apart, but 2 are named"),
+    "classes": ({}, (), "cat\ndog", "has 3 classes, but there are 2 class names"),
     "size": ({}, ("--size", "9"), "", "takes 6x8 pixels, not 9x9"),
-    "fixed batch": ({"batch": 1, "reshape": (4,)}, (), "", "answers one image at a time only"),
+    "fixed batch": ({"batch": 1, "reshape": (4,)}, (), "", "works for one image at a time only"),
     "batch of 4": ({"batch": 4}, (), "", "takes 4 images at a time; export it with a dynamic batch"),
-    "mean": ({}, ("--mean", "1", "2"), "", "2 numbers, where the network has 3 channels"),
-    "std": ({}, ("--std", "0"), "", "scale and std not 0"),
-    "output": ({}, ("--scores", "z"), "", "'z' is no output of the network; its outputs are y"),
-    "feature map": ({}, ("--feature-map", "mean"), "", "is not spatial"),
-    "golden": ({}, ("--golden", "nowhere"), "", "nowhere is no folder of images"),
+    "mean": (
+        {},
+        ("--mean", "1", "2"),
+        "",
+        "mean must have one number, or one for each of the network's 3 channels, not 2",
+    ),
+    "std": ({}, ("--std", "0"), "", "scale and std must not be 0"),
+    "output": ({}, ("--scores", "z"), "", "has no output 'z'; its outputs are y"),
+    "feature map": ({}, ("--feature-map", "mean"), "", "must have rank 4 and a height and width"),
+    "golden": ({}, ("--golden", "nowhere"), "", "nowhere is not a folder of images"),
     "no crop": ({}, ("--crop-fraction", "0"), "", "0 is not above 0 and at most 1"),
     "large crop": ({}, ("--crop-fraction", "1.5"), "", "1.5 is not above 0 and at most 1"),
     "crop of a stretch": (
@@ -32,12 +38,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
         "stretch keeps the whole image",
     ),
     "empty class": ({}, (), "cat\n\nbird", "line 2 of"),
-    "version": ({}, ("--out", "models/theirs"), "", "does not end in NAME/VERSION"),
+    "version": ({}, ("--out", "models/theirs"), "", "must end in NAME/VERSION"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_named_and_nothing_is_written(
+def test_the_error_names_the_mistake_and_no_file_is_written(
     classifier: Any,
     mistake: str,
     attach: Callable[..., int],
@@ -52,7 +58,7 @@ def test_a_mistake_is_named_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("flags", [("--size", "0"), ("--size", "6x8x3"), ("--scale", "1/0"), ("--std", "x")])
-def test_a_flag_that_is_no_number_ends_with_2(
+def test_a_flag_that_is_not_a_number_exits_with_2(
     flags: tuple[str, str], attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -60,7 +66,7 @@ def test_a_flag_that_is_no_number_ends_with_2(
     assert ended.value.code == 2 and f"argument {flags[0]}: '{flags[1]}' is no" in capsys.readouterr().err
 
 
-def test_a_network_that_answers_for_each_pixel_is_refused(
+def test_a_network_with_an_output_for_each_pixel_is_rejected(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
@@ -69,11 +75,11 @@ def test_a_network_that_answers_for_each_pixel_is_refused(
     )
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx") == 1
-    assert "does not hold one number for each class" in capsys.readouterr().err
+    assert "must hold one number for each class" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 
-def test_what_is_no_onnx_file_and_what_is_no_image_are_named(
+def test_a_file_that_is_not_onnx_and_a_file_that_is_not_an_image_are_rejected(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.onnx").write_bytes(b"no model")
@@ -81,42 +87,42 @@ def test_what_is_no_onnx_file_and_what_is_no_image_are_named(
     assert "is not an ONNX model" in capsys.readouterr().err
     (tmp_path / "empty.onnx").touch()
     assert attach(tmp_path / "empty.onnx") == 1
-    assert "empty.onnx is not an ONNX model: there is no network in it" in capsys.readouterr().err
+    assert "empty.onnx is not an ONNX model: it contains no network" in capsys.readouterr().err
     (tmp_path / "golden/notes.txt").write_text("about the images")
     assert attach(classifier().write(tmp_path / "theirs.onnx")) == 1
     assert "golden image notes.txt" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 
-def test_a_version_that_is_there_is_overwritten_only_by_force(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_an_existing_version_is_overwritten_only_with_force(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
     assert attach(file) == 0
-    before = answer()[2]
+    before = written()[2]
     assert attach(file, "--scale", "1/255") == 1
-    np.testing.assert_array_equal(answer()[2], before)
+    np.testing.assert_array_equal(written()[2], before)
     assert attach(file, "--scale", "1/255", "--force") == 0
-    assert np.abs(answer()[2] - before).max() > 1e-3
+    assert np.abs(written()[2] - before).max() > 1e-3
 
 
-def test_a_file_that_explains_itself_already_is_told_so(
+def test_a_network_that_already_has_a_heatmap_is_rejected(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
     for method, name in (("gradcam", "output heatmap;"), ("scorecam", "output heatmap_features;")):
-        onnx.save(attach_gradcam(onnx.load(file), method=method), tmp_path / "explained.onnx")
+        onnx.save(attach_gradcam(onnx.load(file), method=method).model, tmp_path / "explained.onnx")
         assert attach(tmp_path / "explained.onnx") == 1
         message = capsys.readouterr().err
-        assert "has a heatmap already" in message and name in message
+        assert "already has a heatmap" in message and name in message
     assert attach(file) == 0
     written = tmp_path / "models/theirs/1/model.onnx"
     assert attach(written, "--out", tmp_path / "models/again/1") == 1
-    assert "is a Spyglass model already" in capsys.readouterr().err
+    assert "is already a Spyglass model" in capsys.readouterr().err
     assert not (tmp_path / "models/again").exists()
 
 
-def test_a_head_without_a_gradient_is_told_in_the_commands_own_flags(
+def test_a_missing_gradient_is_reported_with_flags_of_the_command(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
@@ -127,25 +133,33 @@ def test_a_head_without_a_gradient_is_told_in_the_commands_own_flags(
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
     message = capsys.readouterr().err
     assert "no gradient through" in message
-    assert "--feature-map, or --method eigencam or scorecam" in message
+    assert "--feature-map, or choose --method eigencam or scorecam" in message
     assert "feature_map=" not in message and "method=" not in message
     for method in ("eigencam", "scorecam"):
         assert attach(tmp_path / "theirs.onnx", "--scale", "1/255", "--method", method, "--force") == 0
 
 
-def test_several_outputs_are_told_with_the_flag_that_chooses(
+def test_several_outputs_are_reported_with_the_flag_for_scores(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
     model.graph.output.append(helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 4]))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx") == 1
-    assert "has the outputs y, mean; name the one that holds the class scores with --scores" in (
+    assert "has several outputs: y, mean; name the output of class scores with --scores" in (
         capsys.readouterr().err
     )
 
 
-def test_what_onnx_runtime_says_is_one_sentence_about_the_network(
+@pytest.mark.parametrize("advice", Advice)
+def test_the_command_line_has_no_python_arguments_in_its_advice(advice: Advice) -> None:
+    with pytest.raises(HeatmapError) as caught, heatmap_errors_with_flags():
+        raise HeatmapError("the problem", advice)
+    assert caught.value.message.startswith("the problem") and "=" not in caught.value.message
+    assert ("--" in caught.value.message) is (advice is not Advice.EARLIER_SCORES)
+
+
+def test_an_error_of_onnx_runtime_becomes_one_sentence(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
@@ -154,5 +168,5 @@ def test_what_onnx_runtime_says_is_one_sentence_about_the_network(
     assert attach(tmp_path / "theirs.onnx") == 1
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith(
-        "spyglass attach-heatmap: ONNX Runtime does not load the network: Unsupported model IR version: 99"
+        "spyglass attach-heatmap: ONNX Runtime cannot load the network: Unsupported model IR version: 99"
     )

@@ -1,4 +1,4 @@
-"""Classifiers of other types, ages and batches than float32, new and free are adopted all the same."""
+"""Classifiers of other types, older opsets and fixed batches can be adopted too."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def softmax(logits: Array) -> Array:
 
 
 def test_a_network_of_doubles_is_fed_doubles(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     assert attach(theirs.write(tmp_path / "theirs.onnx", dtype="float64"), "--scale", "1/255") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = pixels.transpose(0, 3, 1, 2) / 255
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
@@ -33,12 +33,12 @@ def test_a_network_of_doubles_is_fed_doubles(
 
 @pytest.mark.parametrize("ending", ["", "Softmax"])
 def test_a_network_in_half_precision_is_fed_half_precision(
-    classifier: Any, ending: str, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+    classifier: Any, ending: str, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     file = theirs.write(tmp_path / "theirs.onnx", dtype="float16", ending=ending)
     assert attach(file, "--mean", "0.5", "--std", "0.25") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = (pixels.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
     assert found.dtype == np.float32 and heatmaps.dtype == np.float32
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=4e-3)
@@ -52,27 +52,27 @@ def test_a_network_of_pixels_is_fed_the_pixels(
     channels_last: bool,
     flags: tuple[str, ...],
     attach: Callable[..., int],
-    answer: Callable[[], Any],
+    written: Callable[[], Any],
     tmp_path: Path,
 ) -> None:
     theirs = classifier()
     theirs.filters /= 255
     file = theirs.write(tmp_path / "theirs.onnx", dtype="uint8", channels_last=channels_last)
     assert attach(file, *flags) == 0
-    _, pixels, found, _ = answer()
+    _, pixels, found, _ = written()
     ordered = pixels[..., ::-1] if flags else pixels
     np.testing.assert_allclose(found, softmax(theirs.logits(ordered.transpose(0, 3, 1, 2))), atol=1e-5)
 
 
-def test_pixels_that_would_become_fractions_are_not_fed_to_a_network_of_uint8(
+def test_a_scale_is_rejected_for_a_network_that_takes_uint8(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = classifier().write(tmp_path / "theirs.onnx", dtype="uint8")
     assert attach(file, "--scale", "1/255") == 2
-    assert "takes uint8, the pixels themselves" in capsys.readouterr().err
+    assert "takes pixels as uint8 and scales them inside" in capsys.readouterr().err
 
 
-def test_another_type_of_input_is_named(
+def test_an_input_of_another_type_is_rejected(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
@@ -80,30 +80,31 @@ def test_another_type_of_input_is_named(
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx") == 1
     assert (
-        "'x' is int64 of 4 dimensions, not one of float32, float16, float64, uint8" in capsys.readouterr().err
+        "'x' must have 4 dimensions of float32, float16, float64, uint8, not 4 of int64"
+        in capsys.readouterr().err
     )
 
 
 @pytest.mark.parametrize("reshape", [(1, 4), (1, -1)])
-def test_a_batch_of_one_that_is_built_into_a_reshape_becomes_any(
+def test_a_batch_of_one_inside_a_reshape_becomes_dynamic(
     classifier: Any,
     reshape: tuple[int, int],
     attach: Callable[..., int],
-    answer: Callable[[], Any],
+    written: Callable[[], Any],
     tmp_path: Path,
 ) -> None:
     theirs = classifier()
     assert attach(theirs.write(tmp_path / "theirs.onnx", batch=1, reshape=reshape), "--scale", "1/255") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
-def test_a_leading_1_that_is_not_the_batch_is_not_taken_for_it(
+def test_a_leading_1_that_is_not_the_batch_is_not_changed_to_a_batch(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The mean over an axis that would be the batch: with -1 it runs, and mixes the images."""
+    """The network averages over the axis of this 1: with -1 it would run, and mix the images."""
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1))
     flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
     flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
@@ -112,10 +113,10 @@ def test_a_leading_1_that_is_not_the_batch_is_not_taken_for_it(
     model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
-    assert "answers one image at a time only" in capsys.readouterr().err
+    assert "works for one image at a time only" in capsys.readouterr().err
 
 
-def test_the_node_that_has_the_batch_built_in_is_named(
+def test_the_error_names_the_node_with_a_fixed_batch(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1, reshape=(4,)))
@@ -129,8 +130,8 @@ def test_the_node_that_has_the_batch_built_in_is_named(
     assert "onnxruntime" not in errors
 
 
-def test_a_file_in_the_style_of_the_model_zoo_is_brought_into_a_newer_opset(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_file_like_those_of_the_model_zoo_is_converted_to_a_newer_opset(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     """Opset 8, IR version 3 with every weight an input, a batch of 1, scores [1, classes, 1, 1]."""
     theirs = classifier()
@@ -153,14 +154,14 @@ def test_a_file_in_the_style_of_the_model_zoo_is_brought_into_a_newer_opset(
     onnx.checker.check_model(model)
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 
-def test_weights_in_a_file_of_their_own_come_along(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_weights_in_a_separate_file_are_included(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     model = onnx.load(theirs.write(tmp_path / "theirs.onnx"))
@@ -168,12 +169,12 @@ def test_weights_in_a_file_of_their_own_come_along(
     onnx.save_model(model, tmp_path / "theirs.onnx", **weights)
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 0
     (tmp_path / "theirs.weights").unlink()
-    _, pixels, found, _ = answer()
+    _, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)), atol=1e-5)
     assert [path.name for path in (tmp_path / "models/theirs/1").iterdir()] == ["model.onnx"]
 
 
-def test_a_file_of_weights_that_is_missing_is_named(
+def test_the_error_names_a_missing_file_of_weights(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
@@ -181,11 +182,11 @@ def test_a_file_of_weights_that_is_missing_is_named(
     onnx.save_model(model, tmp_path / "theirs.onnx", **weights)
     (tmp_path / "theirs.weights").unlink()
     assert attach(tmp_path / "theirs.onnx") == 1
-    assert f"{tmp_path / 'theirs.weights'}, and there is no such file" in capfd.readouterr().err
+    assert f"{tmp_path / 'theirs.weights'}, but that file does not exist" in capfd.readouterr().err
 
 
 def ended(file: Path, *nodes: onnx.NodeProto) -> Path:
-    """The file with its output `y` made of `logits` by further nodes."""
+    """Rewrite the file so that further nodes compute its output `y` from `logits`."""
     model = onnx.load(file)
     model.graph.node[-1].output[0] = "logits"
     model.graph.node.extend(nodes)
@@ -195,8 +196,8 @@ def ended(file: Path, *nodes: onnx.NodeProto) -> Path:
     return file
 
 
-def test_a_sigmoid_of_smaller_operators_is_not_taken_for_a_logit(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+def test_a_sigmoid_of_smaller_operators_is_not_mistaken_for_a_logit(
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier(columns=1)
     file = ended(
@@ -207,14 +208,14 @@ def test_a_sigmoid_of_smaller_operators_is_not_taken_for_a_logit(
         helper.make_node("Div", ["one", "below"], ["y"]),
     )
     assert attach(file, "--scale", "1/255", classes="sound\ndefective") == 0
-    card, pixels, found, _ = answer()
+    card, pixels, found, _ = written()
     second = 1 / (1 + np.exp(-theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)))
     np.testing.assert_allclose(found, np.concatenate([1 - second, second], 1), atol=1e-5)
     assert card.explained_score == "logit"
 
 
 @pytest.mark.parametrize("ending", ["Softmax", "Sigmoid"])
-def test_probabilities_in_percent_and_logarithms_of_a_sigmoid_are_refused(
+def test_probabilities_in_percent_and_logarithms_of_a_sigmoid_are_rejected(
     classifier: Any,
     ending: str,
     attach: Callable[..., int],
@@ -231,11 +232,11 @@ def test_probabilities_in_percent_and_logarithms_of_a_sigmoid_are_refused(
         last[ending],
     )
     assert attach(file, "--scale", "1/255") == 1
-    assert "holds probabilities that are scaled, or their logarithms" in capsys.readouterr().err
+    assert "holds scaled probabilities or their logarithms" in capsys.readouterr().err
 
 
 def test_the_logarithm_of_a_softmax_becomes_its_probabilities(
-    classifier: Any, attach: Callable[..., int], answer: Callable[[], Any], tmp_path: Path
+    classifier: Any, attach: Callable[..., int], written: Callable[[], Any], tmp_path: Path
 ) -> None:
     theirs = classifier()
     file = ended(
@@ -244,7 +245,7 @@ def test_the_logarithm_of_a_softmax_becomes_its_probabilities(
         helper.make_node("Log", ["part"], ["y"]),
     )
     assert attach(file, "--scale", "1/255") == 0
-    _, pixels, found, heatmaps = answer()
+    _, pixels, found, heatmaps = written()
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)

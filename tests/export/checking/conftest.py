@@ -1,4 +1,4 @@
-"""A classifier that knows texture when it sees it, and images with texture in a known place."""
+"""A classifier of texture, and images with texture at a known place."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spyglass.v1.model_pb2 import (
     COLOR_MODE_GREY,
+    COLOR_MODE_RGB,
     RESIZE_RULE_STRETCH,
     TASK_CLASSIFY,
     InputSpec,
@@ -32,7 +33,7 @@ SIDE, CELL = 32, 4
 
 
 def _weights() -> dict[str, NDArray[Any]]:
-    """Eight filters, of which the first finds edges; a product that turns to it for the first class."""
+    """Weights of eight filters, the first for edges, and of a product that uses it for the first class."""
     random = np.random.default_rng(0)
     filters = random.normal(size=(8, 1, 3, 3)) / 30
     filters[0, 0] = [[0, -1, 0], [-1, 4, -1], [0, -1, 0]]
@@ -66,26 +67,63 @@ def _texture_network(method: str) -> onnx.ModelProto:
         [numpy_helper.from_array(values, name) for name, values in _weights().items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    return _with_card(model, "texture", ["texture", "plain", "other"], SIDE, COLOR_MODE_GREY, method)
+
+
+def _color_network(side: int) -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["channels"], perm=[0, 3, 1, 2]),
+        helper.make_node("Relu", ["channels"], ["features"]),
+        helper.make_node("GlobalAveragePool", ["features"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colors",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    return _with_card(model, "colors", ["red", "green", "blue"], side, COLOR_MODE_RGB, "gradcam")
+
+
+def _with_card(
+    model: onnx.ModelProto, name: str, classes: list[str], side: int, color_mode: Any, method: Any
+) -> onnx.ModelProto:
+    """The model with a heatmap of its tensor `features`, and with a card."""
     attached = attach_gradcam(model, feature_map="features", method=method)
     spec = InputSpec(
         tensor="image",
-        height=SIDE,
-        width=SIDE,
-        color_mode=COLOR_MODE_GREY,
+        height=side,
+        width=side,
+        color_mode=color_mode,
         resize=RESIZE_RULE_STRETCH,
         value_range=ValueRange(minimum=0, maximum=255),
     )
-    names = ["texture", "plain", "other"]
-    card = ModelCard(name="texture", version=1, task=TASK_CLASSIFY, input=spec, class_names=names)
-    card.explained_layer, card.heatmap_method = "features", method
-    write_card(attached, card)
-    return attached
+    card = ModelCard(name=name, version=1, task=TASK_CLASSIFY, input=spec, class_names=classes)
+    card.explained_layer, card.heatmap_method = attached.layer, method
+    write_card(attached.model, card)
+    return attached.model
 
 
 @pytest.fixture(scope="session")
 def texture_model() -> Callable[..., onnx.ModelProto]:
-    """uint8 [batch, 32, 32, 1] to texture, plain and other, with a heatmap: `texture_model("gradcam")`."""
+    """A classifier of uint8 [batch, 32, 32, 1] with a heatmap: `texture_model("gradcam")`.
+
+    Its classes are texture, plain and other.
+    """
     return lambda method="gradcam": _texture_network(method)
+
+
+@pytest.fixture(scope="session")
+def color_model() -> Callable[[int], onnx.ModelProto]:
+    """A classifier of uint8 [batch, side, side, 3]: `color_model(side)`. Each logit is the mean of a channel.
+
+    So Grad-CAM of class 0, 1 or 2 is the red, green or blue channel of the image, divided by its maximum.
+    """
+    return _color_network
 
 
 @pytest.fixture
@@ -97,7 +135,7 @@ def texture_file(texture_model: Callable[..., onnx.ModelProto], tmp_path: Path) 
 
 @pytest.fixture(scope="session")
 def textured() -> Callable[[int, int], NDArray[np.uint8]]:
-    """Grey, uint8 [32, 32, 1], but for a checkerboard of 12 × 12 at `textured(top, left)`."""
+    """A grey image, uint8 [32, 32, 1], with a checkerboard of 12 × 12: `textured(top, left)`."""
 
     def draw(top: int, left: int) -> NDArray[np.uint8]:
         pixels = np.full((SIDE, SIDE, 1), 128, np.uint8)

@@ -1,4 +1,4 @@
-"""`spyglass explain --check`: its report, and what it refuses."""
+"""`spyglass explain --check`: its report, and its errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Ended(NamedTuple):
 
 @pytest.fixture
 def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Runs the command in this process."""
+    """Run the command in this process."""
     monkeypatch.delenv("SPYGLASS_SERVER", raising=False)
 
     def run(*arguments: object) -> Ended:
@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_report(
     assert first["images"] != other["images"]
 
 
-def test_a_broken_image_is_named_and_left_out(
+def test_a_broken_image_is_reported_and_left_out(
     check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
     (images / "broken.jpg").write_bytes(b"\xff\xd8\xff this is no JPEG")
@@ -107,7 +107,7 @@ def test_a_report_that_cannot_be_written_is_an_error_before_the_work(
     assert "File exists" in ended.errors
 
 
-def test_an_image_whose_name_is_no_text_is_in_the_report(
+def test_an_image_with_a_name_that_is_not_text_is_in_the_report(
     check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:
     (images / "a.png").rename(images / os.fsdecode(b"\xff.png"))
@@ -116,7 +116,7 @@ def test_an_image_whose_name_is_no_text_is_in_the_report(
     assert r"\udcff.png" in (out / "report.md").read_text()
 
 
-def test_without_an_image_that_can_be_read_there_is_no_report(
+def test_without_a_readable_image_there_is_no_report(
     check: Callable[..., Ended], texture_file: Path, tmp_path: Path
 ) -> None:
     ended = check(tmp_path / "none.jpg", "--file", texture_file, "--out", tmp_path / "report")
@@ -134,7 +134,7 @@ def test_without_an_image_that_can_be_read_there_is_no_report(
         (["--out", "r", "--file", "m.onnx", "--model", "imagenet"], "not both"),
     ],
 )
-def test_what_makes_no_sense_together_is_refused(
+def test_invalid_combinations_of_flags_are_rejected(
     check: Callable[..., Ended], flags: list[str], words: str
 ) -> None:
     ended = check("image.png", *flags)
@@ -143,14 +143,14 @@ def test_what_makes_no_sense_together_is_refused(
 
 
 @pytest.mark.parametrize("flags", [["--steps", "4"], ["--seed", "0"], ["--file", "m.onnx"]], ids=str)
-def test_options_of_the_check_are_refused_without_it(
+def test_options_of_the_check_are_rejected_without_check(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert spyglass.main(["explain", "image.png", *flags]) == 2
     assert f"{flags[0]} is for --check" in capsys.readouterr().err
 
 
-def test_a_model_that_is_not_bundled_and_a_file_that_is_none_are_errors(
+def test_an_unknown_model_and_a_file_that_is_not_a_model_are_errors(
     check: Callable[..., Ended], images: Path, tmp_path: Path
 ) -> None:
     assert "no model 'nothing'" in check(images, "--model", "nothing", "--out", tmp_path / "r").errors
@@ -159,7 +159,7 @@ def test_a_model_that_is_not_bundled_and_a_file_that_is_none_are_errors(
     assert ended.code == 1 and "ONNX Runtime" in ended.errors
 
 
-def test_a_model_without_a_heatmap_is_refused(
+def test_a_model_without_a_heatmap_is_rejected(
     check: Callable[..., Ended], explaining_models: Path, images: Path, tmp_path: Path
 ) -> None:
     plain = explaining_models / "plain/1/model.onnx"
@@ -167,14 +167,14 @@ def test_a_model_without_a_heatmap_is_refused(
     assert ended.code == 1 and "no heatmap to check" in ended.errors
 
 
-def test_who_lacks_the_extra_is_told_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(MissingExtra):
         require("checking", "no_such_plotting_library")
     assert "pip install 'spyglass[checking]'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_bundled_model_is_checked_on_the_examples(
+def test_the_check_runs_on_the_bundled_model(
     check: Callable[..., Ended], repository_root: Path, tmp_path: Path
 ) -> None:
     examples = [repository_root / "examples" / name for name in ("chelsea.jpg", "coffee.jpg")]
@@ -183,7 +183,7 @@ def test_the_bundled_model_is_checked_on_the_examples(
     found = _numbers(tmp_path / "report")
     assert [each["class_name"] for each in found["images"]] == ["tiger cat", "espresso"]
     coffee = found["images"][1]["curves"]
-    for rival in ("chance", "centre"):
-        assert coffee["heatmap"]["insertion_auc"] > coffee[rival]["insertion_auc"]
+    for baseline in ("chance", "centre"):
+        assert coffee["heatmap"]["insertion_auc"] > coffee[baseline]["insertion_auc"]
     assert found["randomisation"][-1]["layers"] == 50
     assert all(abs(stage["mean_rank_correlation"] or 0) < 0.9 for stage in found["randomisation"])

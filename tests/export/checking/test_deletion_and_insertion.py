@@ -1,4 +1,4 @@
-"""Curves of a network for which the right order of the pixels is known."""
+"""Curves of a network for which the right order of pixels is known."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from spyglass_contract.errors import ModelError
+from spyglass_contract.model.card import card_from_metadata, write_card
+from spyglass_export.checking.baselines import by_chance, centre
 from spyglass_export.checking.blank import blurred, mean_color
 from spyglass_export.checking.check import CENTRE, CHANCE, HEATMAP, Subject, check_curves
 from spyglass_export.checking.curves import Curves, area, curves, hottest_first, mean_curves, transition
 from spyglass_export.checking.network import ExplainedNetwork
-from spyglass_export.checking.rivals import by_chance, centre
 
 Draw = Callable[[int, int], NDArray[np.uint8]]
 STEPS = 16
@@ -45,7 +47,7 @@ def test_a_perfect_map_beats_chance_and_its_own_opposite(
     assert best.insertion_auc > luck.insertion_auc > worst.insertion_auc
 
 
-def test_the_network_s_heatmap_is_measured_beside_its_rivals(
+def test_the_heatmap_is_measured_together_with_the_baselines(
     network: ExplainedNetwork, textured: Draw
 ) -> None:
     subjects = [Subject(f"{top}", textured(top, 1)) for top in (1, 18)]
@@ -53,9 +55,9 @@ def test_the_network_s_heatmap_is_measured_beside_its_rivals(
         assert network.card.class_names[checked.class_index] == "texture"
         found = checked.curves
         assert set(found) == {HEATMAP, CHANCE, CENTRE}
-        for rival in (CHANCE, CENTRE):
-            assert found[HEATMAP].deletion_auc < found[rival].deletion_auc
-            assert found[HEATMAP].insertion_auc > found[rival].insertion_auc
+        for baseline in (CHANCE, CENTRE):
+            assert found[HEATMAP].deletion_auc < found[baseline].deletion_auc
+            assert found[HEATMAP].insertion_auc > found[baseline].insertion_auc
         assert found[HEATMAP].deletion[0] == pytest.approx(checked.probability, abs=1e-6)
         assert found[HEATMAP].insertion[-1] == pytest.approx(checked.probability, abs=1e-6)
 
@@ -71,11 +73,21 @@ def test_the_same_seed_gives_the_same_numbers(network: ExplainedNetwork, texture
 def test_score_cam_is_checked_too(texture_model: Callable[..., onnx.ModelProto], textured: Draw) -> None:
     network = ExplainedNetwork(texture_model("scorecam").SerializeToString())
     heatmap = network.heatmap(textured(2, 2), 0)
-    assert np.unravel_index(heatmap.argmax(), heatmap.shape) < (4, 4)
+    # The checkerboard covers the first four rows and columns of cells.
+    assert max(np.unravel_index(heatmap.argmax(), heatmap.shape)) < 4
     assert heatmap[:3, :3].mean() > 2 * heatmap[4:, 4:].mean()
 
 
-def test_every_step_changes_its_share_of_the_pixels_the_hottest_first() -> None:
+def test_an_unknown_heatmap_method_is_rejected(texture_model: Callable[..., onnx.ModelProto]) -> None:
+    model = texture_model()
+    card = card_from_metadata({entry.key: entry.value for entry in model.metadata_props})
+    card.heatmap_method = "smoothgrad"
+    write_card(model, card)
+    with pytest.raises(ModelError, match=r"must be one of gradcam, .*, not 'smoothgrad'"):
+        ExplainedNetwork(model.SerializeToString())
+
+
+def test_every_step_changes_an_equal_number_of_pixels_the_hottest_first() -> None:
     start, end = np.zeros((2, 3, 1), np.uint8), np.full((2, 3, 1), 9, np.uint8)
     heat = np.array([[0.1, 0.9, 0.3], [0.8, 0.2, 0.5]], np.float32)
     order = hottest_first(heat, _random())
@@ -85,21 +97,21 @@ def test_every_step_changes_its_share_of_the_pixels_the_hottest_first() -> None:
     assert images[1, ..., 0].tolist() == [[0, 9, 0], [9, 0, 0]]
 
 
-def test_pixels_of_equal_heat_come_by_chance() -> None:
+def test_pixels_of_equal_heat_come_in_random_order() -> None:
     flat = np.zeros((10, 10), np.float32)
     order = hottest_first(flat, _random())
     assert sorted(order.tolist()) == list(range(100))
     assert order.tolist() != list(range(100))
 
 
-def test_areas_are_those_of_trapezoids() -> None:
+def test_areas_follow_the_trapezoidal_rule() -> None:
     assert area(np.array([1.0, 0.5, 0.0])) == pytest.approx(0.5)
     assert area(np.array([0.0, 1.0, 1.0])) == pytest.approx(0.75)
     both = mean_curves([Curves(np.zeros(3), np.ones(3)), Curves(np.ones(3), np.ones(3))])
     assert (both.deletion_auc, both.insertion_auc) == (0.5, 1)
 
 
-def test_what_is_deleted_has_the_mean_colour_and_what_is_inserted_into_is_blurred(textured: Draw) -> None:
+def test_deletion_uses_the_mean_colour_and_insertion_starts_from_a_blurred_image(textured: Draw) -> None:
     pixels = np.concatenate([textured(2, 2), 255 - textured(9, 9), np.zeros((32, 32, 1), np.uint8)], axis=2)
     blank, soft = mean_color(pixels), blurred(pixels)
     assert (blank == np.rint(pixels.mean(axis=(0, 1)))).all()
@@ -108,7 +120,7 @@ def test_what_is_deleted_has_the_mean_colour_and_what_is_inserted_into_is_blurre
     assert soft[..., 0].mean() == pytest.approx(pixels[..., 0].mean(), abs=2)
 
 
-def test_the_centre_is_hottest_in_the_middle_and_even_to_all_sides() -> None:
+def test_the_centre_baseline_is_hottest_in_the_middle_and_symmetric() -> None:
     bell = centre(5, 7)
     assert bell.shape == (5, 7) and bell[2, 3] == bell.max() == 1
     np.testing.assert_allclose(bell, bell[::-1, ::-1], atol=1e-7)

@@ -1,4 +1,4 @@
-"""What is left of a heatmap when the weights have lost what they learned."""
+"""Heatmaps after randomisation of the weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _tensors(file: bytes) -> dict[str, NDArray[np.float32]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_layers_lose_their_weights_from_the_answer_down(
+def test_layers_are_randomised_from_the_output_down(
     texture_model: Callable[..., onnx.ModelProto],
 ) -> None:
     model = texture_model()
@@ -42,13 +42,13 @@ def test_layers_lose_their_weights_from_the_answer_down(
     np.testing.assert_array_equal(_tensors(model.SerializeToString())["head"], before["head"])
 
 
-def test_the_seed_decides_about_the_weights(texture_model: Callable[..., onnx.ModelProto]) -> None:
+def test_the_seed_determines_the_randomised_weights(texture_model: Callable[..., onnx.ModelProto]) -> None:
     model = texture_model()
     files = [[stage.file for stage in randomised(model, seed)] for seed in (1, 1, 2)]
     assert files[0] == files[1] != files[2]
 
 
-def test_quantised_and_turned_weights_are_found_behind_what_unpacks_them() -> None:
+def test_quantised_and_transposed_weights_are_found() -> None:
     helper = onnx.helper
     weights = [
         numpy_helper.from_array(np.arange(6, dtype=np.int8).reshape(2, 3), "packed"),
@@ -69,13 +69,13 @@ def test_stages_double(layers: int, expected: list[int]) -> None:
     assert stages(layers) == expected
 
 
-def test_a_network_without_weights_is_refused(explaining_models: Path) -> None:
+def test_a_network_without_weights_is_rejected(explaining_models: Path) -> None:
     model = onnx.load(str(explaining_models / "colors/1/model.onnx"))
     with pytest.raises(ModelError, match="no convolution or product"):
         next(randomised(model, 0))
 
 
-def test_a_heatmap_of_what_was_learned_does_not_survive(
+def test_a_heatmap_changes_when_all_weights_are_randomised(
     texture_model: Callable[..., onnx.ModelProto], textured: Draw
 ) -> None:
     model = texture_model()
@@ -86,12 +86,12 @@ def test_a_heatmap_of_what_was_learned_does_not_survive(
         assert rank_correlation(each.heatmap, network.heatmap(each.subject.pixels, 0)) == pytest.approx(1)
     last = list(check_randomised(model, checked, seed=0))[-1]
     assert len(last.maps) == len(subjects)
-    for each, found, likeness in zip(checked, last.maps, last.structural_similarities, strict=True):
+    for each, found, similarity in zip(checked, last.maps, last.structural_similarities, strict=True):
         assert not np.allclose(each.heatmap, found, atol=0.1)
-        assert likeness is not None and likeness < 0.9
+        assert similarity is not None and similarity < 0.9
 
 
-def test_ranks_are_spearman_s() -> None:
+def test_the_rank_correlation_is_spearman_s() -> None:
     first = np.array([[0.1, 0.2], [0.3, 0.9]], np.float32)
     assert rank_correlation(first, np.exp(first)) == pytest.approx(1)
     assert rank_correlation(first, -first) == pytest.approx(-1)
@@ -100,7 +100,7 @@ def test_ranks_are_spearman_s() -> None:
     assert rank_correlation(first, tied) == pytest.approx(4.5 / np.sqrt(5 * 4.5))
 
 
-def test_where_nothing_can_be_ranked_there_is_no_correlation() -> None:
+def test_a_flat_map_and_a_map_with_nan_have_no_similarity() -> None:
     some = np.arange(4, dtype=np.float32).reshape(2, 2)
     assert rank_correlation(some, np.zeros((2, 2), np.float32)) is None
     assert rank_correlation(some, np.full((2, 2), np.nan, np.float32)) is None

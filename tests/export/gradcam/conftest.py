@@ -30,9 +30,11 @@ _STEP = 4e-3
 
 
 class Sketch:
-    """A classifier as it is drawn: input `image` float32 [batch, *dims], whose copy is `features`.
+    """A classifier that a test builds node by node.
 
-    The copy is made by a convolution, so that the layout of the features is told by the graph.
+    Its input is `image`, float32 [batch, *dims], and a copy of it is `features`.
+
+    A convolution makes the copy, so that the graph shows the layout of the features.
     """
 
     def __init__(self, dims: Sequence[int | str] = (3, 4, 5), opset: int = 17) -> None:
@@ -65,18 +67,18 @@ class Sketch:
         return names
 
     def with_axes(self, op_type: str, tensor: str, axes: Sequence[int], since: int, **attributes: Any) -> str:
-        """An operator whose axes are an input from opset `since` on, and an attribute before."""
+        """Add an operator whose axes are an input since opset `since`, and an attribute before."""
         if self.opset >= since:
             return self.node(op_type, tensor, self.integers(*axes), **attributes)
         return self.node(op_type, tensor, axes=list(axes), **attributes)
 
     def classify(self, tensor: str, classes: int = 3) -> onnx.ModelProto:
-        """Ends the classifier with a product of everything in `tensor`."""
+        """End the classifier with a product of all numbers in `tensor`."""
         flat = self.node("Flatten", tensor, axis=1)
         return self.model(self.node("MatMul", flat, self.normal(self.size_of(tensor), classes)))
 
     def size_of(self, tensor: str) -> int:
-        """How many numbers `tensor` has for each image."""
+        """Return how many numbers `tensor` has for each image."""
         session = _session(self.model(tensor))
         return int(session.run(None, {"image": np.ones((1, *self.dims), np.float32)})[0].size)
 
@@ -106,7 +108,7 @@ def _with_gradient(model: onnx.ModelProto, feature_map: str) -> onnx.ModelProto:
     extended.CopyFrom(model)
     extended.graph.node.extend(build.nodes)
     extended.graph.initializer.extend(build.initializers)
-    extended.graph.input.append(helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["asked"]))
+    extended.graph.input.append(helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["requested"]))
     extended.graph.output.append(helper.make_tensor_value_info(gradient.name, TensorProto.FLOAT, None))
     return extended
 
@@ -153,7 +155,7 @@ def pooled() -> Callable[..., tuple[onnx.ModelProto, Array]]:
 
 @pytest.fixture
 def pooled_heatmap() -> Callable[[Array, Array, Sequence[int]], Array]:
-    """Grad-CAM of such a classifier: the gradient of a mean is its weight over the number of places."""
+    """Grad-CAM of the classifier `pooled`: the gradient of a mean is its weight over the number of places."""
 
     def heatmap(features: Array, weight: Array, classes: Sequence[int]) -> Array:
         places = features.shape[2] * features.shape[3]
@@ -166,22 +168,22 @@ def pooled_heatmap() -> Callable[[Array, Array, Sequence[int]], Array]:
 
 @pytest.fixture
 def gradient_session() -> Callable[[onnx.ModelProto], onnxruntime.InferenceSession]:
-    """A sketched classifier whose last output is the gradient with respect to its features."""
+    """Open a sketched classifier whose last output is the gradient with respect to its features."""
     return lambda model: _session(_with_gradient(model, "features"))
 
 
 @pytest.fixture
 def enlivened() -> Callable[[Any], Any]:
-    """Gives a Keras model of first weights the moments that its normalisations would have learned.
+    """Set the moments of the normalisations in an untrained Keras model.
 
-    Without them the numbers of a deep network fade away, and so do its gradients.
+    Without them the numbers and the gradients of a deep network vanish.
     """
 
     def enliven(model: Any) -> Any:
         normalisations = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
         for layer in normalisations:
             layer.momentum = 0.0
-        # A large image has places enough for a mean; a few are what fits into memory.
+        # A few large images have enough places for a mean, and more would not fit into memory.
         images = 16 if model.input_shape[1] < 100 else 4
         pixels = np.random.default_rng(0).integers(0, 256, (images, *model.input_shape[1:]))
         model(pixels.astype(model.inputs[0].dtype), training=True)
@@ -192,7 +194,7 @@ def enlivened() -> Callable[[Any], Any]:
 
 @pytest.fixture
 def assert_exact_gradient() -> Callable[..., None]:
-    """Compares the reverse pass of a sketched classifier with finite differences, for several classes."""
+    """Compare the reverse pass of a sketched classifier with finite differences, for several classes."""
 
     def check(model: onnx.ModelProto, image: Array, *, classes: Sequence[int] = (0, 2)) -> None:
         session = _session(_with_gradient(model, "features"))
@@ -214,7 +216,7 @@ def digits() -> Array:
 
 @pytest.fixture(scope="session")
 def photographs(repository_root: Path) -> Callable[[InputSpec], Array]:
-    """A cat and a cup, some mirrored, as an input takes them: uint8 [5, height, width, 3]."""
+    """A cat and a cup, some mirrored, at an input's size: uint8 [5, height, width, 3]."""
     files = [repository_root / "examples" / name for name in ("chelsea.jpg", "coffee.jpg")]
 
     def prepared(spec: InputSpec) -> Array:
@@ -226,7 +228,7 @@ def photographs(repository_root: Path) -> Callable[[InputSpec], Array]:
 
 @pytest.fixture
 def image() -> Callable[..., Array]:
-    """Numbers to classify, float32 [1, *dims]: distinct, and none close to a kink or to another."""
+    """Numbers to classify, float32 [1, *dims]: distinct, far from each other and from kinks."""
 
     def draw(dims: Sequence[int] = (3, 4, 5), seed: int = 0) -> Array:
         count = int(np.prod(dims))

@@ -1,4 +1,4 @@
-"""Gradients of operators of one number against finite differences."""
+"""Gradients of elementwise operators, compared with finite differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of operators of several operands, and of elementary functions, against finite differences."""
+"""Gradients of operators of several operands and elementary functions, compared with finite differences."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_gradient_of_an_expression_is_its_finite_difference(
     assert_exact_gradient(head.classify(EXPRESSIONS[expression](head)), image())
 
 
-def test_before_opset_13_a_softmax_shares_its_unit_among_all_axes_behind(
+def test_before_opset_13_a_softmax_covers_all_axes_from_its_own_on(
     sketch: Callable[..., Any], image: Callable[..., Any], assert_exact_gradient: Callable[..., None]
 ) -> None:
     head = sketch(opset=12)
@@ -87,7 +87,7 @@ def test_before_opset_13_a_softmax_shares_its_unit_among_all_axes_behind(
 
 
 @pytest.mark.parametrize("op_type", ["Max", "Min"])
-def test_operands_that_are_equal_share_the_gradient(
+def test_equal_operands_share_the_gradient(
     op_type: str,
     sketch: Callable[..., Any],
     image: Callable[..., Any],

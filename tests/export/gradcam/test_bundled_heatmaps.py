@@ -1,4 +1,4 @@
-"""Heatmaps of the bundled models on real images, against numpy's from their weights."""
+"""Heatmaps of the bundled models on real images, compared with numpy's from their weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from spyglass.v1.model_pb2 import InputSpec
-from spyglass_contract.model.card import HEATMAP, METADATA_KEY, card_from_metadata
-from spyglass_export.gradcam import attach_gradcam, explained_tensor
+from spyglass.v1.model_pb2 import InputSpec, ModelCard
+from spyglass_contract.model.card import METADATA_KEY, card_from_metadata
 
 
 def _load(root: Path, name: str) -> onnx.ModelProto:
-    """The bundled file with its heatmap, which is attached here where it was written without."""
-    model = onnx.load(root / "models" / name / "1/model.onnx")
-    return model if HEATMAP in {value.name for value in model.graph.output} else attach_gradcam(model)
+    return onnx.load(root / "models" / name / "1/model.onnx")
 
 
 def _showing(model: onnx.ModelProto, *tensors: str) -> onnx.ModelProto:
@@ -27,9 +24,9 @@ def _showing(model: onnx.ModelProto, *tensors: str) -> onnx.ModelProto:
     return model
 
 
-def _input(model: onnx.ModelProto) -> InputSpec:
+def _card(model: onnx.ModelProto) -> ModelCard:
     metadata = {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
-    return card_from_metadata(metadata).input
+    return card_from_metadata(metadata)
 
 
 def _scaled(features: Any, gradient: Any) -> Any:
@@ -45,14 +42,15 @@ def _products(model: onnx.ModelProto) -> list[Any]:
     return [numpy_helper.to_array(weights[name]) for name in names]
 
 
-def test_imagenet_s_heatmap_is_its_class_s_weights_on_the_feature_map(
+def test_the_heatmap_of_imagenet_weights_the_feature_map_with_the_weights_of_the_class(
     photographs: Callable[[InputSpec], Any], repository_root: Path, session_of: Callable[..., Any]
 ) -> None:
     model = _load(repository_root, "imagenet")
     (weight,) = _products(model)
-    images = photographs(_input(model))
-    assert explained_tensor(model) == "efficientnet_lite0_1/head_relu6_1/Relu6:0"
-    session = session_of(_showing(model, explained_tensor(model)))
+    card = _card(model)
+    images = photographs(card.input)
+    assert card.explained_layer == "efficientnet_lite0_1/head_relu6_1/Relu6:0"
+    session = session_of(_showing(model, card.explained_layer))
     for classes in ([-1], [285], [-1] * 5, [285, 967, 0, -1, 999]):
         pixels = images[: len(classes)]
         feeds = {"image": pixels, "class_index": np.array(classes)}
@@ -65,14 +63,15 @@ def test_imagenet_s_heatmap_is_its_class_s_weights_on_the_feature_map(
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_mnist_convnet_s_heatmap_is_that_of_its_two_dense_layers(
+def test_the_heatmap_of_mnist_convnet_follows_from_its_two_dense_layers(
     batch: int, digits: Any, repository_root: Path, session_of: Callable[..., Any]
 ) -> None:
     model = _load(repository_root, "mnist-convnet")
     first, last = _products(model)
     (hidden_name,) = [node.input[0] for node in model.graph.node if node.op_type == "MatMul"][1:]
-    session = session_of(_showing(model, explained_tensor(model), hidden_name))
-    assert explained_tensor(model) == "mnist_convnet_1/conv3_1/Relu:0"
+    layer = _card(model).explained_layer
+    assert layer == "mnist_convnet_1/conv3_1/Relu:0"
+    session = session_of(_showing(model, layer, hidden_name))
     pixels = digits[:batch]
     for class_index in range(10):
         feeds = {"image": pixels, "class_index": np.full(batch, class_index)}

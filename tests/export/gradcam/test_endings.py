@@ -1,4 +1,4 @@
-"""The logit is found behind a softmax or sigmoid, whatever it is written of and whatever follows it."""
+"""The logit is found behind a softmax or sigmoid in every form, and before any following operators."""
 
 from __future__ import annotations
 
@@ -84,20 +84,20 @@ ENDINGS: dict[str, Ending] = {
     ),
     "in percent": lambda h, x: h.node("Mul", h.weight(100.0), _softmax(h, x)),
     "in percent, divided": lambda h, x: h.node("Div", h.node("Sigmoid", x), h.weight(0.01)),
-    "kept off 0": lambda h, x: h.node("Add", _softmax(h, x), h.weight(1e-7)),
+    "with a lower bound": lambda h, x: h.node("Add", _softmax(h, x), h.weight(1e-7)),
     "logarithm": lambda h, x: h.node("Log", _softmax(h, x)),
-    "logarithm of what is bounded": _bounded_logarithm,
+    "logarithm of a bounded softmax": _bounded_logarithm,
     "exponential of a logarithm": lambda h, x: h.node("Exp", h.node("LogSoftmax", x, axis=1)),
     "softmax of a logarithm": lambda h, x: _softmax(h, h.node("LogSoftmax", x, axis=1)),
-    "softmax less the largest": lambda h, x: _softmax(h, _shifted(h, x)),
+    "softmax minus the largest": lambda h, x: _softmax(h, _shifted(h, x)),
     "written out": _written_out,
-    "written out less the largest": lambda h, x: _written_out(h, _shifted(h, x)),
+    "written out minus the largest": lambda h, x: _written_out(h, _shifted(h, x)),
     "written out without the kept axis": _without_kept_axis,
     "written out by a reciprocal": _by_reciprocal,
     "written out and bounded": lambda h, x: h.node("Clip", _written_out(h, x), h.weight(1e-7)),
-    "logarithm of what is written out": lambda h, x: h.node("Log", _written_out(h, _shifted(h, x))),
+    "logarithm of a written out softmax": lambda h, x: h.node("Log", _written_out(h, _shifted(h, x))),
     "logarithm written out": _log_softmax_written_out,
-    "less the logarithm of the sum": _less_logarithm_of_sum,
+    "minus the logarithm of the sum": _less_logarithm_of_sum,
     "sigmoid by a quotient": _sigmoid_by_quotient,
     "sigmoid by a reciprocal": _sigmoid_by_reciprocal,
     "sigmoid by growth": _sigmoid_by_growth,
@@ -117,18 +117,18 @@ def _described(model: onnx.ModelProto) -> str:
 
 @pytest.mark.parametrize("opset", [11, 17, 21])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_behind_every_ending_the_gradient_is_that_of_the_logit(
+def test_every_ending_has_the_gradient_of_its_logit(
     ending: str,
     opset: int,
     sketch: Callable[..., Any],
     session_of: Callable[..., Any],
     pooled_heatmap: Callable[..., Any],
 ) -> None:
-    """Certain answers, whose own gradient is 0 for every class in float32."""
+    """The probabilities are so close to 0 and 1 that their gradient is 0 in float32 for every class."""
     head = sketch(DIMS, opset)
     weight = np.random.default_rng(1).normal(size=(4, 3)) * 60
     logits = _logits(head, weight)
-    attached = attach_gradcam(head.model(ENDINGS[ending](head, logits)))
+    attached = attach_gradcam(head.model(ENDINGS[ending](head, logits))).model
     assert _described(attached) == f"gradcam of 'features', gradient of the logit '{logits}'"
     session = session_of(attached)
     image = np.random.default_rng(2).uniform(0.2, 1, (2, *DIMS)).astype(np.float32)
@@ -150,7 +150,7 @@ BOTH: dict[str, Ending] = {
 @pytest.mark.parametrize("after", BOTH)
 @pytest.mark.parametrize("sigmoid", [_sigmoid_by_quotient, lambda h, x: h.node("Sigmoid", x)])
 @pytest.mark.parametrize("speaks_for", [0, 1])
-def test_one_logit_for_two_classes_is_found_as_well(
+def test_one_logit_for_two_classes_is_found(
     speaks_for: int,
     sigmoid: Ending,
     after: str,
@@ -164,7 +164,7 @@ def test_one_logit_for_two_classes_is_found_as_well(
     probability = sigmoid(head, logit)
     rest = head.node("Sub", head.weight(1.0), probability)
     both = [rest, probability] if speaks_for == 1 else [probability, rest]
-    attached = attach_gradcam(head.model(BOTH[after](head, head.node("Concat", *both, axis=1))))
+    attached = attach_gradcam(head.model(BOTH[after](head, head.node("Concat", *both, axis=1)))).model
     assert _described(attached).endswith(f"gradient of the logit '{logit}'")
     columns = np.hstack([-weight, weight] if speaks_for == 1 else [weight, -weight])
     image = np.random.default_rng(2).uniform(0.2, 1, (2, *DIMS)).astype(np.float32)
@@ -193,12 +193,12 @@ def _hard_sigmoid(head: Any) -> str:
 
 
 @pytest.mark.parametrize("draw", [_mean_of_two, _mean_of_places, _weighed, _hard_sigmoid])
-def test_probabilities_without_a_logit_are_not_called_one(
+def test_probabilities_without_a_known_logit_are_described_as_probabilities(
     draw: Callable[[Any], str], sketch: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
     output = draw(head)
-    described = _described(attach_gradcam(head.model(output), feature_map="features"))
+    described = _described(attach_gradcam(head.model(output), feature_map="features").model)
     assert described == f"gradcam of 'features', gradient of the probability '{output}'"
 
 
@@ -216,22 +216,22 @@ def _read_from_probabilities(head: Any) -> str:
 
 
 @pytest.mark.parametrize("draw", [_gated, _bounded_logits, _read_from_probabilities])
-def test_scores_that_are_no_probabilities_are_logits_as_they_stand(
+def test_scores_that_are_not_probabilities_count_as_logits(
     draw: Callable[[Any], str], sketch: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
     output = draw(head)
-    assert _described(attach_gradcam(head.model(output))).endswith(f"gradient of the logit '{output}'")
+    assert _described(attach_gradcam(head.model(output)).model).endswith(f"gradient of the logit '{output}'")
 
 
-def test_the_probability_of_an_ending_is_differentiated_where_it_is_asked_for(
+def test_the_probability_is_differentiated_if_requested(
     sketch: Callable[..., Any],
 ) -> None:
     head = sketch(DIMS)
     output = _written_out(head, _logits(head, np.eye(4, 3)))
-    attached = attach_gradcam(head.model(output), gradient_of="probability")
+    attached = attach_gradcam(head.model(output), gradient_of="probability").model
     assert _described(attached).endswith(f"gradient of the probability '{output}'")
 
 
 def test_eigencam_names_no_gradient(pooled: Callable[..., Any]) -> None:
-    assert _described(attach_gradcam(pooled()[0], method="eigencam")) == "eigencam of 'features'"
+    assert _described(attach_gradcam(pooled()[0], method="eigencam").model) == "eigencam of 'features'"

@@ -1,4 +1,4 @@
-"""Which tensor is explained, and which is taken for the scores."""
+"""Choice of the explained tensor and of the class scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from spyglass_export.gradcam import FeatureMapError, ScoresError, attach_gradcam, explained_tensor
+from spyglass_export.gradcam import FeatureMapError, ScoresError, attach_gradcam
 
 DIMS = (4, 6, 6)
 
@@ -60,7 +60,7 @@ def _averaged_by_channels_last(head: Any) -> tuple[str, str]:
 
 
 def _quantised(head: Any) -> tuple[str, str]:
-    """As quantisers write it; of the convolution's output and of the pooling's."""
+    """A quantised network: quantisers of the outputs of the convolution and the pooling."""
     grid = (head.weight(0.01), head.weight(0, np.uint8))
 
     def rounded(tensor: str) -> str:
@@ -85,26 +85,26 @@ HEADS = [
 
 
 @pytest.mark.parametrize("draw", HEADS)
-def test_the_last_tensor_with_height_and_width_that_repeats_no_other_is_explained(
+def test_the_default_layer_is_the_last_spatial_tensor_that_repeats_no_other(
     draw: Callable[[Any], tuple[str, str]], sketch: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
     expected, pooled = draw(head)
-    assert explained_tensor(head.classify(pooled)) == expected
+    assert attach_gradcam(head.classify(pooled)).layer == expected
 
 
-def test_a_feature_map_is_named_by_its_tensor_or_by_its_node(sketch: Callable[..., Any]) -> None:
+def test_a_feature_map_can_be_named_by_its_tensor_or_its_node(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     bent = head.node("Tanh", "features")
     head.nodes[-1].name = "first bend"
     model = head.classify(head.node("GlobalAveragePool", head.node("Relu", bent)))
-    assert explained_tensor(model, feature_map=bent) == bent
-    assert explained_tensor(model, feature_map="first bend") == bent
+    assert attach_gradcam(model, feature_map=bent).layer == bent
+    assert attach_gradcam(model, feature_map="first bend").layer == bent
 
 
-def test_a_name_that_is_not_there_is_answered_with_those_close_to_it(sketch: Callable[..., Any]) -> None:
+def test_the_error_for_an_unknown_name_lists_similar_names(sketch: Callable[..., Any]) -> None:
     model = sketch(DIMS).classify("features")
-    with pytest.raises(FeatureMapError, match=r"'feature'.*close to it are.*'features'"):
+    with pytest.raises(FeatureMapError, match=r"'feature'.*similar names are.*'features'"):
         attach_gradcam(model, feature_map="feature")
 
 
@@ -112,18 +112,20 @@ def test_a_name_that_is_not_there_is_answered_with_those_close_to_it(sketch: Cal
 def test_a_feature_map_must_be_spatial(op_type: str, sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     small = head.node(op_type, "features")
-    with pytest.raises(FeatureMapError, match="is not spatial; choose one of rank 4"):
+    with pytest.raises(FeatureMapError, match="must have rank 4 and a height and width above 1"):
         attach_gradcam(head.classify(small), feature_map=small)
 
 
-def test_scores_that_do_not_depend_on_the_feature_map_are_refused(sketch: Callable[..., Any]) -> None:
+def test_scores_that_do_not_depend_on_the_feature_map_are_rejected(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     other = head.node("Relu", "features")
     with pytest.raises(FeatureMapError, match="do not depend on the feature map"):
         attach_gradcam(head.classify("features"), feature_map=other)
 
 
-def test_scores_that_depend_on_the_feature_map_s_shape_alone_are_refused(sketch: Callable[..., Any]) -> None:
+def test_scores_that_depend_only_on_the_shape_of_the_feature_map_are_rejected(
+    sketch: Callable[..., Any],
+) -> None:
     head = sketch(DIMS)
     size = head.node("Cast", head.node("Shape", head.node("Tanh", "features")), to=TensorProto.FLOAT)
     by_shape = head.node("Mul", head.node("GlobalAveragePool", "image"), head.node("ReduceMax", size))
@@ -131,22 +133,22 @@ def test_scores_that_depend_on_the_feature_map_s_shape_alone_are_refused(sketch:
         attach_gradcam(head.classify(by_shape), feature_map="Tanh1_0")
 
 
-def test_a_classifier_without_height_and_width_is_refused() -> None:
+def test_a_classifier_without_height_and_width_is_rejected() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Softmax", ["y"], ["z"])]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 8]) for name in "xz"]
     graph = helper.make_graph(nodes, "flat", values[:1], values[1:])
-    with pytest.raises(FeatureMapError, match="has a height and a width above 1"):
+    with pytest.raises(FeatureMapError, match="not computed from any tensor with a height and width above 1"):
         attach_gradcam(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
 
 
-def test_axes_that_nothing_tells_apart_are_not_guessed() -> None:
+def test_ambiguous_axes_are_not_guessed() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Flatten", ["y"], ["z"])]
     values = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 4, 5]),
         helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", 60]),
     ]
     graph = helper.make_graph(nodes, "unclear", values[:1], values[1:])
-    with pytest.raises(FeatureMapError, match="nothing around 'y' tells which of its axes"):
+    with pytest.raises(FeatureMapError, match="does not show which axes of 'y'"):
         attach_gradcam(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
 
 
@@ -158,26 +160,26 @@ def _two_outputs(sketch: Callable[..., Any]) -> onnx.ModelProto:
     return model
 
 
-def test_of_several_outputs_the_scores_must_be_named(sketch: Callable[..., Any]) -> None:
+def test_the_scores_must_be_named_if_there_are_several_outputs(sketch: Callable[..., Any]) -> None:
     model = _two_outputs(sketch)
-    with pytest.raises(ScoresError, match="Name it with scores="):
+    with pytest.raises(ScoresError, match="name the tensor of class scores with scores="):
         attach_gradcam(model)
-    assert explained_tensor(model, scores=model.graph.output[1].name) == "features"
-    with pytest.raises(ScoresError, match="no node of the model computes a tensor 'logits'"):
+    assert attach_gradcam(model, scores=model.graph.output[1].name).layer == "features"
+    with pytest.raises(ScoresError, match="no node of the model computes the tensor 'logits'"):
         attach_gradcam(model, scores="logits")
 
 
-def test_a_mask_is_not_taken_for_scores(sketch: Callable[..., Any]) -> None:
+def test_a_mask_is_not_mistaken_for_scores(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     mask = head.node("Sigmoid", "features")
     with pytest.raises(ScoresError):
         attach_gradcam(head.model(mask))
-    with pytest.raises(ScoresError, match="does not hold one number for each class"):
+    with pytest.raises(ScoresError, match="must hold one number for each class"):
         attach_gradcam(head.model(mask), scores=mask)
 
 
 @pytest.mark.parametrize("final", ["Softmax", "LogSoftmax", "Sigmoid"])
-def test_the_gradient_is_that_of_the_logit_however_certain_the_answer(
+def test_the_gradient_of_the_logit_is_used_for_certain_predictions_too(
     final: str, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
@@ -185,7 +187,7 @@ def test_the_gradient_is_that_of_the_logit_however_certain_the_answer(
     logits = head.node("MatMul", flat, head.weight(np.linspace(-300, 500, 12).reshape(4, 3)))
     model = head.model(head.node("Identity", head.node(final, logits)))
     plain, stripped = (
-        session_of(attach_gradcam(model, scores=scores)).run(
+        session_of(attach_gradcam(model, scores=scores).model).run(
             ["heatmap"], {"image": np.ones((1, *DIMS), "f")}
         )[0]
         for scores in (logits, None)

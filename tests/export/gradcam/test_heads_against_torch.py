@@ -1,4 +1,4 @@
-"""Random heads, exported by torch, against torch's own gradients."""
+"""Random heads, exported by torch, compared with torch's own gradients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEATURES = "/features/features.1/Tanh"
 
 
 class Do(nn.Module):
-    """A module of one function and the modules that it calls."""
+    """A module made of one function and the modules that it calls."""
 
     def __init__(self, function: Callable[..., Any], *parts: Any) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ def classifiers(draw: st.DrawFn) -> Any:
     return Classifier(features, head, draw(st.sampled_from(FINALS))()).eval()
 
 
-# The newest that torch's exporter by tracing writes; ONNX itself makes files newer.
+# The newest opset that torch's tracing exporter writes; ONNX converts the file to newer ones.
 TRACED = 20
 
 
@@ -221,7 +221,7 @@ def _scaled(raw: Any) -> Any:
 
 
 def _well_conditioned(model: Any, image: Any, class_index: int, method: str, gradient_of: str) -> Any:
-    """Torch's heatmap in float64. No example where its own in float32 is another: all rounding."""
+    """Torch's heatmap in float64. Reject the example if torch's own in float32 differs: that is rounding."""
     single, double = (
         _scaled(METHODS[method](*_gradient(precise, pixels, class_index, gradient_of)))
         for precise, pixels in ((model, image), (copy.deepcopy(model).double(), image.double()))
@@ -241,7 +241,7 @@ def test_the_heatmap_of_a_random_head_is_that_of_autograd(
     opset = data.draw(st.integers(11, 21))
     batch = data.draw(st.sampled_from([1, 5]))
     exported = _export(model, opset)
-    attached = attach_gradcam(exported, feature_map=FEATURES, method=method, gradient_of=gradient_of)
+    attached = attach_gradcam(exported, feature_map=FEATURES, method=method, gradient_of=gradient_of).model
     session = session_of(attached)
     image = torch.randn(batch, *SIZE)
     for class_index in range(model.head[-1].out_features):

@@ -1,4 +1,4 @@
-"""Heatmaps of Keras models, converted by tf2onnx and by Keras itself, against TensorFlow's gradients."""
+"""Heatmaps of Keras models, exported by tf2onnx and by Keras, compared with TensorFlow's gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_CROP, InputSpec
-from spyglass_export.gradcam import attach_gradcam, explained_tensor
+from spyglass_export.gradcam import attach_gradcam
 
 tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.training
 
 CLASSES = 7
 
-# A model of keras.applications, its feature map, and the smallest image it takes.
+# A model of keras.applications, its feature map, and its smallest image size.
 APPLICATIONS = [
     ("VGG16", "block5_conv3", 48),
     ("ResNet50", "conv5_block3_out", 64),
@@ -99,14 +99,13 @@ def _assert_agrees(
     classes: Sequence[int] = (0, 3, 6),
     **options: Any,
 ) -> None:
-    """Compares heatmaps for one image and for five with those of TensorFlow's gradients of `final`.
+    """Compare heatmaps for one image and for five with those of TensorFlow's gradients of `final`.
 
-    The images are noise, and photographs.
-
-    TensorFlow is given the feature map of the ONNX file: in a deep network of random weights, the rounding
-    before it is larger than what is compared here.
+    The images are noise, and photographs. TensorFlow starts from the feature map of the ONNX file: in a deep
+    network of random weights, the rounding before the feature map is larger than the tolerance here.
     """
-    tensor, attached = explained_tensor(converted), attach_gradcam(converted, **options)
+    explained = attach_gradcam(converted, **options)
+    tensor, attached = explained.layer, explained.model
     assert f"/{layer}_" in tensor
     assert attached.ByteSize() - converted.ByteSize() < 5_000
     attached.graph.output.append(onnx.ValueInfoProto(name=tensor))
@@ -160,7 +159,7 @@ def test_the_heatmap_of_mini_xception_explains_its_last_sum(
     _assert_agrees(_convert(model, opset, tf.nn.softmax), session_of, model, layer, photographs)
 
 
-def test_one_sigmoid_for_two_classes_gives_each_class_its_heatmap(
+def test_one_sigmoid_for_two_classes_gives_each_class_a_heatmap(
     session_of: Callable[..., Any], photographs: Callable[..., Any]
 ) -> None:
     model, layer = _mini_xception(classes=1)
@@ -169,7 +168,7 @@ def test_one_sigmoid_for_two_classes_gives_each_class_its_heatmap(
 
 
 @pytest.mark.parametrize("final", [_two_classes, tf.nn.softmax])
-def test_the_book_s_gradient_of_the_probability_is_that_of_a_gradient_tape(
+def test_the_gradient_of_the_probability_is_that_of_a_gradient_tape(
     final: Callable[[Any], Any], session_of: Callable[..., Any], photographs: Callable[..., Any]
 ) -> None:
     model, layer = _mini_xception(classes=1 if final is _two_classes else 2)
@@ -177,7 +176,7 @@ def test_the_book_s_gradient_of_the_probability_is_that_of_a_gradient_tape(
     _assert_agrees(converted, session_of, model, layer, photographs, final, classes=(0, 1), **options)
 
 
-def test_a_file_that_keras_itself_exported_takes_a_heatmap(
+def test_a_heatmap_can_be_attached_to_a_file_that_keras_exported(
     session_of: Callable[..., Any], photographs: Callable[..., Any], tmp_path: Path
 ) -> None:
     model, layer = _mini_xception()

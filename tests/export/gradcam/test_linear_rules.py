@@ -1,4 +1,4 @@
-"""Gradients of matrix products against finite differences."""
+"""Gradients of matrix products, compared with finite differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _vector(head: Any) -> str:
 
 
 def _tokens(head: Any) -> str:
-    """The features as [batch, channels, places]."""
+    """The features, [batch, channels, places]."""
     return head.node("Reshape", "features", head.integers(0, 3, 20))
 
 
@@ -54,7 +54,7 @@ def _turned(head: Any) -> str:
 
 
 def _row(head: Any, op_type: str, *inputs: str, **attributes: Any) -> str:
-    """A product [5, batch] with the batch in front again."""
+    """A product [5, batch] transposed to [batch, 5]."""
     return head.node("Transpose", head.node(op_type, *inputs, **attributes), perm=[1, 0])
 
 

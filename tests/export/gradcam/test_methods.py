@@ -1,4 +1,4 @@
-"""Each method's formula, computed by numpy from the gradient."""
+"""Each method, compared with its formula in numpy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _gradcam_plus_plus(features: Any, gradient: Any) -> Any:
     return (features * (positive / (2 + whole * positive)).sum((2, 3), keepdims=True)).sum(1)
 
 
-# Where the operators that the graph is written in have another form.
+# Opsets in which the operators of the heatmap have another form.
 OPSETS = [11, 13, 18, 21]
 FORMULAS = {"gradcam": _gradcam, "gradcam++": _gradcam_plus_plus, "layercam": _layercam}
 
@@ -44,27 +44,27 @@ def _pooled_by_maximum(head: Any) -> onnx.ModelProto:
 
 
 def _with_two_ways(head: Any) -> onnx.ModelProto:
-    """The largest and the mean of each channel side by side, and a gate over all of them."""
+    """The maximum and the mean of each channel, concatenated, and a gate over all of them."""
     both = [head.node(op_type, "features") for op_type in ("GlobalMaxPool", "GlobalAveragePool")]
     gated = head.node("Mul", "features", head.node("Sigmoid", both[1]))
     return head.classify(head.node("Concat", *both, head.node("GlobalMaxPool", gated), axis=1))
 
 
 def _with_counted_margins(head: Any) -> onnx.ModelProto:
-    """Here a place at the border weighs less, and the sum of the gradient is not kept."""
+    """Border places have a smaller weight here, so the sum of the gradient changes."""
     window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     return head.classify(head.node("AveragePool", "features", **window, count_include_pad=1))
 
 
 def _turned(head: Any) -> onnx.ModelProto:
-    """Pooled behind a change of layout and back, as converters leave them."""
+    """Pooling after a change of layout and back, as converters write it."""
     turned = head.node("Transpose", "features", perm=[0, 2, 3, 1])
     again = head.node("Transpose", head.node("Identity", turned), perm=[0, 3, 1, 2])
     return head.classify(head.node("MaxPool", again, kernel_shape=[2, 2], strides=[2, 2]))
 
 
 def _dense_on_channels_last(head: Any) -> onnx.ModelProto:
-    """Flattened as Keras flattens, and multiplied as torch multiplies."""
+    """Flattened as in Keras, and multiplied as in torch."""
     turned = head.node("Transpose", "features", perm=[0, 2, 3, 1])
     flat = head.node("Dropout", head.node("Reshape", turned, head.integers(-1, 210)))
     hidden = head.node("Gemm", flat, head.normal(8, 210), head.normal(8), transB=1, alpha=0.5)
@@ -72,7 +72,7 @@ def _dense_on_channels_last(head: Any) -> onnx.ModelProto:
 
 
 def _dense_with_a_way_around(head: Any) -> onnx.ModelProto:
-    """The flattened map is read by a product and by something else."""
+    """A product and another node read the flattened map."""
     pooled = head.node("AveragePool", "features", kernel_shape=[2, 2], strides=[2, 2])
     flat = head.node("Flatten", pooled, axis=1)
     hidden = head.node("Tanh", head.node("MatMul", flat, head.normal(45, 45)))
@@ -91,7 +91,7 @@ HEADS = [
 
 @pytest.mark.parametrize("method", FORMULAS)
 @pytest.mark.parametrize("draw", HEADS)
-def test_a_method_is_its_formula_of_the_gradient(
+def test_each_method_follows_its_formula(
     method: Any,
     draw: Callable[[Any], onnx.ModelProto],
     sketch: Callable[..., Any],
@@ -102,9 +102,9 @@ def test_a_method_is_its_formula_of_the_gradient(
     image = np.random.default_rng(3).normal(0.3, 1, (2, *DIMS)).astype(np.float32)
     feeds = {"image": image, "class_index": np.array([2, 0])}
     gradient = gradient_session(model).run(None, feeds)[-1]
-    found = session_of(attach_gradcam(model, feature_map="features", method=method)).run(["heatmap"], feeds)[
-        0
-    ]
+    found = session_of(attach_gradcam(model, feature_map="features", method=method).model).run(
+        ["heatmap"], feeds
+    )[0]
     np.testing.assert_allclose(found, _scaled(FORMULAS[method](image, gradient)), atol=1e-5)
 
 
@@ -122,7 +122,7 @@ def test_eigencam_is_the_projection_on_the_first_singular_vector(
     if channels_last:
         name = head.node("Relu", head.node("Transpose", "features", perm=[0, 2, 3, 1]))
     model = head.classify(name)
-    session = session_of(attach_gradcam(model, feature_map=name, method="eigencam"))
+    session = session_of(attach_gradcam(model, feature_map=name, method="eigencam").model)
     images = np.random.default_rng(5).uniform(0, 1, (2, *dims)).astype(np.float32)
     found = session.run(["heatmap"], {"image": images})[0]
     for image, heatmap in zip(images, found, strict=True):
@@ -133,7 +133,7 @@ def test_eigencam_is_the_projection_on_the_first_singular_vector(
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_eigencam_explains_what_has_no_gradient(
+def test_eigencam_explains_a_network_without_a_gradient(
     opset: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS, opset)
@@ -141,28 +141,28 @@ def test_eigencam_explains_what_has_no_gradient(
     model = head.classify(rounded)
     image = np.zeros((1, *DIMS), np.float32)
     image[0, :, 2, 3] = 1
-    found = session_of(attach_gradcam(model, method="eigencam")).run(["heatmap"], {"image": image})[0]
+    found = session_of(attach_gradcam(model, method="eigencam").model).run(["heatmap"], {"image": image})[0]
     assert np.argwhere(found[0]).tolist() == [[2, 3]]
 
 
-def test_the_gradient_of_the_probability_is_the_softmax_s(
+def test_the_gradient_of_the_probability_is_that_of_the_softmax(
     sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS)
     weight = head.random.normal(size=(5, 3)).astype("f")
     mean = head.node("Flatten", head.node("GlobalAveragePool", "features"))
     output = head.node("Softmax", head.node("MatMul", mean, head.weight(weight)), axis=1)
-    session = session_of(attach_gradcam(head.model(output), gradient_of="probability"))
+    session = session_of(attach_gradcam(head.model(output), gradient_of="probability").model)
     image = np.random.default_rng(0).normal(size=(2, *DIMS)).astype("f")
-    answers, found = session.run(None, {"image": image, "class_index": np.array([1])})
-    slope = answers[:, 1:2] * (weight[:, 1] - answers @ weight.T)
+    probabilities, found = session.run(None, {"image": image, "class_index": np.array([1])})
+    slope = probabilities[:, 1:2] * (weight[:, 1] - probabilities @ weight.T)
     raw = np.einsum("bkhw,bk->bhw", image, slope / (6 * 7 * 5))
     np.testing.assert_allclose(found, _scaled(raw), atol=1e-5)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_for_scorecam_the_graph_gives_feature_map_and_logits(
+def test_a_graph_for_scorecam_returns_feature_map_and_logits(
     channels_last: bool, opset: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS, opset)
@@ -172,7 +172,7 @@ def test_for_scorecam_the_graph_gives_feature_map_and_logits(
     pooled = head.with_axes("ReduceMean", name, [1, 2] if channels_last else [2, 3], 18, keepdims=0)
     weight = head.random.normal(size=(5, 3)).astype("f")
     output = head.node("Softmax", head.node("MatMul", pooled, head.weight(weight)), axis=1)
-    session = session_of(attach_gradcam(head.model(output), feature_map=name, method="scorecam"))
+    session = session_of(attach_gradcam(head.model(output), feature_map=name, method="scorecam").model)
     image = np.random.default_rng(0).uniform(size=(2, *DIMS)).astype("f")
     features, scores = session.run(["heatmap_features", "heatmap_scores"], {"image": image})
     np.testing.assert_allclose(features, image, atol=1e-6)
@@ -181,7 +181,7 @@ def test_for_scorecam_the_graph_gives_feature_map_and_logits(
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("logit_of", [0, 1])
-def test_for_scorecam_a_single_logit_speaks_for_two_classes(
+def test_scorecam_turns_a_single_logit_into_scores_of_two_classes(
     logit_of: int, opset: int, sketch: Callable[..., Any], session_of: Callable[..., Any]
 ) -> None:
     head = sketch(DIMS, opset)
@@ -190,7 +190,9 @@ def test_for_scorecam_a_single_logit_speaks_for_two_classes(
     probability = head.node("Sigmoid", logit)
     rest = head.node("Sub", head.weight(1.0), probability)
     both = (rest, probability) if logit_of == 1 else (probability, rest)
-    session = session_of(attach_gradcam(head.model(head.node("Concat", *both, axis=1)), method="scorecam"))
+    session = session_of(
+        attach_gradcam(head.model(head.node("Concat", *both, axis=1)), method="scorecam").model
+    )
     image = np.random.default_rng(0).normal(size=(2, *DIMS)).astype("f")
-    answers, _, scores = session.run(None, {"image": image})
-    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), answers, atol=1e-6)
+    probabilities, _, scores = session.run(None, {"image": image})
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), probabilities, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Gradients of normalisations against finite differences."""
+"""Gradients of normalisations, compared with finite differences."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_gradient_of_a_group_normalisation_is_its_finite_difference(
     image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
 ) -> None:
-    """Scale and offset are of a group before opset 21, and of a channel since."""
+    """Scale and offset have one number per group before opset 21, and one per channel since."""
     head = sketch((6, 3, 4), opset)
     numbers = [head.normal(groups if opset < 21 else 6) for _ in range(2)]
     normalised = head.node("GroupNormalization", "features", *numbers, num_groups=groups, epsilon=1e-3)

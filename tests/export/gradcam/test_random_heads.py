@@ -1,4 +1,4 @@
-"""Random heads against central differences of ONNX's reference implementation in float64."""
+"""Random heads, compared with central differences of ONNX's reference implementation in float64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _conv(head: Any, x: str, *kernel: int, **attributes: Any) -> str:
 
 def _batch_normalisation(head: Any, x: str) -> str:
     if head.opset < 14:
-        # The reference takes the older operator for one in training.
+        # The reference implementation treats the older operator as if in training.
         return head.node("Add", head.node("Mul", x, head.normal(CHANNELS, 1, 1)), head.normal(CHANNELS, 1, 1))
     numbers = [head.normal(CHANNELS) for _ in range(3)]
     return head.node("BatchNormalization", x, *numbers, head.weight([0.5, 1, 2, 3]))
@@ -48,7 +48,7 @@ def _excited(head: Any, x: str) -> str:
 
 
 def _gelu_written_out(head: Any, x: str) -> str:
-    """By its tanh, for the reference's Erf rounds to float32."""
+    """GELU by tanh, because the reference's Erf rounds to float32."""
     cube = head.node("Mul", head.node("Pow", x, head.weight(3.0)), head.weight(0.044715))
     bent = head.node("Mul", head.node("Add", x, cube), head.weight(np.sqrt(2 / np.pi)))
     return head.node("Mul", head.node("Mul", x, _plus(head, head.node("Tanh", bent), 1)), head.weight(0.5))
@@ -59,7 +59,7 @@ def _plus(head: Any, x: str, number: float) -> str:
 
 
 def _channels_last_normalisation(head: Any, x: str) -> str:
-    """The mean and deviation over the channels of each place, as exporters write ConvNeXt's."""
+    """Normalisation over the channels of each place, as exporters write that of ConvNeXt."""
     last = head.node("Transpose", x, perm=[0, 2, 3, 1])
     centred = head.node("Sub", last, head.with_axes("ReduceMean", last, [-1], 18))
     variance = head.with_axes("ReduceMean", head.node("Mul", centred, centred), [-1], 18)
@@ -163,7 +163,7 @@ def classifiers(draw: st.DrawFn, sketch: Callable[..., Any], opset: int) -> tupl
     for layer in draw(st.lists(st.sampled_from(ACTIVATIONS), max_size=1)):
         x = layer(head, x)
     size = head.size_of(x)
-    # Small logits, for of a probability close to 1 the gradient is what rounding leaves.
+    # Small logits: the gradient of a probability close to 1 is mostly rounding.
     weight = head.weight(head.random.normal(size=(size, CLASSES)) / np.sqrt(size) / 2)
     offset = head.weight(np.linspace(-0.5, 0.5, CLASSES))
     logits = head.node("Add", head.node("MatMul", x, weight), offset)
@@ -205,7 +205,7 @@ METHODS: dict[str, Callable[[Any, Any], Any]] = {"gradcam": _gradcam, "layercam"
 
 
 def _well_conditioned(raw: Any, features: Any, gradient: Any, method: str) -> Any:
-    """A map, cut off at 0 and scaled. No example where it is what rounding leaves of larger numbers."""
+    """Clip a map at 0 and scale it. Reject the example if the map is mostly rounding of larger numbers."""
     terms = METHODS[method](np.abs(features), np.abs(gradient))
     assume(np.abs(gradient).max() > 1e-5 and np.abs(raw.max()) > 2e-2 * terms.max())
     positive = np.maximum(raw, 0)
@@ -223,10 +223,10 @@ def test_the_heatmap_of_a_random_head_is_that_of_central_differences(
     method = data.draw(st.sampled_from(list(METHODS)))
     note(f"{method} through {[node.op_type for node in model.graph.node]}")
     output = logits if gradient_of == "logit" else model.graph.output[0].name
-    attached = attach_gradcam(model, feature_map="features", method=method, gradient_of=gradient_of)
+    attached = attach_gradcam(model, feature_map="features", method=method, gradient_of=gradient_of).model
     session, evaluator = session_of(attached), _in_double_precision(model, output)
     images = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(2, *DIMS)).astype(np.float32)
-    # The reference is slow where it pools, so of two images it sees the second.
+    # The reference is slow at pooling, so only the second of two images is compared.
     for class_index, gradient in enumerate(_gradients(evaluator, images[1:].astype(np.float64))):
         feeds = {"image": images, "class_index": np.array([class_index])}
         found = session.run(["heatmap"], feeds)[0][1]

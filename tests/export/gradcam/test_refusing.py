@@ -1,4 +1,4 @@
-"""What cannot be explained is said, with the node in the way and what to choose instead."""
+"""Errors for networks without a heatmap name the node at fault and the alternatives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from spyglass_contract.errors import ModelError
-from spyglass_export.gradcam import HeatmapError, UnsupportedHead, attach_gradcam
+from spyglass_export.gradcam import Advice, HeatmapError, UnsupportedHead, attach_gradcam
 
 DIMS = (4, 6, 6)
 
@@ -52,19 +52,19 @@ def _repeated_indices(head: Any) -> str:
 
 
 HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
-    "no rule": ("Round", _rounded, "not among those with a rule"),
+    "no rule": ("Round", _rounded, "has no gradient rule"),
     "a kernel that moves": ("Conv", _kernel_of_features, "depends on the feature map too"),
     "a slope that moves": ("PRelu", _slope_of_features, "depends on the feature map too"),
     "mixed images": ("ReduceMean", _mean_of_batch, "mixes the images of a batch"),
     "training": ("BatchNormalization", _training, "training mode"),
-    "bounds that move": ("Slice", _moving_slice, "computed when the model runs"),
+    "bounds that move": ("Slice", _moving_slice, "computes them at run time"),
     "another output": ("LayerNormalization", _second_output, "more than its first output"),
-    "a table of indices": ("Gather", _repeated_indices, "more than a list"),
+    "a table of indices": ("Gather", _repeated_indices, "must be a list, not an array of rank 2"),
 }
 
 
 @pytest.mark.parametrize("case", HEADS)
-def test_a_node_without_a_gradient_is_named_with_what_to_choose_instead(
+def test_the_error_names_the_node_without_a_gradient_and_the_alternatives(
     case: str, sketch: Callable[..., Any]
 ) -> None:
     op_type, draw, reason = HEADS[case]
@@ -80,7 +80,7 @@ def test_a_node_without_a_gradient_is_named_with_what_to_choose_instead(
     assert isinstance(caught.value, ModelError)
 
 
-def test_an_operator_of_another_domain_is_called_by_it(sketch: Callable[..., Any]) -> None:
+def test_the_error_names_the_domain_of_an_operator(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     head.nodes.append(helper.make_node("QuickGelu", ["features"], ["bent"], "bend", domain="com.microsoft"))
     mean = head.node("GlobalAveragePool", head.node("Relu", "bent"))
@@ -89,21 +89,59 @@ def test_an_operator_of_another_domain_is_called_by_it(sketch: Callable[..., Any
         attach_gradcam(model, feature_map="features")
 
 
-def test_an_older_opset_is_refused_with_the_way_to_a_newer_one(sketch: Callable[..., Any]) -> None:
+def test_an_old_opset_is_rejected_with_advice_to_convert(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS, opset=10)
-    with pytest.raises(HeatmapError, match=r"of opset 10, older than 11; .*convert_version"):
+    with pytest.raises(HeatmapError, match=r"must be 11 or newer, not 10; .*convert_version"):
         attach_gradcam(head.model("features"))
 
 
-def test_a_method_that_is_not_there_is_answered_with_those_there_are(sketch: Callable[..., Any]) -> None:
+def test_the_error_for_an_unknown_method_lists_the_known_ones(sketch: Callable[..., Any]) -> None:
     with pytest.raises(
-        HeatmapError, match=r"'smoothgrad'; it is one of gradcam, gradcam\+\+, layercam, eigencam, scorecam"
+        HeatmapError, match=r"one of gradcam, gradcam\+\+, layercam, eigencam, scorecam, not 'smoothgrad'"
     ):
         attach_gradcam(sketch(DIMS).classify("features"), method="smoothgrad")
 
 
-def test_a_second_heatmap_is_refused(sketch: Callable[..., Any]) -> None:
+def test_the_error_for_an_unknown_score_lists_the_known_ones(sketch: Callable[..., Any]) -> None:
+    score: Any = "margin"
+    with pytest.raises(HeatmapError, match="gradient_of must be one of logit, probability, not 'margin'"):
+        attach_gradcam(sketch(DIMS).classify("features"), gradient_of=score)
+
+
+def test_an_error_holds_its_advice_as_data_and_in_words(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
-    once = attach_gradcam(head.classify(head.node("GlobalAveragePool", "features")))
-    with pytest.raises(HeatmapError, match="has a tensor 'heatmap' already"):
+    with pytest.raises(UnsupportedHead) as caught:
+        attach_gradcam(head.classify(head.node("Round", "features")), feature_map="features")
+    error = caught.value
+    assert error.advice == (Advice.LATER_FEATURE_MAP, Advice.EARLIER_SCORES, Advice.NO_GRADIENT)
+    assert error.message == f"{error.problem}; {', or '.join(advice.value for advice in error.advice)}"
+
+
+UNKNOWN_MODES: dict[str, tuple[Callable[[Any], str], str]] = {
+    "Gelu": (lambda h: h.node("Gelu", "features", approximate="sigmoid"), "none or tanh, not sigmoid"),
+    "Pad": (
+        lambda h: h.node("Pad", "features", h.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="mean"),
+        "constant, edge, reflect, wrap, not mean",
+    ),
+    "MaxPool": (
+        lambda h: h.node("MaxPool", "features", kernel_shape=[2, 2], auto_pad="FULL"),
+        "SAME_LOWER or SAME_UPPER, not FULL",
+    ),
+}
+
+
+@pytest.mark.parametrize("op_type", UNKNOWN_MODES)
+def test_an_unknown_mode_of_an_operator_is_rejected(op_type: str, sketch: Callable[..., Any]) -> None:
+    draw, message = UNKNOWN_MODES[op_type]
+    head = sketch(DIMS, opset=20)
+    flat = head.node("Flatten", head.node("GlobalAveragePool", draw(head)))
+    model = head.model(head.node("MatMul", flat, head.normal(4, 3)))
+    with pytest.raises(UnsupportedHead, match=message):
+        attach_gradcam(model, feature_map="features", method="layercam")
+
+
+def test_a_second_heatmap_is_rejected(sketch: Callable[..., Any]) -> None:
+    head = sketch(DIMS)
+    once = attach_gradcam(head.classify(head.node("GlobalAveragePool", "features"))).model
+    with pytest.raises(HeatmapError, match="already has a tensor 'heatmap'"):
         attach_gradcam(once)

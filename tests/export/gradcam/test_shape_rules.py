@@ -1,4 +1,4 @@
-"""Gradients of operators that move numbers about against finite differences, at every opset's own form."""
+"""Gradients of operators that move numbers, in the form of each opset, compared with finite differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _split(head: Any) -> str:
 
 
 def _folded(head: Any) -> str:
-    """A shape that is computed when the model runs, as torch exports `x.view(x.size(0), -1)`."""
+    """A shape computed at run time, as torch exports `x.view(x.size(0), -1)`."""
     batch = head.node("Gather", head.node("Shape", "features"), head.weight(0, np.int64), axis=0)
     shape = head.node("Concat", head.with_axes("Unsqueeze", batch, [0], 13), head.integers(60), axis=0)
     return head.node("Reshape", "features", shape)
@@ -88,7 +88,7 @@ def _mean(head: Any) -> str:
 
 @pytest.mark.parametrize("opset", [11, 13, 18, 21])
 @pytest.mark.parametrize("move", MOVES)
-def test_the_gradient_goes_back_the_way_the_numbers_came(
+def test_the_gradient_of_a_shape_operator_is_its_finite_difference(
     move: str,
     opset: int,
     sketch: Callable[..., Any],
@@ -99,7 +99,7 @@ def test_the_gradient_goes_back_the_way_the_numbers_came(
     assert_exact_gradient(head.classify(MOVES[move](head)), image())
 
 
-def test_axes_of_a_margin_may_be_named(
+def test_a_pad_node_may_name_its_axes(
     sketch: Callable[..., Any], image: Callable[..., Any], assert_exact_gradient: Callable[..., None]
 ) -> None:
     head = sketch(opset=18)
@@ -107,7 +107,7 @@ def test_axes_of_a_margin_may_be_named(
     assert_exact_gradient(head.classify(padded), image())
 
 
-def test_numbers_that_share_a_maximum_share_its_gradient(
+def test_equal_maxima_share_the_gradient(
     sketch: Callable[..., Any], gradient_session: Callable[..., Any]
 ) -> None:
     head = sketch(dims=(1, 2, 2))

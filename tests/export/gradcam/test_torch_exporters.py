@@ -1,4 +1,4 @@
-"""Networks of usual shapes as torch's two exporters write them, the feature map found by itself."""
+"""Common networks written by torch's two exporters, with the default feature map."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class InvertedResidual(nn.Module):
 
 
 class Dense(nn.Module):
-    """DenseNet's block: what it computes is put beside what it was given."""
+    """DenseNet's block: its output is concatenated with its input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ def test_a_network_is_explained_at_its_last_feature_map(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exported = export(nn.Sequential(features, head, nn.Softmax(1)).eval())
-    session = session_of(attach_gradcam(exported))
+    session = session_of(attach_gradcam(exported).model)
     for batch in (1, 5):
         image = torch.randn(batch, *SIZE)
         for class_index in range(CLASSES):

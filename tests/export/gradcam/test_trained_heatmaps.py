@@ -1,6 +1,6 @@
-"""Heatmaps of the bundled models, of their trained weights and real images, against central differences.
+"""Heatmaps of the bundled models, with trained weights and real images, compared with central differences.
 
-Grad-CAM needs of the gradient only its sum over a channel: the slope of the logit as the whole channel rises.
+Grad-CAM needs only the sum of the gradient over a channel: the slope of the logit as the whole channel rises.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import METADATA_KEY, card_from_metadata
-from spyglass_export.gradcam import explained_tensor
 
-# The layer that each explains, its last convolution's activation or sum.
+# The explained layer of each model: the activation or sum of its last convolution.
 LAYERS = {
     "mnist-convnet": "mnist_convnet_1/conv3_1/Relu:0",
     "defects": "mini_xception_1/block5_add_1/Add:0",
     "imagenet": "efficientnet_lite0_1/head_relu6_1/Relu6:0",
 }
 _STEP = 1e-4
-# Channels that are raised at a time, in as many copies of the feature map.
+# Channels that are raised at a time, each in its own copy of the feature map.
 _TOGETHER = 128
 
 
-def _images(model: onnx.ModelProto, root: Path) -> Any:
+def _card(model: onnx.ModelProto) -> ModelCard:
+    metadata = {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
+    return card_from_metadata(metadata)
+
+
+def _images(card: ModelCard, root: Path) -> Any:
     """The model's own golden images and two photographs, as its input: uint8 [5, …]."""
-    card = card_from_metadata(
-        {entry.key: entry.value for entry in model.metadata_props if entry.key == METADATA_KEY}
-    )
     photographs = [(root / "examples" / name).read_bytes() for name in ("chelsea.jpg", "coffee.jpg")]
     encoded = [*(golden.encoded for golden in card.certificate.images), *photographs][-5:]
     return np.stack([prepare(image, card.input).pixels for image in encoded])
@@ -46,13 +48,13 @@ def _logits(model: onnx.ModelProto) -> str:
 
 
 def _tail(model: onnx.ModelProto, start: str, end: str) -> ReferenceEvaluator:
-    """What computes the tensor `end` of `start`, in float64."""
-    wanted, nodes = {end}, list[onnx.NodeProto]()
+    """The part of the network from the tensor `start` to the tensor `end`, in float64."""
+    needed, nodes = {end}, list[onnx.NodeProto]()
     for node in reversed(model.graph.node):
-        if wanted.intersection(node.output) - {start}:
-            wanted.update(node.input)
+        if needed.intersection(node.output) - {start}:
+            needed.update(node.input)
             nodes.insert(0, node)
-    weights = [_double(tensor) for tensor in model.graph.initializer if tensor.name in wanted]
+    weights = [_double(tensor) for tensor in model.graph.initializer if tensor.name in needed]
     inputs = [helper.make_tensor_value_info(start, TensorProto.DOUBLE, None)]
     graph = helper.make_graph(nodes, "tail", inputs, [onnx.ValueInfoProto(name=end)], weights)
     return ReferenceEvaluator(helper.make_model(graph, opset_imports=model.opset_import))
@@ -65,9 +67,9 @@ def _double(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def _slopes(tail: ReferenceEvaluator, start: str, features: Any) -> Iterator[Any]:
-    """How each logit grows with each channel of one image's features [channels, height, width].
+    """Yield the slope of each logit with respect to each channel of one image's features.
 
-    float64 [some channels, logits], as often as it takes for all channels.
+    `features` is [channels, height, width]. Each array is float64 [up to 128 channels, logits].
     """
     channels = len(features)
     for first in range(0, channels, _TOGETHER):
@@ -82,20 +84,21 @@ def _scaled(raw: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_bundled_model_s_heatmap_of_real_images_is_that_of_central_differences(
+def test_the_heatmap_of_a_bundled_model_on_real_images_is_that_of_central_differences(
     name: str,
     repository_root: Path,
     bundled_file: Callable[[str], Path],
     session_of: Callable[..., Any],
 ) -> None:
     model = onnx.load(bundled_file(name))
-    tensor, logits = explained_tensor(model), _logits(model)
+    card, logits = _card(model), _logits(model)
+    tensor = card.explained_layer
     assert tensor == LAYERS[name]
     tail = _tail(model, tensor, logits)
     model.graph.output.append(onnx.ValueInfoProto(name=tensor))
-    session, images = session_of(model), _images(model, repository_root)
+    session, images = session_of(model), _images(card, repository_root)
     features = session.run([tensor], {"image": images})[0]
-    # For a thousand logits this takes seconds, so of the five images it is the first and the last.
+    # A thousand logits take seconds, so only the first and the last of the five images are compared.
     slopes = {
         place: np.concatenate([*_slopes(tail, tensor, features[place].astype(np.float64))])
         for place in (0, -1)
@@ -105,13 +108,13 @@ def test_a_bundled_model_s_heatmap_of_real_images_is_that_of_central_differences
         pixels = images[-batch:]
         probabilities = session.run(["probabilities"], {"image": pixels})[0]
         classes = range(probabilities.shape[1])
-        asked = classes if len(classes) <= 10 else [*probabilities[-1].argsort()[[0, 500, -2, -1]]]
-        for class_index in asked:
+        chosen = classes if len(classes) <= 10 else [*probabilities[-1].argsort()[[0, 500, -2, -1]]]
+        for class_index in chosen:
             feeds = {"image": pixels, "class_index": np.array([class_index])}
             found = session.run(["heatmap"], feeds)[0]
             for place in {0, -1} if batch == 5 else {-1}:
                 slope = slopes[place]
-                # One logit for two classes is that of the second.
+                # A single logit for two classes is that of the second class.
                 signed = slope if slope.shape[1] > 1 else np.hstack([-slope, slope])
                 raw = np.einsum("khw,k->hw", features[place], signed[:, class_index])
                 np.testing.assert_allclose(found[place], _scaled(raw), atol=1e-4)

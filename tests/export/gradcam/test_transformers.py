@@ -1,4 +1,4 @@
-"""Attention has tensors of rank 4 whose axes are no places; they are not taken for a feature map."""
+"""Tensors of rank 4 inside attention are not mistaken for feature maps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spyglass_export.gradcam import FeatureMapError, attach_gradcam, explained_tensor
+from spyglass_export.gradcam import FeatureMapError, attach_gradcam
 
 # The copying convolution of a sketch stands for the one that makes tokens of patches.
 DIMS = (8, 3, 4)
@@ -22,7 +22,7 @@ def _tokens(head: Any) -> str:
 
 
 def _parted(head: Any, tokens: str, number: int) -> str:
-    """A projection of tokens as [batch, number, heads, numbers]."""
+    """A projection of tokens, [batch, number, heads, numbers]."""
     projected = head.node("MatMul", tokens, head.normal(8, 8))
     return head.node("Reshape", projected, head.integers(0, number, HEADS, 4))
 
@@ -32,7 +32,7 @@ def _plain(head: Any, tokens: str, number: int) -> str:
 
 
 def _normalised(head: Any, tokens: str, number: int) -> str:
-    """As in ViT-22B: what the weights of the normalisation run along are the numbers of a head."""
+    """A normalisation over the numbers of each head, as in ViT-22B."""
     normal = head.node("LayerNormalization", _parted(head, tokens, number), head.normal(4), head.normal(4))
     return head.node("Transpose", normal, perm=[0, 2, 1, 3])
 
@@ -47,7 +47,7 @@ Projection = Callable[[Any, str, int], str]
 
 
 def _attention(head: Any, queries: str, number: int, tokens: str, projection: Projection) -> str:
-    """What `number` queries read from the tokens: [batch, heads, number, numbers]."""
+    """The result of attention for `number` queries: [batch, heads, number, numbers]."""
     query = projection(head, queries, number)
     key, value = (projection(head, tokens, PLACES) for _ in range(2))
     turned = head.node("Transpose", key, perm=[0, 1, 3, 2])
@@ -56,7 +56,7 @@ def _attention(head: Any, queries: str, number: int, tokens: str, projection: Pr
 
 
 def _vision_transformer(head: Any, projection: Projection) -> Any:
-    """One block of attention with a way around it, the mean of the tokens, and a product."""
+    """One block of attention with a residual sum, the mean of the tokens, and a product."""
     tokens = _tokens(head)
     mixed = _attention(head, tokens, PLACES, tokens, projection)
     joined = head.node(
@@ -68,7 +68,7 @@ def _vision_transformer(head: Any, projection: Projection) -> Any:
 
 
 def _attention_pooling(head: Any, projection: Projection) -> Any:
-    """As CLIP pools a convolutional network: the mean of the places asks, the places answer."""
+    """Attention pooling as in CLIP: the mean of the places is the query, the places are keys and values."""
     tokens = _tokens(head)
     mean = head.with_axes("ReduceMean", tokens, [1], 18)
     read = _attention(head, mean, 1, tokens, projection)
@@ -76,7 +76,7 @@ def _attention_pooling(head: Any, projection: Projection) -> Any:
 
 
 def _attention_with_heads_in_the_batch(head: Any) -> Any:
-    """The same as torch.nn.MultiheadAttention has it, where heads are further images of a batch."""
+    """Attention as in torch.nn.MultiheadAttention, which stacks heads along the batch."""
 
     def parted(tokens: str, number: int) -> str:
         turned = _plain(head, tokens, number)
@@ -98,17 +98,19 @@ Network = Callable[[Any, Projection], Any]
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_heads_by_tokens_are_no_feature_map_and_the_convolution_is_named_instead(
+def test_attention_tensors_are_not_feature_maps_and_the_error_names_the_convolution(
     network: Network, projection: Projection, sketch: Callable[..., Any]
 ) -> None:
     model = network(sketch(DIMS), projection)
-    with pytest.raises(FeatureMapError, match=r"'MatMul.*such as 'features', with feature_map="):
+    with pytest.raises(
+        FeatureMapError, match=r"'MatMul.*such as 'features'; name the feature map with feature_map="
+    ):
         attach_gradcam(model)
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_no_tensor_of_the_attention_can_be_named_for_a_feature_map(
+def test_no_tensor_of_the_attention_is_accepted_as_feature_map(
     network: Network, projection: Projection, sketch: Callable[..., Any]
 ) -> None:
     model = network(sketch(DIMS), projection)
@@ -121,7 +123,7 @@ def test_no_tensor_of_the_attention_can_be_named_for_a_feature_map(
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_through_attention_the_convolution_s_gradient_is_its_finite_difference(
+def test_the_gradient_of_a_convolution_before_attention_is_its_finite_difference(
     network: Network,
     projection: Projection,
     sketch: Callable[..., Any],
@@ -130,19 +132,20 @@ def test_through_attention_the_convolution_s_gradient_is_its_finite_difference(
 ) -> None:
     model = network(sketch(DIMS), projection)
     assert_exact_gradient(model, image(DIMS))
-    assert explained_tensor(model, feature_map="features") == "features"
+    assert attach_gradcam(model, feature_map="features").layer == "features"
 
 
-def test_attention_with_heads_in_the_batch_is_explained_as_well(
+def test_attention_with_heads_in_the_batch_is_explained(
     sketch: Callable[..., Any],
     image: Callable[..., Any],
     assert_exact_gradient: Callable[..., None],
     session_of: Callable[..., Any],
 ) -> None:
     model = _attention_with_heads_in_the_batch(sketch(DIMS))
-    assert explained_tensor(model) == "features"
+    attached = attach_gradcam(model)
+    assert attached.layer == "features"
     assert_exact_gradient(model, image(DIMS))
-    session = session_of(attach_gradcam(model))
+    session = session_of(attached.model)
     images = np.concatenate([image(DIMS, seed) for seed in range(3)])
     together = session.run(["heatmap"], {"image": images, "class_index": np.array([1, 0, 2])})[0]
     for index, class_index in enumerate((1, 0, 2)):

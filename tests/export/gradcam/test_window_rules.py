@@ -1,4 +1,4 @@
-"""Gradients of convolutions and poolings against finite differences."""
+"""Gradients of convolutions and poolings, compared with finite differences."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_gradient_of_a_pooling_is_its_finite_difference(
 
 
 @pytest.mark.parametrize(("op_type", "opset"), [("MaxPool", 11), ("MaxPool", 21), ("AveragePool", 19)])
-def test_a_pooling_may_have_gaps_in_its_window(
+def test_a_pooling_may_have_a_dilated_window(
     op_type: str,
     opset: int,
     sketch: Callable[..., Any],
@@ -76,7 +76,7 @@ def test_a_pooling_may_have_gaps_in_its_window(
     assert_exact_gradient(head.classify(head.node(op_type, "features", **gaps)), image((2, 7, 9)))
 
 
-def test_the_first_of_several_largest_numbers_in_a_window_takes_its_gradient(
+def test_the_first_of_several_maxima_in_a_window_gets_its_gradient(
     sketch: Callable[..., Any], gradient_session: Callable[..., Any]
 ) -> None:
     head = sketch(dims=(1, 2, 4))
@@ -86,7 +86,7 @@ def test_the_first_of_several_largest_numbers_in_a_window_takes_its_gradient(
     assert np.argwhere(gradient[0, 0]).tolist() == [[0, 0], [0, 2]]
 
 
-def test_where_height_and_width_are_free_a_window_still_has_its_gradient(
+def test_a_window_has_its_gradient_for_free_height_and_width(
     sketch: Callable[..., Any], image: Callable[..., Any], assert_exact_gradient: Callable[..., None]
 ) -> None:
     head = sketch(dims=(3, "height", "width"))

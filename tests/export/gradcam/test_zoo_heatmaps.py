@@ -1,4 +1,4 @@
-"""Every classifier of the training package, exported, against TensorFlow's gradient of its logits."""
+"""Every classifier of the training package, exported, compared with TensorFlow's gradient of its logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, TASK_CLASSIFY, InputSpec, ModelCard
 from spyglass_contract.images.pixels import prepare
-from spyglass_export.gradcam import attach_gradcam, explained_tensor
+from spyglass_export.gradcam import attach_gradcam
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
@@ -19,7 +19,7 @@ pytest.importorskip("tf2onnx")
 import keras
 import tensorflow as tf
 
-from spyglass_export.convert import convert
+from spyglass_export.converting.convert import convert
 from spyglass_training.models import ARCHITECTURES
 
 pytestmark = [pytest.mark.slow, pytest.mark.training]
@@ -55,7 +55,7 @@ def first_weights() -> Iterator[None]:
 
 @pytest.fixture
 def images(digits: Any, photographs: Callable[[InputSpec], Any]) -> Callable[[InputSpec], Any]:
-    """Real images as an input takes them, uint8 [5, …]: digits where it is grey, else photographs."""
+    """Real images for an input, uint8 [5, …]: digits for a grey input, photographs otherwise."""
 
     def prepared(spec: InputSpec) -> Any:
         if spec.color_mode == COLOR_MODE_GREY:
@@ -81,7 +81,8 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
         model, ModelCard(name=name, task=TASK_CLASSIFY, input=architecture.input, class_names=names)
     )
     del exported.graph.input[1:]  # EfficientNetV2's normalisation leaves inputs that no node reads.
-    layer, attached = _layer(model, explained_tensor(exported)), attach_gradcam(exported)
+    explained = attach_gradcam(exported)
+    layer, attached = _layer(model, explained.layer), explained.model
     assert layer.name == EXPLAINED[name]
     assert attached.ByteSize() - exported.ByteSize() < 5_000
     session = session_of(attached)
@@ -98,13 +99,13 @@ def test_the_heatmap_of_a_classifier_is_that_of_a_gradient_tape(
 
 
 def _layer(model: Any, tensor: str) -> Any:
-    """The layer that made a tensor, whose name has the layer's in its path, with or without a number."""
+    """The layer that computes a tensor; the tensor's path contains its name, with or without a number."""
     parts = {part for path in tensor.split("/") for part in (path, path.rpartition("_")[0])}
     return next(layer for layer in reversed(model.layers) if layer.name in parts)
 
 
 def _gradcams(model: Any, layer: Any, pixels: Any, class_count: int) -> Iterator[Any]:
-    """The heatmaps of each class in turn."""
+    """Yield the heatmaps of each class."""
     final = model.get_layer(FINAL)
     activations = keras.Model(model.inputs[0], layer.output)(pixels, training=False)
     head = keras.Model(layer.output, final.input)
@@ -112,7 +113,7 @@ def _gradcams(model: Any, layer: Any, pixels: Any, class_count: int) -> Iterator
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(activations)
             logits = head(activations, training=False) @ final.kernel + final.bias
-            # One logit for two classes is that of the second.
+            # A single logit for two classes is that of the second class.
             signed = logits if logits.shape[1] > 1 else tf.concat([-logits, logits], axis=1)
             score = tf.reduce_sum(signed[:, class_index])
         gradient = tape.gradient(score, activations).numpy()

@@ -1,4 +1,4 @@
-"""How a feature map and its gradient become a heatmap, before it is cut off at 0 and scaled."""
+"""Methods that compute a heatmap from a feature map and its gradient, before clipping at 0 and scaling."""
 
 from __future__ import annotations
 

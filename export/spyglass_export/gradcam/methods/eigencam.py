@@ -10,15 +10,15 @@ from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.sizes import reshape
 
-# 2^12 steps of the power method: a second singular value of 0.998 of the first leaves 10⁻⁷ of its part.
+# 2^12 steps of the power method: a second singular value of 0.998 of the first keeps 10⁻⁷ of its part.
 _SQUARINGS = 12
 
 
 def eigencam(given: Explanation) -> str:
-    """The projection of A, as places × channels without centring, on its first right singular vector.
+    """Project A, as places × channels without centring, on its first right singular vector.
 
-    The sign, which the decomposition leaves open, is the one that makes the sum over the map positive.
-    The same map for every class, once for each row asked for.
+    The decomposition leaves the sign open; this takes the sign that makes the sum over the map positive.
+    The map is the same for every class, repeated for each requested row.
     """
     build = given.build
     matrix = _places_by_channels(given)
@@ -28,7 +28,7 @@ def eigencam(given: Explanation) -> str:
 
 
 def _places_by_channels(given: Explanation) -> str:
-    """A as [batch, places, channels], with a greatest absolute value of 1, so that no power overflows."""
+    """A as [batch, places, channels], scaled to a largest absolute value of 1, so that no power overflows."""
     build, activations = given.build, given.activations.name
     if given.feature_map.layout.channel == 1:
         activations = build.add("Transpose", activations, perm=[0, 2, 3, 1])
@@ -44,15 +44,17 @@ def _fewer_channels(given: Explanation) -> bool:
 
 
 def _by_places(build: GraphBuilder, matrix: str) -> str:
-    """With X = places × channels, a high power of XXᵀ leaves its first eigenvector u: its rows' sums are
-    u·Σu, the projection with its sum positive."""
+    """For X = places × channels, a high power of XXᵀ is uuᵀ for its first eigenvector u, up to scale.
+
+    The sums of its rows are u·Σu: the projection, with a positive sum.
+    """
     turned = build.add("Transpose", matrix, perm=[0, 2, 1])
     power = _power(build, build.add("MatMul", matrix, turned))
     return reduce(build, "ReduceSum", power, [2])
 
 
 def _by_channels(build: GraphBuilder, matrix: str) -> str:
-    """The same by the smaller XᵀX: X·(XᵀX)ⁿ·Xᵀ is (XXᵀ)ⁿ⁺¹."""
+    """The same result from the smaller XᵀX: X·(XᵀX)ⁿ·Xᵀ is (XXᵀ)ⁿ⁺¹."""
     turned = build.add("Transpose", matrix, perm=[0, 2, 1])
     power = _power(build, build.add("MatMul", turned, matrix))
     sums = reduce(build, "ReduceSum", turned, [2])

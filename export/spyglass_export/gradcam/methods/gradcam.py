@@ -1,4 +1,4 @@
-"""Grad-CAM (Selvaraju et al. 2017): each channel weighs what its mean gradient says."""
+"""Grad-CAM (Selvaraju et al. 2017): the weight of each channel is its mean gradient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spyglass_export.gradcam.spatial_sum import spatial_sum
 
 
 def gradcam(given: Explanation) -> str:
-    """mean_k(A_k · mean_xy ∂score/∂A_k)."""
+    """Add mean_k(A_k · mean_xy ∂score/∂A_k)."""
     view, build, feature_map = given.view, given.build, given.feature_map
     head = find_head(view, feature_map.tensor, given.scores.tensor)
     sums = spatial_sum(view, build, head, feature_map, seed(view, build, given.scores))

@@ -1,4 +1,4 @@
-"""Grad-CAM++ (Chattopadhay et al. 2018): places where the gradient is positive count, each by its share."""
+"""Grad-CAM++ (Chattopadhay et al. 2018): a weighted sum of the places with a positive gradient."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from spyglass_export.gradcam.opset_forms import reduce, squeeze
 
 
 def gradcam_plus_plus(given: Explanation) -> str:
-    """Σ_k A_k · Σ_xy α_k·max(g_k, 0), with g the gradient of the score S, and e^S as the class score.
+    """Add Σ_k A_k · Σ_xy α_k·max(g_k, 0), with g the gradient of the score S, and e^S as the class score.
 
     Then α = g²/(2g² + ΣA·g³) (equation 19 of the paper) is 1/(2 + ΣA·g). The paper's A is the output of a
-    ReLU; where ΣA is negative it is taken as 0, for the denominator must not reach 0.
+    ReLU. A negative ΣA counts as 0, because the denominator must not reach 0.
     """
     build, spatial = given.build, given.feature_map.layout.spatial
     gradient = gradient_of(given)

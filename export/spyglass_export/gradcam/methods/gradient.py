@@ -10,7 +10,7 @@ from spyglass_export.gradcam.selection import seed
 
 
 def gradient_of(given: Explanation) -> Cotangent:
-    """∂score/∂A, float32 of the shape of A with rows for its batch. Raises UnsupportedHead."""
+    """Add ∂score/∂A, float32 of the shape of A with rows as its batch. Raises UnsupportedHead."""
     tensor = given.feature_map.tensor
     head = find_head(given.view, tensor, given.scores.tensor)
     start = seed(given.view, given.build, given.scores)

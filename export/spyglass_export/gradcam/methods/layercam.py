@@ -1,4 +1,4 @@
-"""LayerCAM (Jiang et al. 2021): each place has a weight of its own, so earlier layers stay sharp."""
+"""LayerCAM (Jiang et al. 2021): each place has its own weight, so maps of earlier layers stay sharp."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spyglass_export.gradcam.methods.gradient import gradient_of
 
 
 def layercam(given: Explanation) -> str:
-    """Σ_k max(g_k, 0)·A_k, place by place, with g the gradient of the score."""
+    """Add Σ_k max(g_k, 0)·A_k, place by place, with g the gradient of the score."""
     gradient = gradient_of(given)
     positive = given.build.add("Relu", gradient.name)
     return given.weighted_by(replace(gradient, name=positive))

@@ -1,8 +1,8 @@
-"""What each operator sends back; importing this package fills the table.
+"""Gradient rules of the operators; importing this package fills the table.
 
-Each rule is the vector-Jacobian product of one operator, in ONNX operators again. Rules read a node's
-output rather than its input where either would do, so that ONNX Runtime can still fuse the activation
-into the convolution or product before it.
+Each rule is the vector-Jacobian product of one operator, in ONNX operators again. If a rule can use a node's
+output instead of its input, it uses the output, so that ONNX Runtime can still fuse an activation into the
+convolution or product before it.
 """
 
 from spyglass_export.gradcam.rules import (

@@ -1,4 +1,4 @@
-"""Activations: operators of one number with a slope of their own."""
+"""Activations: elementwise operators."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from spyglass_export.gradcam.step import Step
 
 @rule("Relu")
 def relu(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient where the output is above 0."""
+    """Return the gradient where the output is above 0, and 0 elsewhere."""
     return {0: keep_where(step.build, _above(step, step.output().name, 0), step.gradient)}
 
 
 @rule("LeakyRelu")
 def leaky_relu(step: Step) -> Mapping[int, Cotangent]:
-    """1 above 0, alpha below. With alpha above 0, the output has the sign of the input."""
+    """Slope: 1 above 0, alpha below. If alpha is above 0, the output has the sign of the input."""
     alpha = step.node.attribute("alpha", 0.01)
     sign_of = step.output() if alpha > 0 else step.input(0)
     return _either(step, _above(step, sign_of.name, 0), 1, step.build.floats(alpha))
@@ -27,20 +27,20 @@ def leaky_relu(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("PRelu")
 def parametric_relu(step: Step) -> Mapping[int, Cotangent]:
-    """1 above 0, the learned slope below."""
+    """Slope: 1 above 0, the learned slope below."""
     return _either(step, _above(step, step.input(0).name, 0), 1, step.input(1).name)
 
 
 @rule("ThresholdedRelu")
 def thresholded_relu(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient where the output is not 0, for what passes is above alpha."""
+    """Return the gradient where the input is above alpha, and 0 elsewhere."""
     above = _above(step, step.input(0).name, step.node.attribute("alpha", 1.0))
     return {0: keep_where(step.build, above, step.gradient)}
 
 
 @rule("Elu", "Celu", "Selu")
 def exponential_linear(step: Step) -> Mapping[int, Cotangent]:
-    """The gain above 0; below, where y = height·(e^(x/width) - 1), it is (y + height)/width."""
+    """Slope: the gain above 0; below 0, with y = height·(e^(x/width) - 1), (y + height)/width."""
     gain, height, width = _exponential_constants(step)
     build, y = step.build, step.output().name
     below = build.add("Div", build.add("Add", y, build.floats(height)), build.floats(width))
@@ -58,7 +58,7 @@ def _exponential_constants(step: Step) -> tuple[float, float, float]:
 
 @rule("Clip")
 def clip(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient strictly between the bounds, as TensorFlow has it for relu6."""
+    """Return the gradient strictly between the bounds, as TensorFlow does for relu6, and 0 elsewhere."""
     build, inside = step.build, step.output().name
     gradient = step.gradient
     for index, op_type in ((1, "Greater"), (2, "Less")):
@@ -70,7 +70,7 @@ def clip(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("HardSigmoid")
 def hard_sigmoid(step: Step) -> Mapping[int, Cotangent]:
-    """alpha where the output is strictly between 0 and 1."""
+    """Slope: alpha where the output is strictly between 0 and 1."""
     build, y = step.build, step.output()
     within = build.add("And", _above(step, y.name, 0).name, build.add("Less", y.name, build.floats(1)))
     kept = keep_where(build, Sized(within, y.dims), step.gradient)
@@ -79,7 +79,7 @@ def hard_sigmoid(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("HardSwish")
 def hard_swish(step: Step) -> Mapping[int, Cotangent]:
-    """0 below -3, 1 above 3, x/3 + 1/2 between."""
+    """Slope: 0 below -3, 1 above 3, x/3 + 1/2 between."""
     build, x = step.build, step.input(0).name
     slope = build.add("Add", build.add("Div", x, build.floats(3)), build.floats(0.5))
     slope = build.add("Where", _above(step, x, -3).name, slope, build.floats(0))
@@ -88,7 +88,7 @@ def hard_swish(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Sigmoid")
 def sigmoid(step: Step) -> Mapping[int, Cotangent]:
-    """y(1 - y)."""
+    """Slope: y(1 - y)."""
     y = step.output().name
     rest = step.build.add("Sub", step.build.floats(1), y)
     return step.times(step.build.add("Mul", y, rest))
@@ -96,27 +96,27 @@ def sigmoid(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Tanh")
 def tanh(step: Step) -> Mapping[int, Cotangent]:
-    """1 - y²."""
+    """Slope: 1 - y²."""
     y = step.output().name
     return step.times(step.build.add("Sub", step.build.floats(1), step.build.add("Mul", y, y)))
 
 
 @rule("Softplus")
 def softplus(step: Step) -> Mapping[int, Cotangent]:
-    """ln(1 + e^x): the sigmoid of x."""
+    """Slope of ln(1 + e^x): the sigmoid of x."""
     return step.times(step.build.add("Sigmoid", step.input(0).name))
 
 
 @rule("Softsign")
 def softsign(step: Step) -> Mapping[int, Cotangent]:
-    """x/(1 + |x|): (1 - |y|)²."""
+    """Slope of x/(1 + |x|): (1 - |y|)²."""
     rest = step.build.add("Sub", step.build.floats(1), step.build.add("Abs", step.output().name))
     return step.times(step.build.add("Mul", rest, rest))
 
 
 @rule("Mish")
 def mish(step: Step) -> Mapping[int, Cotangent]:
-    """x·t with t = tanh(softplus(x)): t + x·sigmoid(x)·(1 - t²)."""
+    """Slope of x·t with t = tanh(softplus(x)): t + x·sigmoid(x)·(1 - t²)."""
     build, x = step.build, step.input(0).name
     t = build.add("Tanh", build.add("Softplus", x))
     bend = build.add("Sub", build.floats(1), build.add("Mul", t, t))
@@ -126,10 +126,11 @@ def mish(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Gelu")
 def gelu(step: Step) -> Mapping[int, Cotangent]:
-    """x·Φ(x), exact or by the tanh approximation (Hendrycks and Gimpel 2016)."""
-    approximate = step.node.attribute("approximate", "none") == "tanh"
-    slope: Callable[[Step], str] = _tanh_gelu_slope if approximate else _exact_gelu_slope
-    return step.times(slope(step))
+    """Slope of x·Φ(x), exact or by the tanh approximation (Hendrycks and Gimpel 2016)."""
+    form = step.node.attribute("approximate", "none")
+    if form not in _GELU_SLOPES:
+        raise step.unsupported(f"its approximation must be none or tanh, not {form}")
+    return step.times(_GELU_SLOPES[form](step))
 
 
 def _exact_gelu_slope(step: Step) -> str:
@@ -157,11 +158,14 @@ def _tanh_gelu_slope(step: Step) -> str:
     return build.add("Add", half, build.add("Mul", x, steepness))
 
 
+_GELU_SLOPES: Mapping[str, Callable[[Step], str]] = {"none": _exact_gelu_slope, "tanh": _tanh_gelu_slope}
+
+
 def _above(step: Step, tensor: str, bound: float) -> Sized:
     return Sized(step.build.add("Greater", tensor, step.build.floats(bound)), step.output().dims)
 
 
 def _either(step: Step, condition: Sized, slope_if: float, slope_else: str) -> Mapping[int, Cotangent]:
-    """The gradient times one slope where a condition holds, and times another elsewhere."""
+    """The gradient times `slope_if` where the condition is true, and times `slope_else` elsewhere."""
     slope = step.build.add("Where", condition.name, step.build.floats(slope_if), slope_else)
     return step.times(slope)

@@ -1,4 +1,4 @@
-"""Operators of several operands that broadcast against each other."""
+"""Operators of several operands, with broadcasting."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from spyglass_export.gradcam.step import Step
 
 @rule("Add", "Sum")
 def add(step: Step) -> Mapping[int, Cotangent]:
-    """Each summand takes the gradient as it is."""
-    return {index: sum_to(step.build, step.gradient, step.input(index)) for index in step.wanted}
+    """Return the unchanged gradient for each summand."""
+    return {index: sum_to(step.build, step.gradient, step.input(index)) for index in step.required}
 
 
 @rule("Sub")
 def subtract(step: Step) -> Mapping[int, Cotangent]:
-    """x - y: the gradient for x, its negative for y."""
+    """Gradients of x - y: g for x, -g for y."""
     signed = {0: step.gradient}
-    if 1 in step.wanted:
+    if 1 in step.required:
         signed[1] = negate(step.build, step.gradient)
-    return {index: sum_to(step.build, signed[index], step.input(index)) for index in step.wanted}
+    return {index: sum_to(step.build, signed[index], step.input(index)) for index in step.required}
 
 
 @rule("Mean")
 def mean(step: Step) -> Mapping[int, Cotangent]:
-    """The mean of n operands: an n-th of the gradient for each."""
+    """Gradients of the mean of n operands: g/n for each."""
     shared = scale(step.build, step.gradient, step.build.floats(1 / len(step.node.inputs)))
-    return {index: sum_to(step.build, shared, step.input(index)) for index in step.wanted}
+    return {index: sum_to(step.build, shared, step.input(index)) for index in step.required}
 
 
 @rule("Mul")
 def multiply_operands(step: Step) -> Mapping[int, Cotangent]:
-    """x·y: g·y for x, g·x for y."""
+    """Gradients of x·y: g·y for x, g·x for y."""
     return {
         index: sum_to(
             step.build, multiply(step.build, step.gradient, step.input(1 - index)), step.input(index)
         )
-        for index in step.wanted
+        for index in step.required
     }
 
 
 @rule("Div")
 def divide_operands(step: Step) -> Mapping[int, Cotangent]:
-    """x/y: g/y for x, and -(g/y)·(x/y) for y."""
+    """Gradients of x/y: g/y for x, and -(g/y)·(x/y) for y."""
     share = divide(step.build, step.gradient, step.input(1))
     gradients = {}
-    if 0 in step.wanted:
+    if 0 in step.required:
         gradients[0] = sum_to(step.build, share, step.input(0))
-    if 1 in step.wanted:
+    if 1 in step.required:
         down = negate(step.build, multiply(step.build, share, step.output()))
         gradients[1] = sum_to(step.build, down, step.input(1))
     return gradients
@@ -68,7 +68,7 @@ def divide_operands(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Pow")
 def power(step: Step) -> Mapping[int, Cotangent]:
-    """x^n: g·n·x^(n-1), and 0 where x is 0 and n below 1, as for a square root."""
+    """Gradient of x^n: g·n·x^(n-1), and 0 where x is 0 and n is below 1, as for a square root."""
     build, base, exponent = step.build, step.input(0), step.input(1)
     lowered = build.add("Pow", base.name, build.add("Sub", exponent.name, build.floats(1)))
     infinite = build.add(
@@ -83,21 +83,21 @@ def power(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Where")
 def choose(step: Step) -> Mapping[int, Cotangent]:
-    """Each choice takes the gradient where it was chosen."""
+    """Return for each operand the gradient where the node selects it, and 0 elsewhere."""
     build = step.build
     chosen = Sized(step.node.inputs[0], step.view.dims(step.node.inputs[0]))
     conditions = {1: chosen}
-    if 2 in step.wanted:
+    if 2 in step.required:
         conditions[2] = Sized(build.add("Not", chosen.name), chosen.dims)
     return {
         index: sum_to(build, keep_where(build, conditions[index], step.gradient), step.input(index))
-        for index in step.wanted
+        for index in step.required
     }
 
 
 @rule("Max", "Min")
 def extreme(step: Step) -> Mapping[int, Cotangent]:
-    """The operands that reach the extreme share the gradient evenly, as in torch.amax."""
+    """Divide the gradient evenly among the operands that equal the result, as torch.amax does."""
     build, result = step.build, step.output()
     reaching = {
         index: _reaches(step, step.input(index).name, result.name) for index in range(len(step.node.inputs))
@@ -106,7 +106,7 @@ def extreme(step: Step) -> Mapping[int, Cotangent]:
     share = divide(build, step.gradient, number)
     return {
         index: sum_to(build, multiply(build, share, Sized(reaching[index], result.dims)), step.input(index))
-        for index in step.wanted
+        for index in step.required
     }
 
 

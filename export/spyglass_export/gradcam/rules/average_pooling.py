@@ -1,4 +1,4 @@
-"""Average pooling with a sliding window; margins, dilations and ceil_mode are exact."""
+"""Average pooling with a sliding window, exact for padding, dilations and ceil_mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spyglass_export.gradcam.step import Step
 
 @rule("AveragePool")
 def average_pool(step: Step) -> Mapping[int, Cotangent]:
-    """Each window's gradient, divided by what the window counts, for every place that it covers."""
+    """Return for each place the sum over its windows of gradient / number of places the window counts."""
     build, window = step.build, window_of(step, step.node.attribute("kernel_shape"))
     ones = np.ones((1, 1, *window.kernel))
     shared = build.add("Div", dense(build, step.gradient).name, _counted(step, window, build.floats(ones)))
@@ -23,7 +23,7 @@ def average_pool(step: Step) -> Mapping[int, Cotangent]:
 
 
 def _counted(step: Step, window: Window, ones: str) -> str:
-    """How many places each window counts, [1, 1, windows…]: with margins or without, never beyond them."""
+    """Number of places that each window counts, [1, 1, windows…]: with or without the padding."""
     build, source = step.build, step.shape_of(0)
     spatial = [size_of(build, source, axis) for axis in range(2, source.rank)]
     plane = build.add("Expand", build.floats(1), vector(build, [1, 1, *spatial]))
@@ -41,14 +41,14 @@ def _counted(step: Step, window: Window, ones: str) -> str:
 
 
 def _beyond(step: Step, window: Window) -> list[int]:
-    """How far the last window of ceil_mode reaches past the margins."""
+    """Number of places by which the last window of ceil_mode extends beyond the padding, for each axis."""
     if not step.node.attribute("ceil_mode", 0):
         return [0] * len(window.kernel)
     source, result = step.shape_of(0).dims[2:], step.gradient.of.dims[2:]
     reaches = []
     for axis, (size, windows) in enumerate(zip(source, result, strict=True)):
         if size is None or windows is None:
-            raise step.unsupported("its ceil_mode depends on a size that is settled only when the model runs")
+            raise step.unsupported("its ceil_mode depends on a size that is known only at run time")
         covered = (windows - 1) * window.strides[axis] + window.extent[axis]
         reaches.append(max(covered - size - window.before[axis] - window.after[axis], 0))
     return reaches

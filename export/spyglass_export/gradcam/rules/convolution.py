@@ -1,4 +1,4 @@
-"""Convolution, by the transposed convolution with the same weight."""
+"""Convolution: its gradient is the transposed convolution with the same weight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spyglass_export.gradcam.step import Step
 
 @rule("Conv")
 def convolution(step: Step) -> Mapping[int, Cotangent]:
-    """The transposed convolution; a kernel of one place leaves a gradient spread over height and width so."""
+    """Return the transposed convolution; for a kernel of one place the gradient stays spread over space."""
     weight, window = step.input(1), _window(step)
     spread = step.gradient.spread - {0, 1} if window.is_pointwise() else frozenset()
     gradient = dense(step.build, step.gradient, step.gradient.spread - spread)
@@ -25,5 +25,5 @@ def _window(step: Step) -> Window:
     kernel = step.node.attribute("kernel_shape") or step.shape_of(1).dims[2:]
     known = [size for size in kernel if size is not None]
     if len(known) < len(kernel):
-        raise step.unsupported("the size of its kernel is settled only when the model runs")
+        raise step.unsupported("the size of its kernel is known only at run time")
     return window_of(step, known)

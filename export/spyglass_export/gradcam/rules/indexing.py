@@ -1,4 +1,4 @@
-"""Operators that take parts of a tensor, put parts together, or add a margin."""
+"""Operators that take parts of a tensor, join parts, or add padding."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from spyglass_export.gradcam.rules.placement import put_back
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.step import Step
 
+# Modes of Pad that copy numbers of the tensor, under the names that numpy.pad has for them too.
+_REPEATING_PADS = ("edge", "reflect", "wrap")
+
 
 @rule("Concat")
 def concatenate(step: Step) -> Mapping[int, Cotangent]:
-    """Each part takes its slice of the gradient."""
+    """Return for each part its slice of the gradient."""
     axis = step.node.attribute("axis") % step.gradient.of.rank
     parts = [step.shape_of(index) for index in range(len(step.node.inputs))]
     bounds = _bounds(step, [part.dims[axis] for part in parts])
-    return {index: _cut(step, parts[index], axis, bounds[index], bounds[index + 1]) for index in step.wanted}
+    return {
+        index: _cut(step, parts[index], axis, bounds[index], bounds[index + 1]) for index in step.required
+    }
 
 
 def _bounds(step: Step, sizes: Sequence[int | None]) -> list[int]:
-    """Where parts of these sizes begin and end."""
+    """Begin and end of parts of these sizes along their axis."""
     return [0, *np.cumsum([_known(step, size) for size in sizes]).tolist()]
 
 
 def _known(step: Step, size: int | None) -> int:
     if size is None:
-        raise step.unsupported("the size along its axis is settled only when the model runs")
+        raise step.unsupported("the size along its axis is known only at run time")
     return size
 
 
@@ -44,7 +49,7 @@ def _cut(step: Step, part: Sized, axis: int, start: int, end: int) -> Cotangent:
 
 @rule("Split")
 def split(step: Step) -> Mapping[int, Cotangent]:
-    """The gradients of the parts put together, with zeros for parts that nobody reads."""
+    """Join the gradients of the parts, with zeros for parts that no node reads."""
     whole = step.shape_of(0)
     axis = step.node.attribute("axis", 0) % whole.rank
     bounds = _bounds(step, [step.view.dims(name)[axis] for name in step.node.outputs])
@@ -57,7 +62,7 @@ def split(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Slice")
 def cut_out(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient where the slice was taken, and 0 around it."""
+    """Return the gradient at the places of the slice, and 0 elsewhere."""
     whole, gradient = step.shape_of(0), step.gradient
     for axis, chosen in _slices(step, whole.rank).items():
         size = _known(step, whole.dims[axis])
@@ -75,19 +80,19 @@ def _slices(step: Step, rank: int) -> dict[int, slice]:
 
 
 def _python_slice(start: int, end: int, stride: int) -> slice:
-    """ONNX ends a backward slice far below every index where Python says None."""
+    """ONNX marks a backward slice to the first element with a very negative end; Python uses None."""
     return slice(start, None if stride < 0 and end < -(2**31) else end, stride)
 
 
 @rule("Gather")
 def gather(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient's slices back where they were read; the indices must be settled in the file."""
+    """Put the slices of the gradient back at the indices, which must be constant."""
     whole, gradient = step.shape_of(0), step.gradient
     axis = step.node.attribute("axis", 0) % whole.rank
     size = _known(step, whole.dims[axis])
     indices = step.constant(1, "indices")
     if indices.ndim > 1:
-        raise step.unsupported("its indices are more than a list")
+        raise step.unsupported(f"its indices must be a list, not an array of rank {indices.ndim}")
     if indices.ndim == 0:
         gradient = _with_axis(step, gradient, axis)
     places = [int(index) % size for index in indices.ravel()]
@@ -95,7 +100,7 @@ def gather(step: Step) -> Mapping[int, Cotangent]:
 
 
 def _with_axis(step: Step, gradient: Cotangent, axis: int) -> Cotangent:
-    """The gradient with the axis of size 1 that a single index dropped."""
+    """The gradient with the axis of size 1 that the node dropped because of a single index."""
     dims = (*gradient.of.dims[:axis], 1, *gradient.of.dims[axis:])
     name = unsqueeze(step.build, dense(step.build, gradient).name, [axis])
     return Cotangent(name, Sized(gradient.of.name, dims))
@@ -103,11 +108,13 @@ def _with_axis(step: Step, gradient: Cotangent, axis: int) -> Cotangent:
 
 @rule("Pad")
 def pad(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient without the margin; what a margin repeats of the tensor adds to where it came from."""
+    """Return the gradient without the padding, plus that of each padded copy at its original place."""
     whole, margins = step.shape_of(0), _margins(step)
     mode = step.node.attribute("mode", "constant")
     if mode == "constant":
         return {0: _without_margin(step, whole, margins)}
+    if mode not in _REPEATING_PADS:
+        raise step.unsupported(f"its mode must be constant, {', '.join(_REPEATING_PADS)}, not {mode}")
     gradient = step.gradient
     for axis, margin in margins.items():
         size = _known(step, whole.dims[axis])

@@ -1,4 +1,4 @@
-"""Matrix products. Weights are read where they lie: the gradient is what is transposed, never a copy."""
+"""Matrix products. The rules transpose the gradient, so that no weight is copied."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from spyglass_export.gradcam.step import Step
 
 @rule("Gemm")
 def general_product(step: Step) -> Mapping[int, Cotangent]:
-    """αA'B' + βC, where A' and B' may be transposed."""
+    """Gradients of αA'B' + βC; A' and B' are A and B, or their transposes."""
     gradient = dense(step.build, step.gradient)
     writers = {0: _left_of_gemm, 1: _right_of_gemm, 2: _offset_of_gemm}
-    return {index: writers[index](step, gradient) for index in step.wanted}
+    return {index: writers[index](step, gradient) for index in step.required}
 
 
 def _left_of_gemm(step: Step, gradient: Cotangent) -> Cotangent:
@@ -46,15 +46,15 @@ def _offset_of_gemm(step: Step, gradient: Cotangent) -> Cotangent:
 
 @rule("MatMul")
 def product(step: Step) -> Mapping[int, Cotangent]:
-    """XY: gYᵀ for X and Xᵀg for Y, summed over the axes of a stack that was broadcast."""
+    """Gradients of XY: gYᵀ for X and Xᵀg for Y, summed over the broadcast axes of a stack."""
     gradient = dense(step.build, step.gradient)
     left, right = step.input(0), step.input(1)
-    if left.rank == 1 or (right.rank == 1 and 1 in step.wanted):
-        raise step.unsupported("one of its operands is a vector")
+    if left.rank == 1 or (right.rank == 1 and 1 in step.required):
+        raise step.unsupported("its operands must be matrices, and one of them is a vector")
     gradients = {}
-    if 0 in step.wanted:
+    if 0 in step.required:
         gradients[0] = _left_of_product(step, gradient, left, right)
-    if 1 in step.wanted:
+    if 1 in step.required:
         name = step.build.add("MatMul", _turned(step, left), gradient.name)
         gradients[1] = sum_to(step.build, Cotangent(name, _stack(gradient.of, right)), right)
     return gradients
@@ -76,11 +76,11 @@ def _left_of_product(step: Step, gradient: Cotangent, left: Sized, right: Sized)
 
 
 def _turned(step: Step, matrix: Sized) -> str:
-    """A stack of matrices with each transposed."""
+    """A stack of matrices, each transposed."""
     axes = list(range(matrix.rank))
     return step.build.add("Transpose", matrix.name, perm=[*axes[:-2], axes[-1], axes[-2]])
 
 
 def _stack(product: Sized, operand: Sized) -> Sized:
-    """An operand as it stands in the product: with all the axes of the product's stack."""
+    """An operand with all axes of the product's stack."""
     return Sized(operand.name, product.dims[:-2] + operand.dims[-2:])

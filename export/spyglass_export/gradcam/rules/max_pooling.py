@@ -1,4 +1,4 @@
-"""Max pooling with a sliding window, also where windows overlap."""
+"""Max pooling with a sliding window; windows may overlap."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from spyglass_export.gradcam.rules.window import Window, carry_back_by_plane, wi
 from spyglass_export.gradcam.sizes import scalar, size_of
 from spyglass_export.gradcam.step import Step
 
-# What a node of one output must have in common with the one that also tells where the largest was.
+# Attributes to copy to a MaxPool that also returns the index of each maximum.
 _COPIED = ("auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides")
 
 
 @rule("MaxPool")
 def max_pool(step: Step) -> Mapping[int, Cotangent]:
-    """Each window's gradient, for the place in it that was the largest; the first of several that are.
+    """Return each window's gradient at the place of its maximum, the first if several places are equal.
 
-    The gradient is laid out once for each place of the window, 0 but for the place that was chosen. A
-    transposed convolution whose kernel for a place is 1 there and 0 elsewhere puts all in order and adds
-    up what windows share. (ScatterElements adds up only from opset 16 on.)
+    The rule copies the gradient once for each place of the window, with 0 unless the place is the maximum.
+    A transposed convolution then adds the copies up; its kernel for a place is 1 at that place and 0
+    elsewhere. (ScatterElements can add only since opset 16.)
     """
     build, window = step.build, window_of(step, step.node.attribute("kernel_shape"))
     places = math.prod(window.kernel)
@@ -37,7 +37,7 @@ def max_pool(step: Step) -> Mapping[int, Cotangent]:
 
 
 def _chosen_place(step: Step, window: Window) -> str:
-    """Which place of each window was the largest, counted row by row: int64 [batch, channels, windows…]."""
+    """Index of the maximum in each window, counted row by row: int64 [batch, channels, windows…]."""
     build, source = step.build, step.input(0)
     attributes = {name: step.node.attributes[name] for name in _COPIED if name in step.node.attributes}
     position = build.add_many("MaxPool", [source.name], 2, **attributes)[1]
@@ -53,7 +53,7 @@ def _chosen_place(step: Step, window: Window) -> str:
 
 
 def _place_along(step: Step, window: Window, axis: int, coordinate: str) -> str:
-    """Where in its window a coordinate of the input lies, along one spatial axis."""
+    """Position in its window of a coordinate of the input, along one spatial axis."""
     build, rank = step.build, len(window.kernel)
     windows = scalar(build, size_of(build, step.gradient.of, 2 + axis))
     number = build.add("Range", build.integers(0), windows, build.integers(1))

@@ -1,4 +1,4 @@
-"""Normalisations as they are at inference."""
+"""Normalisations at inference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from spyglass_export.gradcam.step import Step
 
 @rule("BatchNormalization")
 def batch_normalization(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient times scale/√(variance + ε), a number for each channel."""
+    """Return the gradient times scale/√(variance + ε), a number for each channel."""
     if step.node.attribute("training_mode", 0):
-        raise step.unsupported("it is in training mode, where the images of a batch mix")
+        raise step.unsupported("it is in training mode, which mixes the images of a batch")
     build = step.build
     spread = build.add("Add", step.input(4).name, build.floats(step.node.attribute("epsilon", 1e-5)))
     slope = build.add("Div", step.input(1).name, build.add("Sqrt", spread))
@@ -24,7 +24,7 @@ def batch_normalization(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("LayerNormalization")
 def layer_normalization(step: Step) -> Mapping[int, Cotangent]:
-    """Through the scale, then through the standardisation over the axes from `axis` on."""
+    """Go back through the scale, then through the standardisation over the axes from `axis` on."""
     rank = step.input(0).rank
     axes = list(range(step.node.attribute("axis", -1) % rank, rank))
     scaled = step.build.add("Mul", dense(step.build, step.gradient).name, step.input(1).name)
@@ -33,7 +33,7 @@ def layer_normalization(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("InstanceNormalization")
 def instance_normalization(step: Step) -> Mapping[int, Cotangent]:
-    """Through the scale, then through the standardisation over height and width."""
+    """Go back through the scale, then through the standardisation over height and width."""
     axes = list(range(2, step.input(0).rank))
     scale = _per_channel(step, step.input(1).name)
     scaled = step.build.add("Mul", dense(step.build, step.gradient).name, scale.name)
@@ -42,9 +42,9 @@ def instance_normalization(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("GroupNormalization")
 def group_normalization(step: Step) -> Mapping[int, Cotangent]:
-    """Through the scale, then through the standardisation over each group of channels and all places.
+    """Go back through the scale, then through the standardisation over each group of channels and all places.
 
-    From opset 21 on each channel has a scale of its own, before that each group has one.
+    Since opset 21 each channel has its own scale; before, each group had one.
     """
     build, source, by_channel = step.build, step.input(0), step.build.opset >= 21
     groups = step.node.attribute("num_groups")
@@ -59,7 +59,7 @@ def group_normalization(step: Step) -> Mapping[int, Cotangent]:
 
 
 def _per_channel(step: Step, numbers: str) -> Sized:
-    """A tensor [channels] as one that broadcasts along all other axes."""
+    """A tensor [channels] in a shape that broadcasts along all other axes."""
     rank = step.input(0).rank
     dims = (1, step.input(0).dims[1], *[1] * (rank - 2))
     if rank <= 2:
@@ -68,7 +68,7 @@ def _per_channel(step: Step, numbers: str) -> Sized:
 
 
 def _through_standardisation(step: Step, gradient: str, x: str, axes: Sequence[int]) -> str:
-    """x̂ = (x - mean)/σ with σ = √(variance + ε): (g - mean(g) - x̂·mean(g·x̂))/σ."""
+    """Gradient of x̂ = (x - mean)/σ with σ = √(variance + ε): (g - mean(g) - x̂·mean(g·x̂))/σ."""
     build = step.build
     centred = build.add("Sub", x, reduce(build, "ReduceMean", x, axes))
     variance = reduce(build, "ReduceMean", build.add("Mul", centred, centred), axes)

@@ -1,4 +1,4 @@
-"""Puts slices of a gradient back to the places of an axis that they were taken from."""
+"""Placement of slices of a gradient at the places along an axis that they were read from."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from spyglass_export.gradcam.sizes import Sized
 def put_back(
     build: GraphBuilder, gradient: Cotangent, axis: int, places: Sequence[int], size: int
 ) -> Cotangent:
-    """The gradient of a tensor of `size` along `axis` whose slices at `places` were read, in that order.
+    """Return the gradient of a tensor of `size` along `axis` whose slices at `places` were read.
 
-    A place that was read more than once takes the sum, one that was not takes zeros.
+    `gradient` holds the slices in the order of `places`. A place that was read more than once gets the sum;
+    a place that was not read gets zeros.
     """
     gradient = dense(build, gradient, [axis])
     readings = _readings(places)
@@ -67,7 +68,7 @@ def _scatter(
 
 
 def _inverse(places: Sequence[int], size: int) -> list[int]:
-    """For each place the slice that belongs there; the one after the last, which is zeros, for the others."""
+    """For each place the index of its slice; places without one get the index after the last, of zeros."""
     inverse = np.full(size, len(places))
     inverse[list(places)] = range(len(places))
     return [int(position) for position in inverse]

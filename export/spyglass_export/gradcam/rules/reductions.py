@@ -1,4 +1,4 @@
-"""Reductions over axes, and the global poolings, which are reductions over height and width."""
+"""Reductions over axes, including the global poolings over height and width."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from spyglass_export.gradcam.step import Step
 
 @rule("ReduceSum")
 def sum_up(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient, spread over what was summed."""
+    """Return the gradient, spread over the summed axes."""
     return {0: _spread(step, step.gradient)}
 
 
 @rule("ReduceMean", "GlobalAveragePool")
 def average(step: Step) -> Mapping[int, Cotangent]:
-    """An n-th of the gradient, spread over the n elements averaged."""
+    """Return g/n, spread over the n averaged elements."""
     number = count(step.build, step.input(0), _axes(step))
     shared = replace(step.gradient, name=step.build.add("Div", step.gradient.name, number))
     return {0: _spread(step, shared)}
@@ -30,7 +30,7 @@ def average(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("ReduceMax", "ReduceMin", "GlobalMaxPool")
 def extreme(step: Step) -> Mapping[int, Cotangent]:
-    """The elements that reach the extreme share the gradient evenly, as in torch.amax and tf.reduce_max."""
+    """Divide the gradient evenly among the elements that equal the result, as torch.amax does."""
     build, x = step.build, step.input(0)
     reached = build.add("Equal", x.name, _kept(step, step.output().name))
     chosen = build.add("Cast", reached, to=TensorProto.FLOAT)
@@ -41,7 +41,7 @@ def extreme(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("ReduceL2")
 def norm(step: Step) -> Mapping[int, Cotangent]:
-    """y = √Σx²: x/y, and 0 where y is, which is the subgradient that torch takes."""
+    """Slope of y = √Σx²: x/y, and 0 where y is 0, the subgradient that torch uses."""
     build, length = step.build, Sized(_kept(step, step.output().name), _kept_dims(step))
     share = divide(build, _spread(step, step.gradient), length)
     positive = Sized(build.add("Greater", length.name, build.floats(0)), length.dims)
@@ -50,13 +50,13 @@ def norm(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("ReduceSumSquare")
 def sum_of_squares(step: Step) -> Mapping[int, Cotangent]:
-    """Σx²: 2x."""
+    """Slope of Σx²: 2x."""
     doubled = scale(step.build, _spread(step, step.gradient), step.build.floats(2))
     return {0: multiply(step.build, doubled, step.input(0))}
 
 
 def _spread(step: Step, gradient: Cotangent) -> Cotangent:
-    """The gradient of the reduced tensor as one of the tensor before, spread over the reduced axes."""
+    """The gradient of the reduced tensor as a gradient of the input, spread over the reduced axes."""
     axes = _axes(step)
     kept = [axis for axis in range(step.input(0).rank) if axis not in axes]
     name = _kept(step, gradient.name)
@@ -65,7 +65,7 @@ def _spread(step: Step, gradient: Cotangent) -> Cotangent:
 
 
 def _kept(step: Step, reduced: str) -> str:
-    """A tensor of the reduced shape with the reduced axes of size 1."""
+    """A tensor of the reduced shape, with the reduced axes kept as axes of size 1."""
     return reduced if _keeps_dims(step) else unsqueeze(step.build, reduced, _axes(step))
 
 

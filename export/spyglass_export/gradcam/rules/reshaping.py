@@ -1,4 +1,4 @@
-"""Operators that keep every number and change where it lies, its type, or nothing."""
+"""Operators that keep every number and change at most its position or its type."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from spyglass_export.gradcam.step import Step
 
 @rule("Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear")
 def same(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient as it is; also straight through a quantiser's rounding (Bengio et al. 2013)."""
+    """Return the gradient unchanged, also through a quantiser's rounding (Bengio et al. 2013)."""
     return {0: replace(step.gradient, of=step.shape_of(0))}
 
 
 @rule("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 def refold(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient in the shape from before."""
+    """Return the gradient in the shape of the input."""
     gradient = dense(step.build, step.gradient)
     before = step.shape_of(0)
     return {0: Cotangent(reshape(step.build, gradient.name, rows_like(step.build, before)), before)}
@@ -27,7 +27,7 @@ def refold(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Transpose")
 def transpose(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient with its axes moved back."""
+    """Return the gradient with its axes moved back."""
     before = step.shape_of(0)
     perm = list(step.node.attribute("perm", range(before.rank)[::-1]))
     name = step.build.add(
@@ -38,5 +38,5 @@ def transpose(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Expand")
 def expand(step: Step) -> Mapping[int, Cotangent]:
-    """The gradient summed over what was repeated."""
+    """Return the gradient summed over the repeated axes."""
     return {0: sum_to(step.build, step.gradient, step.shape_of(0))}

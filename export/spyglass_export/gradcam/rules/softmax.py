@@ -1,4 +1,4 @@
-"""Softmax and its logarithm, where they lie inside the head or the probability's gradient is asked for."""
+"""Softmax and its logarithm: inside the head, or at the end for the gradient of the probability."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spyglass_export.gradcam.step import Step
 
 @rule("Softmax")
 def softmax(step: Step) -> Mapping[int, Cotangent]:
-    """y·(g - Σ g·y)."""
+    """Return y·(g - Σ g·y)."""
     build, y = step.build, step.output().name
     gradient = dense(build, step.gradient)
     mean = reduce(build, "ReduceSum", build.add("Mul", gradient.name, y), _axes(step))
@@ -22,7 +22,7 @@ def softmax(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("LogSoftmax")
 def log_softmax(step: Step) -> Mapping[int, Cotangent]:
-    """g - e^y·Σ g."""
+    """Return g - e^y·Σ g."""
     build, y = step.build, step.output().name
     gradient = dense(build, step.gradient)
     whole = reduce(build, "ReduceSum", gradient.name, _axes(step))
@@ -31,7 +31,7 @@ def log_softmax(step: Step) -> Mapping[int, Cotangent]:
 
 
 def _axes(step: Step) -> list[int]:
-    """The axes that share one unit of probability: before opset 13, all from the given one on."""
+    """The axes along which probabilities add up to 1: before opset 13, all axes from `axis` on."""
     rank = step.output().rank
     if step.build.opset < 13:
         return list(range(step.node.attribute("axis", 1) % rank, rank))

@@ -1,4 +1,4 @@
-"""Sliding windows, and the transposed convolution that carries gradients back through them."""
+"""Sliding windows, and the transposed convolution that computes gradients through them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from spyglass_export.gradcam.step import Step
 
 @dataclass(frozen=True)
 class Window:
-    """How a convolution or pooling slides, one number for each spatial axis.
+    """The sliding window of a convolution or pooling, one number for each spatial axis.
 
-    `before` and `after` are the margins laid around the input.
+    `before` and `after` are the padding of the input.
     """
 
     kernel: tuple[int, ...]
@@ -27,17 +27,17 @@ class Window:
 
     @property
     def extent(self) -> tuple[int, ...]:
-        """How far a window reaches along each axis, gaps of the dilation included."""
+        """Size of a window along each axis, including the gaps of the dilation."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
     def is_pointwise(self) -> bool:
-        """Whether each output sees exactly one place of the input, and each place is seen once."""
+        """Return whether each output reads exactly one place of the input, and each place is read once."""
         ones = (1,) * len(self.kernel)
         return self.kernel == self.strides == ones and not any(self.before + self.after)
 
 
 def window_of(step: Step, kernel: Sequence[int]) -> Window:
-    """The window of a Conv, MaxPool or AveragePool node."""
+    """Return the window of a Conv, MaxPool or AveragePool node. Raises UnsupportedHead."""
     axes = len(kernel)
     strides = tuple(step.node.attribute("strides", [1] * axes))
     dilations = tuple(step.node.attribute("dilations", [1] * axes))
@@ -53,6 +53,10 @@ def _margins(step: Step, window: Window) -> tuple[tuple[int, ...], tuple[int, ..
     if automatic == "NOTSET":
         pads = step.node.attribute("pads", [0] * 2 * axes)
         return tuple(pads[:axes]), tuple(pads[axes:])
+    if automatic not in ("SAME_LOWER", "SAME_UPPER"):
+        raise step.unsupported(
+            f"its auto_pad must be NOTSET, VALID, SAME_LOWER or SAME_UPPER, not {automatic}"
+        )
     totals = [_same_margin(step, window, axis) for axis in range(axes)]
     smaller = tuple(margin // 2 for margin in totals)
     larger = tuple(margin - half for margin, half in zip(totals, smaller, strict=True))
@@ -62,17 +66,17 @@ def _margins(step: Step, window: Window) -> tuple[tuple[int, ...], tuple[int, ..
 def _same_margin(step: Step, window: Window, axis: int) -> int:
     size = step.shape_of(0).dims[2 + axis]
     if size is None:
-        raise step.unsupported("its auto_pad depends on a size that is settled only when the model runs")
+        raise step.unsupported("its auto_pad depends on a size that is known only at run time")
     windows = -(-size // window.strides[axis])
     return max((windows - 1) * window.strides[axis] + window.extent[axis] - size, 0)
 
 
 def carry_back(step: Step, gradient: str, weight: str, window: Window, *, groups: int = 1) -> str:
-    """The gradient of what the windows were laid over: each window's gradient times the weight, summed.
+    """Return the gradient of the node's input: each window's gradient times the weight, summed.
 
     `gradient` is [n, in, windows…] and `weight` [in, out/groups, kernel…]; the result has the height and
-    width of the node's input. A transposed convolution is the adjoint of the convolution, so the weight
-    is that of the convolution as it lies.
+    width of the node's input. A transposed convolution is the adjoint of the convolution, so the weight of
+    the convolution is used unchanged.
     """
     source, result = step.shape_of(0), step.gradient.of
     if None in source.dims[2:] + result.dims[2:] and set(window.strides) != {1}:
@@ -81,10 +85,10 @@ def carry_back(step: Step, gradient: str, weight: str, window: Window, *, groups
 
 
 def carry_back_by_plane(step: Step, gradient: str, kernel: npt.NDArray[Any], window: Window) -> str:
-    """The same for a pooling, which treats each channel of each image by itself.
+    """Return the gradient of a pooling's input. A pooling treats each channel of each image separately.
 
     `gradient` is [rows, channels, places…, windows…] and `kernel` [places, 1, kernel…]; the result has
-    the shape of the node's input, rows standing for its batch.
+    the shape of the node's input, with rows as its batch.
     """
     build, result = step.build, step.gradient.of
     windows = [size_of(build, result, axis) for axis in range(2, result.rank)]
@@ -98,7 +102,7 @@ def _longest(window: Window) -> list[int]:
 
 
 def _missing(source: Sized, result: Sized, window: Window) -> list[int]:
-    """How many places lie behind the last window; negative where that reaches past the margin."""
+    """Number of places after the last window; negative if that window extends beyond the padding."""
     missing = []
     for axis, stride in enumerate(window.strides):
         size, windows = source.dims[2 + axis], result.dims[2 + axis]

@@ -1,25 +1,25 @@
-"""Maps that know nothing of the image: a heatmap that does no better explains nothing."""
+"""Baseline maps that ignore the image: a heatmap that does not beat them explains nothing."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Of each side: most of the weight lies in the middle half.
+# Fraction of each side: most of the weight is in the middle half.
 _SIGMA = 1 / 4
 
 
 def by_chance(rows: int, columns: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Noise in [0, 1), float32 [rows, columns].
+    """Return noise in [0, 1), float32 [rows, columns].
 
-    Of the feature map's size, so that it is as smooth as a heatmap: pixels strewn one by one destroy an
-    image faster than any patch, and would win for that alone.
+    It has the feature map's size, so that it is as smooth as a heatmap. Deleting single scattered pixels
+    destroys an image faster than deleting a patch, so noise of the image's size would win for that alone.
     """
     return random.random((rows, columns), dtype=np.float32)
 
 
 def centre(rows: int, columns: int) -> NDArray[np.float32]:
-    """A Gaussian in the middle, float32 [rows, columns]: photographers put there what they mean."""
+    """Return a Gaussian in the middle, float32 [rows, columns]: photographers put the object there."""
     down, across = _bell(rows), _bell(columns)
     return np.outer(down, across).astype(np.float32)
 

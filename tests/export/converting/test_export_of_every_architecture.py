@@ -1,4 +1,4 @@
-"""Architectures, trained for a few steps on real images, become files with certificates."""
+"""Every architecture, trained for a few steps on real images, exports to a file with a certificate."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from spyglass_training.run.training import train
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
-# What the smallest of them can be built for, and the largest trained at in a moment.
+# The smallest architecture can be built for this size, and the largest trains quickly at it.
 SIDE = 80
 OPTIONS = TrainingOptions(epochs=1, fine_tune_epochs=1, batch_size=4)
 
 
 @pytest.fixture(scope="module")
 def cut_outs(repository_root: Path) -> Callable[[Architecture], Dataset]:
-    """Squares out of two photographs, by photograph; to segment, which pixels are bright."""
+    """Crops of two photographs: the class is the photograph, and a mask marks the bright pixels."""
     photographs = [
         np.asarray(decode((repository_root / "examples" / name).read_bytes(), DEFAULT_LIMITS)[0])
         for name in ("chelsea.jpg", "coffee.jpg")
@@ -57,12 +57,12 @@ def cut_outs(repository_root: Path) -> Callable[[Architecture], Dataset]:
     return make
 
 
-# Only ever taken with its published weights, and exported with them in another test.
+# Efficientnet-lite0 is used only with published weights; another test exports it.
 TRAINED = {name: each for name, each in ARCHITECTURES.items() if name != "efficientnet-lite0"}
 
 
 @pytest.mark.parametrize("architecture", TRAINED.values(), ids=TRAINED)
-def test_it_is_trained_and_exported_with_a_certificate(
+def test_every_architecture_is_trained_and_exported_with_a_certificate(
     architecture: Architecture, cut_outs: Callable[[Architecture], Dataset], tmp_path: Path
 ) -> None:
     smaller = architecture.with_input((SIDE, SIDE))

@@ -1,4 +1,4 @@
-"""A network that was trained in mixed precision, in float32: its weights always were."""
+"""Conversion of a network trained in mixed precision to float32, the type of its weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """`model` itself where it computes in float32 throughout, or else its equal that does."""
+    """Return `model` if all of it computes in float32, and otherwise an equal network that does."""
     description = model.to_json()
     plain = re.sub(r'"mixed_b?float16"', '"float32"', description)
     if plain == description:

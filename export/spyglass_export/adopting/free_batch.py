@@ -1,4 +1,4 @@
-"""Any number of images for a network that has one built into the shapes that it computes with."""
+"""A dynamic batch for networks whose Reshape nodes contain a batch size of 1."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.prove import open_session, runner
+from spyglass_export.session import open_session, runner
 
 _BATCH = 3
 _ADVICE = "export it with a dynamic batch"
 
 
-def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
-    """What a completed graph does wrong with several images; empty where it answers each as if alone."""
+def batch_problem(graph: onnx.ModelProto, card: ModelCard) -> str:
+    """Return what a completed graph does wrong with a batch; empty if each image gets its own result."""
     run = runner(open_session(graph.SerializeToString()), card)
     images = [golden_tensor(seed, card.input) for seed in range(_BATCH)]
     alone = np.concatenate([run(image) for image in images])
@@ -26,18 +26,18 @@ def batch_trouble(graph: onnx.ModelProto, card: ModelCard) -> str:
     except CertificateError as error:
         return f"{error.message}; {_ADVICE}, or let the shape that this node makes begin with -1"
     if together.shape != (_BATCH, len(card.class_names)):
-        return f"to {_BATCH} of them the answer is {list(together.shape)}; {_ADVICE}"
+        return f"for {_BATCH} images its output has the shape {list(together.shape)}; {_ADVICE}"
     difference = float(np.abs(together - alone).max())
     if difference > EXPORT_TOLERANCE:
-        return f"one changes the answer to another, by {difference:.2g} in a batch of {_BATCH}"
+        return f"one image changes the output of another, by {difference:.2g} in a batch of {_BATCH}"
     return ""
 
 
 def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which what is made of the images is reshaped to as many rows as there are images.
+    """Return a copy whose Reshape nodes keep the number of images.
 
-    It changes the constant targets of Reshape that begin with 1. Whether that 1 was the batch shows when the
-    copy is run: see `batch_trouble`.
+    The copy changes constant Reshape targets that begin with 1, on tensors computed from the images. Run the
+    copy to find out whether that 1 was the batch: see `batch_problem`.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -52,7 +52,7 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type == "Reshape" and (target := _freed(view, node)) is not None:
             node.input[1] = build.integers(target)
     copy.graph.initializer.extend(build.initializers)
-    # Sizes that were stated of the batch of 1.
+    # The declared sizes are those of a batch of 1.
     del copy.graph.value_info[:]
     return copy
 
@@ -64,6 +64,6 @@ def _freed(view: GraphView, node: onnx.NodeProto) -> list[int] | None:
     _, *rest = map(int, target)
     if -1 not in rest:
         return [-1, *rest]
-    # 0 takes over the size from before, unless the node says that it is meant.
+    # 0 copies the input's size, unless `allowzero` makes it a size of 0.
     literal = any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute)
     return None if literal else [0, *rest]

@@ -1,4 +1,4 @@
-"""The certificate: golden images and tensors with the answers of the model that is being exported."""
+"""The certificate: golden images and tensors with the outputs of the network before its export."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ SEEDS = range(16)
 
 
 def certify(card: ModelCard, images: Mapping[str, bytes], reference: Run, *, reference_name: str) -> None:
-    """Writes into `card` what `reference` answers to encoded `images`, by name, and to tensors of noise.
+    """Write a certificate into `card`: the outputs of `reference` for golden images and noise tensors.
 
-    `reference` is the model before its export. `max_abs_diff` is left to whoever asks the exported one.
+    `reference` is the network before its export; `images` are encoded, by name. `max_abs_diff` stays unset:
+    the code that runs the exported graph fills it in. Raises ModelError if an image cannot be read.
     """
     card.certificate.CopyFrom(
         Certificate(
@@ -35,7 +36,7 @@ def _image(card: ModelCard, name: str, encoded: bytes, reference: Run) -> Golden
     try:
         pixels = prepare(encoded, card.input).pixels
     except SpyglassError as error:
-        raise ModelError(f"the golden image {name} is not read: {error.message}") from error
+        raise ModelError(f"cannot read the golden image {name}: {error.message}") from error
     expected = kept(reference(pixels[np.newaxis]))
     return GoldenImage(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
 

@@ -1,4 +1,4 @@
-"""Transposed convolutions, written as plain ones, answer as ONNX Runtime's own do."""
+"""Rewritten transposed convolutions give the outputs of ONNX Runtime's own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
+from spyglass_contract.errors import ModelError
 from spyglass_export.transposed import rewrite_transposed
 
 Array = NDArray[np.float32]
-# The fewest that are worth rewriting.
+# The fewest channels for which a rewrite is faster.
 CHANNELS = 16
 
 
@@ -35,7 +36,7 @@ def network(
     channels: int = 3,
     opset: int = 17,
 ) -> onnx.ModelProto:
-    """From `image` [batch, channels, *sizes] to the output of the last node, everything float32."""
+    """A network from `image` [batch, channels, *sizes] to the output of the last node, all float32."""
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", channels, *sizes])
     output = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, ["batch", "c", "h", "w"])
     tensors = [numpy_helper.from_array(value, name) for name, value in initializers.items()]
@@ -58,22 +59,22 @@ def operators(model: onnx.ModelProto) -> set[str]:
 
 
 def rewritten(model: onnx.ModelProto, sizes: Sequence[int] = (5, 6), *, channels: int = 3) -> set[str]:
-    """Rewrites `model` and returns its operators, once it has answered for batches of any size as before."""
+    """Rewrite `model`, compare its outputs before and after for two batch sizes, and return its operators."""
     images = [weights(batch, channels, *sizes, seed=batch) for batch in (1, 3)]
-    wanted = [run(model, image) for image in images]
+    expected = [run(model, image) for image in images]
     rewrite_transposed(model)
     onnx.checker.check_model(model, full_check=True)
-    for image, answers in zip(images, wanted, strict=True):
-        for found, answer in zip(run(model, image), answers, strict=True):
-            assert found.shape == answer.shape
-            scale = max(1.0, float(np.abs(answer).max()))
-            np.testing.assert_allclose(found / scale, answer / scale, rtol=0, atol=1e-5)
+    for image, outputs in zip(images, expected, strict=True):
+        for found, output in zip(run(model, image), outputs, strict=True):
+            assert found.shape == output.shape
+            scale = max(1.0, float(np.abs(output).max()))
+            np.testing.assert_allclose(found / scale, output / scale, rtol=0, atol=1e-5)
     return operators(model)
 
 
 @st.composite
 def paddings(draw: st.DrawFn, kernel: Sequence[int], stride: int, sizes: Sequence[int]) -> dict[str, Any]:
-    """Attributes that say how to pad, in each of the ways that ONNX has."""
+    """Attributes for padding, in each form that ONNX has."""
     attributes: dict[str, Any] = {}
     if draw(st.booleans()):
         attributes["output_padding"] = [draw(st.integers(0, stride - 1)) for _ in kernel]
@@ -101,14 +102,14 @@ def layers(draw: st.DrawFn) -> tuple[list[int], list[int], dict[str, Any]]:
     return kernel, sizes, {"strides": [stride, stride], **draw(paddings(kernel, stride, sizes))}
 
 
-def answers_at_all(model: onnx.ModelProto, sizes: Sequence[int]) -> bool:
-    """Whether ONNX and ONNX Runtime take the layer as it is stated, and something is left of the output."""
+def is_valid(model: onnx.ModelProto, sizes: Sequence[int]) -> bool:
+    """Return whether ONNX and ONNX Runtime accept the layer, and its output is not empty."""
     try:
         onnx.checker.check_model(model, full_check=True)
-        (answer,) = run(model, weights(1, 3, *sizes))
+        (output,) = run(model, weights(1, 3, *sizes))
     except Exception:
         return False
-    return answer.size > 0
+    return output.size > 0
 
 
 @settings(max_examples=150, deadline=None)
@@ -121,7 +122,7 @@ def test_any_kernel_stride_and_padding_gives_the_same_numbers(
     tensors = {"weight": weights(3, channels, *kernel), "bias": weights(channels, seed=1)}
     node = helper.make_node("ConvTranspose", inputs, ["map"], **attributes)
     model = network([node], {name: tensors[name] for name in inputs[1:]}, sizes, opset=opset)
-    assume(answers_at_all(model, sizes))
+    assume(is_valid(model, sizes))
     stride = attributes["strides"][0]
     worth_it = stride == 1 or max(kernel) > stride
     assert ("ConvTranspose" in rewritten(model, sizes)) is not worth_it
@@ -171,7 +172,7 @@ def test_a_head_of_few_channels_is_computed_before_the_phases_are_joined(
     }
     model = network(nodes, {name: tensors[name] for name in ("weight", "head", *ending)})
     assert "ConvTranspose" not in rewritten(model)
-    # One for each phase of the layer, and one for what each of them adds to the scores.
+    # One for each phase of the layer, and one from each phase to the scores.
     assert [node.op_type for node in model.graph.node].count("Conv") == 2 * stride**2
     assert [output.name for output in model.graph.output] == ["scores"]
 
@@ -185,7 +186,7 @@ def test_a_head_of_few_channels_is_computed_before_the_phases_are_joined(
     ],
     ids=["groups", "dilations", "strides that differ"],
 )
-def test_what_has_no_equal_here_is_left_as_it_is(attributes: dict[str, Any]) -> None:
+def test_unsupported_layers_are_not_changed(attributes: dict[str, Any]) -> None:
     node = helper.make_node("ConvTranspose", ["image", "weight"], ["map"], **attributes)
     model = network([node], {"weight": weights(4, CHANNELS, 3, 3)}, channels=4)
     before = model.SerializeToString()
@@ -193,12 +194,20 @@ def test_what_has_no_equal_here_is_left_as_it_is(attributes: dict[str, Any]) -> 
     assert model.SerializeToString() == before
 
 
-def test_few_channels_are_left_as_they_are() -> None:
+def test_an_unknown_auto_pad_is_rejected() -> None:
+    node = helper.make_node("ConvTranspose", ["image", "weight"], ["map"], name="up")
+    model = network([node], {"weight": weights(3, CHANNELS, 3, 3)})
+    model.graph.node[0].attribute.append(helper.make_attribute("auto_pad", "FULL"))
+    with pytest.raises(ModelError, match=r"'up': auto_pad must be one of NOTSET, .*, not FULL"):
+        rewrite_transposed(model)
+
+
+def test_a_layer_of_few_channels_is_not_changed() -> None:
     node = helper.make_node("ConvTranspose", ["image", "weight"], ["map"])
     assert rewritten(network([node], {"weight": weights(3, CHANNELS - 1, 3, 3)})) == {"ConvTranspose"}
 
 
-def test_weights_that_are_computed_are_left_as_they_are() -> None:
+def test_a_layer_with_computed_weights_is_not_changed() -> None:
     nodes = [
         helper.make_node("Relu", ["weight"], ["positive"]),
         helper.make_node("ConvTranspose", ["image", "positive"], ["map"]),
@@ -206,13 +215,13 @@ def test_weights_that_are_computed_are_left_as_they_are() -> None:
     assert "ConvTranspose" in rewritten(network(nodes, {"weight": weights(3, CHANNELS, 3, 3)}))
 
 
-def test_a_map_whose_size_is_not_known_is_left_as_it_is() -> None:
+def test_a_layer_of_unknown_size_is_not_changed() -> None:
     node = helper.make_node("ConvTranspose", ["image", "weight"], ["map"], strides=[2, 2])
     model = network([node], {"weight": weights(3, CHANNELS, 3, 3)}, ("height", 6))
     assert rewritten(model) == {"ConvTranspose"}
 
 
-def test_weights_that_a_caller_may_override_are_left_as_they_are() -> None:
+def test_a_layer_with_weights_that_a_caller_can_override_is_not_changed() -> None:
     node = helper.make_node("ConvTranspose", ["image", "weight"], ["map"])
     model = network([node], {"weight": weights(3, CHANNELS, 3, 3)})
     shape = [3, CHANNELS, 3, 3]
@@ -220,7 +229,7 @@ def test_weights_that_a_caller_may_override_are_left_as_they_are() -> None:
     assert rewritten(model) == {"ConvTranspose"}
 
 
-def test_a_layer_over_one_axis_is_left_as_it_is() -> None:
+def test_a_layer_over_one_axis_is_not_changed() -> None:
     node = helper.make_node("ConvTranspose", ["line", "weight"], ["map"])
     line = helper.make_tensor_value_info("line", TensorProto.FLOAT, ["batch", 3, 5])
     output = helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", CHANNELS, 7])
@@ -230,7 +239,7 @@ def test_a_layer_over_one_axis_is_left_as_it_is() -> None:
     assert operators(model) == {"ConvTranspose"}
 
 
-def test_weights_that_two_layers_share_go_when_both_are_rewritten() -> None:
+def test_weights_of_two_rewritten_layers_are_removed() -> None:
     layer = {"strides": [2, 2], "pads": [1, 1, 1, 1]}
     nodes = [
         helper.make_node("ConvTranspose", ["image", "weight", "bias"], ["one"], **layer),
@@ -256,7 +265,7 @@ def test_weights_that_another_node_reads_stay() -> None:
     assert {"Conv", "ConvTranspose"} < rewritten(model)
 
 
-def test_weights_may_lie_in_constant_nodes_which_then_go() -> None:
+def test_weights_in_constant_nodes_are_rewritten_and_removed() -> None:
     nodes = [
         helper.make_node("Constant", [], ["weight"], value=numpy_helper.from_array(weights(3, 16, 4, 4))),
         helper.make_node("ConvTranspose", ["image", "weight"], ["map"], strides=[2, 2], pads=[1, 1, 1, 1]),
@@ -264,7 +273,7 @@ def test_weights_may_lie_in_constant_nodes_which_then_go() -> None:
     assert not {"Constant", "ConvTranspose"} & rewritten(network(nodes, {}))
 
 
-def test_a_map_that_someone_else_reads_keeps_its_name_and_its_numbers() -> None:
+def test_a_map_that_is_also_an_output_keeps_its_name_and_numbers() -> None:
     nodes = [
         helper.make_node("ConvTranspose", ["image", "weight"], ["map"], strides=[2, 2]),
         helper.make_node("Relu", ["map"], ["active"]),
@@ -279,7 +288,7 @@ def test_a_map_that_someone_else_reads_keeps_its_name_and_its_numbers() -> None:
     assert "ConvTranspose" not in rewritten(model)
 
 
-def test_a_map_that_only_a_branch_reads_is_still_there() -> None:
+def test_a_map_that_a_branch_reads_stays() -> None:
     output = helper.make_tensor_value_info("chosen", TensorProto.FLOAT, ["batch", CHANNELS, "h", "w"])
     branches = [
         helper.make_graph([helper.make_node(function, ["map"], ["chosen"])], function, [], [output])
@@ -297,7 +306,7 @@ def test_a_map_that_only_a_branch_reads_is_still_there() -> None:
 
 
 class Calibration(CalibrationDataReader):
-    """A few images to learn ranges from."""
+    """A few images to measure value ranges."""
 
     def __init__(self) -> None:
         self._images = iter([weights(1, CHANNELS, 5, 6, seed=seed) for seed in range(4)])
@@ -307,7 +316,7 @@ class Calibration(CalibrationDataReader):
         return {} if image is None else {"image": image}
 
 
-def test_what_is_rewritten_is_computed_in_integers_and_what_was_could_not(tmp_path: Path) -> None:
+def test_a_quantised_layer_is_computed_in_integers_only_after_the_rewrite(tmp_path: Path) -> None:
     held = {"w": weights(CHANNELS, CHANNELS, 3, 3)}
     node = helper.make_node("ConvTranspose", ["image", "w"], ["map"], strides=[2, 2], pads=[0, 0, 1, 1])
     model = network([node], held, channels=CHANNELS)
@@ -319,7 +328,7 @@ def test_what_is_rewritten_is_computed_in_integers_and_what_was_could_not(tmp_pa
 
 
 def operators_when_quantised(model: onnx.ModelProto, folder: Path) -> set[str]:
-    """What ONNX Runtime runs once its own quantisation has been over the model."""
+    """Return the operators that ONNX Runtime runs after it quantised the model."""
     onnx.save(model, folder / "before.onnx")
     quantize_static(
         folder / "before.onnx",

@@ -1,4 +1,4 @@
-"""Keras's transposed convolutions become plain ones in the file, which its certificate vouches for."""
+"""Transposed convolutions of Keras become plain ones in the file, and the certificate covers the change."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ MakeRun = Callable[..., RunFolder]
 
 @pytest.fixture
 def card(make_card: Callable[..., ModelCard]) -> ModelCard:
-    """Of a model that segments images of 8 × 8 into three classes."""
+    """The card of a model that segments images of 8 × 8 into three classes."""
     segmenting = make_card()
     segmenting.task = TASK_SEGMENT
     return segmenting
 
 
 def with_random_biases(model: keras.Model) -> keras.Model:
-    """The first ones are zero, and would be left out of the graph."""
+    """Replace the initial biases: they are zero, and would be left out of the graph."""
     random = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if variable.name == "bias":
@@ -49,7 +49,7 @@ def with_random_biases(model: keras.Model) -> keras.Model:
 
 
 def exported(model: keras.Model, card: ModelCard, target: Path, image: bytes) -> set[str]:
-    """Writes the model's file and returns the operators in it, once it has answered as Keras does."""
+    """Write the model's file, compare its outputs with Keras, and return its operators."""
     export_model(model, card, {"image.png": image}, target)
     session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(100, 103)])
@@ -61,7 +61,9 @@ def exported(model: keras.Model, card: ModelCard, target: Path, image: bytes) ->
     return {node.op_type for node in onnx.load(str(target)).graph.node}
 
 
-def test_the_network_for_pets_has_none_left(card: ModelCard, tmp_path: Path, color_image: MakeImage) -> None:
+def test_the_pet_segmentation_network_keeps_no_transposed_convolution(
+    card: ModelCard, tmp_path: Path, color_image: MakeImage
+) -> None:
     keras.utils.set_random_seed(0)
     model = with_random_biases(pet_segmentation.build(card.input, 3))
     assert "ConvTranspose" not in exported(model, card, tmp_path / "model.onnx", color_image("red"))
@@ -78,7 +80,7 @@ def test_the_network_for_pets_has_none_left(card: ModelCard, tmp_path: Path, col
     ids=["overlapping", "of even size", "with output padding", "of stride 1"],
 )
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus"])
-def test_any_of_keras_layers_is_rewritten_between_others(
+def test_every_form_of_the_keras_layer_is_rewritten(
     options: dict[str, Any], activation: str, card: ModelCard, tmp_path: Path, color_image: MakeImage
 ) -> None:
     image = image_input(card.input)
@@ -91,7 +93,7 @@ def test_any_of_keras_layers_is_rewritten_between_others(
     assert "ConvTranspose" not in exported(model, card, tmp_path / "model.onnx", color_image("red"))
 
 
-def test_a_heatmap_still_explains_the_layer_as_the_network_has_it(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_heatmap_explains_the_layer_of_the_original_network(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(
         layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
         layers.Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu", name="up"),

@@ -1,4 +1,4 @@
-"""A Keras model to an ONNX graph."""
+"""Conversion of a Keras network to an ONNX graph."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import onnx
 import tensorflow
 import tf2onnx
 
-from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelCard, Task
 from spyglass_contract.errors import ModelError
 from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import PROBABILITIES
 
-# At 18 a global average pooling becomes a ReduceMean and a Transpose; at 17 it stays a pooling.
+# In opset 18 a global average pooling becomes a ReduceMean and a Transpose; in 17 it stays a pooling.
 OPSET = 17
 
 
 def convert(model: keras.Model, card: ModelCard) -> onnx.ModelProto:
-    """The graph of `model` in inference, with the input that `card` states and the output `probabilities`.
+    """Return the inference graph of `model`, with the card's input and the output `probabilities`.
 
-    uint8 [batch, height, width, channels] to float32 [batch, classes], or [batch, height, width, classes]
-    where it segments. A single sigmoid output p becomes [1 - p, p]. Raises ModelError where the model has
-    other shapes, or an operation that ONNX lacks.
+    The graph goes from uint8 [batch, height, width, channels] to float32 [batch, classes], or to [batch,
+    height, width, classes] for segmentation. A single sigmoid output p becomes [1 - p, p]. Raises ModelError
+    if the shapes of `model` differ from the card, or if ONNX lacks one of its operations.
     """
     _check_shapes(model, card)
     shape = (None, *model.input_shape[1:])
     signature = tensorflow.TensorSpec(shape, tensorflow.uint8, name=card.input.tensor)
 
-    # Without `training=False` layers of augmentation are traced as in training.
+    # Without `training=False` TensorFlow traces augmentation layers as in training.
     def infer(pixels: tensorflow.Tensor) -> dict[str, tensorflow.Tensor]:
         output = model(pixels, training=False)
         if output.shape[1:] == (1,):
@@ -47,27 +47,29 @@ def convert(model: keras.Model, card: ModelCard) -> onnx.ModelProto:
 
 def _check_shapes(model: keras.Model, card: ModelCard) -> None:
     if keras.backend.backend() != "tensorflow":
-        raise ModelError("only Keras's TensorFlow backend exports: set KERAS_BACKEND=tensorflow")
-    spec = card.input
-    wanted_input = (None, spec.height, spec.width, channels(spec))
-    if model.input_shape != wanted_input or model.output_shape not in _outputs(card):
+        raise ModelError("export needs Keras's TensorFlow backend: set KERAS_BACKEND=tensorflow")
+    spec, outputs = card.input, _outputs(card)
+    input_shape = (None, spec.height, spec.width, channels(spec))
+    if model.input_shape != input_shape or model.output_shape not in outputs:
         raise ModelError(
-            f"the network goes from {model.input_shape} to {model.output_shape}, "
-            f"where the run's record says {wanted_input} to {_outputs(card)[0]}"
+            f"by the run's record the network must go from {input_shape} to {outputs[0]}, "
+            f"not from {model.input_shape} to {model.output_shape}"
         )
 
 
 def _outputs(card: ModelCard) -> list[tuple[int | None, ...]]:
-    """The shapes that the network's output may have."""
+    """The allowed shapes of the network's output."""
     classes = len(card.class_names)
     if card.task == TASK_SEGMENT:
         return [(None, card.input.height, card.input.width, classes)]
-    return [(None, classes), (None, 1)] if classes == 2 else [(None, classes)]
+    if card.task == TASK_CLASSIFY:
+        return [(None, classes), (None, 1)] if classes == 2 else [(None, classes)]
+    raise ModelError(f"cannot export a model of the task {Task.Name(card.task)}")
 
 
 @contextmanager
 def _logged_errors_raised() -> Iterator[None]:
-    """tf2onnx logs what it cannot convert, and writes a broken graph all the same."""
+    """tf2onnx logs the operations that it cannot convert, and returns a broken graph."""
     errors = _ErrorMessages()
     logger = logging.getLogger("tf2onnx")
     logger.addHandler(errors)
@@ -76,7 +78,7 @@ def _logged_errors_raised() -> Iterator[None]:
     finally:
         logger.removeHandler(errors)
     if errors.messages:
-        raise ModelError(f"the network does not convert to ONNX: {'; '.join(errors.messages)}")
+        raise ModelError(f"cannot convert the network to ONNX: {'; '.join(errors.messages)}")
 
 
 class _ErrorMessages(logging.Handler):

@@ -1,4 +1,4 @@
-"""A file whose heatmaps do not hold together is not written, whatever its probabilities are worth."""
+"""A file with inconsistent heatmaps is not written, even if its probabilities are right."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
-from spyglass_contract.errors import CertificateError
+from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import read_card
-from spyglass_export.explain import Explained, with_heatmap
 from spyglass_export.gradcam import HeatmapError
-from spyglass_export.prove import open_session, prove
-from spyglass_export.prove_heatmaps import Examined, prove_heatmaps
+from spyglass_export.heatmap import HeatmapOptions, with_heatmap
+from spyglass_export.proving.heatmaps import Examined, prove_heatmaps
+from spyglass_export.proving.prove import prove
+from spyglass_export.session import open_session
 from spyglass_export.write import write_proven
 
 
@@ -32,17 +33,17 @@ def card(make_card: Callable[..., ModelCard]) -> ModelCard:
 
 @pytest.fixture
 def explained(make_model: Callable[..., Path], card: ModelCard) -> Callable[..., onnx.ModelProto]:
-    """The tiny network with a heatmap by some method, which `card` then names."""
+    """The tiny network with a heatmap of some method; `card` names the method."""
     plain = onnx.load(make_model())
 
     def make(method: Any = "gradcam") -> onnx.ModelProto:
-        return with_heatmap(plain, card, Explained("floats", method))
+        return with_heatmap(plain, card, HeatmapOptions("floats", method))
 
     return make
 
 
 def spoiled(model: onnx.ModelProto, output: str, nodes: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
-    """What the heatmap's branch computes goes through `nodes`, from `right` to `output`."""
+    """Insert `nodes` between the result of the heatmap's branch, renamed to `right`, and `output`."""
     branch = model.graph.node[-1]
     assert branch.op_type == "If"
     branch.output[list(branch.output).index(output)] = "right"
@@ -58,7 +59,7 @@ def node(op_type: str, inputs: str, output: str, **attributes: Any) -> onnx.Node
     return helper.make_node(op_type, inputs.split(), [output], **attributes)
 
 
-# All divided by the number of rows, so that the others change each one.
+# Each map is divided by the number of rows, so it depends on the other rows.
 _BY_ROWS = [
     node("Shape", "right", "shape"),
     node("Gather", "shape first", "rows", axis=0),
@@ -68,12 +69,12 @@ SPOILED = {
     "values": ([node("Mul", "right two", "heatmap")], r"outside of \[0, 1\]"),
     "NaN": ([node("Div", "right zero", "heatmap")], "is not finite"),
     "rows": ([node("Slice", "right first one", "heatmap")], "not 3 maps"),
-    "company": ([*_BY_ROWS, node("Div", "right count", "heatmap")], "is another than alone"),
+    "company": ([*_BY_ROWS, node("Div", "right count", "heatmap")], "differs from"),
 }
 
 
 @pytest.mark.parametrize("wrong", SPOILED)
-def test_heatmaps_that_do_not_hold_together_leave_no_file(
+def test_inconsistent_heatmaps_leave_no_file(
     explained: Callable[..., onnx.ModelProto], card: ModelCard, tmp_path: Path, wrong: str
 ) -> None:
     nodes, message = SPOILED[wrong]
@@ -83,9 +84,7 @@ def test_heatmaps_that_do_not_hold_together_leave_no_file(
     assert not (tmp_path / "new").exists()
 
 
-def test_whoever_proves_a_file_proves_its_heatmaps(
-    explained: Callable[..., onnx.ModelProto], card: ModelCard
-) -> None:
+def test_prove_checks_the_heatmaps_too(explained: Callable[..., onnx.ModelProto], card: ModelCard) -> None:
     good = explained()
     prove(open_session(good.SerializeToString()), card)
     broken = spoiled(good, "heatmap", SPOILED["values"][0])
@@ -93,16 +92,16 @@ def test_whoever_proves_a_file_proves_its_heatmaps(
         prove(open_session(broken.SerializeToString()), card)
 
 
-def test_the_certificate_says_how_many_maps_were_looked_at_and_how_many_are_empty(
+def test_the_certificate_holds_the_number_of_checked_maps_and_of_zero_maps(
     explained: Callable[..., onnx.ModelProto], card: ModelCard, tmp_path: Path
 ) -> None:
     write_proven(explained(), card, tmp_path / "model.onnx")
     written = read_card(open_session(tmp_path / "model.onnx")).certificate
-    # Each of three images has one colour, so nothing in it speaks for the two other classes.
+    # Each of three images has one colour, so its maps for the two other classes are zero.
     assert (written.heatmaps, written.zero_heatmaps) == (9, 6)
 
 
-def test_without_golden_images_the_golden_tensors_are_asked(
+def test_without_golden_images_the_golden_tensors_are_checked(
     explained: Callable[..., onnx.ModelProto], card: ModelCard
 ) -> None:
     session = open_session(explained().SerializeToString())
@@ -110,25 +109,34 @@ def test_without_golden_images_the_golden_tensors_are_asked(
     assert prove_heatmaps(session, card) == Examined(maps=6, zero=0)
 
 
-def test_a_file_without_a_heatmap_is_not_asked_for_one(
+def test_a_file_without_a_heatmap_is_not_checked_for_one(
     make_model: Callable[..., Path], card: ModelCard
 ) -> None:
     assert prove_heatmaps(open_session(make_model()), card) == Examined(maps=0, zero=0)
 
 
-def test_of_score_cam_the_feature_map_and_the_scores_are_looked_at(
+def test_a_score_cam_file_has_its_feature_map_and_scores_checked(
     explained: Callable[..., onnx.ModelProto], card: ModelCard
 ) -> None:
     good = explained("scorecam")
-    # Images of one colour have channels that are flat.
+    # Images of one colour have flat channels.
     assert prove_heatmaps(open_session(good.SerializeToString()), card) == Examined(maps=3, zero=3)
     negative = spoiled(good, "heatmap_scores", [node("Neg", "right", "heatmap_scores")])
     with pytest.raises(CertificateError, match=r"the best score of red\.png is of another class"):
         prove_heatmaps(open_session(negative.SerializeToString()), card)
 
 
+def test_an_unknown_heatmap_method_is_rejected(
+    explained: Callable[..., onnx.ModelProto], card: ModelCard
+) -> None:
+    session = open_session(explained().SerializeToString())
+    card.heatmap_method = "smoothgrad"
+    with pytest.raises(ModelError, match=r"must be one of gradcam, .*, not 'smoothgrad'"):
+        prove_heatmaps(session, card)
+
+
 @pytest.mark.parametrize("wrong", ["NaN", "company"])
-def test_a_feature_map_that_is_wrong_is_refused(
+def test_a_wrong_feature_map_is_rejected(
     explained: Callable[..., onnx.ModelProto], card: ModelCard, wrong: str
 ) -> None:
     *nodes, last = SPOILED[wrong][0]
@@ -138,14 +146,14 @@ def test_a_feature_map_that_is_wrong_is_refused(
         prove_heatmaps(open_session(model.SerializeToString()), card)
 
 
-def test_of_what_is_no_classifier_nothing_can_be_chosen_to_be_explained(
+def test_heatmap_options_are_rejected_for_a_model_that_is_not_a_classifier(
     make_model: Callable[..., Path], card: ModelCard
 ) -> None:
     plain = onnx.load(make_model())
     card.task = TASK_SEGMENT
     assert with_heatmap(plain, card) is plain
     with pytest.raises(HeatmapError, match="only a classifier"):
-        with_heatmap(plain, card, Explained("floats"))
+        with_heatmap(plain, card, HeatmapOptions("floats"))
 
 
 def test_the_card_names_the_score_that_is_explained(
@@ -153,9 +161,9 @@ def test_the_card_names_the_score_that_is_explained(
 ) -> None:
     plain = onnx.load(make_model())
     choices = {
-        "logit": Explained("floats"),
-        "probability": Explained("floats", gradient_of="probability"),
-        "": Explained("floats", "eigencam"),
+        "logit": HeatmapOptions("floats"),
+        "probability": HeatmapOptions("floats", gradient_of="probability"),
+        "": HeatmapOptions("floats", "eigencam"),
     }
     for score, choice in choices.items():
         card = make_card()
@@ -164,7 +172,7 @@ def test_the_card_names_the_score_that_is_explained(
 
 
 @pytest.mark.parametrize("name", ["imagenet", "mnist-convnet", "defects"])
-def test_the_heatmaps_of_a_bundled_model_hold_together(
+def test_the_heatmaps_of_a_bundled_model_are_consistent(
     name: str, bundled_file: Callable[[str], Path]
 ) -> None:
     session = open_session(bundled_file(name))

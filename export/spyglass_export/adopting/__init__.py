@@ -1,0 +1,1 @@
+"""ONNX classifiers from elsewhere made into model files of Spyglass."""

@@ -1,0 +1,47 @@
+"""The heatmap in the graph of a classifier that is being exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
+from spyglass_export.gradcam import HeatmapError, attach_gradcam
+from spyglass_export.gradcam.attach import MethodName
+from spyglass_export.gradcam.scores import GradientOf
+
+
+@dataclass(frozen=True)
+class HeatmapOptions:
+    """Layer, method and score of a heatmap: arguments of `attach_gradcam`."""
+
+    feature_map: str | None = None
+    method: MethodName = "gradcam"
+    gradient_of: GradientOf = "logit"
+
+
+DEFAULT_HEATMAP = HeatmapOptions()
+
+
+def with_heatmap(
+    graph: onnx.ModelProto, card: ModelCard, options: HeatmapOptions = DEFAULT_HEATMAP
+) -> onnx.ModelProto:
+    """Return the graph of a classifier with a heatmap, or the graph of another task unchanged.
+
+    Writes the explained layer, the method and the score into `card`. Raises HeatmapError if there is no
+    feature map to explain, if an operation behind it has no gradient here, or if `options` are not the
+    default and the model is not a classifier.
+    """
+    if card.task != TASK_CLASSIFY:
+        if options != DEFAULT_HEATMAP:
+            raise HeatmapError(
+                "only a classifier has a heatmap; leave out the options for feature map, method and score"
+            )
+        return graph
+    attached = attach_gradcam(
+        graph, feature_map=options.feature_map, method=options.method, gradient_of=options.gradient_of
+    )
+    card.explained_layer, card.heatmap_method = attached.layer, options.method
+    card.explained_score = attached.score
+    return attached.model

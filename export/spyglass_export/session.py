@@ -1,0 +1,43 @@
+"""Sessions of ONNX Runtime on the CPU, with its errors as this package's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.model.card import PROBABILITIES
+from spyglass_contract.model.certificate import Run
+from spyglass_export.runtime_errors import first_sentence
+
+
+def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
+    """Open a model file, or its bytes, on the CPU. Raises ModelError if ONNX Runtime rejects it."""
+    model = source if isinstance(source, bytes) else str(source)
+    options = onnxruntime.SessionOptions()
+    # Log no warnings: one of them complains that callers can override `class_index`, which is intended.
+    # ONNX Runtime still raises errors.
+    options.log_severity_level = 4
+    # ONNX Runtime's exceptions have no common base class, here and below.
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime cannot load the network: {first_sentence(error)}") from error
+
+
+def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
+    """Return a function from pixels to probabilities. It raises CertificateError if the session fails."""
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return session.run([PROBABILITIES], {card.input.tensor: pixels})[0]
+        except Exception as error:
+            raise CertificateError(
+                f"the network fails on an input of shape {list(pixels.shape)}: {first_sentence(error)}"
+            ) from error
+
+    return run
