@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from abc import ABC, abstractmethod
 from typing import TextIO
 
 from spyglass_cli.asking.outcomes import Outcome
 from spyglass_cli.output.rows import Rows
+from spyglass_cli.output.writer import Writer
 from spyglass_client import Failure
 
 FORMATS = ("table", "json", "jsonl", "csv")
-
-
-class Writer(ABC):
-    """Takes outcomes one by one."""
-
-    # Whether each outcome can be read as soon as it is added.
-    at_once = True
-
-    @abstractmethod
-    def add(self, outcome: Outcome) -> None: ...
-
-    def close(self) -> None:
-        """Writes what could not be written before the last outcome was known."""
-        return None
 
 
 class JsonLines(Writer):
