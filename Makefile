@@ -21,11 +21,12 @@ torch: $(VENV)-torch/.made pyproject.toml  ## Grad-CAM against torch's own gradi
 	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch-tests]'
 	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
-lint: $(VENV)/.everything  ## style, types, import rules, and whether the generated code is fresh
+lint: $(VENV)/.everything  ## style, types, import rules, words, and whether the generated code is fresh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/plain_words.py
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
 
 format: $(VENV)/.everything
