@@ -21,11 +21,12 @@ torch: $(VENV)-torch/.made pyproject.toml  ## compare Grad-CAM with the gradient
 	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch-tests]'
 	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
-lint: $(VENV)/.everything  ## check style, types, import rules and the generated code
+lint: $(VENV)/.everything  ## check style, types, import rules, words and the generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/plain_words.py
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
 
 format: $(VENV)/.everything  ## fix style

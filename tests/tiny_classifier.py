@@ -100,7 +100,7 @@ def write_tiny_model(root: Path, card: ModelCard) -> Path:
 
 
 @pytest.fixture(scope="session")
-def answer_colors() -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def classify_colors() -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """The tiny network in numpy: uint8 [batch, 8, 8, 3] to float32 [batch, 3]."""
     return tiny_output
 

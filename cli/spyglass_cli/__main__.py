@@ -1,4 +1,4 @@
-"""`python -m spyglass_cli` is `spyglass`, where the scripts are not on the path."""
+"""`python -m spyglass_cli`: the same as `spyglass`, if its script is not on the path."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""How a command ends: with an exit code and a line for people, never with a stack trace for bad input."""
+"""The end of a command: an exit code and one line of error, without a stack trace for bad input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from spyglass_contract.errors import InvalidInput, SpyglassError
 
 FAILED = 1
 USAGE = 2
-# As a shell reports a program that SIGINT or SIGPIPE ended.
+# The exit codes that a shell reports for a program that SIGINT or SIGPIPE ended.
 INTERRUPTED = 130
-NOBODY_READS = 141
+BROKEN_PIPE = 141
 
-_AGAIN_SECONDS = 1.0
+_REPEAT_SECONDS = 1.0
 
 
 def run(program: str, command: Callable[[], int]) -> int:
-    """The exit code of `command`, which may raise what a person can act on."""
-    # Names of files may hold bytes that are no text; they are shown, not stumbled over.
+    """Run `command` and return its exit code; print SpyglassError and OSError as one line.
+
+    Returns FAILED for these errors, USAGE for InvalidInput, INTERRUPTED after SIGINT, and BROKEN_PIPE if the
+    reader of standard output ended first.
+    """
+    # File names may hold bytes that are not valid text; print them escaped.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -35,9 +39,9 @@ def run(program: str, command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would be written, and fail again, when Python ends.
+        # Python writes the buffered rest when it ends; without this, that fails again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+        return BROKEN_PIPE
     except (SpyglassError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return USAGE if isinstance(error, InvalidInput) else FAILED
@@ -45,16 +49,16 @@ def run(program: str, command: Callable[[], int]) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Inside, SIGINT raises KeyboardInterrupt until it gets through.
+    """Repeat the KeyboardInterrupt of a SIGINT every second until the block ends.
 
-    One that is raised where C code calls Python back is lost, and the command would go on.
+    Python loses an exception that is raised in a callback from C code, and the command would go on.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS)
         raise KeyboardInterrupt
 
-    # A shell that starts a command in the background has it ignore SIGINT.
+    # A shell sets SIGINT to be ignored in a command that it starts in the background.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return

@@ -1,14 +1,22 @@
-"""`spyglass`: one name for all commands."""
+"""`spyglass`: the program of all commands."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
-from spyglass_cli.flags.extras import MissingExtra, require
 from spyglass_cli.main import COMMANDS, main
+
+INSPECT = ("summary", "activations", "filters", "heatmap", "embedding", "augment")
+GROUPS: dict[str, list[list[str]]] = {
+    "models": [["list"], ["show"]],
+    "dataset": [["make-subset"], ["compose"]],
+    "inspect": [[name] for name in INSPECT],
+}
+PATHS = [[command, *rest] for command in COMMANDS for rest in GROUPS.get(command, [[]])]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,14 +27,30 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f" {command} " in listed or f" {command}\n" in listed for command in COMMANDS)
 
 
+@pytest.mark.parametrize("words", PATHS, ids=" ".join)
+def test_every_flag_of_a_command_has_a_line_of_help(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    flags = re.findall(r"^  -.*(?:\n {6,}.*)*", printed, re.MULTILINE)
+    assert flags[0].startswith("  -h, --help ")
+    for flag in flags:
+        assert re.search(r"\S\s{2,}\S", flag), flag
+    assert "==SUPPRESS==" not in printed and "default: None" not in printed
+
+
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["models"], ["models", "list", "--frob"]])
-def test_a_command_that_makes_no_sense_ends_with_2(arguments: list[str]) -> None:
+def test_invalid_usage_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
 
 
-def test_a_command_imports_no_other_commands_module() -> None:
+def test_a_command_imports_only_its_own_module() -> None:
     check = (
         "import sys; from spyglass_cli.main import main\n"
         "code = main(['models', 'list', '--server', '127.0.0.1:1'])\n"
@@ -38,15 +62,3 @@ def test_a_command_imports_no_other_commands_module() -> None:
     assert finished.returncode == 1
     assert finished.stderr.startswith("spyglass models: the server cannot be reached")
     assert len(finished.stderr.splitlines()) == 1
-
-
-def test_an_extra_that_is_there_is_not_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    require("server", "grpc")
-    assert capsys.readouterr().err == ""
-
-
-def test_a_missing_extra_ends_the_command_with_2_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(MissingExtra, match="this command needs the extra 'training'") as ended:
-        require("training", "no_such_module")
-    assert ended.value.code == 2
-    assert "pip install 'spyglass[training]'" in capsys.readouterr().err

@@ -55,8 +55,8 @@ class GatedNetwork:
 
 
 @pytest.fixture
-def network(make_card: Callable[..., ModelCard], answer_colors: Run) -> Iterator[GatedNetwork]:
-    gated = GatedNetwork(make_card(), answer_colors)
+def network(make_card: Callable[..., ModelCard], classify_colors: Run) -> Iterator[GatedNetwork]:
+    gated = GatedNetwork(make_card(), classify_colors)
     yield gated
     gated.gate.set()
 

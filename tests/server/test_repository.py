@@ -41,7 +41,7 @@ def repository() -> Iterator[Repository]:
 
 @pytest.fixture
 def load(
-    repository: Repository, make_card: Callable[..., ModelCard], answer_colors: Callable[..., object]
+    repository: Repository, make_card: Callable[..., ModelCard], classify_colors: Callable[..., object]
 ) -> Load:
     """Loads a model of the colours: `load(name, version=1, task=TASK_CLASSIFY)`."""
 
@@ -50,7 +50,7 @@ def load(
         card.task = task
         return repository.load(
             Path(name) / str(version) / "model.onnx",
-            lambda path: Model(Network(card, answer_colors), "ab" * 32, Resources()),
+            lambda path: Model(Network(card, classify_colors), "ab" * 32, Resources()),
         )
 
     return open_as
@@ -169,10 +169,10 @@ def test_models_come_in_the_order_of_their_names_and_versions(repository: Reposi
 
 
 def test_a_file_in_another_models_place_is_refused(
-    repository: Repository, make_card: Callable[..., ModelCard], answer_colors: Callable[..., object]
+    repository: Repository, make_card: Callable[..., ModelCard], classify_colors: Callable[..., object]
 ) -> None:
     def open_model(path: Path) -> Model:
-        return Model(Network(make_card("colors", 2), answer_colors), "ab" * 32, Resources())
+        return Model(Network(make_card("colors", 2), classify_colors), "ab" * 32, Resources())
 
     for place in ("colors/1", "colours/2"):
         with pytest.raises(CardError, match=f"^{place}: the card in the file is of colors/2"):

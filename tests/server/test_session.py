@@ -22,14 +22,14 @@ without_cuda = pytest.mark.skipif(
 
 
 def test_a_session_answers_as_the_network_does(
-    make_model: MakeModel, answer_colors: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    make_model: MakeModel, classify_colors: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 ) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3), np.uint8)
 
     answer = Session(make_model()).run(pixels)
 
     assert answer.dtype == np.float32
-    np.testing.assert_allclose(answer, answer_colors(pixels), atol=1e-6)
+    np.testing.assert_allclose(answer, classify_colors(pixels), atol=1e-6)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("auto", marks=without_cuda)])

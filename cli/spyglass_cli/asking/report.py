@@ -13,8 +13,9 @@ from spyglass_cli.asking.ask import ask
 from spyglass_cli.asking.progress import with_progress
 from spyglass_cli.asking.query import MaskQuery, Query
 from spyglass_cli.asking.sources import Source
-from spyglass_cli.flags.connection import SERVER_VARIABLE, add_connection_options, open_client, positive
+from spyglass_cli.flags.connection import SERVER_VARIABLE, add_connection_options, open_client
 from spyglass_cli.flags.extras import require
+from spyglass_cli.flags.types import positive_integer
 from spyglass_cli.output.formats import FORMATS, make_writer
 from spyglass_cli.output.image_files import ImageFiles
 from spyglass_cli.output.rows import Rows
@@ -51,7 +52,7 @@ def add_top_k(parser: argparse.ArgumentParser) -> None:
     """Add `--top-k`."""
     parser.add_argument(
         "--top-k",
-        type=positive,
+        type=positive_integer,
         metavar="N",
         help="number of classes to show (default: the server's default, or all if the model has fewer)",
     )

@@ -1,21 +1,22 @@
-"""`spyglass attach-heatmap`: anyone's ONNX classifier to a model that is served and explained."""
+"""`spyglass attach-heatmap`: a model with heatmaps from any ONNX classifier."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spyglass_cli.flags.arguments import add_model_output
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.heatmap import (
     add_heatmap_flags,
     explained_by,
     heatmap_errors_with_flags,
-    tell_explained,
+    print_explained,
 )
+from spyglass_cli.flags.types import fraction_up_to_one, image_size, number_or_quotient
 from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -24,36 +25,41 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command."""
+    """Add the command."""
     parser = subparsers.add_parser(
         "attach-heatmap",
-        help="make anyone's ONNX classifier a model with heatmaps",
-        description="Writes the classifier with its preprocessing, a heatmap, card and certificate in it: "
-        "proof that it answers as the file did that was given.",
+        help="make a model with heatmaps from any ONNX classifier",
+        description="Write the classifier with its preprocessing, a heatmap, a card and a certificate. The "
+        "certificate proves that the new file gives the same outputs as the original.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="takes one image, or a batch of them")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="MODELS/NAME/VERSION", help="where model.onnx goes"
+        "file",
+        type=Path,
+        metavar="FILE.onnx",
+        help="classifier whose input is one image or a batch of images",
     )
+    add_model_output(parser)
     _add_input(parser)
     _add_heatmap(parser)
     parser.add_argument(
-        "--classes", type=Path, required=True, metavar="TXT", help="a class name on each line"
+        "--classes", type=Path, required=True, metavar="TXT", help="file with one class name a line"
     )
     parser.add_argument(
         "--golden",
         type=Path,
         metavar="DIR",
-        help="1 to 8 images for the certificate, of what the network knows; default: two of noise",
+        help="folder of 1 to 8 images for the certificate, of classes that the network knows (default: two "
+        "images of noise)",
     )
-    parser.add_argument("--description", default="", metavar="TEXT", help="one or two sentences for people")
-    parser.add_argument("--licence", default="", metavar="NAME", help="under which the weights are passed on")
-    parser.add_argument("--force", action="store_true", help="overwrite a version that is there")
+    parser.add_argument(
+        "--description", default="", metavar="TEXT", help="description of the model, in one or two sentences"
+    )
+    parser.add_argument("--licence", default="", metavar="NAME", help="licence of the weights")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the file and says how exact it is. The exit code, 0; raises SpyglassError."""
+    """Write the file, print the largest difference from the original, and return 0. Raises SpyglassError."""
     _check_crop(arguments)
     for module in ("onnx", "onnxruntime"):
         require("export", module)
@@ -84,19 +90,14 @@ def run(arguments: argparse.Namespace) -> int:
             scores=arguments.scores,
             heatmap=explained_by(arguments),
         )
-    _tell_certificate(arguments, card, target)
-    tell_explained(card)
+    _print_certificate(arguments, card, target)
+    print_explained(card)
     return 0
 
 
 def _check_crop(arguments: argparse.Namespace) -> None:
-    """Raises InvalidInput for a part of the image that is none, or is not cut out."""
-    fraction = arguments.crop_fraction
-    if fraction is not None and not 0 < fraction <= 1:
-        raise InvalidInput(
-            f"--crop-fraction {fraction:g} is not above 0 and at most 1", field="crop_fraction"
-        )
-    if fraction is not None and arguments.resize != "crop":
+    """Raise InvalidInput if --crop-fraction is given for a resize that does not crop."""
+    if arguments.crop_fraction is not None and arguments.resize != "crop":
         raise InvalidInput(
             f"--crop-fraction is for --resize crop; {arguments.resize} keeps the whole image",
             field="crop_fraction",
@@ -111,8 +112,8 @@ def _preprocessing(arguments: argparse.Namespace) -> Preprocessing:
         scale = customary_scale(arguments.mean, arguments.std)
         if scale != 1:
             print(
-                "--mean and --std are of pixels from 0 to 1, so pixels are divided by 255 first; "
-                "--scale 1 leaves them at 0 to 255",
+                "--mean and --std are for pixels from 0 to 1: pixels are divided by 255 first; "
+                "pass --scale 1 to keep pixels from 0 to 255",
                 file=sys.stderr,
             )
     return Preprocessing(scale, arguments.mean, arguments.std, bgr=arguments.channel_order == "bgr")
@@ -124,19 +125,19 @@ def _golden(folder: Path | None) -> Mapping[str, bytes]:
     return read_golden(folder) if folder else made_images()
 
 
-def _tell_certificate(arguments: argparse.Namespace, card: ModelCard, target: Path) -> None:
-    """How exact the answers are, and what they are: a wrong mean shows in them."""
+def _print_certificate(arguments: argparse.Namespace, card: ModelCard, target: Path) -> None:
+    """Print the largest difference and, for each golden image, its class: a wrong mean shows there."""
     certificate = card.certificate
     kind = "golden images" if arguments.golden else "images of noise"
     print(
-        f"{target}: {len(certificate.images)} {kind} and {len(certificate.tensors)} tensors "
-        f"answered as by {arguments.file}, to {certificate.max_abs_diff:.1e} "
+        f"{target}: outputs for {len(certificate.images)} {kind} and {len(certificate.tensors)} tensors "
+        f"differ from {arguments.file} by at most {certificate.max_abs_diff:.1e} "
         f"(allowed: {certificate.tolerance:.0e})"
     )
     if not arguments.golden:
         print(
-            "no --golden: the certificate is of noise, which proves the arithmetic; only images of what "
-            "the network knows would show whether --mean, --std and --channel-order are the right ones",
+            "no --golden: the certificate uses noise, which proves the arithmetic only; pass images of "
+            "classes that the network knows to see whether --mean, --std and --channel-order are right",
             file=sys.stderr,
         )
         return
@@ -146,49 +147,63 @@ def _tell_certificate(arguments: argparse.Namespace, card: ModelCard, target: Pa
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how an image becomes the network's input")
+    group = parser.add_argument_group("preprocessing", "From an image to the input of the network.")
     group.add_argument(
-        "--size", type=_size, required=True, metavar="N or HxW", help="height and width in pixels"
+        "--size",
+        type=image_size,
+        required=True,
+        metavar="N|HxW",
+        help="height and width of the network's input, in pixels",
     )
-    group.add_argument("--resize", choices=("stretch", "crop", "pad"), default="crop", help="default: crop")
+    group.add_argument(
+        "--resize",
+        choices=("stretch", "crop", "pad"),
+        default="crop",
+        help="how an image of another shape fits the input: stretch it, crop it, or pad it "
+        "(default: %(default)s)",
+    )
     group.add_argument(
         "--crop-fraction",
-        type=float,
-        metavar="F",
-        help="of the largest centred box, what `crop` keeps, such as 0.875; default: 1, all of it",
+        type=fraction_up_to_one,
+        metavar="X",
+        help="fraction of the largest centred box that --resize crop keeps, such as 0.875 (default: 1)",
     )
     group.add_argument(
         "--scale",
-        type=_number,
+        type=number_or_quotient,
         metavar="X",
-        help="pixels of 0 to 255 times this; default: 1/255 where mean and std are at most 1, else 1",
+        help="factor of the pixels, which are 0 to 255 (default: 1/255 if --mean or --std is given and all "
+        "their numbers are at most 1, else 1)",
     )
     group.add_argument(
-        "--mean", type=_number, nargs="+", default=[0.0], metavar="X", help="of each channel, then subtracted"
+        "--mean",
+        type=number_or_quotient,
+        nargs="+",
+        default=[0.0],
+        metavar="X",
+        help="mean to subtract after scaling, one number or one per channel (default: 0)",
     )
     group.add_argument(
-        "--std", type=_number, nargs="+", default=[1.0], metavar="X", help="of each channel, then divided by"
+        "--std",
+        type=number_or_quotient,
+        nargs="+",
+        default=[1.0],
+        metavar="X",
+        help="standard deviation to divide by after the mean, one number or one per channel (default: 1)",
     )
-    group.add_argument("--channel-order", choices=("rgb", "bgr"), default="rgb", help="default: rgb")
+    group.add_argument(
+        "--channel-order",
+        choices=("rgb", "bgr"),
+        default="rgb",
+        help="order of the input's color channels (default: %(default)s)",
+    )
 
 
 def _add_heatmap(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what the heatmap explains")
-    group.add_argument("--scores", metavar="OUTPUT", help="the class scores, where there are several outputs")
+    group = parser.add_argument_group("heatmap")
+    group.add_argument(
+        "--scores",
+        metavar="OUTPUT",
+        help="output that holds the class scores; required if the network has several outputs",
+    )
     add_heatmap_flags(group)
-
-
-def _number(text: str) -> float:
-    """A number such as 0.5, or a quotient such as 1/255."""
-    try:
-        return float(Fraction(text))
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(height, width) of 224, or of 224x160."""
-    sides = text.split("x")
-    if not all(side.isdecimal() and int(side) > 0 for side in sides) or len(sides) > 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 224 or 224x160")
-    return int(sides[0]), int(sides[-1])

@@ -1,4 +1,4 @@
-"""`spyglass explain --check`: can a model's heatmaps be trusted?"""
+"""`spyglass explain --check`: a report on how far a model's heatmaps can be trusted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spyglass_cli import process
 from spyglass_cli.asking.sources import Source, find_sources
 from spyglass_cli.flags.connection import SERVER_VARIABLE
 from spyglass_cli.flags.extras import require
-from spyglass_cli.flags.types import count, count_or_none
+from spyglass_cli.flags.types import positive_integer, seed
 from spyglass_contract.errors import InvalidInput, NotFound, SpyglassError
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.names import model_ref
@@ -27,38 +27,46 @@ if TYPE_CHECKING:
 _STEPS = 32
 _SEED = 0
 
-# The options of the check alone, and those that make no sense with it.
-_ITS_OWN = ("file", "steps", "seed")
-_ELSEWHERE = {"targets": "--class", "top_k": "--top-k"}
+# Options that need --check, and options that --check does not allow.
+_NEED_CHECK = ("file", "steps", "seed")
+_NOT_WITH_CHECK = {"targets": "--class", "top_k": "--top-k"}
 
 
 def add_check_options(parser: argparse.ArgumentParser) -> None:
-    """Adds `--check` and what belongs to it."""
-    group = parser.add_argument_group("checking the heatmaps")
+    """Add `--check`, `--file`, `--steps` and `--seed`."""
+    group = parser.add_argument_group("check of the heatmaps")
     group.add_argument(
         "--check",
         action="store_true",
-        help="draw no heatmaps; write into --out what they are worth on these images: deletion and "
-        "insertion curves, and what remains of them once the weights are randomised",
+        help="write a report on the heatmaps of these images into --out, in place of heatmaps: deletion and "
+        "insertion curves, and a comparison with a model of random weights",
     )
     group.add_argument(
-        "--file", type=Path, metavar="MODEL.onnx", help="the model to check (default: --model, bundled)"
+        "--file",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="file of the model to check (default: the bundled model of --model)",
     )
-    group.add_argument("--steps", type=count, metavar="N", help=f"of each curve (default: {_STEPS})")
     group.add_argument(
-        "--seed", type=count_or_none, metavar="N", help=f"of all that is left to chance (default: {_SEED})"
+        "--steps", type=positive_integer, metavar="N", help=f"steps of each curve (default: {_STEPS})"
+    )
+    group.add_argument(
+        "--seed",
+        type=seed,
+        metavar="N",
+        help=f"seed of random numbers; the same seed gives the same report (default: {_SEED})",
     )
 
 
 def check_unused(arguments: argparse.Namespace) -> None:
-    """Raises InvalidInput where an option of the check is given without it."""
-    for name in _ITS_OWN:
+    """Raise InvalidInput if an option of the check is given without `--check`."""
+    for name in _NEED_CHECK:
         if getattr(arguments, name) is not None:
             raise InvalidInput(f"--{name} is for --check", field=name)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """Writes the report. The exit code: 0, or 1 where an image was left out; raises SpyglassError."""
+    """Write the report; return 0, or 1 if an image cannot be read. Raises SpyglassError."""
     _check_options(arguments)
     for module in ("onnx", "onnxruntime", "matplotlib"):
         require("checking", module)
@@ -69,7 +77,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     network = ExplainedNetwork(content)
     subjects, skipped = _read_all(find_sources(arguments.paths), network.card.input)
     if subjects:
-        # Before the work, so that it is not lost where the report cannot be written.
+        # An output folder that cannot be created ends the command before the long work.
         arguments.out.mkdir(parents=True, exist_ok=True)
         checked = _check(arguments, content, network, subjects, skipped)
         print(f"{write_report(checked, arguments.out)}: {_verdict(checked)}")
@@ -89,34 +97,37 @@ def _check(
     from spyglass_export.checking.summary import Checked
 
     steps = arguments.steps or _STEPS
-    seed = _SEED if arguments.seed is None else arguments.seed
+    random_seed = _SEED if arguments.seed is None else arguments.seed
     images = []
-    for image in check_curves(network, subjects, steps, seed):
-        _tell(image, network.card.class_names)
+    for image in check_curves(network, subjects, steps, random_seed):
+        _print_image(image, network.card.class_names)
         images.append(image)
-    stages = list(check_randomised(onnx.load_from_string(content), images, seed))
+    stages = list(check_randomised(onnx.load_from_string(content), images, random_seed))
     sha256 = hashlib.sha256(content).hexdigest()
-    return Checked(network.card, sha256, steps, seed, images, stages, skipped)
+    return Checked(network.card, sha256, steps, random_seed, images, stages, skipped)
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.server:
         raise InvalidInput(
-            "--check changes the weights of a model file and runs it in this process; it cannot ask a "
-            f"server: leave out --server, and {SERVER_VARIABLE} in the environment",
+            "--check changes the weights of a model file and runs it in this process, without a server: "
+            f"leave out --server, and unset the environment variable {SERVER_VARIABLE}",
             field="server",
         )
     if arguments.out is None:
-        raise InvalidInput("--check needs --out DIR, the folder of its report", field="out")
+        raise InvalidInput("--check needs --out DIR, the folder of the report", field="out")
     if arguments.file and arguments.model:
-        raise InvalidInput("--file or --model, not both", field="file")
-    for name, flag in _ELSEWHERE.items():
+        raise InvalidInput("--file and --model exclude each other: pass one of them, not both", field="file")
+    for name, flag in _NOT_WITH_CHECK.items():
         if getattr(arguments, name):
-            raise InvalidInput(f"{flag} is not for --check, which takes the predicted class", field=name)
+            raise InvalidInput(f"--check explains the predicted class: leave out {flag}", field=name)
 
 
 def _bundled(model: str) -> Path:
-    """The file of a bundled model: NAME, NAME:VERSION, or the default one. Raises NotFound, InvalidInput."""
+    """Return the file of the bundled model NAME or NAME:VERSION; empty: the default model.
+
+    Raises NotFound if there is no such model, and InvalidInput if `model` is not a model's name.
+    """
     from spyglass_server.engine.bundled import bundled_models
     from spyglass_server.engine.repository import DEFAULT_MODELS, model_files
 
@@ -129,12 +140,12 @@ def _bundled(model: str) -> Path:
     }
     version = ref.version or max(found, default=0)
     if ref.label or version not in found:
-        raise NotFound(f"no model {model or name!r} is bundled; name a file with --file", field="model")
+        raise NotFound(f"no model {model or name!r} is bundled; pass a model file with --file", field="model")
     return found[version]
 
 
 def _read_all(sources: Sequence[Source], spec: InputSpec) -> tuple[list[Subject], list[tuple[str, str]]]:
-    """The images as the network takes them, and each that is none, with the reason, which is told too."""
+    """Return the prepared images, and (path, error) of each that cannot be read; print these errors."""
     from spyglass_export.checking.check import Subject
 
     subjects, skipped = [], []
@@ -149,20 +160,20 @@ def _read_all(sources: Sequence[Source], spec: InputSpec) -> tuple[list[Subject]
     return subjects, skipped
 
 
-def _tell(image: CheckedImage, names: Sequence[str]) -> None:
-    found = next(iter(image.curves.values()))
+def _print_image(image: CheckedImage, names: Sequence[str]) -> None:
+    curves = next(iter(image.curves.values()))
     print(
         f"{image.subject.name}: {names[image.class_index]} {image.probability:.1%}, "
-        f"deletion {found.deletion_auc:.3f}, insertion {found.insertion_auc:.3f}",
+        f"deletion {curves.deletion_auc:.3f}, insertion {curves.insertion_auc:.3f}",
         flush=True,
     )
 
 
 def _verdict(checked: Checked) -> str:
     total = len(checked.images)
-    beaten = ", ".join(
+    comparisons = ", ".join(
         f"{curve} better than {rival} in {checked.wins(curve, rival)} of {total}"
         for curve in ("deletion", "insertion")
         for rival in ("chance", "centre")
     )
-    return f"{beaten}; {checked.stages[-1].layers} layers randomised"
+    return f"{comparisons}; {checked.stages[-1].layers} layers randomised"

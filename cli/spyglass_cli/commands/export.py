@@ -1,4 +1,4 @@
-"""`spyglass export`: a training run to a model file."""
+"""`spyglass export`: a model file from a training run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spyglass_cli.flags.arguments import add_model_output
 from spyglass_cli.flags.heatmap import (
     add_heatmap_flags,
     explained_by,
     heatmap_errors_with_flags,
-    tell_explained,
+    print_explained,
 )
 from spyglass_cli.flags.keras import require_keras
 from spyglass_contract.errors import InvalidInput
@@ -22,33 +23,33 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command."""
+    """Add the command."""
     parser = subparsers.add_parser(
         "export",
         help="export a training run to ONNX",
-        description="Writes one ONNX file with card and certificate: proof that it answers as Keras does.",
+        description="Write one ONNX file with a card and a certificate. The certificate proves that the "
+        "file gives the same outputs as the Keras model.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a training run")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="MODELS/NAME/VERSION", help="where model.onnx goes"
-    )
-    group = parser.add_argument_group("what the heatmap of a classifier explains")
-    group.add_argument("--no-heatmap", action="store_true", help="leave it out")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the training run")
+    add_model_output(parser)
+    group = parser.add_argument_group("heatmap", "The heatmaps of a classifier.")
+    group.add_argument("--no-heatmap", action="store_true", help="export a model without heatmaps")
     add_heatmap_flags(group)
     parser.add_argument(
         "--golden",
         type=Path,
         metavar="DIR",
-        help="images for the certificate, which the file carries; default: some of the test data",
+        help="folder of images for the certificate; the file contains them (default: some test images)",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite a version that is there")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exports and says how exact it is. The exit code, 0; raises SpyglassError."""
+    """Export, print the largest difference from Keras, and return 0. Raises SpyglassError."""
     if arguments.no_heatmap and (arguments.feature_map or arguments.probability_gradient):
-        raise InvalidInput("--feature-map and --probability-gradient are for a heatmap, not for --no-heatmap")
+        raise InvalidInput(
+            "--feature-map and --probability-gradient are for a heatmap: leave out --no-heatmap"
+        )
     require_keras()
     from spyglass_contract.model.run_folder import RunFolder
     from spyglass_export.export import export_run
@@ -62,16 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
         card = export_run(folder, out, heatmap=heatmap, golden=golden, force=arguments.force)
     certificate = card.certificate
     print(
-        f"{out / FILE_NAME}: {len(certificate.images)} golden images and "
-        f"{len(certificate.tensors)} tensors answered as by {certificate.reference}, "
-        f"to {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
+        f"{out / FILE_NAME}: outputs for {len(certificate.images)} golden images and "
+        f"{len(certificate.tensors)} tensors differ from {certificate.reference} "
+        f"by at most {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )
-    tell_explained(card)
+    print_explained(card)
     return 0
 
 
 def _golden(images: Path, folder: RunFolder) -> Mapping[str, bytes]:
-    """Golden files made of other images, as the run has them of its own."""
+    """Return golden files by name, made of `images` in place of the images of the run."""
     from spyglass_contract.model.run_folder import RunFolder
     from spyglass_training.golden import read_images, write_golden
 

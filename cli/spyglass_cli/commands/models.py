@@ -1,69 +1,76 @@
-"""`spyglass models`: what a server serves."""
+"""`spyglass models`: the models of a running server."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
 from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
 from spyglass_contract.model.card import card_to_json
 
+# Class names that `models show` prints before it cuts the list.
+_SHOWN_CLASSES = 5
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command and its own."""
-    parser = subparsers.add_parser("models", help="show a running server's models")
+    """Add the command with `list` and `show`."""
+    parser = subparsers.add_parser("models", help="show the models of a running server")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="models_command")
-    listing = commands.add_parser("list", help="list the models that are served")
+    listing = commands.add_parser("list", help="list the models that a server serves")
     listing.set_defaults(func=run_list)
-    showing = commands.add_parser("show", help="show one model: its card, and how it is run")
-    showing.add_argument("model", metavar="NAME[:VERSION|@LABEL]")
+    showing = commands.add_parser("show", help="show one model: its card, provider, threads and batch size")
+    showing.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to show")
     showing.set_defaults(func=run_show)
     for command in (listing, showing):
-        command.add_argument("--format", choices=("table", "json"), default="table")
+        command.add_argument(
+            "--format",
+            choices=("table", "json"),
+            default="table",
+            help="output format (default: %(default)s)",
+        )
         add_connection_options(command, DEFAULT_TARGET)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """The exit code, 0; raises SpyglassError."""
+    """Print the models and return 0. Raises SpyglassError."""
     with open_client(arguments) as client:
         models = client.models()
     if arguments.format == "json":
-        json.dump([model.to_dict() for model in models], sys.stdout, indent=2)
-        print()
+        _print_json([model.to_dict() for model in models])
     else:
-        _print_table(("model", "task", "classes", "runs on", "default"), (_row(model) for model in models))
+        headings = ("model", "task", "classes", "execution provider", "default")
+        _print_table(headings, [_row(model) for model in models])
     return 0
 
 
 def run_show(arguments: argparse.Namespace) -> int:
-    """The exit code, 0; raises SpyglassError."""
+    """Print the model and return 0. Raises SpyglassError."""
     with open_client(arguments) as client:
         details = client.model(arguments.model)
     if arguments.format == "json":
-        both = {"card": json.loads(card_to_json(details.card)), "served": details.served.to_dict()}
-        json.dump(both, sys.stdout, indent=2)
-        print()
+        _print_json({"card": json.loads(card_to_json(details.card)), "served": details.served.to_dict()})
     else:
-        _print_table((), _facts(details))
+        _print_table(("name", "value"), _facts(details), headings=False)
     return 0
 
 
 def _row(model: ServedModel) -> tuple[str, ...]:
     default = "yes" if model.is_default else ""
-    return (f"{model.name}:{model.version}", model.task, str(model.class_count), _runs_on(model), default)
+    return (f"{model.name}:{model.version}", model.task, str(model.class_count), _provider(model), default)
 
 
-def _runs_on(model: ServedModel) -> str:
+def _provider(model: ServedModel) -> str:
     threads = f"{model.workers} x {model.threads_per_worker} threads"
     return f"{model.provider}, {threads}, batches to {model.max_batch}"
 
 
 def _facts(details: ModelDetails) -> list[tuple[str, str]]:
-    """What a person wants to know, in that order; what the card leaves open is left out."""
+    """Return (name, value) pairs, without the facts that the card does not have."""
     card, served = details.card, details.served
     certificate, origin = card.certificate, card.provenance
     facts = [
@@ -79,24 +86,26 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("licence", origin.licence),
         *((name.replace("_", " "), f"{value:g}") for name, value in sorted(origin.metrics.items())),
         ("certificate", f"{certificate.reference}, to {certificate.max_abs_diff:.1e}, {certificate.created}"),
-        ("runs on", _runs_on(served)),
+        ("execution provider", _provider(served)),
         ("sha256", served.sha256),
     ]
     return [(name, value) for name, value in facts if value]
 
 
 def _classes(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{len(names)}: {shown}, ..." if len(names) > 5 else f"{len(names)}: {shown}"
+    shown = ", ".join(names[:_SHOWN_CLASSES])
+    return f"{len(names)}: {shown}, ..." if len(names) > _SHOWN_CLASSES else f"{len(names)}: {shown}"
 
 
-def _print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    print()
 
-    table = Table(*headers, box=box.SIMPLE_HEAD, show_header=bool(headers))
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, headings: bool = True) -> None:
+    from spyglass_cli.output.tables import Column, add_row, make_table, print_table
+
+    table = make_table([Column(name) for name in columns], headings=headings)
     for row in rows:
-        table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        add_row(table, row)
+    print_table(table, sys.stdout)

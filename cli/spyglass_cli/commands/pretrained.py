@@ -1,31 +1,35 @@
-"""`spyglass pretrained`: a run folder from weights that others have published."""
+"""`spyglass pretrained`: a run folder from published weights."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from spyglass_cli.flags.arguments import add_architecture, add_run_output
 from spyglass_cli.flags.keras import require_keras
-from spyglass_cli.flags.types import folder_to_fill
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command."""
+    """Add the command."""
     parser = subparsers.add_parser(
         "pretrained",
-        help="take a network's published weights",
-        description="Makes a run folder, as training does, from a network's published weights.",
+        help="make a run folder from published weights",
+        description="Make a run folder, as `spyglass train` does, from the published weights of a network.",
     )
-    parser.add_argument("architecture", metavar="MODEL", help="the network, such as efficientnet-lite0")
+    add_architecture(parser, "efficientnet-lite0")
     parser.add_argument(
-        "--images", type=Path, required=True, metavar="DIR", help="images that prove the exported model"
+        "--images",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of images for the certificate of the exported model",
     )
-    parser.add_argument("--out", type=folder_to_fill, required=True, metavar="RUN", help="the folder to make")
+    add_run_output(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Makes the folder and says so. The exit code, 0; raises SpyglassError."""
+    """Make the folder, print its path and return 0. Raises SpyglassError."""
     require_keras(to_export=False)
     from spyglass_contract.model.run_folder import RunFolder
     from spyglass_training.golden import read_images
@@ -35,6 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     record = assemble(published, read_images(arguments.images), RunFolder(arguments.out))
     print(f"{record.architecture}: {record.parameters:,} parameters, {record.data.licence}")
     print(
-        f"the run is in {arguments.out}; export it with: spyglass export {arguments.out} --out models/NAME/1"
+        f"wrote the run {arguments.out}; export it with: spyglass export {arguments.out} --out models/NAME/1"
     )
     return 0

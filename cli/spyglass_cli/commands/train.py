@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from spyglass_cli.flags import training as train_flags
+from spyglass_cli.flags.arguments import add_architecture
 from spyglass_cli.flags.keras import require_keras
 from spyglass_cli.flags.reading import reading_options
 from spyglass_contract.errors import InvalidInput
@@ -23,16 +24,16 @@ _CHOICES = ("augment", "dropout", "weights", "freeze", "batch_norm_momentum")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command. What is not given is left to the network's and to `TrainingOptions`' defaults."""
+    """Add the command. Its parser suppresses defaults: the network and `TrainingOptions` have them."""
     parser = subparsers.add_parser(
         "train",
         help="train a network",
-        description="Trains a network and leaves a folder: model, record, report, figures, golden images.",
+        description="Train a network and write a run folder: model, record, report, figures, golden images.",
         epilog=f"networks:\n{architecture_names.listed()}\n\nkinds of data:\n{listed_kinds()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("architecture", metavar="MODEL", help="the network, such as mnist-convnet")
+    add_architecture(parser, "mnist-convnet")
     train_flags.add_data_flags(parser)
     train_flags.add_network_flags(parser)
     train_flags.add_fitting_flags(parser)
@@ -41,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains and prints what came of it. The exit code, 0; raises SpyglassError."""
+    """Train, print the metrics and the written files, and return 0. Raises SpyglassError."""
     require_keras(to_export=False)
     from spyglass_contract.model.run_folder import RunFolder
     from spyglass_training.run.phases import plan_phases
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = RunFolder(arguments.out)
     check_start(options, folder, resume=arguments.resume)
     check_network(architecture)
-    # Only now: to read the data may take long.
+    # Reading the data can take minutes, so the cheap checks come first.
     reading = reading_options(arguments, options.seed)
     kind = getattr(arguments, "dataset", None)
     dataset = open_dataset(kind, arguments.data, architecture.input, reading, task=architecture.task)
@@ -68,12 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
         watchers=[bar],
         cache=reading.cache,
     )
-    _tell(record, folder, len(dataset.test))
+    _print_record(record, folder, len(dataset.test))
     return 0
 
 
 def _architecture(arguments: argparse.Namespace) -> Architecture:
-    """With the choices and the input that were asked for."""
+    """Return the network with the given options and input."""
     from spyglass_training.models import find_architecture
 
     given = vars(arguments)
@@ -83,16 +84,19 @@ def _architecture(arguments: argparse.Namespace) -> Architecture:
 
 
 def _options(arguments: argparse.Namespace, architecture: Architecture) -> TrainingOptions:
-    """Raises InvalidInput where a second phase is described to a network that has none."""
+    """Return the given options.
+
+    Raises InvalidInput for options of fine-tuning if the network has no layers to fine-tune.
+    """
     given = vars(arguments)
-    idle = [f"--{name.replace('_', '-')}" for name in _FINE_TUNING if name in given]
-    if idle and not architecture.fine_tuned_layers:
-        raise InvalidInput(f"{architecture.name} has no layers to fine-tune: leave out {', '.join(idle)}")
+    unused = [f"--{name.replace('_', '-')}" for name in _FINE_TUNING if name in given]
+    if unused and not architecture.fine_tuned_layers:
+        raise InvalidInput(f"{architecture.name} has no layers to fine-tune: leave out {', '.join(unused)}")
     names = [field.name for field in dataclasses.fields(TrainingOptions)]
     return TrainingOptions(**{name: given[name] for name in names if name in given})
 
 
-def _tell(record: RunRecord, folder: RunFolder, images: int) -> None:
+def _print_record(record: RunRecord, folder: RunFolder, images: int) -> None:
     print(f"{record.architecture}: {record.parameters:,} parameters, {record.seconds:.0f} s")
     print(f"accuracy on {images:,} test images: {record.metrics['test_accuracy']:.2%}")
     if "test_mean_iou" in record.metrics:

@@ -1,70 +1,79 @@
-"""The options that say which server to ask, and how."""
+"""The flags of the connection to a server."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from spyglass_cli.flags.types import positive_seconds, server_address
 from spyglass_client import Client, Credentials, Timeout
+
+if TYPE_CHECKING:
+    import grpc
 
 SERVER_VARIABLE = "SPYGLASS_SERVER"
 DEFAULT_SECONDS = Timeout().call
+# The name by which `spyglass_cli.asking.report` imports the type.
 
 
-def add_connection_options(parser: argparse.ArgumentParser, default_server: str = "") -> None:
-    """Adds `--server`, `--timeout`, `--token-file` and `--ca`."""
-    server = os.environ.get(SERVER_VARIABLE) or default_server or None
-    group = parser.add_argument_group("the server")
+def add_connection_options(
+    parser: argparse.ArgumentParser, default_server: str = "", default_seconds: float | None = DEFAULT_SECONDS
+) -> None:
+    """Add `--server`, `--timeout`, `--token-file` and `--ca`.
+
+    The environment variable SPYGLASS_SERVER overrides `default_server`. Without both, `--server` defaults to
+    None.
+    """
+    otherwise = f", or {default_server}" if default_server else ""
+    group = parser.add_argument_group("connection")
     group.add_argument(
         "--server",
-        type=_address,
-        default=server,
+        type=server_address,
+        default=os.environ.get(SERVER_VARIABLE) or default_server or None,
         metavar="HOST:PORT",
-        help=f"the server to ask; {SERVER_VARIABLE} in the environment says the same"
-        + (f" (default: {default_server})" if default_server else ""),
+        help=f"address of the server (default: the environment variable {SERVER_VARIABLE}{otherwise})",
     )
     group.add_argument(
         "--timeout",
-        type=seconds,
-        default=DEFAULT_SECONDS,
+        type=positive_seconds,
+        default=default_seconds,
         metavar="S",
-        help="seconds that an answer may take (default: %(default)g)",
+        help="longest time to wait for a response, in seconds (default: %(default)g)",
     )
-    group.add_argument("--token-file", type=Path, metavar="F", help="a file that holds the token to show")
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="file with the bearer token")
     group.add_argument(
         "--ca",
         type=Path,
-        metavar="F",
-        help="certificates, in PEM, of who vouches for the server; turns TLS on",
+        metavar="FILE",
+        help="PEM file of the certificate authorities to trust; turns TLS on",
     )
 
 
 def open_client(arguments: argparse.Namespace) -> Client:
-    """A client by these options. Raises InvalidInput for a file that cannot be read."""
-    # gRPC's own notes on lost connections are no help to whom the error is told anyway.
+    """Return a client with the given flags. Raises InvalidInput if it cannot read a file."""
+    _silence_grpc()
+    return Client(
+        arguments.server, timeout=Timeout(call=arguments.timeout), credentials=read_credentials(arguments)
+    )
+
+
+def open_channel(target: str, credentials: Credentials) -> grpc.Channel:
+    """Return a channel to `target`, HOST:PORT, for calls that the client does not have."""
+    _silence_grpc()
+    import grpc
+
+    if credentials.encrypted:
+        return grpc.secure_channel(target, grpc.ssl_channel_credentials(credentials.ca))
+    return grpc.insecure_channel(target)
+
+
+def read_credentials(arguments: argparse.Namespace) -> Credentials:
+    """Return the token and the certificates. Raises InvalidInput if it cannot read a file."""
+    return Credentials.from_files(token=arguments.token_file, ca=arguments.ca)
+
+
+def _silence_grpc() -> None:
+    """Keep gRPC from writing lines about lost connections; the command's own error reports them."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    credentials = Credentials.from_files(token=arguments.token_file, ca=arguments.ca)
-    return Client(arguments.server, timeout=Timeout(call=arguments.timeout), credentials=credentials)
-
-
-def positive(text: str) -> int:
-    """A whole number, 1 or more."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
-
-
-def seconds(text: str) -> float:
-    """A time above 0 that ends."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait")
-    return number
-
-
-def _address(text: str) -> str:
-    if ":" not in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return text

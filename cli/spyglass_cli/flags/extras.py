@@ -1,4 +1,4 @@
-"""What a plain install leaves out, and what to say where a command needs it."""
+"""Packages that a plain install leaves out, and the message if a command needs one of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 class MissingExtra(SystemExit):
-    """Ends the command with exit code 2; its text is what was printed."""
+    """Ends the command with exit code 2; its text is the message on standard error."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -15,9 +15,9 @@ class MissingExtra(SystemExit):
 
 
 def require(extra: str, module: str) -> None:
-    """Makes sure that `module`, which the extra `extra` installs, can be imported; it is not imported yet.
+    """Check, without importing it, that `module` of the extra `extra` is installed.
 
-    Raises MissingExtra after a line on standard error that says what to install.
+    Raises MissingExtra, after a line on standard error with the command that installs the extra.
     """
     if importlib.util.find_spec(module) is None:
         message = f"this command needs the extra {extra!r} (no {module}): pip install 'spyglass[{extra}]'"

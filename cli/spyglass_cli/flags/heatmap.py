@@ -1,4 +1,4 @@
-"""The flags by which commands that write model files choose what a heatmap explains."""
+"""The flags of heatmaps, for commands that write model files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 
 
 def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
-    """Adds `--feature-map`, `--method` and `--probability-gradient`."""
+    """Add `--feature-map`, `--method` and `--probability-gradient`."""
     group.add_argument(
-        "--feature-map", metavar="NAME", help="a tensor or node to explain; default: the last spatial one"
+        "--feature-map",
+        metavar="NAME",
+        help="tensor or node of the feature map to explain (default: the last spatial one)",
     )
     group.add_argument(
         "--method",
         choices=HEATMAP_METHODS,
         default=HEATMAP_METHODS[0],
-        help="how heatmaps come about; scorecam takes a forward pass for each channel (default: %(default)s)",
+        help="method that computes heatmaps; scorecam runs the network once for each channel of the "
+        "feature map (default: %(default)s)",
     )
     group.add_argument(
         "--probability-gradient",
         action="store_true",
-        help="explain the probability, as the book does, and not the logit",
+        help="take the gradient of the probability (default: of the logit)",
     )
 
 
@@ -46,21 +49,21 @@ def explained_by(arguments: argparse.Namespace) -> HeatmapOptions:
 
 
 def explanation(card: ModelCard) -> str:
-    """The layer that a model's heatmaps explain, with method and score where the card states them."""
+    """Return the layer that a model's heatmaps explain, with the method and, if it is known, the score."""
     score = f", of the {card.explained_score}" if card.explained_score else ""
     return f"{card.explained_layer} ({card.heatmap_method or HEATMAP_METHODS[0]}{score})"
 
 
-def tell_explained(card: ModelCard) -> None:
-    """Says what the heatmaps of a file that was written explain, and where they show nothing."""
+def print_explained(card: ModelCard) -> None:
+    """Print the layer that the heatmaps explain, and a warning if all golden heatmaps are 0 everywhere."""
     if not card.explained_layer:
         return
     certificate = card.certificate
     print(f"heatmaps explain {explanation(card)}")
     if certificate.heatmaps and certificate.zero_heatmaps == certificate.heatmaps:
         print(
-            f"all {certificate.heatmaps} heatmaps of the golden images are 0 everywhere: nothing in "
-            f"{card.explained_layer} speaks for the most probable classes; try another --feature-map",
+            f"all {certificate.heatmaps} heatmaps of the golden images are 0 everywhere: no feature of "
+            f"{card.explained_layer} raises the score of the most probable class; try another --feature-map",
             file=sys.stderr,
         )
 

@@ -1,4 +1,4 @@
-"""What the commands that run Keras need before they import it."""
+"""Checks that commands make before they import Keras."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ from contextlib import contextmanager
 from spyglass_cli.flags.extras import require
 from spyglass_contract.errors import FailedPrecondition, InvalidInput
 
-# What computes for Keras, by the names of their modules, which are those of their packages.
+# The backends of Keras. The names are also those of their modules and packages.
 _BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 _BACKEND = "KERAS_BACKEND"
 
 
 def require_keras(*, to_export: bool = True) -> None:
-    """Imports Keras, and what computes for it, without the notes that TensorFlow writes then.
+    """Import Keras and its backend, without the lines that TensorFlow writes when it is imported.
 
-    `to_export` asks for what the conversion to ONNX needs, too, which is TensorFlow whatever computes. Raises
-    MissingExtra, which ends the command, where a package of the extra `training` is missing; InvalidInput and
-    FailedPrecondition where the environment asks for what Keras does not know or what is not installed.
+    With `to_export`, also require the packages that convert to ONNX: tf2onnx, and TensorFlow for any backend.
+
+    Raises MissingExtra, which ends the command, if a package of the extra `training` is missing. Raises
+    InvalidInput if the environment variable KERAS_BACKEND names an unknown backend, and FailedPrecondition
+    if that backend is not installed.
     """
     backend = os.environ.get(_BACKEND) or "tensorflow"
     if backend not in _BACKENDS:
-        raise InvalidInput(f"{_BACKEND} is {backend!r}; Keras knows {', '.join(_BACKENDS)}", field=_BACKEND)
-    of_tensorflow = {"tensorflow"} if backend == "tensorflow" else set()
+        raise InvalidInput(
+            f"{_BACKEND} must be one of {', '.join(_BACKENDS)}, not {backend!r}", field=_BACKEND
+        )
+    required = ["keras", "matplotlib"]
+    if to_export or backend == "tensorflow":
+        required.append("tensorflow")
     if to_export:
-        of_tensorflow |= {"tensorflow", "tf2onnx"}
-    for module in ("keras", "matplotlib", *sorted(of_tensorflow)):
+        required.append("tf2onnx")
+    for module in required:
         require("training", module)
     if importlib.util.find_spec(backend) is None:
         raise FailedPrecondition(f"{_BACKEND} is {backend!r}, which is not installed: pip install {backend}")
@@ -43,24 +49,24 @@ def require_keras(*, to_export: bool = True) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within, what is written to standard error is lost, unless an exception ends it.
+    """Discard what is written to standard error in the block, unless the block raises an exception.
 
-    What TensorFlow writes when it is imported heeds no level, and does not go through Python.
+    TensorFlow's import ignores the log level and writes to the file descriptor, past Python.
     """
     if sys.stderr is None:
         yield
         return
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as notes:
-        kept = os.dup(2)
-        os.dup2(notes.fileno(), 2)
+    with tempfile.TemporaryFile() as lines:
+        standard_error = os.dup(2)
+        os.dup2(lines.fileno(), 2)
         try:
             yield
         except BaseException:
-            notes.seek(0)
-            os.write(kept, notes.read())
+            lines.seek(0)
+            os.write(standard_error, lines.read())
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(standard_error, 2)
+            os.close(standard_error)

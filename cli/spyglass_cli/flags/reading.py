@@ -1,28 +1,38 @@
-"""The flags of every command that reads a data set: where it is, and how it is to be read."""
+"""The flags of every command that reads a data set."""
 
 from __future__ import annotations
 
 import argparse
 
-from spyglass_cli.flags.types import folder_to_fill
+from spyglass_cli.flags.types import output_folder
 from spyglass_training.datasets.reading.options import ReadingOptions
 
 
 def add_reading_flags(group: argparse._ActionsContainer) -> None:
-    """What is not given is left to the defaults of `ReadingOptions`: the parser must suppress its own."""
-    group.add_argument("--data", required=True, metavar="PATH", help="a file, a folder, or a data set's name")
-    group.add_argument("--dataset", metavar="KIND", help="its kind, where it is not told from its looks")
+    """Add `--data`, `--dataset`, `--cache` and `--skip-corrupt`.
+
+    The parser must suppress defaults: `ReadingOptions` has them.
+    """
     group.add_argument(
-        "--cache", type=folder_to_fill, metavar="DIR", help="keep decoded images for the next time"
+        "--data", required=True, metavar="PATH", help="data set: a file, a folder, or the name of a kind"
+    )
+    group.add_argument(
+        "--dataset", metavar="KIND", help="kind of the data set (default: recognised from its files)"
+    )
+    group.add_argument(
+        "--cache",
+        type=output_folder,
+        metavar="DIR",
+        help="folder that keeps decoded images for later runs (default: in memory only)",
     )
     group.add_argument(
         "--skip-corrupt",
         action="store_true",
-        help="name images that cannot be read, and go on without them",
+        help="print the names of images that cannot be read, and leave them out (default: stop)",
     )
 
 
 def reading_options(arguments: argparse.Namespace, seed: int) -> ReadingOptions:
-    """What was asked for; `seed` deals out the parts where the data leaves that open."""
+    """Return the given options; `seed` splits the data if the data set has no parts of its own."""
     given = {name: value for name, value in vars(arguments).items() if name in ("cache", "skip_corrupt")}
     return ReadingOptions(seed=seed, **given)

@@ -1,105 +1,138 @@
-"""What the value of a flag must be: one type for all flags of a kind, whatever the command."""
+"""Types of flag values, for the `type` argument of argparse.
+
+Each takes the text of the flag and returns the value. Each raises ArgumentTypeError, with what was expected
+and what came, if the text is not allowed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import re
+import shlex
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
-# What numpy, scikit-learn and Keras all take.
+_Number = TypeVar("_Number", int, float)
+
+# numpy, scikit-learn and Keras all accept seeds up to this one.
 _LARGEST_SEED = 2**32 - 1
 
 
-def count(text: str) -> int:
-    """A whole number, 1 or more."""
-    return _at_least(1, text)
+def positive_integer(text: str) -> int:
+    """Return a whole number >= 1."""
+    return _number(text, int, lambda number: number >= 1, "a whole number, 1 or more")
 
 
-def count_or_none(text: str) -> int:
-    """A whole number, 0 or more."""
-    return _at_least(0, text)
+def non_negative_integer(text: str) -> int:
+    """Return a whole number >= 0."""
+    return _number(text, int, lambda number: number >= 0, "a whole number, 0 or more")
 
 
 def seed(text: str) -> int:
-    """Of random numbers: a whole number from 0 to 2³² - 1."""
-    number = int(text)
-    if not 0 <= number <= _LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"must be from 0 to {_LARGEST_SEED}")
-    return number
+    """Return a seed of random numbers, from 0 to 2³² - 1."""
+    expected = f"a whole number from 0 to {_LARGEST_SEED}"
+    return _number(text, int, lambda number: 0 <= number <= _LARGEST_SEED, expected)
 
 
-def positive(text: str) -> float:
-    """A finite number above 0."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return number
+def positive_number(text: str) -> float:
+    """Return a finite number > 0."""
+    return _number(text, float, lambda number: 0 < number < math.inf, "a positive number")
 
 
-def positive_or_none(text: str) -> float:
-    """A finite number, 0 or more."""
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError("must be a number, 0 or more")
-    return number
+def non_negative_number(text: str) -> float:
+    """Return a finite number >= 0."""
+    return _number(text, float, lambda number: 0 <= number < math.inf, "a number, 0 or more")
 
 
-def share(text: str) -> float:
-    """A number from 0 to below 1."""
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError("must be 0 or more and below 1")
-    return number
+def positive_seconds(text: str) -> float:
+    """Return a finite number of seconds > 0."""
+    return _number(text, float, lambda number: 0 < number < math.inf, "a positive number of seconds")
 
 
-def part(text: str) -> float:
-    """A number above 0 and below 1."""
-    number = float(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError("must be above 0 and below 1")
-    return number
+def non_negative_seconds(text: str) -> float:
+    """Return a finite number of seconds >= 0."""
+    return _number(text, float, lambda number: 0 <= number < math.inf, "a number of seconds, 0 or more")
 
 
-def size(text: str) -> tuple[int, int]:
-    """(height, width) in pixels, of N or HEIGHTxWIDTH."""
+def fraction_below_one(text: str) -> float:
+    """Return a number in [0, 1)."""
+    return _number(text, float, lambda number: 0 <= number < 1, "0 or more and below 1")
+
+
+def fraction_inside_zero_and_one(text: str) -> float:
+    """Return a number in (0, 1)."""
+    return _number(text, float, lambda number: 0 < number < 1, "above 0 and below 1")
+
+
+def fraction_up_to_one(text: str) -> float:
+    """Return a number in (0, 1]."""
+    return _number(text, float, lambda number: 0 < number <= 1, "above 0 and at most 1")
+
+
+def number_or_quotient(text: str) -> float:
+    """Return the value of a finite number such as 0.5, or of a quotient such as 1/255."""
+    expected = "a number such as 0.5 or a quotient such as 1/255"
+    return _number(text, lambda text: float(Fraction(text)), math.isfinite, expected)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Return (height, width) in pixels, each from 1 to 9999, of N or HEIGHTxWIDTH."""
     match = re.fullmatch(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", text)
     if match is None:
-        raise argparse.ArgumentTypeError("must be a number of pixels, or HEIGHTxWIDTH")
+        raise _rejected(text, "a number of pixels such as 224, or HEIGHTxWIDTH such as 224x160")
     return int(match[1]), int(match[2] or match[1])
 
 
-def folder_to_fill(text: str) -> Path:
-    """A folder, or nothing yet."""
+def server_address(text: str) -> str:
+    """Return the address of a server, HOST:PORT."""
+    if ":" not in text:
+        raise _rejected(text, "HOST:PORT")
+    return text
+
+
+def output_folder(text: str) -> Path:
+    """Return the path of a folder; nothing may exist there yet."""
     path = Path(text)
     if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+        raise argparse.ArgumentTypeError(f"must be a folder, but {text} is a file")
     return path
 
 
-def image(text: str) -> Path:
-    """A file that is there."""
+def image_file(text: str) -> Path:
+    """Return the path of a file that exists."""
     path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"must be an image file, but {text} is a folder")
     if not path.is_file():
-        raise argparse.ArgumentTypeError(
-            f"{text} is a folder, not an image" if path.is_dir() else f"there is no image {text}"
-        )
+        raise argparse.ArgumentTypeError(f"must be an image file, but there is no file {text}")
     return path
 
 
-def drawing(text: str) -> Path:
-    """A PNG to write, in a folder that is there or can be made."""
+def output_png(text: str) -> Path:
+    """Return the path of a PNG file to write; its folder may not exist yet."""
     path = Path(text)
     if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text} must end in .png: that is what is written")
+        raise _rejected(text, "a file name that ends in .png")
     if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder")
-    folder_to_fill(str(path.parent))
+        raise argparse.ArgumentTypeError(f"must be a file, but {text} is a folder")
+    output_folder(str(path.parent))
     return path
 
 
-def _at_least(least: int, text: str) -> int:
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"must be {least} or more")
+def _number(
+    text: str, parse: Callable[[str], _Number], is_allowed: Callable[[_Number], bool], expected: str
+) -> _Number:
+    try:
+        number = parse(text)
+    except (ValueError, ArithmeticError) as error:
+        raise _rejected(text, expected) from error
+    if not is_allowed(number):
+        raise _rejected(text, expected)
     return number
+
+
+def _rejected(text: str, expected: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"must be {expected}, not {shlex.quote(text)}")

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from abc import ABC, abstractmethod
 from typing import TextIO
 
 from spyglass_cli.asking.outcomes import Outcome
 from spyglass_cli.output.rows import Rows
+from spyglass_cli.output.writer import Writer
 from spyglass_client import Failure
 
 FORMATS = ("table", "json", "jsonl", "csv")
-
-
-class Writer(ABC):
-    """Writes outcomes one by one."""
-
-    # True if each outcome is printed at once.
-    at_once = True
-
-    @abstractmethod
-    def add(self, outcome: Outcome) -> None: ...
-
-    def close(self) -> None:
-        """Write the parts that need all outcomes."""
-        return None
 
 
 class JsonLines(Writer):

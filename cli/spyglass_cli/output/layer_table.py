@@ -1,41 +1,48 @@
-"""The layers of a network as a table for people."""
+"""The table of a network's layers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-import rich.table
-from rich import box
-from rich.console import Console
-from rich.text import Text
+from spyglass_cli.output.tables import Column, add_row, make_table, print_table
 
 if TYPE_CHECKING:
     from spyglass_training.inspect.arithmetic import Row
 
-# Of what is not a terminal, in characters: no name is cut short for want of room.
-_WIDTH = 160
+_UNKNOWN = "?"
 
 
 def print_layers(rows: Sequence[Row], output: TextIO) -> None:
-    """A line for each layer, and the sums."""
-    table = rich.table.Table(box=box.SIMPLE_HEAD, show_footer=True)
-    adds = [row.multiply_adds for row in rows]
-    total = sum(count for count in adds if count is not None)
+    """Print a row for each layer, and the totals."""
     columns = (
-        ("layer", "left", f"{len(rows)} layers"),
-        ("kind", "left", ""),
-        ("output", "right", ""),
-        ("parameters", "right", f"{sum(row.parameters for row in rows):,}"),
-        ("multiply-adds", "right", f"{total:,}" if None not in adds else "open"),
-        ("sees", "right", ""),
+        Column("layer", footer=f"{len(rows)} layers"),
+        Column("kind"),
+        Column("output", "right"),
+        Column("parameters", "right", f"{sum(row.parameters for row in rows):,}"),
+        Column("multiply-adds", "right", _total_multiply_adds(rows)),
+        Column("receptive field", "right"),
     )
-    for header, justify, footer in columns:
-        table.add_column(header, footer, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table = make_table(columns)
     for row in rows:
-        shape = "×".join("?" if size is None else str(size) for size in row.shape)
-        count = "?" if row.multiply_adds is None else f"{row.multiply_adds:,}" if row.multiply_adds else ""
-        parameters = f"{row.parameters:,}" if row.parameters else ""
-        cells = (row.name, row.kind, shape, parameters, count, str(row.receptive_field))
-        table.add_row(*(Text(cell) for cell in cells))
-    Console(file=output, width=None if output.isatty() else _WIDTH).print(table)
+        add_row(table, _cells(row))
+    print_table(table, output)
+
+
+def _total_multiply_adds(rows: Sequence[Row]) -> str:
+    total = 0
+    for row in rows:
+        if row.multiply_adds is None:
+            return _UNKNOWN
+        total += row.multiply_adds
+    return f"{total:,}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    shape = "×".join(_UNKNOWN if size is None else str(size) for size in row.shape)
+    multiply_adds = _UNKNOWN if row.multiply_adds is None else _non_zero(row.multiply_adds)
+    return (row.name, row.kind, shape, _non_zero(row.parameters), multiply_adds, str(row.receptive_field))
+
+
+def _non_zero(count: int) -> str:
+    return f"{count:,}" if count else ""

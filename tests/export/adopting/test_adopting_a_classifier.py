@@ -42,7 +42,7 @@ def test_logits_of_normalised_channels_first_become_probabilities_of_pixels(
     theirs = classifier()
     file = theirs.write(tmp_path / "theirs.onnx")
     assert attach(file, *IMAGENET, "--licence", "CC0-1.0", "--resize", "stretch") == 0
-    assert "2 golden images and 16 tensors answered as by" in capsys.readouterr().out
+    assert "2 golden images and 16 tensors differ from" in capsys.readouterr().out
     card, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)
     assert found.std(axis=0).min() > 1e-4
@@ -212,7 +212,7 @@ def test_without_golden_images_noise_certifies_and_that_is_said(
     file, out = theirs.write(tmp_path / "theirs.onnx"), tmp_path / "models/theirs/1/model.onnx"
     assert attach(file, "--mean", *MEAN, "--std", *STD, "--out", out, images=False) == 0
     printed = capsys.readouterr()
-    assert "2 images of noise and 16 tensors answered as by" in printed.out
+    assert "2 images of noise and 16 tensors differ from" in printed.out
     assert "pixels are divided by 255 first" in printed.err and "no --golden" in printed.err
     card, pixels, found, _ = written()
     np.testing.assert_allclose(found, softmax(theirs.logits(normalised(pixels))), atol=1e-5)

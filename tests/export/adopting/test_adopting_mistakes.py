@@ -29,8 +29,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "output": ({}, ("--scores", "z"), "", "has no output 'z'; its outputs are y"),
     "feature map": ({}, ("--feature-map", "mean"), "", "must have rank 4 and a height and width"),
     "golden": ({}, ("--golden", "nowhere"), "", "nowhere is not a folder of images"),
-    "no crop": ({}, ("--crop-fraction", "0"), "", "0 is not above 0 and at most 1"),
-    "large crop": ({}, ("--crop-fraction", "1.5"), "", "1.5 is not above 0 and at most 1"),
     "crop of a stretch": (
         {},
         ("--crop-fraction", "0.9", "--resize", "stretch"),
@@ -57,13 +55,25 @@ def test_the_error_names_the_mistake_and_no_file_is_written(
     assert not (tmp_path / "models").exists()
 
 
-@pytest.mark.parametrize("flags", [("--size", "0"), ("--size", "6x8x3"), ("--scale", "1/0"), ("--std", "x")])
-def test_a_flag_that_is_not_a_number_exits_with_2(
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--size", "0"),
+        ("--size", "6x8x3"),
+        ("--scale", "1/0"),
+        ("--std", "x"),
+        ("--crop-fraction", "0"),
+        ("--crop-fraction", "1.5"),
+    ],
+)
+def test_a_flag_with_an_invalid_number_ends_with_2(
     flags: tuple[str, str], attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         attach(tmp_path / "theirs.onnx", *flags)
-    assert ended.value.code == 2 and f"argument {flags[0]}: '{flags[1]}' is no" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f"argument {flags[0]}: must be " in message and f", not {flags[1]}\n" in message
 
 
 def test_a_network_with_an_output_for_each_pixel_is_rejected(

@@ -204,7 +204,7 @@ def spyglass(*words: object, **environment: str) -> subprocess.CompletedProcess[
     ("environment", "message"),
     [
         ({}, "is not MNIST: it is not an archive of numpy arrays"),
-        ({"KERAS_BACKEND": "foo"}, "KERAS_BACKEND is 'foo'; Keras knows tensorflow, jax, torch, numpy"),
+        ({"KERAS_BACKEND": "foo"}, "KERAS_BACKEND must be one of tensorflow, jax, torch, numpy, not 'foo'"),
         ({"TF_CONFIG": "garbage"}, "TF_CONFIG must name the workers and this one"),
     ],
 )

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
-from spyglass.v1.model_pb2 import ModelCard
-from spyglass_cli.flags.heatmap import explanation
 from spyglass_cli.main import main
 
 
-def test_the_models_are_listed_for_people(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_models_are_listed_as_a_table(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--server", server]) == 0
     printed = capsys.readouterr().out
     assert "colors:1" in printed
     assert "CPUExecutionProvider" in printed
 
 
-def test_the_models_are_listed_for_programs(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_models_are_listed_as_json(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--format", "json", "--server", server]) == 0
     (model,) = json.loads(capsys.readouterr().out)
     assert (model["name"], model["version"], model["task"], model["class_count"]) == (
@@ -31,7 +28,7 @@ def test_the_models_are_listed_for_programs(server: str, capsys: pytest.CaptureF
     assert model["is_default"]
 
 
-def test_a_model_is_shown_for_people(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_is_shown_as_a_table(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "show", "colors:1", "--server", server]) == 0
     printed = capsys.readouterr().out
     assert "Tells red, green and blue apart." in printed
@@ -39,29 +36,18 @@ def test_a_model_is_shown_for_people(server: str, capsys: pytest.CaptureFixture[
     assert "8 x 8 pixels" in printed
 
 
-def test_a_model_is_shown_for_programs(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_is_shown_as_json(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "show", "colors", "--format", "json", "--server", server]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["card"]["class_names"] == ["red", "green", "blue"]
     assert shown["served"]["name"] == "colors"
 
 
-def test_of_a_model_with_heatmaps_the_layer_and_the_method_are_shown(
+def test_the_layer_and_the_method_of_a_models_heatmaps_are_shown(
     explaining_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", "show", "colors", "--server", explaining_server]) == 0
     assert "floats (gradcam)" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("score", "shown"), [("", "floats (gradcam)"), ("probability", "floats (gradcam, of the probability)")]
-)
-def test_the_score_that_is_explained_is_shown_where_the_card_states_it(
-    make_card: Callable[..., ModelCard], score: str, shown: str
-) -> None:
-    card = make_card()
-    card.explained_layer, card.explained_score = "floats", score
-    assert explanation(card) == shown
 
 
 def test_a_model_that_is_not_served_is_an_error_in_one_line(

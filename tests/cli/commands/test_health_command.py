@@ -1,0 +1,88 @@
+"""`spyglass health`, against real servers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+
+from spyglass_cli.main import main
+
+Health = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def health(capsys: pytest.CaptureFixture[str]) -> Health:
+    """Run `spyglass health`; return its exit code, output and errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main(["health", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """HOST:PORT of a health server with a self-signed certificate, and the certificate's PEM file."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, pem = folder / "key.pem", folder / "ca.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True)
+    servicer, server = HealthServicer(), grpc.server(ThreadPoolExecutor(2))
+    servicer.set("", HealthCheckResponse.SERVING)
+    add_HealthServicer_to_server(servicer, server)
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), pem.read_bytes())])
+    port = server.add_secure_port("localhost:0", credentials)
+    server.start()
+    yield f"localhost:{port}", pem
+    server.stop(0).wait()
+
+
+def test_a_ready_server_is_serving(health: Health, server: str) -> None:
+    assert health("--server", server) == (0, "SERVING\n", "")
+
+
+def test_each_model_has_its_own_health(health: Health, server: str) -> None:
+    assert health("--server", server, "--service", "colors") == (0, "SERVING\n", "")
+    assert health("--server", server, "--service", "shapes") == (1, "", "NOT_FOUND\n")
+
+
+def test_the_environment_names_the_server(
+    health: Health, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPYGLASS_SERVER", server)
+    assert health() == (0, "SERVING\n", "")
+
+
+def test_an_unreachable_server_is_unavailable(health: Health) -> None:
+    assert health("--server", "127.0.0.1:1", "--wait", 0.2) == (1, "", "UNAVAILABLE\n")
+
+
+def test_a_server_with_tls_is_checked_with_its_certificate(
+    health: Health, tls_server: tuple[str, Path]
+) -> None:
+    target, pem = tls_server
+    assert health("--server", target, "--ca", pem) == (0, "SERVING\n", "")
+    assert health("--server", target) == (1, "", "UNAVAILABLE\n")
+
+
+def test_a_missing_certificate_file_is_invalid_usage(health: Health, tmp_path: Path) -> None:
+    code, output, errors = health("--ca", tmp_path / "missing.pem")
+    assert (code, output) == (2, "")
+    assert "missing.pem: No such file" in errors
+
+
+@pytest.mark.parametrize("flags", [("--timeout", "-3"), ("--wait", "nan"), ("--server", "nowhere")])
+def test_an_invalid_value_ends_the_command_with_2(health: Health, flags: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        health(*flags)
+    assert ended.value.code == 2
