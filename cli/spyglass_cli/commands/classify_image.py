@@ -9,10 +9,10 @@ from pathlib import Path
 
 from spyglass_cli import process
 from spyglass_cli.asking.query import ClassQuery
-from spyglass_cli.asking.report import EXIT_CODES, add_options, add_top_k, check_options, report
 from spyglass_cli.asking.sources import Source, find_sources
 from spyglass_cli.output.class_rows import ClassRows
 from spyglass_cli.output.heatmap_files import HeatmapFiles
+from spyglass_cli.report import EXIT_CODES, add_options, add_top_k, check_options, report
 
 PROGRAM = "classify-image"
 

@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 
 from spyglass_cli.asking.query import ClassQuery
-from spyglass_cli.asking.report import (
+from spyglass_cli.asking.sources import find_sources
+from spyglass_cli.commands.explain_check import add_check_options, check_unused, run_check
+from spyglass_cli.output.class_rows import ClassRows
+from spyglass_cli.output.heatmap_files import HeatmapFiles
+from spyglass_cli.report import (
     EXIT_CODES,
     add_options,
     add_top_k,
@@ -14,10 +18,6 @@ from spyglass_cli.asking.report import (
     class_argument,
     report,
 )
-from spyglass_cli.asking.sources import find_sources
-from spyglass_cli.commands.explain_check import add_check_options, check_unused, run_check
-from spyglass_cli.output.class_rows import ClassRows
-from spyglass_cli.output.heatmap_files import HeatmapFiles
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

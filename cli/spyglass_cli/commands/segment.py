@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from spyglass_cli.asking.query import MaskQuery
-from spyglass_cli.asking.report import EXIT_CODES, add_options, check_options, class_argument, report
 from spyglass_cli.asking.sources import find_sources
 from spyglass_cli.output.mask_files import KINDS, MaskFiles
 from spyglass_cli.output.segment_rows import SegmentRows
+from spyglass_cli.report import EXIT_CODES, add_options, check_options, class_argument, report
 from spyglass_client import Refinement
 from spyglass_contract.errors import InvalidInput
 

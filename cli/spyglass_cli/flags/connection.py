@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SERVER_VARIABLE = "SPYGLASS_SERVER"
 DEFAULT_SECONDS = Timeout().call
-# The name by which `spyglass_cli.asking.report` imports the type.
+# The name by which `spyglass_cli.report` imports the type.
 
 
 def add_connection_options(
