@@ -99,6 +99,12 @@ def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture
+def server(run_server: Callable[..., Running]) -> Running:
+    """A server of the tiny classifier with the default settings."""
+    return run_server()
+
+
+@pytest.fixture
 def segmenting(segmenting_server: str) -> Iterator[VisionStub]:
     """A stub that talks to the server of the segmentation models."""
     unlimited = [("grpc.max_receive_message_length", -1)]

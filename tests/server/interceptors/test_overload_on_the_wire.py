@@ -31,7 +31,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
-def server(run_server: Callable[..., Any], open_network: Callable[[Path], Model], network: Any) -> Any:
+def halted(run_server: Callable[..., Any], open_network: Callable[[Path], Model], network: Any) -> Any:
     """A server for three requests at a time, whose network stands still."""
     running = run_server(open_network, max_in_flight=CAPACITY, max_streams=2)
     network.close_gate()
@@ -43,15 +43,15 @@ def request_for_red(color_image: Callable[..., bytes]) -> ClassifyRequest:
     return ClassifyRequest(image=Image(encoded=color_image("red")))
 
 
-def inside(server: Any) -> int:
-    return int(server.server._engine.admission.inside)
+def inside(halted: Any) -> int:
+    return int(halted.server._engine.admission.inside)
 
 
 @pytest.fixture
-def full(server: Any, request_for_red: ClassifyRequest, eventually: Eventually) -> Iterator[list[Any]]:
-    """The calls that fill the server."""
-    calls = [server.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(CAPACITY)]
-    eventually(lambda: inside(server) == CAPACITY)
+def full(halted: Any, request_for_red: ClassifyRequest, eventually: Eventually) -> Iterator[list[Any]]:
+    """The calls that fill the halted."""
+    calls = [halted.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(CAPACITY)]
+    eventually(lambda: inside(halted) == CAPACITY)
     yield calls
     for call in calls:
         call.cancel()
@@ -59,19 +59,23 @@ def full(server: Any, request_for_red: ClassifyRequest, eventually: Eventually) 
 
 @pytest.mark.usefixtures("full")
 def test_a_full_server_refuses_and_says_when_to_come_again(
-    server: Any, refused: Callable[..., Any], request_for_red: ClassifyRequest
+    halted: Any, refused: Callable[..., Any], request_for_red: ClassifyRequest
 ) -> None:
-    refusal = refused(lambda: server.vision.Classify(request_for_red))
+    refusal = refused(lambda: halted.vision.Classify(request_for_red))
 
     assert (refusal.code, refusal.reason) == (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")
     assert 0.05 <= refusal.retry_delay <= 5
 
 
 def test_those_inside_are_answered_though_others_were_refused(
-    server: Any, full: list[Any], network: Any, refused: Callable[..., Any], request_for_red: ClassifyRequest
+    halted: Any,
+    full: list[Any],
+    network: Any,
+    refused: Callable[..., Any],
+    request_for_red: ClassifyRequest,
 ) -> None:
     for _ in range(10):
-        refused(lambda: server.vision.Classify(request_for_red))
+        refused(lambda: halted.vision.Classify(request_for_red))
 
     network.gate.set()
 
@@ -79,71 +83,71 @@ def test_those_inside_are_answered_though_others_were_refused(
 
 
 @pytest.mark.usefixtures("full")
-def test_a_full_server_answers_everything_but_images(server: Any) -> None:
-    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
-    assert next(server.health.Watch(HealthCheckRequest(), timeout=PATIENCE)).status
-    assert len(server.vision.ListModels(ListModelsRequest(), timeout=PATIENCE).models) == 1
+def test_a_full_server_answers_everything_but_images(halted: Any) -> None:
+    assert halted.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert next(halted.health.Watch(HealthCheckRequest(), timeout=PATIENCE)).status
+    assert len(halted.vision.ListModels(ListModelsRequest(), timeout=PATIENCE).models) == 1
 
 
 @pytest.mark.usefixtures("full")
 def test_a_full_server_is_healthy_under_a_hail_of_refused_calls(
-    server: Any, request_for_red: ClassifyRequest
+    halted: Any, request_for_red: ClassifyRequest
 ) -> None:
-    hail = [server.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(200)]
+    hail = [halted.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(200)]
 
-    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert halted.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     assert {call.code() for call in hail} == {Code.RESOURCE_EXHAUSTED}
 
 
 def test_a_call_ends_at_its_deadline_and_its_work_is_dropped(
-    server: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
+    halted: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
 ) -> None:
-    running = server.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    running = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
     assert network.entered.acquire(timeout=PATIENCE)
 
     with pytest.raises(grpc.RpcError) as raised:
-        server.vision.Classify(request_for_red, timeout=0.1)
+        halted.vision.Classify(request_for_red, timeout=0.1)
 
     assert raised.value.code() is Code.DEADLINE_EXCEEDED
-    eventually(lambda: inside(server) == 1)
+    eventually(lambda: inside(halted) == 1)
     network.gate.set()
     running.result(PATIENCE)
-    server.vision.Classify(request_for_red, timeout=PATIENCE)
+    halted.vision.Classify(request_for_red, timeout=PATIENCE)
     assert len(network.batches) == 2
 
 
 def test_the_work_of_a_cancelled_call_is_dropped(
-    server: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
+    halted: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
 ) -> None:
-    running = server.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    running = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
     assert network.entered.acquire(timeout=PATIENCE)
-    gone = server.vision.Classify.future(request_for_red, timeout=PATIENCE)
-    eventually(lambda: inside(server) == 2)
+    gone = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    eventually(lambda: inside(halted) == 2)
 
     gone.cancel()
 
-    eventually(lambda: inside(server) == 1)
+    eventually(lambda: inside(halted) == 1)
     network.gate.set()
     assert running.result(PATIENCE).classes[0].name == "red"
-    server.vision.Classify(request_for_red, timeout=PATIENCE)
+    halted.vision.Classify(request_for_red, timeout=PATIENCE)
     assert len(network.batches) == 2
 
 
-def test_more_streams_than_allowed_are_refused(server: Any, refused: Callable[..., Any]) -> None:
+def test_more_streams_than_allowed_are_refused(halted: Any, refused: Callable[..., Any]) -> None:
     idle = Event()
 
     def one_and_silence() -> Iterator[ClassifyRequest]:
         yield ClassifyRequest()
         assert idle.wait(PATIENCE)
 
-    streams = [server.vision.ClassifyStream(one_and_silence(), timeout=PATIENCE) for _ in range(2)]
+    streams = [halted.vision.ClassifyStream(one_and_silence(), timeout=PATIENCE) for _ in range(2)]
     assert all(next(stream).HasField("error") for stream in streams)
 
-    refusal = refused(lambda: list(server.vision.ClassifyStream(iter([]))))
+    refusal = refused(lambda: list(halted.vision.ClassifyStream(iter([]))))
 
     assert refusal.code is Code.RESOURCE_EXHAUSTED
     assert refusal.retry_delay is not None
-    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert halted.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     idle.set()
     assert [list(stream) for stream in streams] == [[], []]
 
@@ -167,25 +171,25 @@ def test_idle_streams_of_any_kind_leave_the_others_their_threads(
     assert set(codes) == {Code.OK, Code.RESOURCE_EXHAUSTED}
 
 
-def test_health_is_told_while_every_thread_waits_for_callers_that_send_slowly(server: Any) -> None:
+def test_health_is_told_while_every_thread_waits_for_callers_that_send_slowly(halted: Any) -> None:
     go_on = Event()
 
     def slowly() -> Iterator[ClassifyRequest]:
         assert go_on.wait(PATIENCE)
         yield ClassifyRequest()
 
-    classify = server.channel.stream_unary(
+    classify = halted.channel.stream_unary(
         "/spyglass.v1.Vision/Classify", request_serializer=ClassifyRequest.SerializeToString
     )
     calls = [classify.future(slowly(), timeout=PATIENCE) for _ in range(100)]
 
-    assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
+    assert halted.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     go_on.set()
     assert {call.code() for call in calls} == {Code.INVALID_ARGUMENT}
 
 
 def test_a_caller_that_hangs_up_is_no_fault_of_the_servers(
-    server: Any, eventually: Eventually, caplog: pytest.LogCaptureFixture
+    halted: Any, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     idle = Event()
 
@@ -194,7 +198,7 @@ def test_a_caller_that_hangs_up_is_no_fault_of_the_servers(
         assert idle.wait(PATIENCE)
 
     with caplog.at_level(logging.INFO):
-        stream = ServerReflectionStub(server.channel).ServerReflectionInfo(silence(), timeout=PATIENCE)
+        stream = ServerReflectionStub(halted.channel).ServerReflectionInfo(silence(), timeout=PATIENCE)
         next(stream)
         stream.cancel()
         eventually(lambda: any(hasattr(record, "code") for record in caplog.records))

@@ -20,11 +20,6 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
-def server(run_server: Callable[..., Any]) -> Any:
-    return run_server()
-
-
-@pytest.fixture
 def request_for(color_image: Callable[..., bytes]) -> Callable[[str], ClassifyRequest]:
     """A request for an image in one colour, whose id is the colour."""
     return lambda color: ClassifyRequest(id=color, image=Image(encoded=color_image(color)))

@@ -33,11 +33,6 @@ def raw(pixels: np.ndarray) -> RawImage:
     return RawImage(height=height, width=width, channels=channels, data=pixels.tobytes())
 
 
-@pytest.fixture
-def server(run_server: Callable[..., Any]) -> Any:
-    return run_server()
-
-
 def test_an_image_is_classified(server: Any, color_image: MakeImage, tiny_models: Path) -> None:
     reply = server.vision.Classify(request_for(color_image("green"), id="mine"))
 

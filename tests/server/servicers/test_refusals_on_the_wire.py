@@ -28,7 +28,7 @@ def raw(height: int, width: int, channels: int, size: int) -> Image:
 
 
 @pytest.fixture
-def server(run_server: Callable[..., Any]) -> Any:
+def strict(run_server: Callable[..., Any]) -> Any:
     return run_server(max_image_bytes=100_000, max_image_pixels=10_000)
 
 
@@ -49,71 +49,71 @@ def server(run_server: Callable[..., Any]) -> Any:
     ],
 )
 def test_an_image_that_is_none_is_an_invalid_argument(
-    server: Any, refused: Refused, image: Image, reason: str, field: str
+    strict: Any, refused: Refused, image: Image, reason: str, field: str
 ) -> None:
-    refusal = refused(lambda: server.vision.Classify(ClassifyRequest(image=image)))
+    refusal = refused(lambda: strict.vision.Classify(ClassifyRequest(image=image)))
 
     assert (refusal.code, refusal.reason, refusal.fields) == (Code.INVALID_ARGUMENT, reason, [field])
 
 
-def test_a_request_without_an_image_is_an_invalid_argument(server: Any, refused: Refused) -> None:
-    refusal = refused(lambda: server.vision.Classify(ClassifyRequest()))
+def test_a_request_without_an_image_is_an_invalid_argument(strict: Any, refused: Refused) -> None:
+    refusal = refused(lambda: strict.vision.Classify(ClassifyRequest()))
 
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_MISSING")
 
 
 def test_an_image_that_is_cut_off_is_an_invalid_argument(
-    server: Any, refused: Refused, color_image: MakeImage
+    strict: Any, refused: Refused, color_image: MakeImage
 ) -> None:
     whole = color_image("red", (90, 90))
 
-    refusal = refused(lambda: server.vision.Classify(ClassifyRequest(image=Image(encoded=whole[:-30]))))
+    refusal = refused(lambda: strict.vision.Classify(ClassifyRequest(image=Image(encoded=whole[:-30]))))
 
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_TRUNCATED")
 
 
 def test_more_classes_than_there_are_is_an_invalid_argument(
-    server: Any, refused: Refused, color_image: MakeImage
+    strict: Any, refused: Refused, color_image: MakeImage
 ) -> None:
     request = ClassifyRequest(image=Image(encoded=color_image("red")), top_k=4)
 
-    refusal = refused(lambda: server.vision.Classify(request))
+    refusal = refused(lambda: strict.vision.Classify(request))
 
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "TOP_K_INVALID")
     assert refusal.fields == ["top_k"]
 
 
 def test_a_version_without_a_name_is_an_invalid_argument(
-    server: Any, refused: Refused, color_image: MakeImage
+    strict: Any, refused: Refused, color_image: MakeImage
 ) -> None:
     request = ClassifyRequest(image=Image(encoded=color_image("red")), model=ModelRef(version=1))
 
-    refusal = refused(lambda: server.vision.Classify(request))
+    refusal = refused(lambda: strict.vision.Classify(request))
 
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "MODEL_NAME_MISSING")
 
 
 def test_more_pixels_than_the_limit_are_out_of_range(
-    server: Any, refused: Refused, color_image: MakeImage
+    strict: Any, refused: Refused, color_image: MakeImage
 ) -> None:
     request = ClassifyRequest(image=Image(encoded=color_image("red", (100, 101))))
 
-    refusal = refused(lambda: server.vision.Classify(request))
+    refusal = refused(lambda: strict.vision.Classify(request))
 
     assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "IMAGE_TOO_MANY_PIXELS")
     assert refusal.fields == ["image"]
 
 
-def test_more_raw_pixels_than_the_limit_are_out_of_range(server: Any, refused: Refused) -> None:
+def test_more_raw_pixels_than_the_limit_are_out_of_range(strict: Any, refused: Refused) -> None:
     request = ClassifyRequest(image=raw(100, 101, 1, 10_100))
 
-    assert refused(lambda: server.vision.Classify(request)).code is Code.OUT_OF_RANGE
+    assert refused(lambda: strict.vision.Classify(request)).code is Code.OUT_OF_RANGE
 
 
-def test_more_bytes_than_the_limit_are_out_of_range(server: Any, refused: Refused) -> None:
+def test_more_bytes_than_the_limit_are_out_of_range(strict: Any, refused: Refused) -> None:
     request = ClassifyRequest(image=Image(encoded=bytes(100_001)))
 
-    refusal = refused(lambda: server.vision.Classify(request))
+    refusal = refused(lambda: strict.vision.Classify(request))
 
     assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "IMAGE_TOO_MANY_BYTES")
 
@@ -131,13 +131,13 @@ def test_more_bytes_than_the_limit_are_out_of_range(server: Any, refused: Refuse
     ids=["name", "version", "negative version", "label", "long name", "long label"],
 )
 def test_a_model_that_is_not_served_is_not_found(
-    server: Any, refused: Refused, color_image: MakeImage, model: ModelRef, reason: str
+    strict: Any, refused: Refused, color_image: MakeImage, model: ModelRef, reason: str
 ) -> None:
     request = ClassifyRequest(image=Image(encoded=color_image("red")), model=model)
 
     for call in (
-        lambda: server.vision.Classify(request),
-        lambda: server.vision.GetModel(GetModelRequest(model=model)),
+        lambda: strict.vision.Classify(request),
+        lambda: strict.vision.GetModel(GetModelRequest(model=model)),
     ):
         refusal = refused(call)
         assert (refusal.code, refusal.reason) == (Code.NOT_FOUND, reason)
@@ -162,8 +162,8 @@ def test_a_model_for_another_task_is_a_failed_precondition(
     assert (unnamed.code, unnamed.reason) == (Code.NOT_FOUND, "NO_DEFAULT_MODEL")
 
 
-def test_a_method_that_there_is_not_is_unimplemented(server: Any) -> None:
-    call = server.channel.unary_unary("/spyglass.v1.Vision/Guess")
+def test_a_method_that_there_is_not_is_unimplemented(strict: Any) -> None:
+    call = strict.channel.unary_unary("/spyglass.v1.Vision/Guess")
 
     with pytest.raises(grpc.RpcError) as raised:
         call(b"")
@@ -205,7 +205,7 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
 
 
 def test_no_refusal_tells_of_the_machine(
-    server: Any, refused: Refused, tiny_models: Path, color_image: MakeImage
+    strict: Any, refused: Refused, tiny_models: Path, color_image: MakeImage
 ) -> None:
     requests = [
         ClassifyRequest(),
@@ -216,6 +216,6 @@ def test_no_refusal_tells_of_the_machine(
     ]
 
     for request in requests:
-        message = refused(lambda request=request: server.vision.Classify(request)).message
+        message = refused(lambda request=request: strict.vision.Classify(request)).message
         assert not re.search(r"Traceback|File \"|\.py|0x[0-9a-f]{6}|Error\b", message)
         assert str(tiny_models) not in message

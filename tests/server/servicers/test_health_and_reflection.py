@@ -27,11 +27,6 @@ PATIENCE = 30
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 
 
-@pytest.fixture
-def server(run_server: Callable[..., Any]) -> Any:
-    return run_server()
-
-
 @pytest.mark.parametrize("service", ["", "spyglass.v1.Vision", "colors"])
 def test_the_server_and_each_model_are_healthy(server: Any, service: str) -> None:
     assert server.health.Check(HealthCheckRequest(service=service)).status == SERVING
