@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.images.containers.jpeg import START_OF_SCAN, jpeg_markers
 from spyglass_contract.images.decode import decode
-from spyglass_contract.images.format_checks import START_OF_SCAN, jpeg_markers
 from spyglass_contract.images.header import Limits
 
 Encode = Callable[..., bytes]
