@@ -178,16 +178,23 @@ def _load(image: Image.Image) -> None:
 
 def _high_byte(image: Image.Image, bits: int = 16) -> Image.Image:
     """Return the highest 8 of `bits` bits of each sample."""
-    samples = np.asarray(image)
-    grey = Image.fromarray((samples >> bits - 8).astype(np.uint8))
+    if bits == 16:
+        raw_mode = "L;16B" if image.mode == "I;16B" else "L;16"
+        grey = Image.frombytes("L", image.size, image.tobytes(), "raw", raw_mode)
+    else:
+        grey = Image.fromarray((np.asarray(image) >> bits - 8).astype(np.uint8))
     # A PNG may state that one of the 16-bit values is transparent.
     if "transparency" in image.info:
-        opaque = samples != image.info["transparency"]
-        grey.putalpha(Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8)))
+        opaque = np.asarray(image) != image.info["transparency"]
+        grey.putalpha(Image.fromarray(opaque.view(np.uint8) * np.uint8(255)))
     return grey
 
 
 def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode == "LA":
+        grey = Image.new("L", image.size, 255)
+        grey.paste(image.getchannel("L"), mask=image.getchannel("A"))
+        return grey
     rgba = image.convert("RGBA")
     flat = Image.new("RGB", rgba.size, WHITE)
     flat.paste(rgba, mask=rgba.getchannel("A"))

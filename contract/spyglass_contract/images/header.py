@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from PIL import Image
 
@@ -12,6 +11,8 @@ from spyglass_contract.errors import ImageError, LimitExceeded
 from spyglass_contract.images.containers import bmp, gif, jpeg, png, tiff, webp
 from spyglass_contract.images.containers.container import Container
 from spyglass_contract.images.formats import FORMAT_TITLES, FORMATS, PLUGINS
+from spyglass_contract.images.limits import Limits as Limits
+from spyglass_contract.images.limits import check_pixels as check_pixels
 from spyglass_contract.images.refusals import broken_header
 
 # Formats that are named in the error, because callers send them by mistake.
@@ -39,12 +40,8 @@ _REJECTED = (
 _MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"))
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}
 
-# The most that libjpeg reads and writes. To resize and to interpolate takes memory for each row and column, a
-# hundred bytes and more: a line of 64 megapixels, a PNG of 62 kB, would take 5 GB.
-_MAX_SIDE = 65_500
-
 # By Pillow's name of the format: what finds the parts that decoding needs.
-_READERS: dict[str, Callable[[bytes], Container]] = {
+_READERS: dict[str, Callable[[bytes, Limits], Container]] = {
     "JPEG": jpeg.read,
     "PNG": png.read,
     "WEBP": webp.read,
@@ -52,14 +49,6 @@ _READERS: dict[str, Callable[[bytes], Container]] = {
     "GIF": gif.read,
     "TIFF": tiff.read,
 }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The largest image that is read: bytes of the file, and pixels of the image in it."""
-
-    max_bytes: int = 32 * 1024 * 1024
-    max_pixels: int = 64 * 1024 * 1024
 
 
 def open_header(data: bytes, limits: Limits) -> Image.Image:
@@ -85,9 +74,7 @@ def read_container(data: bytes, limits: Limits) -> Container:
             reason="IMAGE_TOO_MANY_BYTES",
             field="image",
         )
-    container = _READERS[sniff(data)](data)
-    check_pixels(container.width, container.height, limits)
-    return container
+    return _READERS[sniff(data)](data, limits)
 
 
 def open_part(container: Container, index: int) -> Image.Image:
@@ -124,24 +111,6 @@ def sniff(data: bytes) -> str:
     raise ImageError(
         f"the file is not an image; expected {FORMAT_TITLES}", reason="IMAGE_UNRECOGNISED", field="image"
     )
-
-
-def check_pixels(width: int, height: int, limits: Limits) -> None:
-    """Raise LimitExceeded if an image of this size is too large, and ImageError if it has no pixels."""
-    if width < 1 or height < 1:
-        raise ImageError(f"the image has no pixels: its size is {width}x{height}", field="image")
-    if width * height > limits.max_pixels:
-        raise LimitExceeded(
-            f"the image has {width}x{height} pixels; the limit is {limits.max_pixels:,} pixels",
-            reason="IMAGE_TOO_MANY_PIXELS",
-            field="image",
-        )
-    if max(width, height) > _MAX_SIDE:
-        raise LimitExceeded(
-            f"the image has {width}x{height} pixels; the limit of a side is {_MAX_SIDE:,} pixels",
-            reason="IMAGE_TOO_MANY_PIXELS",
-            field="image",
-        )
 
 
 def _rejected_format(data: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from spyglass_contract.images.containers.container import Container
+from spyglass_contract.images.limits import Limits, check_pixels
 from spyglass_contract.images.refusals import broken_header, too_many
 
 # Blocks of up to 255 bytes before the first frame: comments, and the settings of an animation.
@@ -15,18 +16,18 @@ _EXTENSION, _FRAME, _CONTROL = 0x21, 0x2C, 0xF9
 _HAS_TRANSPARENT_COLOR = 0x01
 
 
-def read(data: bytes) -> Container:
+def read(data: bytes, limits: Limits) -> Container:
     """Return the GIF without comments and further extensions, from its first frame on.
 
     Raises LimitExceeded above 65,536 blocks before that frame, and ImageError if there is none.
     """
     try:
-        return _read(data)
+        return _read(data, limits)
     except (IndexError, struct.error) as error:
         raise broken_header("GIF") from error
 
 
-def _read(data: bytes) -> Container:
+def _read(data: bytes, limits: Limits) -> Container:
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     start = 13 + _palette_bytes(flags)
     position, blocks, control = start, 0, b""
@@ -47,6 +48,7 @@ def _read(data: bytes) -> Container:
         position += 1
     left, top, columns, rows = struct.unpack_from("<HHHH", data, position + 1)
     size = max(width, left + columns), max(height, top + rows)
+    check_pixels(*size, limits)
     return Container("GIF", *size, (b"".join((data[:start], control, data[position:])),))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from spyglass_contract.errors import ImageError
 from spyglass_contract.images.containers.container import Container
+from spyglass_contract.images.limits import Limits, check_pixels
 from spyglass_contract.images.orientation import AS_STORED, exif_orientation, xmp_orientation
 from spyglass_contract.images.refusals import broken_header, cut_off, too_many, too_slow, unsupported_kind
 
@@ -28,6 +29,7 @@ MAX_ARITHMETIC_BYTES = 8 * 1024 * 1024
 _MARKER_WITHOUT_LENGTH = 0x01
 # In coded data 0xFF has a zero after it or is a restart marker; in front of a marker it may be repeated.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_LONG_RUN, _RUN = b"\xff" * 64, re.compile(rb"\xff{2,}")
 _RESTARTS = tuple(bytes([0xFF, 0xD0 + number]) for number in range(8))
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDD}
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA}
@@ -65,7 +67,7 @@ class _Frame:
     missing: dict[int, list[int]] = field(default_factory=dict)
 
 
-def read(data: bytes) -> Container:
+def read(data: bytes, limits: Limits) -> Container:
     """Return the JPEG without application data, comments, fill bytes, and what follows its end.
 
     Raises LimitExceeded above 2,048 segments, 64 scans, 64 KiB of tables, 640 million pixels over all scans, or
@@ -93,8 +95,10 @@ def read(data: bytes) -> Container:
             _segment(frame, marker, data[start - 2 : start + length], body)
     if not first_scan or not frame.kind:
         raise broken_header("JPEG")
+    check_pixels(frame.width, frame.height, limits)
     _check_work(frame, end - first_scan)
-    whole = b"".join((b"\xff\xd8", *frame.application.values(), *frame.tables, data[first_scan:end]))
+    scans = _without_fill_bytes(data, first_scan, end)
+    whole = b"".join((b"\xff\xd8", *frame.application.values(), *frame.tables, *scans))
     if not ended:
         whole = whole.rstrip(b"\xff")
     orientation = frame.orientation if frame.orientation != AS_STORED else frame.orientation_by_xmp
@@ -135,9 +139,8 @@ def check_strip(data: bytes, pixels: int) -> tuple[int, int]:
     return segments, pixels * frame.scans
 
 
-def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker and the position after it."""
-    position = 2
+def _markers(data: bytes, position: int = 2) -> Iterator[tuple[int, int]]:
+    """Yield each marker from `position` on, and the position after it."""
     while found := _MARKER.search(data, position):
         position = found.end()
         marker = data[position - 1]
@@ -206,6 +209,25 @@ def _scan(frame: _Frame, body: bytes) -> None:
         missing = frame.missing.get(component, [])
         for coefficient in band if missing else ():
             missing[coefficient] = 0 if sequential else bits & 15
+
+
+def _without_fill_bytes(data: bytes, start: int, end: int) -> Iterator[bytes]:
+    """Yield the scans in parts, with long runs of 0xFF in coded data cut to one.
+
+    A run means the same as one 0xFF, but libjpeg begins it anew for each 64 kB that Pillow hands it.
+    """
+    if data.find(_LONG_RUN, start, end) < 0:
+        yield data[start:end]
+        return
+    done, coded = start, False
+    for marker, position in _markers(data[:end], start):
+        yield _RUN.sub(b"\xff", data[done : position - 2]) if coded else data[done : position - 2]
+        done, coded = position - 2, marker == START_OF_SCAN
+        if coded:
+            header = position + int.from_bytes(data[position : position + 2], "big")
+            yield data[done:header]
+            done = header
+    yield _RUN.sub(b"\xff", data[done:end]) if coded else data[done:end]
 
 
 def _check_work(frame: _Frame, coded_bytes: int) -> None:

@@ -20,8 +20,16 @@ from spyglass_contract.images.containers.tiff_directory import (
     read_directory,
     with_directory,
 )
+from spyglass_contract.images.limits import Limits, check_pixels
 from spyglass_contract.images.orientation import known_orientation
-from spyglass_contract.images.refusals import broken_header, cut_off, too_many, too_slow, unsupported_color, unsupported_kind
+from spyglass_contract.images.refusals import (
+    broken_header,
+    cut_off,
+    too_many,
+    too_slow,
+    unsupported_color,
+    unsupported_kind,
+)
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
@@ -57,7 +65,7 @@ class _Layout:
     planar: bool
 
 
-def read(data: bytes) -> Container:
+def read(data: bytes, limits: Limits) -> Container:
     """Return the first page of the TIFF with a new directory, in one part or in one for each colour plane.
 
     Raises LimitExceeded above 65,536 strips or tiles, or if these overlap; ImageError if the header is broken or the
@@ -65,6 +73,7 @@ def read(data: bytes) -> Container:
     """
     directory = read_directory(data)
     layout = _layout(directory)
+    check_pixels(layout.width, layout.height, limits)
     _check_kind(directory, layout)
     white_is_zero = layout.photometric == _WHITE_IS_ZERO and (layout.bits > 8 or layout.planar)
     fields = {tag: value for tag, value in directory.items() if tag not in (Tag.ORIENTATION, Tag.INK_SET)}

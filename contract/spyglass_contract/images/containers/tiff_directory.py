@@ -82,10 +82,11 @@ def read_directory(data: bytes) -> dict[int, Numbers | bytes]:
         (count,) = struct.unpack_from(f"{order}H", data, start)
     except struct.error as error:
         raise broken_header("TIFF") from error
+    count = min(count, (len(data) - start - 2) // 12)
     if count > _MAX_ENTRIES:
         raise too_many("TIFF", "IMAGE_TOO_MANY_ENTRIES", _MAX_ENTRIES, "directory entries", "save it again")
     found: dict[int, Numbers | bytes] = {}
-    for at in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+    for at in range(start + 2, start + 2 + 12 * count, 12):
         (tag,) = struct.unpack_from(f"{order}H", data, at)
         if tag in _TAGS and tag not in found:
             value = _value(data, order, at)

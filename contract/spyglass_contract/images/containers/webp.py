@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from spyglass_contract.images.containers.container import Container
+from spyglass_contract.images.limits import Limits, check_pixels
 from spyglass_contract.images.orientation import AS_STORED, exif_orientation, xmp_orientation
 from spyglass_contract.images.refusals import broken_header, cut_off, too_many
 
@@ -17,12 +18,13 @@ _PIXELS = (b"VP8 ", b"VP8L")
 _DROPPED_FLAGS = 0x20 | 0x08 | 0x04
 
 
-def read(data: bytes) -> Container:
+def read(data: bytes, limits: Limits) -> Container:
     """Return the WebP without profile, metadata, unknown chunks and further frames.
 
     Raises LimitExceeded above 65,536 chunks, ImageError if the header is broken or the file is cut off.
     """
     width, height = canvas_size(data)
+    check_pixels(width, height, limits)
     stated = int.from_bytes(data[4:8], "little") + 8
     if len(data) < stated:
         raise cut_off("WEBP")
