@@ -97,6 +97,13 @@ def many_scans(scans: int, side: int) -> bytes:
     return data[:-2] + last * scans + data[-2:]
 
 
+def dense(bits: int, side: int = SIDE) -> Image.Image:
+    """Noise of a few bits in each sample: the most that a file of 32 MiB holds of so many pixels."""
+    values = np.random.RandomState(0).randint(0, 2**bits, (side, side), np.uint8) << 7 - bits
+    grey = Image.fromarray(values)
+    return Image.merge("RGB", [grey, Image.new("L", (side, side)), grey])
+
+
 def refinements(side: int, size: int) -> bytes:
     """Noise, the last refinement of its coefficients as often as scans and bytes allow."""
     data = encode(noise(side).convert("L"), "JPEG", quality=99, progressive=True)
@@ -159,6 +166,11 @@ def jpegs() -> Files:
     yield (
         "JPEG: noise, 9 megapixels, progressive",
         lambda size: encode(noise(3000), "JPEG", quality=97, progressive=True),
+    )
+    yield "JPEG: dense, 64 megapixels", lambda size: encode(dense(3), "JPEG", quality=40)
+    yield (
+        "JPEG: dense, progressive, 48 megapixels",
+        lambda size: encode(dense(3, 6900), "JPEG", quality=40, progressive=True),
     )
     yield "JPEG: CMYK, 64 megapixels", lambda size: encode(Image.new("CMYK", (SIDE, SIDE)), "JPEG")
 
@@ -247,6 +259,7 @@ def pngs() -> Files:
     )
     yield "PNG: interlaced RGB, 64 megapixels", interlaced_png(8, 2, 3)
     yield "PNG: interlaced RGBA of 16 bits, 64 megapixels", interlaced_png(16, 6, 4)
+    yield "PNG: dense, 64 megapixels", lambda size: encode(dense(2), "PNG", compress_level=1)
     yield "PNG: noise, 10 megapixels", lambda size: encode(noise(3200), "PNG", compress_level=1)
 
 
@@ -315,6 +328,11 @@ def webps() -> Files:
     )
     yield "WebP: lossy noise, 16 megapixels", lambda size: encode(noise(4096), "WEBP", method=0, quality=60)
     yield (
+        "WebP: lossless, dense, 64 megapixels",
+        lambda size: encode(dense(2), "WEBP", lossless=True, method=0, quality=0),
+    )
+    yield "WebP: lossy, dense, 64 megapixels", lambda size: encode(dense(3), "WEBP", method=0, quality=30)
+    yield (
         "WebP: 200 frames",
         lambda size: encode(
             Image.new("RGB", (512, 512)),
@@ -334,24 +352,15 @@ def bmp(width: int, height: int, bits: int, compression: int, rows: bytes, color
 
 
 def bmps() -> Files:
-    yield (
-        "BMP: runs that add no pixel",
-        lambda size: bmp(2048, 2048, 8, 1, fill(b"\1\1", 4096) + fill(b"\0\0", size), 256),
-    )
-    yield (
-        "BMP: full rows and more runs, 1 MiB",
-        lambda size: bmp(1, 65_500, 8, 1, fill(b"\1\1", 2**20 - 10), 256),
-    )
-    yield "BMP: runs of one pixel, 1 MiB", lambda size: bmp(2048, 2048, 8, 1, fill(b"\1\1", 2**20 - 10), 256)
-    yield (
-        "BMP: runs of one pixel, 32 MiB",
-        lambda size: bmp(2048, 2048, 8, 1, fill(b"\1\1", size - 2000), 256),
-    )
+    run = b"\1\1"
+    yield "BMP: runs that add no pixel", lambda size: bmp(2, 60_000, 8, 1, fill(run, 2**22 - 10), 256)
+    yield "BMP: runs of one pixel", lambda size: bmp(2048, 2048, 8, 1, (run * 2048 + b"\0\0") * 1023, 256)
+    yield "BMP: runs of one pixel, 32 MiB", lambda size: bmp(2048, 2048, 8, 1, fill(run, size - 2000), 256)
     yield (
         "BMP: RLE4 runs, 4 megapixels",
-        lambda size: bmp(2048, 2048, 4, 2, fill(b"\xff\x12", 2**20 - 10), 16),
+        lambda size: bmp(2048, 2048, 4, 2, (b"\xff\x12" * 8 + b"\x08\x12\0\0") * 2048, 16),
     )
-    yield "BMP: ends of lines, 4 megapixels", lambda size: bmp(65_500, 64, 8, 1, fill(b"\1\1\0\0", 512), 256)
+    yield "BMP: ends of lines, 4 megapixels", lambda size: bmp(65_500, 64, 8, 1, (run + b"\0\0") * 64, 256)
     yield "BMP: palette of 65,536 colours", lambda size: bmp(8, 8, 8, 0, bytes(64), 65_536)
     yield "BMP: 1 bit, 64 megapixels", lambda size: bmp(SIDE, SIDE, 1, 0, bytes(SIDE * SIDE // 8), 2)
     yield "BMP: 8 bits, 32 megapixels", lambda size: bmp(8000, 4000, 8, 0, bytes(32_000_000), 256)
@@ -426,6 +435,11 @@ def tiffs() -> Files:
     yield "TIFF: flat RGB, 64 megapixels, PackBits", flat_tiff("packbits")
     yield "TIFF: flat grey of 16 bits, 64 megapixels", flat_tiff("tiff_adobe_deflate", "I;16")
     yield "TIFF: flat RGB, 64 megapixels, JPEG", flat_tiff("jpeg")
+    yield "TIFF: dense, 64 megapixels, LZW", lambda size: encode(dense(1), "TIFF", compression="tiff_lzw")
+    yield (
+        "TIFF: dense, 64 megapixels, deflate",
+        lambda size: encode(dense(2), "TIFF", compression="tiff_adobe_deflate"),
+    )
     yield "TIFF: noise, 10 megapixels, LZW", lambda size: encode(noise(2600), "TIFF", compression="tiff_lzw")
     yield (
         "TIFF: noise, 10 megapixels, deflate",

@@ -183,10 +183,10 @@ def _high_byte(image: Image.Image, bits: int = 16) -> Image.Image:
         grey = Image.frombytes("L", image.size, image.tobytes(), "raw", raw_mode)
     else:
         grey = Image.fromarray((np.asarray(image) >> bits - 8).astype(np.uint8))
-    # A PNG may state that one of the 16-bit values is transparent.
+    # A PNG may state that one of the 16-bit values is transparent: it becomes white.
     if "transparency" in image.info:
-        opaque = np.asarray(image) != image.info["transparency"]
-        grey.putalpha(Image.fromarray(opaque.view(np.uint8) * np.uint8(255)))
+        white = np.asarray(image) == image.info["transparency"]
+        grey = Image.fromarray(np.asarray(grey) | -white.view(np.uint8))
     return grey
 
 
