@@ -150,6 +150,7 @@ def jpegs() -> Files:
     yield "JPEG: 64 scans of 64 megapixels", lambda size: many_scans(54, SIDE)
     yield "JPEG: 64 scans of 10 megapixels", lambda size: many_scans(54, 3162)
     yield "JPEG: refinements of noise, 2 megapixels", lambda size: refinements(1400, size)
+    yield "JPEG: refinements of noise, no end", lambda size: refinements(2000, 2**24)[:-2]
     yield "JPEG: refinements of noise, 8 megapixels", lambda size: refinements(2900, size)
     yield "JPEG: arithmetic-coded, 8 MiB, 64 megapixels", lambda size: arithmetic(SIDE, 8 * 2**20)
     yield "JPEG: arithmetic-coded, 8 MiB, 4 megapixels", lambda size: arithmetic(2048, 8 * 2**20)
@@ -259,7 +260,7 @@ def pngs() -> Files:
     )
     yield "PNG: interlaced RGB, 64 megapixels", interlaced_png(8, 2, 3)
     yield "PNG: interlaced RGBA of 16 bits, 64 megapixels", interlaced_png(16, 6, 4)
-    yield "PNG: dense, 64 megapixels", lambda size: encode(dense(2), "PNG", compress_level=1)
+    yield "PNG: dense, 64 megapixels", lambda size: encode(dense(1), "PNG", compress_level=1)
     yield "PNG: noise, 10 megapixels", lambda size: encode(noise(3200), "PNG", compress_level=1)
 
 
@@ -330,6 +331,20 @@ def webps() -> Files:
     yield (
         "WebP: lossless, dense, 64 megapixels",
         lambda size: encode(dense(2), "WEBP", lossless=True, method=0, quality=0),
+    )
+    yield (
+        "WebP: lossless, dense, transparent, 64 megapixels",
+        lambda size: encode(
+            Image.merge("RGBA", [*dense(1).split(), dense(1).getchannel("R")]),
+            "WEBP",
+            lossless=True,
+            method=0,
+            quality=0,
+        ),
+    )
+    yield (
+        "WebP: lossy, dense, 64 megapixels, more",
+        lambda size: encode(dense(4), "WEBP", method=0, quality=55),
     )
     yield "WebP: lossy, dense, 64 megapixels", lambda size: encode(dense(3), "WEBP", method=0, quality=30)
     yield (
@@ -445,6 +460,7 @@ def tiffs() -> Files:
         "TIFF: noise, 10 megapixels, deflate",
         lambda size: encode(noise(3200), "TIFF", compression="tiff_adobe_deflate"),
     )
+    yield "TIFF: dense, 16 megapixels, LZMA", lambda size: encode(dense(2, 4096), "TIFF", compression="lzma")
     yield "TIFF: noise, 2 megapixels, LZMA", lambda size: encode(noise(1600), "TIFF", compression="lzma")
 
 

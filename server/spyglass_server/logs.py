@@ -20,6 +20,8 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # At level debug Pillow logs every chunk and directory entry of an image.
+    logging.getLogger("PIL").setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 

@@ -25,6 +25,8 @@ MAX_TABLE_BYTES = 64 * 1024
 MAX_SCANNED_PIXELS = 640 * 1024 * 1024
 # An arithmetic decoder takes about 0.1 s a megabyte.
 MAX_ARITHMETIC_BYTES = 8 * 1024 * 1024
+# A JPEG without an end is decoded twice, to see whether it is whole; a larger one counts as cut off.
+MAX_UNENDED_BYTES = 16 * 1024 * 1024
 
 _MARKER_WITHOUT_LENGTH = 0x01
 # In coded data 0xFF has a zero after it or is a restart marker; in front of a marker it may be repeated.
@@ -60,7 +62,8 @@ class _Frame:
     components: tuple[int, ...] = ()
     tables: list[bytes] = field(default_factory=list)
     application: dict[int, bytes] = field(default_factory=dict)
-    orientation: int = AS_STORED
+    # Of the first EXIF block; None before it.
+    orientation: int | None = None
     orientation_by_xmp: int = AS_STORED
     scans: int = 0
     # By component: the number of low bits that the scans have left out of each coefficient; 99: all.
@@ -101,7 +104,9 @@ def read(data: bytes, limits: Limits) -> Container:
     whole = b"".join((b"\xff\xd8", *frame.application.values(), *frame.tables, *scans))
     if not ended:
         whole = whole.rstrip(b"\xff")
-    orientation = frame.orientation if frame.orientation != AS_STORED else frame.orientation_by_xmp
+    orientation = frame.orientation or AS_STORED
+    if orientation == AS_STORED:
+        orientation = frame.orientation_by_xmp
     return Container(
         "JPEG",
         frame.width,
@@ -166,7 +171,7 @@ def _segment(frame: _Frame, marker: int, whole: bytes, body: bytes) -> None:
         frame.application.setdefault(marker, b"\xff\xe0\0\x10" + body[:12] + b"\0\0")
     elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
         frame.application[marker] = b"\xff\xee\0\x0e" + body[:12]
-    elif marker == 0xE1 and body.startswith(b"Exif\0\0") and frame.orientation == AS_STORED:
+    elif marker == 0xE1 and body.startswith(b"Exif\0\0") and frame.orientation is None:
         frame.orientation = exif_orientation(body[6:])
     elif marker == 0xE1 and body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
         frame.orientation_by_xmp = xmp_orientation(body)
@@ -250,9 +255,12 @@ def _probe(frame: _Frame, whole: bytes) -> bytes:
     """Return the JPEG again, with coded data after its last byte.
 
     If the last scan is whole, a decoder skips that data and the pixels are the same; if not, it decodes the data
-    in the place of what is missing, and they differ. Raises ImageError if a scan is missing altogether.
+    in the place of what is missing, and they differ. Raises ImageError if a scan is missing altogether, or if
+    the JPEG is too large to be decoded twice.
     """
-    if any(bits for coefficients in frame.missing.values() for bits in coefficients):
+    scans = frame.scans if frame.kind in _PROGRESSIVE else 1
+    too_long = len(whole) > MAX_UNENDED_BYTES or frame.width * frame.height * scans > MAX_SCANNED_PIXELS // 2
+    if too_long or any(bits for coefficients in frame.missing.values() for bits in coefficients):
         raise cut_off("JPEG")
     last_restart = max(
         ((whole.rfind(restart), number) for number, restart in enumerate(_RESTARTS)), default=(-1, 0)

@@ -30,6 +30,7 @@ def read(data: bytes, limits: Limits) -> Container:
     kept: dict[bytes, bytes] = {}
     pixels: list[memoryview] = []
     orientation = by_xmp = AS_STORED
+    exif_read = False
     view = memoryview(data)
     for number, (kind, start, end) in enumerate(_chunks(data), start=1):
         if number > MAX_CHUNKS:
@@ -41,7 +42,8 @@ def read(data: bytes, limits: Limits) -> Container:
         elif kind in (b"IHDR", b"PLTE", b"tRNS") and not pixels:
             # With their length and checksum, which the decoder verifies.
             kept.setdefault(kind, data[start - 8 : end + 4])
-        elif kind == b"eXIf":
+        elif kind == b"eXIf" and not exif_read:
+            exif_read = True
             orientation = exif_orientation(data[start:end])
         elif kind == b"iTXt" and data.startswith(_XMP, start):
             by_xmp = xmp_orientation(data[start:end])

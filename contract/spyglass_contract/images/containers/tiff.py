@@ -40,7 +40,7 @@ _MODES = {_WHITE_IS_ZERO: "L", _BLACK_IS_ZERO: "L", _RGB: "RGB", _CMYK: "CMYK", 
 
 _UNCOMPRESSED, _JPEG = 1, 7
 _CCITT = (2, 3, 4)
-_COMPRESSIONS = (_UNCOMPRESSED, *_CCITT, 5, _JPEG, 8, 32773, 32946, 34925, 50000, 50001)
+_COMPRESSIONS = (_UNCOMPRESSED, *_CCITT, 5, _JPEG, 8, 32773, 32946, 34925, 50000)
 # LZMA is the slowest of them: 0.1 s a megabyte.
 _LZMA = 34925
 MAX_LZMA_BYTES = 8 * 1024 * 1024
@@ -225,14 +225,16 @@ def _strips(data: bytes, directory: Directory, layout: _Layout) -> dict[int, Num
         sizes = (max(len(data) - offsets[0], 0),)
     if len(sizes) < needed:
         raise broken_header("TIFF")
-    _check_strips(data, offsets, sizes, layout, width * height)
+    _check_strips(data, directory, offsets, sizes, layout, width * height)
     entries: dict[int, Numbers | bytes] = {offsets_tag: offsets, bytes_tag: sizes}
     if not tiled:
         entries[Tag.ROWS_PER_STRIP] = (height,)
     return entries
 
 
-def _check_strips(data: bytes, offsets: Numbers, sizes: Numbers, layout: _Layout, pixels: int) -> None:
+def _check_strips(
+    data: bytes, directory: Directory, offsets: Numbers, sizes: Numbers, layout: _Layout, pixels: int
+) -> None:
     if any(offset + size > len(data) for offset, size in zip(offsets, sizes, strict=True)):
         raise cut_off("TIFF")
     if pixels * len(offsets) > 4 * max(layout.width * layout.height * layout.samples, 1024 * 1024):
@@ -245,6 +247,14 @@ def _check_strips(data: bytes, offsets: Numbers, sizes: Numbers, layout: _Layout
     if layout.compression == _LZMA and total > MAX_LZMA_BYTES:
         raise too_slow("TIFF", f"has {total:,} bytes of LZMA data; the limit is {MAX_LZMA_BYTES:,}")
     if layout.compression == _JPEG:
+        if len(directory.get(Tag.JPEG_TABLES, b"")) > jpeg.MAX_TABLE_BYTES:
+            raise too_many(
+                "TIFF",
+                "IMAGE_TOO_MANY_SEGMENTS",
+                jpeg.MAX_TABLE_BYTES,
+                "bytes of JPEG tables",
+                "save it again",
+            )
         segments = scanned = 0
         for offset, size in zip(offsets, sizes, strict=True):
             more, work = jpeg.check_strip(data[offset : offset + size], pixels)

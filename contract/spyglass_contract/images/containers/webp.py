@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from spyglass_contract.images.containers.container import Container
 from spyglass_contract.images.limits import Limits, check_pixels
 from spyglass_contract.images.orientation import AS_STORED, exif_orientation, xmp_orientation
-from spyglass_contract.images.refusals import broken_header, cut_off, too_many
+from spyglass_contract.images.refusals import broken_header, cut_off, too_many, too_slow
 
 # An animation has one a frame, a still image six at most.
 MAX_CHUNKS = 65_536
 
+# A lossy WebP takes up to 60 ns a byte and 12 ns a pixel, with an alpha channel 20 ns a pixel: this many bytes and
+# pixels, a pixel counting as a fifth or a third of a byte, take 1.5 s.
+MAX_LOSSY_WORK = 24 * 1024 * 1024
+
 _PIXELS = (b"VP8 ", b"VP8L")
-# Flags of VP8X whose chunks are dropped: profile, EXIF, XMP.
+# Flags of VP8X; the chunks of the dropped ones are: profile, EXIF, XMP.
+_ALPHA_FLAG = 0x10
 _DROPPED_FLAGS = 0x20 | 0x08 | 0x04
 
 
@@ -34,7 +39,8 @@ def read(data: bytes, limits: Limits) -> Container:
     for number, (kind, start, end) in enumerate(_chunks(data, stated), start=1):
         if number > MAX_CHUNKS:
             raise too_many("WebP", "IMAGE_TOO_MANY_CHUNKS", MAX_CHUNKS, "chunks", "save it again with fewer")
-        if kind == b"EXIF":
+        if kind == b"EXIF" and kind not in seen:
+            seen.add(kind)
             orientation = exif_orientation(data[start:end].removeprefix(b"Exif\0\0"))
         elif kind == b"XMP ":
             by_xmp = xmp_orientation(data[start:end])
@@ -44,6 +50,10 @@ def read(data: bytes, limits: Limits) -> Container:
         elif kind in (b"ANIM", b"ALPH", b"ANMF", *_PIXELS) and kind not in seen:
             seen.add(kind)
             kept.append(_chunk(kind, data[start:end]))
+    if b"VP8L" not in seen:
+        _check_work(
+            sum(map(len, kept)), width * height, has_alpha=bool(data[20] & _ALPHA_FLAG and seen & {b"VP8X"})
+        )
     body = b"WEBP" + b"".join(kept)
     part = b"RIFF" + struct.pack("<L", len(body)) + body
     return Container("WEBP", width, height, (part,), orientation if orientation != AS_STORED else by_xmp)
@@ -64,6 +74,15 @@ def canvas_size(data: bytes) -> tuple[int, int]:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
     raise broken_header("WebP")
+
+
+def _check_work(coded_bytes: int, pixels: int, *, has_alpha: bool) -> None:
+    limit = MAX_LOSSY_WORK - pixels // (3 if has_alpha else 5)
+    if coded_bytes > limit:
+        raise too_slow(
+            "WebP",
+            f"has {coded_bytes:,} bytes; the limit for its {pixels:,} pixels is {max(limit, 0):,}: save it smaller",
+        )
 
 
 def _chunks(data: bytes, stated: int) -> Iterator[tuple[bytes, int, int]]:
