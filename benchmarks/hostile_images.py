@@ -1,8 +1,8 @@
-"""Measure what the worst image files within the limits cost: processor time and peak memory of header and decode.
+"""Measure what the worst image files within the limits cost: processor time and peak memory.
 
-Every file has at most `--megabytes` (32 MiB, the server's default limit) and is made here, of what a format allows to
-repeat, to nest or to leave out, and of the largest images that are allowed. Each is decoded and resized to 224×224
-pixels in a process of its own. A file that is refused costs what its refusal costs.
+Every file has at most `--megabytes` (32 MiB, the server's default limit) and is made here, of what a format
+allows to repeat, to nest or to leave out, and of the largest images that are allowed. Each is decoded and
+resized to 224×224 pixels in a process of its own. A file that is refused costs what its refusal costs.
 
     python benchmarks/hostile_images.py [--only TEXT] [--megabytes 32]
 """

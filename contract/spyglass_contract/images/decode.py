@@ -6,10 +6,10 @@ The rules, each with a test:
 - The first frame of an animation and the first page of a TIFF are decoded, the others are not.
 - Palette indices become the palette's colours. Transparent pixels and palette entries are drawn over white.
 - CMYK becomes RGB by (255 - c) (255 - k) / 255; colour profiles are not applied.
-- Samples of 12 and 16 bits keep their highest 8 bits. Signed, 32-bit and floating-point samples are rejected: their
-  range is unknown.
-- Colours that a file states as multiplied by alpha are divided by it first. An alpha channel of a BMP that is 0
-  everywhere counts as none.
+- Samples of 12 and 16 bits keep their highest 8 bits. Signed, 32-bit and floating-point samples are rejected:
+  their range is unknown.
+- Colours that a file states as multiplied by alpha are divided by it first. An alpha channel of a BMP that is
+  0 everywhere counts as none.
 - A JPEG without its last marker is decoded if every line is there.
 - Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma, 0.299 R + 0.587 G + 0.114 B.
 """
@@ -37,8 +37,8 @@ from spyglass_contract.images.orientation import (
 from spyglass_contract.images.refusals import corrupt, cut_off
 from spyglass_contract.images.silence import silence_libtiff
 
-# Pillow's modes with a rule, beside those of 16 bits and those with colours that are multiplied by alpha. RGBX is
-# RGB with an unused byte.
+# Pillow's modes with a rule, beside those of 16 bits and those with colours that are multiplied by alpha.
+# RGBX is RGB with an unused byte.
 _READ_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _ASSOCIATED_ALPHA = {"La": "LA", "RGBa": "RGBA"}
 
@@ -110,7 +110,7 @@ def to_mode(image: Image.Image, *, grey: bool) -> Image.Image:
 
 
 def _stored(container: Container, spec: InputSpec | None) -> tuple[Image.Image, int]:
-    """Return the decoded pixels of a file as they are stored, and the reduction at which they were decoded."""
+    """Return the decoded pixels of a file as they are stored, and the reduction of the decode."""
     if container.planes:
         return _merge(container), 1
     image = open_part(container, 0)
@@ -122,7 +122,11 @@ def _stored(container: Container, spec: InputSpec | None) -> tuple[Image.Image, 
         image = _high_byte(image, container.bits)
     if container.white_is_zero:
         image = ImageChops.invert(image)
-    if container.alpha_may_be_unused and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if (
+        container.alpha_may_be_unused
+        and image.mode == "RGBA"
+        and image.getchannel("A").getextrema() == (0, 0)
+    ):
         image = image.convert("RGB")
     return image, reduction
 

@@ -62,9 +62,9 @@ def open_header(data: bytes, limits: Limits) -> Image.Image:
 def read_container(data: bytes, limits: Limits) -> Container:
     """Find the parts of a file that decoding needs, without decoding it or taking memory for its pixels.
 
-    Raises ImageError if it is not an image in one of the FORMATS or of a kind that is not read, and LimitExceeded
-    if it has more bytes or pixels than `limits` allow, a side of more than 65,500 pixels, or more segments, chunks,
-    blocks, strips or scans than its format's module allows.
+    Raises ImageError if it is not an image in one of the FORMATS or of a kind that is not read, and
+    LimitExceeded if it has more bytes or pixels than `limits` allow, a side of more than 65,500 pixels, or
+    more segments, chunks, blocks, strips or scans than its format's module allows.
     """
     if not data:
         raise ImageError("the image has no bytes", reason="IMAGE_EMPTY", field="image")

@@ -21,7 +21,7 @@ def cut_off(title: str) -> ImageError:
 
 
 def unsupported_kind(title: str, kind: str) -> ImageError:
-    """Return the error for a sound file of a kind that is not read; `kind` completes "the file is a TIFF …"."""
+    """Return the error for a sound file of a kind that is not read: "the file is a TIFF" and `kind`."""
     return ImageError(
         f"the file is a {title} {kind}: this kind is not read; convert it to 8 bits a sample, grey or RGB",
         reason="IMAGE_KIND_UNSUPPORTED",
@@ -32,8 +32,8 @@ def unsupported_kind(title: str, kind: str) -> ImageError:
 def unsupported_color(title: str, what: str) -> ImageError:
     """Return the error for colours or samples without a rule; `what` completes "the file is a TIFF of …"."""
     return ImageError(
-        f"the file is a {title} of {what}, for which there is no rule; convert the image to grey or RGB with 8 or 16 "
-        "bits a sample",
+        f"the file is a {title} of {what}, for which there is no rule; convert the image to grey or RGB with "
+        "8 or 16 bits a sample",
         reason="IMAGE_COLOR_UNSUPPORTED",
         field="image",
     )

@@ -112,9 +112,11 @@ from spyglass_contract.images.decode import decode
 from spyglass_contract.images.header import Limits
 logging.basicConfig(level="DEBUG")
 rows = os.urandom(200_000)
-values = [(256, 64), (257, 5000), (258, 1), (259, 3), (262, 0), (273, 8), (277, 1), (278, 5000), (279, len(rows))]
+values = [(256, 64), (257, 5000), (258, 1), (259, 3), (262, 0), (273, 8), (277, 1), (278, 5000)]
+values.append((279, len(rows)))
 directory = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in values)
-data = b"II*\\0" + struct.pack("<L", 8 + len(rows)) + rows + struct.pack("<H", len(values)) + directory + bytes(4)
+data = b"II*\\0" + struct.pack("<L", 8 + len(rows)) + rows
+data += struct.pack("<H", len(values)) + directory + bytes(4)
 try:
     print(decode(data, Limits())[0].size)
 except SpyglassError as error:

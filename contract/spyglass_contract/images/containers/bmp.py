@@ -39,8 +39,8 @@ _MASKS = {
 def read(data: bytes, limits: Limits) -> Container:
     """Return the BMP; its rows must be uncompressed or run-length encoded.
 
-    Raises LimitExceeded if it is run-length encoded and has more than 4 megapixels or 4 MiB; ImageError if the
-    header is broken or the kind is not read.
+    Raises LimitExceeded if it is run-length encoded and has more than 4 megapixels or 4 MiB; ImageError if
+    the header is broken or the kind is not read.
     """
     try:
         return _read(data, limits)
@@ -90,5 +90,6 @@ def _check_run_lengths(coded_bytes: int) -> None:
     if coded_bytes > MAX_RUN_LENGTH_BYTES:
         raise too_slow(
             "BMP",
-            f"has {coded_bytes:,} run-length encoded bytes; the limit is {MAX_RUN_LENGTH_BYTES:,}: save it as PNG",
+            f"has {coded_bytes:,} run-length encoded bytes; the limit is {MAX_RUN_LENGTH_BYTES:,}: "
+            "save it as PNG",
         )

@@ -27,5 +27,6 @@ class Container:
     white_is_zero: bool = False
     # An alpha channel that is 0 everywhere counts as none.
     alpha_may_be_unused: bool = False
-    # Bytes that may follow a file without an end, if it is whole, without changing its pixels; empty if it ends.
+    # Bytes that may follow a file without an end, if it is whole, without changing its pixels; empty if it
+    # ends.
     probe: bytes = b""

@@ -47,9 +47,10 @@ def _read(data: bytes, limits: Limits) -> Container:
         _check(blocks)
         position += 1
     left, top, columns, rows = struct.unpack_from("<HHHH", data, position + 1)
-    size = max(width, left + columns), max(height, top + rows)
-    check_pixels(*size, limits)
-    return Container("GIF", *size, (b"".join((data[:start], control, data[position:])),))
+    # A frame that does not fit makes the screen larger.
+    width, height = max(width, left + columns), max(height, top + rows)
+    check_pixels(width, height, limits)
+    return Container("GIF", width, height, (b"".join((data[:start], control, data[position:])),))
 
 
 def _palette_bytes(flags: int) -> int:

@@ -73,8 +73,8 @@ class _Frame:
 def read(data: bytes, limits: Limits) -> Container:
     """Return the JPEG without application data, comments, fill bytes, and what follows its end.
 
-    Raises LimitExceeded above 2,048 segments, 64 scans, 64 KiB of tables, 640 million pixels over all scans, or
-    8 MiB of arithmetic-coded data; ImageError if the header is broken or the kind is not read.
+    Raises LimitExceeded above 2,048 segments, 64 scans, 64 KiB of tables, 640 million pixels over all scans,
+    or 8 MiB of arithmetic-coded data; ImageError if the header is broken or the kind is not read.
     """
     frame = _Frame()
     first_scan, end = 0, len(data)
@@ -127,12 +127,12 @@ def jpeg_markers(data: bytes) -> Iterator[int]:
 
 
 def check_strip(data: bytes, pixels: int) -> tuple[int, int]:
-    """Bound one JPEG strip or tile of a TIFF; return how many segments it has, and its pixels times its scans.
+    """Bound one JPEG strip or tile of a TIFF; return its segments, and its pixels times its scans.
 
     `pixels` is the size of the strip. Raises LimitExceeded and ImageError as `read` does.
     """
     frame, segments = _Frame(), 0
-    for segments, (marker, start) in enumerate(_markers(data), start=1):
+    for segments, (marker, _) in enumerate(_markers(data), start=1):
         if segments > MAX_SEGMENTS:
             raise too_many(
                 "TIFF", "IMAGE_TOO_MANY_SEGMENTS", MAX_SEGMENTS, "JPEG segments a strip", "save it again"
@@ -157,7 +157,7 @@ def _markers(data: bytes, position: int = 2) -> Iterator[tuple[int, int]]:
 
 
 def _segment(frame: _Frame, marker: int, whole: bytes, body: bytes) -> None:
-    """Take a segment before the first scan: a table, a frame, or application data that states colours or EXIF."""
+    """Take a segment before the first scan: a table, a frame, or what states colours or EXIF."""
     if marker in _TABLES:
         frame.tables.append(whole)
         if sum(map(len, frame.tables)) > MAX_TABLE_BYTES:
@@ -246,17 +246,17 @@ def _check_work(frame: _Frame, coded_bytes: int) -> None:
     if frame.kind in _ARITHMETIC and coded_bytes > MAX_ARITHMETIC_BYTES:
         raise too_slow(
             "JPEG",
-            f"has {coded_bytes:,} arithmetic-coded bytes; the limit is {MAX_ARITHMETIC_BYTES:,}: save it with "
-            "Huffman coding",
+            f"has {coded_bytes:,} arithmetic-coded bytes; the limit is {MAX_ARITHMETIC_BYTES:,}: save it "
+            "with Huffman coding",
         )
 
 
 def _probe(frame: _Frame, whole: bytes) -> bytes:
     """Return the JPEG again, with coded data after its last byte.
 
-    If the last scan is whole, a decoder skips that data and the pixels are the same; if not, it decodes the data
-    in the place of what is missing, and they differ. Raises ImageError if a scan is missing altogether, or if
-    the JPEG is too large to be decoded twice.
+    If the last scan is whole, a decoder skips that data and the pixels are the same; if not, it decodes the
+    data in the place of what is missing, and they differ. Raises ImageError if a scan is missing altogether,
+    or if the JPEG is too large to be decoded twice.
     """
     scans = frame.scans if frame.kind in _PROGRESSIVE else 1
     too_long = len(whole) > MAX_UNENDED_BYTES or frame.width * frame.height * scans > MAX_SCANNED_PIXELS // 2

@@ -1,4 +1,4 @@
-"""PNG by W3C PNG 3, section 5: the header, the palette, the transparency and the pixels of the default image."""
+"""PNG by W3C PNG 3, section 5: header, palette, transparency and pixels of the default image."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def _check_work(header: bytes, pixels: int) -> None:
     if row_bytes > MAX_ROW_BYTES:
         raise too_slow(
             "PNG",
-            f"has {row_bytes:,} bytes of unpacked rows; the limit is {MAX_ROW_BYTES:,}, and half of it if interlaced: "
-            "save it with 8 bits a sample",
+            f"has {row_bytes:,} bytes of unpacked rows; the limit is {MAX_ROW_BYTES:,}, and half of "
+            "it if interlaced: save it with 8 bits a sample",
         )
 
 

@@ -1,8 +1,8 @@
 """TIFF 6.0: which kinds are read, and how each is given to the decoder.
 
-Pillow decodes some kinds to other pixels than were stored, without an error: 16 bits with white as zero, 12 bits,
-16 bits in colour planes, signed samples. So only the kinds that a second reader confirms are read, the directory is
-written anew in a form that Pillow decodes rightly, and every other kind is refused by name.
+Pillow decodes some kinds to other pixels than were stored, without an error: 16 bits with white as zero, 12
+bits, 16 bits in colour planes, signed samples. So only the kinds that a second reader confirms are read, the
+directory is written anew in a form that Pillow decodes rightly, and every other kind is refused by name.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class _Layout:
 def read(data: bytes, limits: Limits) -> Container:
     """Return the first page of the TIFF with a new directory, in one part or in one for each colour plane.
 
-    Raises LimitExceeded above 65,536 strips or tiles, or if these overlap; ImageError if the header is broken or the
-    kind is not read.
+    Raises LimitExceeded above 65,536 strips or tiles, or if these overlap; ImageError if the header is broken
+    or the kind is not read.
     """
     directory = read_directory(data)
     layout = _layout(directory)
@@ -83,11 +83,19 @@ def read(data: bytes, limits: Limits) -> Container:
     fields[Tag.SAMPLES] = (layout.samples,)
     fields[Tag.PLANAR] = (_CHUNKY,)
     fields.pop(Tag.SAMPLE_FORMAT, None)
+    if layout.photometric == _PALETTE:
+        colors = 3 << layout.bits
+        if len(fields.get(Tag.COLOR_MAP, ())) < colors:
+            raise broken_header("TIFF")
+        fields[Tag.COLOR_MAP] = fields[Tag.COLOR_MAP][:colors]
+    else:
+        fields.pop(Tag.COLOR_MAP, None)
     if layout.extra:
         fields[Tag.EXTRA_SAMPLES] = layout.extra
     else:
         fields.pop(Tag.EXTRA_SAMPLES, None)
-    planes, parts = "", (fields,)
+    planes = ""
+    parts: tuple[Directory, ...] = (fields,)
     if layout.planar:
         planes, parts = _planes(fields, layout)
     # Twelve bits are packed alike in either order, and Pillow knows them in one.
@@ -163,10 +171,10 @@ def _check_kind(directory: Directory, layout: _Layout) -> None:
         raise unsupported_kind("TIFF", "whose bits run backwards (FillOrder 2)")
     if layout.photometric == _CMYK and first(directory, Tag.INK_SET, 1) != 1:
         raise unsupported_kind("TIFF", "of inks other than CMYK")
-    if layout.photometric == _YCBCR and layout.compression != _JPEG:
-        # Without the entry the colours are subsampled by two each way.
-        if tuple(directory.get(Tag.YCBCR_SUBSAMPLING, (2, 2))) != (1, 1):
-            raise unsupported_kind("TIFF", "of subsampled YCbCr without JPEG compression")
+    # Without the entry the colours are subsampled by two each way.
+    subsampled = tuple(directory.get(Tag.YCBCR_SUBSAMPLING, (2, 2))) != (1, 1)
+    if layout.photometric == _YCBCR and layout.compression != _JPEG and subsampled:
+        raise unsupported_kind("TIFF", "of subsampled YCbCr without JPEG compression")
     if not layout.planar:
         _check_extra(layout)
 

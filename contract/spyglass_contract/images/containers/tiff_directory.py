@@ -1,4 +1,4 @@
-"""The directory of a TIFF, by TIFF 6.0, section 2: read the entries that pixels need, and write them again."""
+"""The directory of a TIFF, by TIFF 6.0, section 2: read the entries that pixels need; write them again."""
 
 from __future__ import annotations
 
@@ -71,10 +71,33 @@ _SHORTS = frozenset(Tag) - {
 }
 
 
-def read_directory(data: bytes) -> dict[int, Numbers | bytes]:
-    """Return the known entries of the first directory: integers as a tuple, JPEG tables and fractions as bytes.
+# Entries of one number: decoders warn of more.
+_SINGLE = frozenset(
+    {
+        Tag.WIDTH,
+        Tag.HEIGHT,
+        Tag.COMPRESSION,
+        Tag.PHOTOMETRIC,
+        Tag.FILL_ORDER,
+        Tag.ORIENTATION,
+        Tag.SAMPLES,
+        Tag.ROWS_PER_STRIP,
+        Tag.PLANAR,
+        Tag.GROUP3_OPTIONS,
+        Tag.GROUP4_OPTIONS,
+        Tag.PREDICTOR,
+        Tag.TILE_WIDTH,
+        Tag.TILE_HEIGHT,
+        Tag.INK_SET,
+    }
+)
 
-    Raises LimitExceeded above 65,536 numbers in an entry or 4,096 entries, ImageError if there is no directory.
+
+def read_directory(data: bytes) -> dict[int, Numbers | bytes]:
+    """Return the known entries of the first directory: integers as a tuple, tables and fractions as bytes.
+
+    Raises LimitExceeded above 65,536 numbers in an entry or 4,096 entries, ImageError if there is no
+    directory.
     """
     order = byte_order(data)
     try:
@@ -91,7 +114,7 @@ def read_directory(data: bytes) -> dict[int, Numbers | bytes]:
         if tag in _TAGS and tag not in found:
             value = _value(data, order, at)
             if value:
-                found[tag] = value
+                found[tag] = value[:1] if tag in _SINGLE else value
     if not found:
         raise broken_header("TIFF")
     return found
@@ -126,7 +149,7 @@ def with_directory(data: bytes, directory: Directory, order: str) -> bytes:
 
 
 def _value(data: bytes, order: str, at: int) -> Numbers | bytes:
-    """Return the value of the entry at `at`; nothing if its type is not expected or it lies outside the file."""
+    """Return the value of the entry at `at`; nothing if its type is unexpected or it is not in the file."""
     tag, kind, count = struct.unpack_from(f"{order}HHL", data, at)
     if tag == Tag.JPEG_TABLES and kind in (1, _UNDEFINED):
         size, code = count, ""
