@@ -186,7 +186,7 @@ def _high_byte(image: Image.Image, bits: int = 16) -> Image.Image:
         raw_mode = "L;16B" if image.mode == "I;16B" else "L;16"
         grey = Image.frombytes("L", image.size, image.tobytes(), "raw", raw_mode)
     else:
-        grey = Image.fromarray((np.asarray(image) >> bits - 8).astype(np.uint8))
+        grey = Image.fromarray(np.minimum(np.asarray(image) >> bits - 8, 255).astype(np.uint8))
     # A PNG may state that one of the 16-bit values is transparent: it becomes white.
     if "transparency" in image.info:
         white = np.asarray(image) == image.info["transparency"]

@@ -176,3 +176,40 @@ def test_a_tiff_has_the_pixels_of_a_second_reader_or_is_refused_by_its_kind(
     assert wrong == []
     if bits in READ_BITS[photometric] and bits != 12:
         assert read > 0
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "rgb"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 15])
+def test_16_bit_samples_of_which_fewer_are_used_keep_their_highest_8_used_bits(
+    photometric: str, bits: int
+) -> None:
+    pixels = samples(bits, PHOTOMETRICS[photometric])
+    used = [(281, "H", 1, 2**bits - 1, True)]
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        pixels,
+        photometric=photometric,
+        planarconfig="separate" if pixels.ndim == 3 else None,
+        extratags=used,
+    )
+
+    found = outcome(buffer.getvalue())
+
+    high = (pixels.reshape(-1, HEIGHT, WIDTH) >> bits - 8).astype(np.uint8)
+    expected_pixels = np.moveaxis(np.broadcast_to(high, (3, HEIGHT, WIDTH)), 0, -1)
+    assert not isinstance(found, ImageError)
+    np.testing.assert_array_equal(
+        found, 255 - expected_pixels if photometric == "miniswhite" else expected_pixels
+    )
+
+
+def test_16_bit_colours_in_pixels_of_which_fewer_bits_are_used_are_refused_by_their_kind() -> None:
+    pixels = np.moveaxis(samples(12, 3), 0, -1)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb", extratags=[(281, "H", 3, (4095,) * 3, True)])
+
+    found = outcome(buffer.getvalue())
+
+    assert isinstance(found, ImageError)
+    assert (found.reason, "12 of them used" in found.message) == ("IMAGE_KIND_UNSUPPORTED", True)

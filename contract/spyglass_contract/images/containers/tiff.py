@@ -46,6 +46,9 @@ _LZMA = 34925
 MAX_LZMA_BYTES = 8 * 1024 * 1024
 MAX_JPEG_SEGMENTS = 262_144
 
+# What this module and the decode apply themselves.
+_DROPPED = (Tag.ORIENTATION, Tag.INK_SET, Tag.MAX_SAMPLE)
+
 _ANY, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2
 _CHUNKY, _PLANAR = 1, 2
 
@@ -75,8 +78,9 @@ def read(data: bytes, limits: Limits) -> Container:
     layout = _layout(directory)
     check_pixels(layout.width, layout.height, limits)
     _check_kind(directory, layout)
+    used_bits = _used_bits(directory, layout)
     white_is_zero = layout.photometric == _WHITE_IS_ZERO and (layout.bits > 8 or layout.planar)
-    fields = {tag: value for tag, value in directory.items() if tag not in (Tag.ORIENTATION, Tag.INK_SET)}
+    fields = {tag: value for tag, value in directory.items() if tag not in _DROPPED}
     fields |= _strips(data, directory, layout)
     fields[Tag.PHOTOMETRIC] = (_BLACK_IS_ZERO if white_is_zero else layout.photometric,)
     fields[Tag.BITS] = (layout.bits,) * layout.samples
@@ -107,7 +111,7 @@ def read(data: bytes, limits: Limits) -> Container:
         tuple(with_directory(data, part, order) for part in parts),
         known_orientation(first(directory, Tag.ORIENTATION, 1)),
         planes=planes,
-        bits=layout.bits,
+        bits=used_bits,
         white_is_zero=white_is_zero,
     )
 
@@ -177,6 +181,21 @@ def _check_kind(directory: Directory, layout: _Layout) -> None:
         raise unsupported_kind("TIFF", "of subsampled YCbCr without JPEG compression")
     if not layout.planar:
         _check_extra(layout)
+
+
+def _used_bits(directory: Directory, layout: _Layout) -> int:
+    """Return how many bits of a sample are used: fewer than 16 if the greatest sample is stated as 2ⁿ - 1.
+
+    So cameras and microscopes store 10, 12 or 14 bits in 16. Raises ImageError if Pillow cannot decode all 16
+    bits of the samples.
+    """
+    greatest = set(directory.get(Tag.MAX_SAMPLE, ()))
+    used = next((bits for bits in range(9, 16) if greatest == {2**bits - 1}), layout.bits)
+    if layout.bits != 16 or used == 16:
+        return layout.bits
+    if layout.samples > 1 and not layout.planar:
+        raise unsupported_kind("TIFF", f"of {layout.samples} samples of 16 bits, {used} of them used")
+    return used
 
 
 def _check_extra(layout: _Layout) -> None:
