@@ -121,6 +121,20 @@ def arithmetic(side: int, size: int, *, progressive: bool = False) -> bytes:
     return start + b"".join(segment(0xDA, scan) + coded for scan in scans) + b"\xff\xd9"
 
 
+def between_scans(junk: bytes) -> bytes:
+    data = large_jpeg(progressive=True)
+    second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    return data[:second] + junk + data[second:]
+
+
+def restarts(size: int) -> bytes:
+    data = large_jpeg()
+    scan = data.index(b"\xff\xda")
+    markers = b"".join(bytes([0xFF, 0xD0 + number]) for number in range(8))
+    start = data[:scan] + segment(0xDD, b"\0\1") + data[scan : scan + 14]
+    return start + fill(markers, size - len(start) - 2) + b"\xff\xd9"
+
+
 def jpegs() -> Files:
     yield "JPEG: fill bytes after the first marker", in_jpeg(b"\xff")
     yield "JPEG: zeros behind FF D8 FF", lambda size: b"\xff\xd8\xff" + bytes(size - 3)
@@ -145,6 +159,12 @@ def jpegs() -> Files:
     yield "JPEG: Huffman tables", in_jpeg(segment(0xC4, fill(b"\0\1" + bytes(15) + b"\0", 65_000)))
     yield "JPEG: comments", in_jpeg(segment(0xFE, b""))
     yield "JPEG: fill bytes in the scan", lambda size: small_jpeg()[:-40] + b"\xff" * size + b"\xff\xd9"
+    yield "JPEG: fill bytes between scans", lambda size: between_scans(b"\xff" * (size - 2**20))
+    yield (
+        "JPEG: tables between scans",
+        lambda size: between_scans(segment(0xDB, fill(b"\0" + b"\1" * 64, 65_000)) * 480),
+    )
+    yield "JPEG: a restart marker for each block, 64 megapixels", restarts
     yield "JPEG: zeros in the scan", lambda size: small_jpeg()[:-2] + bytes(size) + b"\xff\xd9"
     yield "JPEG: no end, restart markers", lambda size: small_jpeg()[:-2] + fill(b"\xff\xd0", size)
     yield "JPEG: 64 scans of 64 megapixels", lambda size: many_scans(54, SIDE)

@@ -70,6 +70,18 @@ def test_fill_bytes_in_the_coded_data_of_a_jpeg_are_not_given_to_the_decoder(che
     )
 
 
+def test_fill_bytes_between_the_scans_of_a_jpeg_are_not_given_to_the_decoder(encode: Encode) -> None:
+    data = encode(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
+    table = data.index(b"\xff\xc4", data.index(b"\xff\xda"))
+    scan = data.index(b"\xff\xda", table)
+    filled = data[:table] + b"\xff" * JUNK + data[table:scan] + b"\xff" * JUNK + data[scan:]
+
+    assert given(filled) <= len(data) + 2
+    np.testing.assert_array_equal(
+        np.asarray(decode(filled, Limits())[0]), np.asarray(decode(data, Limits())[0])
+    )
+
+
 def test_bytes_255_in_a_quantization_table_are_no_fill_bytes(encode: Encode) -> None:
     image = Image.effect_noise((64, 64), 80)
     data = encode(image, "JPEG", qtables=[[255] * 64])

@@ -217,22 +217,21 @@ def _scan(frame: _Frame, body: bytes) -> None:
 
 
 def _without_fill_bytes(data: bytes, start: int, end: int) -> Iterator[bytes]:
-    """Yield the scans in parts, with long runs of 0xFF in coded data cut to one.
+    """Yield the scans in parts, with runs of 0xFF outside segments cut to one if any is long.
 
     A run means the same as one 0xFF, but libjpeg begins it anew for each 64 kB that Pillow hands it.
     """
     if data.find(_LONG_RUN, start, end) < 0:
         yield data[start:end]
         return
-    done, coded = start, False
+    done = start
     for marker, position in _markers(data[:end], start):
-        yield _RUN.sub(b"\xff", data[done : position - 2]) if coded else data[done : position - 2]
-        done, coded = position - 2, marker == START_OF_SCAN
-        if coded:
-            header = position + int.from_bytes(data[position : position + 2], "big")
-            yield data[done:header]
-            done = header
-    yield _RUN.sub(b"\xff", data[done:end]) if coded else data[done:end]
+        length = int.from_bytes(data[position : position + 2], "big")
+        segment_end = position + (0 if marker == _MARKER_WITHOUT_LENGTH else length)
+        yield _RUN.sub(b"\xff", data[done : position - 2])
+        yield data[position - 2 : segment_end]
+        done = segment_end
+    yield _RUN.sub(b"\xff", data[done:end])
 
 
 def _check_work(frame: _Frame, coded_bytes: int) -> None:
