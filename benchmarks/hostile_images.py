@@ -429,6 +429,19 @@ def strips(count: int, compression: int, data: bytes, width: int = 8, each: int 
     return grey_tiff(width, count, compression, data, _273=offsets, _278=(1,), _279=sizes)
 
 
+def deep_tiff(side: int, samples: int, *, bits: int = 16, planar: bool = False) -> bytes:
+    """Deflated samples of 12 or 16 bits; the fourth is alpha that the colours are multiplied by."""
+    compressor = zlib.compressobj(1)
+    row = bytes([3, 5, 250, 7]) * (side * bits * (1 if planar else samples) // 32)
+    packed = b"".join(compressor.compress(row) for _ in range(side)) + compressor.flush()
+    planes = samples if planar else 1
+    entries = {256: (side,), 257: (side,), 258: (bits,) * samples, 259: (8,), 277: (samples,), 278: (side,)}
+    entries |= {262: (2,) if samples > 1 else (0,), 273: (8,) * planes, 279: (len(packed),) * planes}
+    entries |= {284: (2,)} if planar else {}
+    entries |= {338: (1,)} if samples == 4 else {}
+    return tiff(entries, packed * planes)
+
+
 def flat_tiff(compression: str, mode: str = "RGB") -> Callable[[int], bytes]:
     return lambda size: encode(Image.new(mode, (SIDE, SIDE)), "TIFF", compression=compression)
 
@@ -464,6 +477,11 @@ def tiffs() -> Files:
         "TIFF: a tile of 4 gigapixels",
         lambda size: grey_tiff(8, 8, 8, row, _322=(65_520,), _323=(65_520,), _324=(8,), _325=(len(row),)),
     )
+    yield "TIFF: RGBA of 16 bits in planes, 64 megapixels", lambda size: deep_tiff(SIDE, 4, planar=True)
+    yield "TIFF: RGBA of 16 bits in planes, 32 megapixels", lambda size: deep_tiff(5700, 4, planar=True)
+    yield "TIFF: RGBA of 16 bits, 48 megapixels", lambda size: deep_tiff(7000, 4, planar=False)
+    yield "TIFF: RGB of 16 bits, 64 megapixels", lambda size: deep_tiff(SIDE, 3, planar=False)
+    yield "TIFF: white is zero, 12 bits, 64 megapixels", lambda size: deep_tiff(SIDE, 1, bits=12)
     yield "TIFF: flat RGB, 64 megapixels, deflate", flat_tiff("tiff_adobe_deflate")
     yield "TIFF: flat RGBA, 64 megapixels, LZW", flat_tiff("tiff_lzw", "RGBA")
     yield "TIFF: flat CMYK, 64 megapixels, LZW", flat_tiff("tiff_lzw", "CMYK")

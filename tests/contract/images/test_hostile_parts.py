@@ -238,6 +238,15 @@ def test_a_tile_of_a_tiff_that_is_far_larger_than_the_image_is_refused() -> None
     assert reason(data) == "IMAGE_TOO_SLOW"
 
 
+@pytest.mark.parametrize(("side", "planar"), [(7200, 1), (6000, 2)])
+def test_a_tiff_of_too_many_bytes_of_samples_is_refused(side: int, planar: int) -> None:
+    entries = {256: [side], 257: [side], 258: [16] * 4, 262: [2], 273: [8] * 4, 277: [4], 278: [side]}
+
+    data = tiff(8, entries | {279: [8] * 4, 284: [planar], 338: [1]}, zlib.compress(b""))
+
+    assert reason(data) == "IMAGE_TOO_SLOW"
+
+
 def test_progressive_jpeg_strips_of_a_tiff_are_bounded_as_jpegs_are(encode: Encode) -> None:
     strip = encode(Image.new("L", (8, 8), 77), "JPEG", progressive=True)
     scans = strip[:-2] + strip[strip.rindex(b"\xff\xda") : -2] * 100 + strip[-2:]

@@ -44,6 +44,8 @@ _COMPRESSIONS = (_UNCOMPRESSED, *_CCITT, 5, _JPEG, 8, 32773, 32946, 34925, 50000
 # LZMA is the slowest of them: 0.1 s a megabyte.
 _LZMA = 34925
 MAX_LZMA_BYTES = 8 * 1024 * 1024
+# Samples take up to 4 ns a byte, in planes 5.5 ns, with all that follows.
+MAX_SAMPLE_BYTES, MAX_PLANE_BYTES = 384 * 1024 * 1024, 256 * 1024 * 1024
 MAX_JPEG_SEGMENTS = 262_144
 
 # What this module and the decode apply themselves.
@@ -78,6 +80,7 @@ def read(data: bytes, limits: Limits) -> Container:
     layout = _layout(directory)
     check_pixels(layout.width, layout.height, limits)
     _check_kind(directory, layout)
+    _check_work(layout)
     used_bits = _used_bits(directory, layout)
     white_is_zero = layout.photometric == _WHITE_IS_ZERO and (layout.bits > 8 or layout.planar)
     fields = {tag: value for tag, value in directory.items() if tag not in _DROPPED}
@@ -181,6 +184,19 @@ def _check_kind(directory: Directory, layout: _Layout) -> None:
         raise unsupported_kind("TIFF", "of subsampled YCbCr without JPEG compression")
     if not layout.planar:
         _check_extra(layout)
+
+
+def _check_work(layout: _Layout) -> None:
+    # Of further samples in planes only an alpha channel is decoded.
+    decoded = min(layout.samples, _COLORS[layout.photometric] + 1) if layout.planar else layout.samples
+    sample_bytes = layout.width * layout.height * decoded * layout.bits // 8
+    limit = MAX_PLANE_BYTES if layout.planar else MAX_SAMPLE_BYTES
+    if sample_bytes > limit:
+        raise too_slow(
+            "TIFF",
+            f"has {sample_bytes:,} bytes of samples; the limit is {limit:,}: save it with 8 bits a sample, "
+            "and not in planes",
+        )
 
 
 def _used_bits(directory: Directory, layout: _Layout) -> int:
