@@ -91,3 +91,10 @@ def test_warnings_of_libraries_are_log_lines_too(capsys: pytest.CaptureFixture[s
         warnings.warn("an odd file", UserWarning, stacklevel=1)
 
     assert "an odd file" in json.loads(capsys.readouterr().err)["message"]
+
+
+def test_pillow_does_not_log_the_parts_of_an_image_at_level_debug(untouched_root: None) -> None:
+    configure_logging("console", "debug")
+
+    assert logging.getLogger("spyglass").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger("PIL.TiffImagePlugin").isEnabledFor(logging.INFO)

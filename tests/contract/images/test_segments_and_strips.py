@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from spyglass_contract.errors import ImageError, LimitExceeded
-from spyglass_contract.images.containers.jpeg import START_OF_SCAN, jpeg_markers
+from spyglass_contract.images.containers.jpeg_markers import START_OF_SCAN, jpeg_markers
 from spyglass_contract.images.decode import decode
 from spyglass_contract.images.header import Limits
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from spyglass_contract.errors import ImageError
 from spyglass_contract.images.containers.container import Container
+from spyglass_contract.images.containers.jpeg_markers import (
+    END_OF_IMAGE,
+    START_OF_SCAN,
+    markers,
+    without_fill_bytes,
+)
 from spyglass_contract.images.limits import Limits, check_pixels
 from spyglass_contract.images.orientation import AS_STORED, exif_orientation, xmp_orientation
 from spyglass_contract.images.refusals import broken_header, cut_off, too_many, too_slow, unsupported_kind
-
-START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 # A progressive JPEG is decoded scan by scan over the whole image. Encoders write about ten.
 MAX_SCANS = 64
@@ -28,10 +30,6 @@ MAX_ARITHMETIC_BYTES = 8 * 1024 * 1024
 # A JPEG without an end is decoded twice, to see whether it is whole; a larger one counts as cut off.
 MAX_UNENDED_BYTES = 16 * 1024 * 1024
 
-_MARKER_WITHOUT_LENGTH = 0x01
-# In coded data 0xFF has a zero after it or is a restart marker; in front of a marker it may be repeated.
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_LONG_RUN, _RUN = b"\xff" * 64, re.compile(rb"\xff{2,}")
 _RESTARTS = tuple(bytes([0xFF, 0xD0 + number]) for number in range(8))
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDD}
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA}
@@ -79,7 +77,7 @@ def read(data: bytes, limits: Limits) -> Container:
     frame = _Frame()
     first_scan, end = 0, len(data)
     ended = False
-    for segments, (marker, start) in enumerate(_markers(data), start=1):
+    for segments, (marker, start) in enumerate(markers(data), start=1):
         if segments > MAX_SEGMENTS:
             raise too_many(
                 "JPEG", "IMAGE_TOO_MANY_SEGMENTS", MAX_SEGMENTS, "segments", "save it again with fewer"
@@ -100,7 +98,7 @@ def read(data: bytes, limits: Limits) -> Container:
         raise broken_header("JPEG")
     check_pixels(frame.width, frame.height, limits)
     _check_work(frame, end - first_scan)
-    scans = _without_fill_bytes(data, first_scan, end)
+    scans = without_fill_bytes(data, first_scan, end)
     whole = b"".join((b"\xff\xd8", *frame.application.values(), *frame.tables, *scans))
     if not ended:
         whole = whole.rstrip(b"\xff")
@@ -117,22 +115,13 @@ def read(data: bytes, limits: Limits) -> Container:
     )
 
 
-def jpeg_markers(data: bytes) -> Iterator[int]:
-    """Yield the second byte of each marker of a JPEG.
-
-    It ends at the end of the image: what a file has after it (the film that a phone appends) does not count,
-    and neither does the content of a segment (a thumbnail).
-    """
-    return (marker for marker, _ in _markers(data))
-
-
 def check_strip(data: bytes, pixels: int) -> tuple[int, int]:
     """Bound one JPEG strip or tile of a TIFF; return its segments, and its pixels times its scans.
 
     `pixels` is the size of the strip. Raises LimitExceeded and ImageError as `read` does.
     """
     frame, segments = _Frame(), 0
-    for segments, (marker, _) in enumerate(_markers(data), start=1):
+    for segments, (marker, _) in enumerate(markers(data), start=1):
         if segments > MAX_SEGMENTS:
             raise too_many(
                 "TIFF", "IMAGE_TOO_MANY_SEGMENTS", MAX_SEGMENTS, "JPEG segments a strip", "save it again"
@@ -142,18 +131,6 @@ def check_strip(data: bytes, pixels: int) -> tuple[int, int]:
         elif marker in _UNREAD_FRAMES or marker in _ARITHMETIC | _LOSSLESS:
             raise unsupported_kind("TIFF", "with JPEG strips that are neither sequential nor progressive")
     return segments, pixels * frame.scans
-
-
-def _markers(data: bytes, position: int = 2) -> Iterator[tuple[int, int]]:
-    """Yield each marker from `position` on, and the position after it."""
-    while found := _MARKER.search(data, position):
-        position = found.end()
-        marker = data[position - 1]
-        yield marker, position
-        if marker == END_OF_IMAGE:
-            return
-        if marker != _MARKER_WITHOUT_LENGTH:
-            position += int.from_bytes(data[position : position + 2], "big")
 
 
 def _segment(frame: _Frame, marker: int, whole: bytes, body: bytes) -> None:
@@ -214,24 +191,6 @@ def _scan(frame: _Frame, body: bytes) -> None:
         missing = frame.missing.get(component, [])
         for coefficient in band if missing else ():
             missing[coefficient] = 0 if sequential else bits & 15
-
-
-def _without_fill_bytes(data: bytes, start: int, end: int) -> Iterator[bytes]:
-    """Yield the scans in parts, with runs of 0xFF outside segments cut to one if any is long.
-
-    A run means the same as one 0xFF, but libjpeg begins it anew for each 64 kB that Pillow hands it.
-    """
-    if data.find(_LONG_RUN, start, end) < 0:
-        yield data[start:end]
-        return
-    done = start
-    for marker, position in _markers(data[:end], start):
-        length = int.from_bytes(data[position : position + 2], "big")
-        segment_end = position + (0 if marker == _MARKER_WITHOUT_LENGTH else length)
-        yield _RUN.sub(b"\xff", data[done : position - 2])
-        yield data[position - 2 : segment_end]
-        done = segment_end
-    yield _RUN.sub(b"\xff", data[done:end])
 
 
 def _check_work(frame: _Frame, coded_bytes: int) -> None:
