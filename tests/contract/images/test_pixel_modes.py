@@ -147,3 +147,13 @@ def test_a_jpeg_of_a_kind_that_is_not_read_is_refused_by_name(
         decode(make(chelsea), Limits())
 
     assert raised.value.reason == "IMAGE_KIND_UNSUPPORTED"
+
+
+def test_a_marker_in_damaged_coded_data_is_not_taken_for_a_kind(chelsea: bytes) -> None:
+    scan = chelsea.index(b"\xff\xda")
+    damaged = chelsea[: scan + 500] + b"\xff\xf7\0\2" + chelsea[scan + 504 :]
+
+    with pytest.raises(ImageError) as raised:
+        decode(damaged, Limits())
+
+    assert raised.value.reason == "IMAGE_CORRUPT"

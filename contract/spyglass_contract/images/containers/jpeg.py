@@ -23,7 +23,7 @@ MAX_SCANS = 64
 MAX_SEGMENTS = 2048
 # Tables before the first scan: sound files have 3 kB at most. Pillow reads them in Python.
 MAX_TABLE_BYTES = 64 * 1024
-# Processor time for each sample of each scan, relative to one of a Huffman-coded sequential scan.
+# Pixels times scans of a progressive JPEG: 64 megapixels in ten scans.
 MAX_SCANNED_PIXELS = 640 * 1024 * 1024
 # An arithmetic decoder takes about 0.1 s a megabyte.
 MAX_ARITHMETIC_BYTES = 8 * 1024 * 1024
@@ -90,9 +90,9 @@ def read(data: bytes, limits: Limits) -> Container:
         if marker == START_OF_SCAN:
             first_scan = first_scan or start - 2
             _scan(frame, body)
-        elif marker in _UNREAD_FRAMES:
-            raise unsupported_kind("JPEG", _UNREAD_FRAMES[marker])
         elif not first_scan:
+            if marker in _UNREAD_FRAMES:
+                raise unsupported_kind("JPEG", _UNREAD_FRAMES[marker])
             _segment(frame, marker, data[start - 2 : start + length], body)
     if not first_scan or not frame.kind:
         raise broken_header("JPEG")
@@ -128,7 +128,7 @@ def check_strip(data: bytes, pixels: int) -> tuple[int, int]:
             )
         if marker == START_OF_SCAN:
             _scan(frame, b"")
-        elif marker in _UNREAD_FRAMES or marker in _ARITHMETIC | _LOSSLESS:
+        elif not frame.scans and (marker in _UNREAD_FRAMES or marker in _ARITHMETIC | _LOSSLESS):
             raise unsupported_kind("TIFF", "with JPEG strips that are neither sequential nor progressive")
     return segments, pixels * frame.scans
 

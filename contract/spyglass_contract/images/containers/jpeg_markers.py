@@ -13,17 +13,12 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _LONG_RUN, _RUN = b"\xff" * 64, re.compile(rb"\xff{2,}")
 
 
-def jpeg_markers(data: bytes) -> Iterator[int]:
-    """Yield the second byte of each marker of a JPEG.
+def markers(data: bytes, position: int = 2) -> Iterator[tuple[int, int]]:
+    """Yield the second byte of each marker from `position` on, and the position after it.
 
     It ends at the end of the image: what a file has after it (the film that a phone appends) does not count,
     and neither does the content of a segment (a thumbnail).
     """
-    return (marker for marker, _ in markers(data))
-
-
-def markers(data: bytes, position: int = 2) -> Iterator[tuple[int, int]]:
-    """Yield each marker from `position` on, and the position after it."""
     while found := _MARKER.search(data, position):
         position = found.end()
         marker = data[position - 1]
