@@ -13,8 +13,8 @@ from spyglass_contract.images.refusals import broken_header, cut_off, too_many, 
 # An animation has one a frame, a still image six at most.
 MAX_CHUNKS = 65_536
 
-# A lossy WebP takes up to 60 ns a byte and 12 ns a pixel, with an alpha channel 20 ns a pixel: this many
-# bytes and pixels, a pixel counting as a fifth or a third of a byte, take 1.5 s.
+# A lossy WebP takes up to 60 ns a byte and 12 ns a pixel, with an alpha channel 21 ns a pixel. So this many
+# bytes take 1.5 s, if a pixel counts as 0.2 or 0.36 of a byte.
 MAX_LOSSY_WORK = 24 * 1024 * 1024
 
 _PIXELS = (b"VP8 ", b"VP8L")
@@ -77,7 +77,7 @@ def canvas_size(data: bytes) -> tuple[int, int]:
 
 
 def _check_work(coded_bytes: int, pixels: int, *, has_alpha: bool) -> None:
-    limit = MAX_LOSSY_WORK - pixels // (3 if has_alpha else 5)
+    limit = MAX_LOSSY_WORK - pixels * (36 if has_alpha else 20) // 100
     if coded_bytes > limit:
         raise too_slow(
             "WebP",
