@@ -17,6 +17,7 @@ from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
     HEATMAP,
+    PREDICTED,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
@@ -89,7 +90,7 @@ class Session:
 
         The feature map is float32 [batch, channels, height, width]. The card's method must be Score-CAM.
         """
-        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, -1, np.int64)}
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, PREDICTED, np.int64)}
         probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
         return probabilities, scores, features
 
