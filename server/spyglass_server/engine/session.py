@@ -100,11 +100,11 @@ class Session:
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         if spec.tensor not in inputs:
             raise CardError(f"the graph has no input {spec.tensor!r}, which the card names")
-        found, wanted = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
-        if found.type != "tensor(uint8)" or list(found.shape[1:]) != wanted:
+        found, expected = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
+        if found.type != "tensor(uint8)" or list(found.shape[1:]) != expected:
             raise CardError(
                 f"the input {spec.tensor!r} is {found.type} {found.shape}, not tensor(uint8) of "
-                f"{['batch', *wanted]}"
+                f"{['batch', *expected]}"
             )
         outputs = {entry.name for entry in self._session.get_outputs()}
         if PROBABILITIES not in outputs:
