@@ -13,6 +13,7 @@ from PIL import Image
 from plain_images import COLORS, encode_image
 from spyglass.v1.model_pb2 import (
     COLOR_MODE_RGB,
+    RESAMPLING_BILINEAR,
     RESIZE_RULE_STRETCH,
     TASK_CLASSIFY,
     Certificate,
@@ -38,6 +39,7 @@ def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
         width=SIZE,
         color_mode=COLOR_MODE_RGB,
         resize=RESIZE_RULE_STRETCH,
+        resampling=RESAMPLING_BILINEAR,
         value_range=ValueRange(minimum=0, maximum=255),
         scaled_decode_margin=2,
     )

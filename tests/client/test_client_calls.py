@@ -29,7 +29,7 @@ class Failing:
     def __call__(self, request: ClassifyRequest) -> ClassifyResponse:
         if self._failures:
             raise self._failures.pop(0)
-        return ClassifyResponse(id=request.id)
+        return ClassifyResponse(id=request.id, index=request.index)
 
 
 def test_an_answer_has_classes_model_timing_and_id(

@@ -62,11 +62,11 @@ def read(request: ClassifyRequest, reply: ClassifyResponse) -> Classification | 
 
 
 def reply(number: int) -> ClassifyResponse:
-    return ClassifyResponse(id=str(number))
+    return ClassifyResponse(index=number, id=str(number))
 
 
 def refusal(number: int, error: errors.SpyglassError) -> ClassifyResponse:
-    return ClassifyResponse(id=str(number), error=to_status(error, "request-7"))
+    return ClassifyResponse(index=number, id=str(number), error=to_status(error, "request-7"))
 
 
 @given(order=st.permutations(range(6)))
