@@ -17,6 +17,7 @@ from spyglass.v1.model_pb2 import (
     SCORE_KIND_UNSPECIFIED,
     InputSpec,
     ModelCard,
+    Resampling,
 )
 from spyglass_contract.errors import CardError
 from spyglass_contract.images.pixels import prepare
@@ -43,11 +44,8 @@ def test_a_resampling_that_is_not_stated_is_bilinear(fields: dict[str, Any]) -> 
 
 
 def test_a_resampling_that_is_stated_keeps_its_name(fields: dict[str, Any]) -> None:
-    for name, value in (
-        ("RESAMPLING_BICUBIC", RESAMPLING_BICUBIC),
-        ("RESAMPLING_BILINEAR", RESAMPLING_BILINEAR),
-    ):
-        fields["input"]["resampling"] = name
+    for value in (RESAMPLING_BICUBIC, RESAMPLING_BILINEAR):
+        fields["input"]["resampling"] = Resampling.Name(value)
         assert read(fields).input.resampling == value
 
 
