@@ -40,8 +40,9 @@ def score_kind(model: onnx.ModelProto, card: ModelCard) -> ScoreKind.ValueType:
 
 def _golden_scores(card: ModelCard) -> NDArray[np.float32]:
     """Return all golden outputs, float32 [rows, classes]."""
-    golden = (*card.certificate.images, *card.certificate.tensors)
-    rows = [value for each in golden for value in each.expected]
+    certificate = card.certificate
+    rows = [value for image in certificate.images for value in image.expected]
+    rows += [value for tensor in certificate.tensors for value in tensor.expected]
     return np.asarray(rows, np.float32).reshape(-1, len(card.class_names))
 
 

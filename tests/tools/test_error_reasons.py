@@ -12,7 +12,7 @@ import pytest
 
 from spyglass_contract.status_codes import ERROR_DOMAIN
 
-SOURCE = '''
+SOURCE = """
 from spyglass_contract import errors
 from spyglass_contract.errors import InvalidInput, ModelError, Overloaded
 
@@ -24,7 +24,7 @@ def fail(value, error):
     raise Overloaded("the default reason")
     raise ModelError("never sent", reason="FILE_BROKEN")
     raise InvalidInput("again", reason=error.reason)
-'''
+"""
 
 
 @pytest.fixture
