@@ -17,6 +17,7 @@ from spyglass.v1.model_pb2 import (
     InputSpec,
     ModelCard,
     Resampling,
+    ScoreKind,
 )
 from spyglass_contract.errors import CardError
 from spyglass_contract.images.geometry import RESIZE_RULES
@@ -111,6 +112,8 @@ def validate_card(card: ModelCard) -> None:
         raise CardError(f"the card's version must be 1 or more, not {card.version}")
     if card.task not in TASKS:
         raise unknown_value(card, "task", TASKS)
+    if card.score_kind not in ScoreKind.values():
+        raise unknown_value(card, "score_kind", ScoreKind.values())
     if len(card.class_names) < 2:
         raise CardError(f"the card must name two classes or more, not {len(card.class_names)}")
     if card.task == TASK_SEGMENT and len(card.class_names) > VOID:

@@ -44,9 +44,9 @@ class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper):
 
     All heatmaps of one response together have at most 16 MiB of `data`. With AS_IMAGE they have at most
     2,097,152 pixels as FLOAT32 and 16,777,216 as a PNG, with AS_MODEL at most 2,097,152 in any format. The
-    server rejects requests for more with OUT_OF_RANGE, MAP_TOO_LARGE. It also rejects a request whose response
-    would have more than 4 MB of `data`, unless the request states both format and size: gRPC clients receive
-    4 MiB by default. Raise the limit of the channel for larger responses.
+    server rejects requests for more with OUT_OF_RANGE, MAP_TOO_LARGE. gRPC clients receive 4 MiB by default: a
+    request that states neither format nor size gets at most 4 MB of `data`. Raise the limit of the channel for
+    larger responses.
     """
 
 HEATMAP_FORMAT_UNSPECIFIED: HeatmapFormat.ValueType  # 0

@@ -274,9 +274,9 @@ class Mask(_message.Message):
     """The class of each pixel.
 
     The mask and the probability map of one response have at most 16,777,216 bytes. The server rejects
-    requests for more with OUT_OF_RANGE, MASK_TOO_LARGE. It also rejects a request whose response would have
-    more than 4 MB of them, unless the request states both format and size: gRPC clients receive 4 MiB by
-    default.
+    requests for more with OUT_OF_RANGE, MASK_TOO_LARGE. gRPC clients receive 4 MiB by default: a request that
+    states neither format nor size gets at most 4 MB of them. Raise the limit of the channel for larger
+    responses.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

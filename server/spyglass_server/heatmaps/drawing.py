@@ -36,8 +36,6 @@ MAX_MAP_PIXELS = 2 * 1024 * 1024
 # is made, an overlay takes 9 bytes a pixel, the image included, and a grey map 1.
 MAX_PNG_PIXELS = 16 * 1024 * 1024
 
-_FLOAT_BYTES = 4
-
 # Pixels of one strip: about a megabyte of float32.
 _STRIP_PIXELS = 256 * 1024
 
@@ -51,7 +49,7 @@ class Drawing:
 
     format: HeatmapFormat.ValueType
     size: MapSize.ValueType
-    # Whether the request states both, and does not leave one to the server.
+    # Whether the request states one of them, and does not leave both to the server.
     named: bool = True
 
     @classmethod
@@ -60,7 +58,7 @@ class Drawing:
         chosen = request.format or HEATMAP_FORMAT_FLOAT32
         # Few cells are enough for a program. A PNG is for people, who see it beside the image.
         fitting = MAP_SIZE_AS_FEATURE_MAP if chosen == HEATMAP_FORMAT_FLOAT32 else MAP_SIZE_AS_IMAGE
-        named = request.format != HEATMAP_FORMAT_UNSPECIFIED and request.size != MAP_SIZE_UNSPECIFIED
+        named = request.format != HEATMAP_FORMAT_UNSPECIFIED or request.size != MAP_SIZE_UNSPECIFIED
         return cls(chosen, request.size or fitting, named)
 
     def __post_init__(self) -> None:
@@ -85,8 +83,6 @@ def check_map_size(prepared: Prepared, drawing: Drawing, maps: int) -> None:
     limit = MAX_PNG_PIXELS if packed else MAX_MAP_PIXELS
     if pixels > limit:
         raise _too_large(f"{pixels:,} pixels, more than {limit:,}")
-    if drawing.format == HEATMAP_FORMAT_FLOAT32:
-        _check_bytes(_FLOAT_BYTES * pixels, drawing)
 
 
 def _check_bytes(total: int, drawing: Drawing) -> None:

@@ -55,7 +55,7 @@ class MaskStyle:
 
     format: MaskFormat.ValueType = MASK_FORMAT_PNG_INDEXED
     size: MaskSize.ValueType = MASK_SIZE_AS_IMAGE
-    # Whether the request states both, and does not leave one to the server.
+    # Whether the request states one of them, and does not leave both to the server.
     named: bool = True
 
     @classmethod
@@ -64,7 +64,7 @@ class MaskStyle:
         return cls(
             request.format or MASK_FORMAT_PNG_INDEXED,
             request.size or MASK_SIZE_AS_IMAGE,
-            request.format != MASK_FORMAT_UNSPECIFIED and request.size != MASK_SIZE_UNSPECIFIED,
+            request.format != MASK_FORMAT_UNSPECIFIED or request.size != MASK_SIZE_UNSPECIFIED,
         )
 
     def __post_init__(self) -> None:
@@ -76,11 +76,8 @@ class MaskStyle:
 
 def check_mask_size(prepared: Prepared, style: MaskStyle) -> None:
     """Raise LimitExceeded if the mask will take far more bytes than one response may have."""
-    if style.size != MASK_SIZE_AS_IMAGE:
-        return
-    # Of an overlay it is a rough figure: only the limit of every response applies to it.
-    named = style.named or style.format == MASK_FORMAT_PNG_OVERLAY
-    _check_bytes(round(_PIXEL_BYTES[style.format] * prepared.width * prepared.height), named)
+    if style.size == MASK_SIZE_AS_IMAGE:
+        _check_bytes(round(_PIXEL_BYTES[style.format] * prepared.width * prepared.height), style.named)
 
 
 def check_reply_size(mask: Mask, soft: SoftMap | None, style: MaskStyle) -> None:

@@ -18,8 +18,13 @@ from spyglass.v1.heatmap_pb2 import (
     HeatmapRequest,
 )
 from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.model_pb2 import COLOR_MODE_RGB, RESIZE_RULE_STRETCH, InputSpec
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_server.heatmaps.drawing import Drawing
+from spyglass_contract.errors import LimitExceeded
+from spyglass_contract.images.header import Limits
+from spyglass_contract.images.pixels import prepare
+from spyglass_server.engine.canvas import Canvas
+from spyglass_server.heatmaps.drawing import Drawing, MapDrawing
 
 # What gRPC clients receive by default.
 GRPC_DEFAULT = 4 * 1024 * 1024
@@ -69,25 +74,34 @@ def test_a_png_without_a_size_has_the_size_of_the_image(
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "fields"),
-    [
-        (1024, 1024, {"size": MAP_SIZE_AS_IMAGE}),
-        (1300, 1200, {"format": HEATMAP_FORMAT_PNG_OVERLAY}),
-    ],
+    "fields", [{"size": MAP_SIZE_AS_IMAGE}, {"format": HEATMAP_FORMAT_PNG_OVERLAY}], ids=["size", "format"]
 )
-def test_more_than_4_mb_must_be_requested_by_name(
-    vision: VisionStub, refused: Callable[..., Any], width: int, height: int, fields: dict[str, Any]
+def test_more_than_4_mb_is_sent_to_a_request_that_states_one_of_both(
+    vision: VisionStub, fields: dict[str, Any]
 ) -> None:
-    request = HeatmapRequest(image=noise(width, height), **fields)
-    found = refused(lambda: vision.Heatmap(request))
-    assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MAP_TOO_LARGE", ["size"])
-    assert "more than 4,000,000 (state `format` and `size`" in found.message
-
-    drawing = Drawing.from_request(request)
-    request.format, request.size = drawing.format, drawing.size
-    assert vision.Heatmap(request).ByteSize() > 4_000_000
+    reply = vision.Heatmap(HeatmapRequest(image=noise(1300, 1200), **fields))
+    assert reply.ByteSize() > GRPC_DEFAULT
 
 
-def test_half_of_it_need_not(vision: VisionStub) -> None:
-    reply = vision.Heatmap(HeatmapRequest(image=noise(999, 1000), size=MAP_SIZE_AS_IMAGE))
-    assert 3_900_000 < reply.ByteSize() < GRPC_DEFAULT
+@pytest.mark.parametrize(
+    ("request_", "limit"),
+    [
+        (HeatmapRequest(), "4,000,000 (state `format` or `size` in the request to receive more)"),
+        (HeatmapRequest(format=HEATMAP_FORMAT_FLOAT32), "16,777,216"),
+        (HeatmapRequest(size=MAP_SIZE_AS_FEATURE_MAP), "16,777,216"),
+    ],
+    ids=["neither", "format", "size"],
+)
+def test_all_maps_of_a_response_together_keep_to_the_limit(request_: HeatmapRequest, limit: str) -> None:
+    spec = InputSpec(height=8, width=8, color_mode=COLOR_MODE_RGB, resize=RESIZE_RULE_STRETCH)
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    canvas = Canvas(pixels, prepare(pixels, spec), spec, Limits())
+    drawing = MapDrawing(canvas, Drawing.from_request(request_))
+    feature_map = np.ones((500, 500), np.float32)
+    drawn = 0
+    with pytest.raises(LimitExceeded) as refused:
+        for _ in range(33):
+            drawn += len(drawing.draw(feature_map).data)
+    assert refused.value.reason == "MAP_TOO_LARGE"
+    assert f"bytes, more than {limit};" in refused.value.message
+    assert drawn == int(limit.split()[0].replace(",", "")) // feature_map.nbytes * feature_map.nbytes

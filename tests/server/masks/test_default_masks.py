@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.image_pb2 import Image
 from spyglass.v1.segment_pb2 import (
     MASK_FORMAT_PNG_INDEXED,
-    MASK_FORMAT_PNG_OVERLAY,
     MASK_FORMAT_RAW,
+    MASK_FORMAT_RLE,
     MASK_SIZE_AS_IMAGE,
+    Mask,
+    RunLengths,
     SegmentRequest,
+    SoftMap,
 )
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_server.masks.encoding import MaskStyle
+from spyglass_contract.errors import LimitExceeded
+from spyglass_server.masks.encoding import MaskStyle, check_reply_size
 
 
 def test_the_default_is_an_indexed_png_of_the_size_of_the_image(
@@ -32,16 +35,36 @@ def test_the_default_is_an_indexed_png_of_the_size_of_the_image(
     assert segmenting.Segment(request).mask == default
 
 
-@pytest.mark.parametrize(("chosen", "side"), [(MASK_FORMAT_RAW, 2001), (MASK_FORMAT_PNG_OVERLAY, 1300)])
-def test_more_than_4_mb_must_be_requested_by_name(
-    segmenting: VisionStub, refused: Callable[..., Any], chosen: Any, side: int
+def test_more_than_4_mb_is_sent_to_a_request_that_states_its_format(
+    segmenting: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    image = Image(raw=RawImage(height=side, width=side, channels=3, data=noise.tobytes()))
-    request = SegmentRequest(image=image, format=chosen)
-    found = refused(lambda: segmenting.Segment(request))
-    assert (found.code.name, found.reason, found.fields) == ("OUT_OF_RANGE", "MASK_TOO_LARGE", ["size"])
-    assert "more than 4,000,000 (state `format` and `size`" in found.message
+    request = SegmentRequest(image=Image(encoded=color_image("red", (2001, 2001))), format=MASK_FORMAT_RAW)
+    assert len(segmenting.Segment(request).mask.data) == 2001 * 2001
 
-    request.size = MaskStyle.from_request(request).size
-    assert segmenting.Segment(request).ByteSize() > 4_000_000
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [
+        ({}, 4_000_000),
+        ({"soft_class_index": 0}, 4_000_000),
+        ({"format": MASK_FORMAT_PNG_INDEXED}, 16_777_216),
+        ({"size": MASK_SIZE_AS_IMAGE}, 16_777_216),
+    ],
+    ids=["neither", "probability map alone", "format", "size"],
+)
+def test_mask_and_probability_map_keep_to_the_limit_together(fields: dict[str, Any], limit: int) -> None:
+    style = MaskStyle.from_request(SegmentRequest(**fields))
+    soft = SoftMap(data=bytes(1000))
+    check_reply_size(Mask(data=bytes(limit - 1000)), soft, style)
+    with pytest.raises(LimitExceeded, match=f"more than {limit:,}") as refused:
+        check_reply_size(Mask(data=bytes(limit - 999)), soft, style)
+    assert (refused.value.reason, refused.value.field) == ("MASK_TOO_LARGE", "size")
+    assert ("state `format` or `size`" in refused.value.message) == (limit == 4_000_000)
+
+
+def test_run_lengths_count_too() -> None:
+    """A mask of noise has about as many runs as pixels."""
+    style = MaskStyle.from_request(SegmentRequest(format=MASK_FORMAT_RLE))
+    runs = [RunLengths(class_index=index, counts=[1] * 9_000_000) for index in range(2)]
+    with pytest.raises(LimitExceeded, match="more than 16,777,216"):
+        check_reply_size(Mask(runs=runs), None, style)
