@@ -15,6 +15,7 @@ from spyglass.v1.model_pb2 import (
     COLOR_MODE_RGB,
     RESAMPLING_BILINEAR,
     RESIZE_RULE_STRETCH,
+    SCORE_KIND_SOFTMAX,
     TASK_CLASSIFY,
     Certificate,
     GoldenImage,
@@ -50,6 +51,7 @@ def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
         description="Tells red, green and blue apart.",
         input=spec,
         class_names=list(COLORS),
+        score_kind=SCORE_KIND_SOFTMAX,
         provenance=Provenance(architecture="mean", training_data="none", licence="Apache-2.0"),
     )
     card.certificate.CopyFrom(tiny_certificate(spec))
