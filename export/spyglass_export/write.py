@@ -15,6 +15,7 @@ from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import replay
 from spyglass_export.proving.heatmaps import prove_heatmaps
 from spyglass_export.proving.prove import prove
+from spyglass_export.score_kind import score_kind
 from spyglass_export.session import open_session, runner
 
 FILE_NAME = "model.onnx"
@@ -36,7 +37,8 @@ def file_to_write(target: Path, *, force: bool) -> Path:
 def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     """Write `model` with `card` to `target` atomically, if its outputs match the certificate.
 
-    Stores in `card` the largest difference to the certificate and the number of heatmaps checked. Raises
+    Stores in `card` the largest difference to the certificate, the number of heatmaps checked and the kind of
+    the scores. Raises
     ModelError if the graph is not valid ONNX, and CertificateError if its outputs differ from the
     certificate or its heatmaps are inconsistent; then nothing remains on disk.
     """
@@ -48,6 +50,7 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     card.certificate.max_abs_diff = replay(card, runner(unsaved, card)).max_abs_diff
     examined = prove_heatmaps(unsaved, card)
     card.certificate.heatmaps, card.certificate.zero_heatmaps = examined.maps, examined.zero
+    card.score_kind = score_kind(model, card)
     write_card(model, card)
     with _new_folders(target.parent), whole_file(target) as temporary:
         temporary.write_bytes(model.SerializeToString())

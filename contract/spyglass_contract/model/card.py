@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Literal, get_args
 from google.protobuf import json_format
 
 from spyglass.v1.model_pb2 import (
+    RESAMPLING_BILINEAR,
+    RESAMPLING_UNSPECIFIED,
     TASK_CLASSIFY,
     TASK_SEGMENT,
     InputSpec,
     ModelCard,
     Resampling,
+    ScoreKind,
 )
 from spyglass_contract.errors import CardError
 from spyglass_contract.images.geometry import RESIZE_RULES
-from spyglass_contract.images.input_spec import CHANNELS, KERNELS, unknown_value
+from spyglass_contract.images.input_spec import CHANNELS, check_resampling, unknown_value
 from spyglass_contract.masks.placement import VOID
 
 if TYPE_CHECKING:
@@ -74,7 +77,10 @@ def read_card(session: onnxruntime.InferenceSession) -> ModelCard:
 
 
 def card_from_metadata(metadata: Mapping[str, str]) -> ModelCard:
-    """Read the card from the metadata of an ONNX file. Raises CardError if there is no valid card."""
+    """Read the card from the metadata of an ONNX file. Its resampling is never UNSPECIFIED.
+
+    Raises CardError if there is no valid card.
+    """
     text = metadata.get(METADATA_KEY)
     if text is None:
         raise CardError("the file has no model card; make the file with `spyglass export`")
@@ -84,6 +90,9 @@ def card_from_metadata(metadata: Mapping[str, str]) -> ModelCard:
     except (json_format.ParseError, ValueError) as error:
         raise CardError(f"the model card is not valid JSON of a ModelCard: {error}") from error
     validate_card(card)
+    if card.input.resampling == RESAMPLING_UNSPECIFIED:
+        # Cards of early versions do not state it.
+        card.input.resampling = RESAMPLING_BILINEAR
     return card
 
 
@@ -103,6 +112,8 @@ def validate_card(card: ModelCard) -> None:
         raise CardError(f"the card's version must be 1 or more, not {card.version}")
     if card.task not in TASKS:
         raise unknown_value(card, "task", TASKS)
+    if card.score_kind not in ScoreKind.values():
+        raise unknown_value(card, "score_kind", ScoreKind.values())
     if len(card.class_names) < 2:
         raise CardError(f"the card must name two classes or more, not {len(card.class_names)}")
     if card.task == TASK_SEGMENT and len(card.class_names) > VOID:
@@ -123,8 +134,7 @@ def validate_input(spec: InputSpec) -> None:
         raise unknown_value(spec, "color_mode", CHANNELS)
     if spec.resize not in RESIZE_RULES:
         raise unknown_value(spec, "resize", RESIZE_RULES)
-    if spec.resampling not in KERNELS:
-        raise unknown_value(spec, "resampling", KERNELS)
+    check_resampling(spec)
     values = spec.value_range
     if (values.minimum, values.maximum) != (0, 255):
         raise CardError(
@@ -136,12 +146,13 @@ def validate_input(spec: InputSpec) -> None:
 
 
 def _check_resampling(fields: object) -> None:
-    """Raise ValueError if the JSON of a card names an unknown resampling.
+    """Raise ValueError if the JSON of a card states an unknown resampling.
 
     The parser, which must skip the unknown fields of later versions, also skips unknown names of an enum. For
     the other enums that leaves UNSPECIFIED, which is rejected; for the resampling it would leave bilinear.
+    A number is rejected because the numbers were other ones in early versions.
     """
     stated = fields.get("input") if isinstance(fields, dict) else None
     name = stated.get("resampling") if isinstance(stated, dict) else None
-    if isinstance(name, str) and name not in list(Resampling.keys()):
-        raise ValueError(f"the resampling {name!r} is unknown")
+    if name is not None and name not in list(Resampling.keys()):
+        raise ValueError(f"the resampling {name!r} is unknown; known: {', '.join(Resampling.keys())}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelRef, Task
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, TASK_UNSPECIFIED, ModelRef, Task
 from spyglass_contract.errors import CardError, FailedPrecondition, InvalidInput, ModelError, NotFound
 from spyglass_server.engine.model import Model
 
@@ -60,8 +60,6 @@ class Repository:
     def find(self, ref: ModelRef) -> Model:
         """Return the model that `ref` names, whatever its task. Raises NotFound and InvalidInput."""
         check_named(ref)
-        if not ref.name:
-            raise InvalidInput("the request names no model", reason="MODEL_NAME_MISSING", field="model.name")
         if ref.label:
             raise NotFound(
                 f"{ref.name} has no version with the label {ref.label!r}",
@@ -101,6 +99,34 @@ class Repository:
                 field="model.name",
             )
         return model
+
+    def find_of_task(self, ref: ModelRef, task: Task.ValueType) -> Model:
+        """Return the model that `ref` names, which must have `task`; TASK_UNSPECIFIED allows any.
+
+        An empty `ref` means the default model of `task`, or without a task the only default model. Raises
+        the errors of `resolve`, and InvalidInput for an unknown task or if several models are meant.
+        """
+        if task not in (TASK_UNSPECIFIED, *_VERBS):
+            raise InvalidInput(f"there is no task {task}", reason="TASK_UNKNOWN", field="task")
+        if task != TASK_UNSPECIFIED:
+            return self.resolve(ref, task)
+        check_named(ref)
+        return self.find(ref) if ref.name else self._only_default()
+
+    def _only_default(self) -> Model:
+        found = [model for task in _VERBS if (model := self.default(task)) is not None]
+        if not found:
+            raise NotFound(
+                "the server has no default model; name a model", reason="NO_DEFAULT_MODEL", field="model.name"
+            )
+        if len(found) > 1:
+            names = " and ".join(f"{model.card.name} to {_VERBS[model.card.task]}" for model in found)
+            raise InvalidInput(
+                f"the server has several default models, {names}; name a model or a task",
+                reason="MODEL_NAME_MISSING",
+                field="model.name",
+            )
+        return found[0]
 
     def default(self, task: Task.ValueType) -> Model | None:
         """Return the default model of `task`, or its only model; None if there are several."""

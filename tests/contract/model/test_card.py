@@ -113,6 +113,7 @@ def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
         ("version", -3, "not -3"),
         ("task", 0, "task must be TASK_CLASSIFY or TASK_SEGMENT, not TASK_UNSPECIFIED"),
         ("task", 9, "task must be TASK_CLASSIFY or TASK_SEGMENT, not 9"),
+        ("score_kind", 9, "score_kind must be SCORE_KIND_UNSPECIFIED or .*, not 9"),
     ],
 )
 def test_an_invalid_field_of_a_card_is_named(

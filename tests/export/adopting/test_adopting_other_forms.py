@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from spyglass.v1.model_pb2 import Resampling, ScoreKind
+
 Array = np.ndarray[Any, Any]
 
 
@@ -249,3 +251,21 @@ def test_the_logarithm_of_a_softmax_becomes_its_probabilities(
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [("", "SCORE_KIND_SOFTMAX"), ("Softmax", "SCORE_KIND_SOFTMAX"), ("Sigmoid", "SCORE_KIND_SIGMOID")],
+)
+def test_the_card_states_the_kind_of_the_scores(
+    classifier: Any,
+    attach: Callable[..., int],
+    written: Callable[[], Any],
+    tmp_path: Path,
+    ending: str,
+    kind: str,
+) -> None:
+    assert attach(classifier().write(tmp_path / "theirs.onnx", ending=ending)) == 0
+    card, *_ = written()
+    assert ScoreKind.Name(card.score_kind) == kind
+    assert Resampling.Name(card.input.resampling) == "RESAMPLING_BILINEAR"

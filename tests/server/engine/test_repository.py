@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelCard, ModelRef
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, TASK_UNSPECIFIED, ModelCard, ModelRef
 from spyglass_contract.errors import (
     CardError,
     CertificateError,
@@ -107,11 +107,44 @@ def test_a_version_or_label_needs_a_name(repository: Repository, load: Load, res
         assert raised.value.reason == "MODEL_NAME_MISSING"
 
 
-def test_nothing_is_found_by_no_name(repository: Repository, load: Load) -> None:
+def test_an_empty_reference_finds_the_default_model_of_the_task(repository: Repository, load: Load) -> None:
+    first, mask = load("first"), load("mask", task=TASK_SEGMENT)
+
+    assert repository.find_of_task(ModelRef(), TASK_CLASSIFY) is first
+    assert repository.find_of_task(ModelRef(), TASK_SEGMENT) is mask
+
+
+def test_an_empty_reference_without_a_task_finds_the_only_default_model(
+    repository: Repository, load: Load
+) -> None:
+    with pytest.raises(NotFound, match="no default model") as refused:
+        repository.find_of_task(ModelRef(), TASK_UNSPECIFIED)
+    assert refused.value.reason == "NO_DEFAULT_MODEL"
+
+    only = load("first")
+    assert repository.find_of_task(ModelRef(), TASK_UNSPECIFIED) is only
+
+    load("mask", task=TASK_SEGMENT)
+    with pytest.raises(InvalidInput, match="first to classify and mask to segment") as refused:
+        repository.find_of_task(ModelRef(), TASK_UNSPECIFIED)
+    assert refused.value.reason == "MODEL_NAME_MISSING"
+
+
+def test_a_named_model_must_have_the_task_of_the_request(repository: Repository, load: Load) -> None:
+    mask, ref = load("mask", task=TASK_SEGMENT), ModelRef(name="mask")
+
+    assert repository.find_of_task(ref, TASK_UNSPECIFIED) is mask
+    assert repository.find_of_task(ref, TASK_SEGMENT) is mask
+    with pytest.raises(FailedPrecondition, match="does not classify"):
+        repository.find_of_task(ref, TASK_CLASSIFY)
+
+
+def test_an_unknown_task_is_rejected(repository: Repository, load: Load) -> None:
     load("first")
 
-    with pytest.raises(InvalidInput, match="names no model"):
-        repository.find(ModelRef())
+    with pytest.raises(InvalidInput, match="no task 9") as refused:
+        repository.find_of_task(ModelRef(), 9)  # type: ignore[arg-type]
+    assert (refused.value.reason, refused.value.field) == ("TASK_UNKNOWN", "task")
 
 
 def test_the_only_model_of_a_task_is_its_default(repository: Repository, load: Load) -> None:

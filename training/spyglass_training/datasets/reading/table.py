@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
@@ -142,7 +143,9 @@ def _write(folder: Path, images: Sequence[Example], spec: InputSpec) -> None:
 
 def _key(images: Sequence[Example], spec: InputSpec) -> str:
     """Return a key that changes with the images, the network's input and the decoder."""
-    digest = hashlib.sha256(PIL.__version__.encode() + spec.SerializeToString(deterministic=True))
+    # As JSON: the numbers of enums have changed since early versions, their names have not.
+    described = json_format.MessageToJson(spec, sort_keys=True)
+    digest = hashlib.sha256(f"{PIL.__version__}\0{described}\0".encode())
     for image in images:
         digest.update(f"{image.name}\0{image.stamp}\0{image.outside}\n".encode())
     return digest.hexdigest()[:32]
