@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import PROBABILITIES
 from spyglass_contract.model.certificate import Run
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.runtime_errors import first_sentence
 
 
@@ -41,3 +41,8 @@ def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
             ) from error
 
     return run
+
+
+def takes_one_image(session: onnxruntime.InferenceSession, card: ModelCard) -> bool:
+    """Return whether the graph declares a batch of one image."""
+    return any(value.name == card.input.tensor and value.shape[:1] == [1] for value in session.get_inputs())
