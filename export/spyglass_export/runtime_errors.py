@@ -11,6 +11,8 @@ _PLACE = re.compile(r"\S*/onnxruntime_src/\S*:\d+ (?:.*?[^\W\d]\w*\((?:[^()]|\([
 # A condition of its source code, before the readable text.
 _CONDITION = re.compile(r"(?:(?<=: )|^)[^:]* was false\. (?=\S)")
 _NODE = re.compile(r"Non-zero status code .*?running (\w+) node\. Name:'([^']*)' Status Message: ")
+# An error of the type check of a graph begins so.
+_INVALID = re.compile(r"^\s*This is an invalid model\. (?:Type Error: |Error: )?(?=\S)")
 _END = re.compile(r"\.(?=\s)| Please |$")
 
 
@@ -19,7 +21,7 @@ def first_sentence(error: Exception) -> str:
     node = failing_node(error)
     prefix = f"{node} fails: " if node else ""
     text = _CONDITION.sub("", _PLACE.sub("", _NODE.sub("", _CODE.sub("", str(error)))))
-    text = " ".join(text.split())
+    text = _INVALID.sub("", " ".join(text.split()))
     end = _END.search(text)
     return prefix + (text[: end.start()] if end else text).rstrip(".")
 

@@ -21,7 +21,7 @@ from spyglass_export.adopting.complete import Plan, completed, for_one_image
 from spyglass_export.adopting.explaining import explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
-from spyglass_export.adopting.image_input import ImageInput, Layout, find_input, with_sizes
+from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
 from spyglass_export.adopting.network import Network, reject_model_with_heatmap
 from spyglass_export.adopting.newer_opset import in_newer_opset
 from spyglass_export.adopting.node_order import in_order, keep_needed
@@ -96,6 +96,7 @@ def adopt(
         reject_model_with_heatmap(model)
         reject_processor_forms(model)
         ordered = in_order(model)
+        check_input(ordered)
         network = Network(ordered, find_output(ordered, options.scores))
         size = (card.input.height, card.input.width)
         image = find_input(ordered, size, options.layout, network.takes)
@@ -126,9 +127,13 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     pruned = onnx.ModelProto()
     pruned.CopyFrom(model)
     keep_needed(pruned.graph, network.output)
-    if [value.name for value in pruned.graph.output] != [network.output]:
+    outputs = pruned.graph.output
+    if [value.name for value in outputs] != [network.output] or not outputs[0].type.tensor_type.HasField(
+        "shape"
+    ):
         del pruned.graph.output[:]
         pruned.graph.output.append(network.declared(image.element, image.shape))
+    with_sizes(pruned, image)
     check_valid(pruned)
     copy = onnx.ModelProto()
     copy.CopyFrom(standard_form(in_newer_opset(pruned)))
@@ -136,7 +141,6 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     fed = [value for value in copy.graph.input if value.name not in weights]
     del copy.graph.input[:]
     copy.graph.input.extend(fed)
-    with_sizes(copy, image)
     return copy
 
 

@@ -51,6 +51,11 @@ class ImageInput:
         return _shape(self.channels_first, self.channels, self.height, self.width)
 
 
+def check_input(model: onnx.ModelProto) -> None:
+    """Raise ModelError if the input is not one image or a batch of images, as far as the file declares it."""
+    _declared(_only_input(model))
+
+
 def find_input(
     model: onnx.ModelProto, size: tuple[int, int], layout: Layout | None, takes: Callable[[int, Shape], bool]
 ) -> ImageInput:

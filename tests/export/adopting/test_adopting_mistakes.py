@@ -17,7 +17,6 @@ from spyglass_export.gradcam import Advice, HeatmapError, attach_gradcam
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "classes": ({}, (), "cat\ndog", "has 3 classes, but there are 2 class names"),
     "size": ({}, ("--size", "9"), "", "takes 6x8 pixels, not 9x9"),
-    "fixed batch": ({"batch": 1, "reshape": (4,)}, (), "", "works for one image at a time only"),
     "batch of 4": ({"batch": 4}, (), "", "takes 4 images at a time; export it with a dynamic batch"),
     "mean": (
         {},
@@ -36,6 +35,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
         "stretch keeps the whole image",
     ),
     "empty class": ({}, (), "cat\n\nbird", "line 2 of"),
+    "layout": ({}, ("--layout", "nhwc"), "", "does not fit --layout nhwc: the channels must be 1 or 3"),
+    "heatmap and none": ({}, ("--no-heatmap", "--method", "eigencam"), "", "leave out --no-heatmap"),
     "version": ({}, ("--out", "models/theirs"), "", "must end in NAME/VERSION"),
 }
 
