@@ -81,13 +81,13 @@ def print_explained(card: ModelCard) -> None:
 @contextmanager
 def heatmap_errors_with_flags() -> Iterator[None]:
     """Raise each HeatmapError again with advice that names flags of the command."""
-    from spyglass_export.gradcam import FeatureMapError, HeatmapError, UnsupportedHead, with_advice
+    from spyglass_export.gradcam import HeatmapError, ScoresError, with_advice
 
     try:
         yield
     except HeatmapError as error:
         choices = [words for advice in error.advice if (words := _in_flags(advice))]
-        if isinstance(error, FeatureMapError | UnsupportedHead):
+        if not isinstance(error, ScoresError):
             choices.append("make a model without heatmaps with --no-heatmap")
         raise HeatmapError(with_advice(error.problem, choices), reason=error.reason) from error
 

@@ -127,12 +127,8 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     pruned = onnx.ModelProto()
     pruned.CopyFrom(model)
     keep_needed(pruned.graph, network.output)
-    outputs = pruned.graph.output
-    if [value.name for value in outputs] != [network.output] or not outputs[0].type.tensor_type.HasField(
-        "shape"
-    ):
-        del pruned.graph.output[:]
-        pruned.graph.output.append(network.declared(image.element, image.shape))
+    del pruned.graph.output[:]
+    pruned.graph.output.append(network.declared(image.element, image.shape))
     with_sizes(pruned, image)
     check_valid(pruned)
     copy = onnx.ModelProto()

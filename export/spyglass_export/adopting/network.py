@@ -50,13 +50,15 @@ class Network:
         return True
 
     def declared(self, element: int, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
-        """Return the declaration of the output, of its type and rank for an input of zeros.
+        """Return the declaration of the output, of its type and sizes for an input of zeros.
 
-        Raises ModelError if the network fails, and ScoresError if its output is not numbers.
+        What the file declares may be wrong: no runtime rejects that. The first size stays open. Raises
+        ModelError if the network fails, and ScoresError if its output is not numbers.
         """
         found = self._numbers(_zeros(element, shape))
         kind = helper.np_dtype_to_tensor_dtype(found.dtype)
-        return helper.make_tensor_value_info(self.output, kind, [None] * found.ndim)
+        sizes = [None, *found.shape[1:]] if found.ndim else []
+        return helper.make_tensor_value_info(self.output, kind, sizes)
 
     def run(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return the output for one image [1, …] as [1, columns].

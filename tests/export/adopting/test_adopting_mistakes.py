@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from spyglass_cli.flags.heatmap import heatmap_errors_with_flags
-from spyglass_export.gradcam import Advice, HeatmapError, attach_gradcam
+from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, ScoresError, attach_gradcam
 
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "classes": ({}, (), "cat\ndog", "has 3 classes, but there are 2 class names"),
@@ -165,9 +165,15 @@ def test_several_outputs_are_reported_with_the_flag_for_scores(
 @pytest.mark.parametrize("advice", Advice)
 def test_the_command_line_has_no_python_arguments_in_its_advice(advice: Advice) -> None:
     with pytest.raises(HeatmapError) as caught, heatmap_errors_with_flags():
-        raise HeatmapError("the problem", advice)
+        raise ScoresError("the problem", advice)
     assert caught.value.message.startswith("the problem") and "=" not in caught.value.message
     assert ("--" in caught.value.message) is (advice is not Advice.EARLIER_SCORES)
+
+
+def test_a_missing_feature_map_is_reported_with_the_flag_for_no_heatmap() -> None:
+    with pytest.raises(HeatmapError) as caught, heatmap_errors_with_flags():
+        raise FeatureMapError("there is none")
+    assert caught.value.message == "there is none; make a model without heatmaps with --no-heatmap"
 
 
 def test_an_error_of_onnx_runtime_becomes_one_sentence(
