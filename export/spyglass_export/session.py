@@ -24,7 +24,10 @@ def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4
     # ONNX Runtime's exceptions have no common base class, here and below.
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Without a fallback: it would print the error, and try the same provider again.
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         raise ModelError(f"ONNX Runtime cannot load the network: {first_sentence(error)}") from error
 

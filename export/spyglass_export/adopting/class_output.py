@@ -42,6 +42,8 @@ def find_output(model: onnx.ModelProto, name: str | None) -> str:
     if len(outputs) == 1:
         (value,) = outputs.values()
         raise _no_scores(value.name, producers.get(value.name), f"it is {type_text(value)}")
+    if not outputs:
+        raise ScoresError("the network has no output", Advice.NAME_SCORES)
     raise ScoresError(f"the network has several outputs: {', '.join(outputs)}", Advice.NAME_SCORES)
 
 

@@ -22,6 +22,12 @@ _ELEMENTS = {
     TensorProto.UINT8: "uint8",
 }
 _RANK = 4
+_KINDS = {
+    "sequence_type": "a sequence",
+    "map_type": "a map",
+    "optional_type": "an optional value",
+    "sparse_tensor_type": "a sparse tensor",
+}
 
 # A shape [batch, …] without unknown sizes.
 Shape = tuple[int, int, int, int]
@@ -132,7 +138,7 @@ def type_text(value: onnx.ValueInfoProto) -> str:
     """Return the type of an input or output in words, such as `2 of int64`, or `a sequence`."""
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        return f"a {kind.removesuffix('_type').replace('_', ' ')}" if kind else "a value without a type"
+        return _KINDS.get(kind or "", "a value without a type")
     tensor = value.type.tensor_type
     known = TensorProto.DataType.values()
     name = (
