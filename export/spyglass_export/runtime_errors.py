@@ -18,6 +18,8 @@ _END = re.compile(r"\.(?=\s)| Please |$")
 
 def first_sentence(error: Exception) -> str:
     """Return the first sentence of an exception of ONNX Runtime, on one line."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is not valid UTF-8"
     node = failing_node(error)
     prefix = f"{node} fails: " if node else ""
     text = _CONDITION.sub("", _PLACE.sub("", _NODE.sub("", _CODE.sub("", str(error)))))

@@ -72,6 +72,12 @@ def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph, also of the graphs inside its nodes."""
+    for each in _graphs(graph):
+        yield from each.node
+
+
 def _reads(node: onnx.NodeProto) -> set[str]:
     """The tensors that a node reads, also inside its own graphs."""
     names = set(node.input)

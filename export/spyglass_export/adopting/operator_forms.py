@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import onnx
 
 from spyglass_contract.errors import ModelError
+from spyglass_export.adopting.node_order import all_nodes
 
-_PROCESSOR_LAYOUT = "com.microsoft.nchwc"
+_PROCESSOR_LAYOUTS = {"com.microsoft.nchwc": "nchwc", "com.ms.internal.nhwc": "nhwc"}
 _COMPILED = "EPContext"
 
 _INTEGER = frozenset(
@@ -19,6 +20,7 @@ _INTEGER = frozenset(
         "DynamicQuantizeMatMul",
         "MatMulInteger",
         "MatMulIntegerToFloat",
+        "MatMulNBits",
         "QAttention",
         "QEmbedLayerNormalization",
         "QGemm",
@@ -29,14 +31,16 @@ _INTEGER = frozenset(
 
 def reject_processor_forms(model: onnx.ModelProto) -> None:
     """Raise ModelError for a network that runs on one kind of processor only."""
-    layout = sorted({node.op_type for node in model.graph.node if node.domain == _PROCESSOR_LAYOUT})
-    if layout:
-        raise ModelError(
-            f"the network was saved with a processor-specific layout (nchwc: {', '.join(layout)}); export it "
-            "again without, for example with ONNX Runtime's graph_optimization_level ORT_ENABLE_EXTENDED or "
-            "lower"
-        )
-    if any(node.op_type == _COMPILED for node in model.graph.node):
+    nodes = list(all_nodes(model.graph))
+    for domain, layout in _PROCESSOR_LAYOUTS.items():
+        found = sorted({node.op_type for node in nodes if node.domain == domain})
+        if found:
+            raise ModelError(
+                f"the network was saved with a processor-specific layout ({layout}: {', '.join(found)}); "
+                "export it again without, for example with ONNX Runtime's graph_optimization_level "
+                "ORT_ENABLE_EXTENDED or lower"
+            )
+    if any(node.op_type == _COMPILED for node in nodes):
         raise ModelError(
             f"the network is compiled for one execution provider ({_COMPILED}); give the network from before"
         )

@@ -165,4 +165,7 @@ def _check_same(one: Floats, other: Floats, message: str) -> None:
 
 def _check(holds: bool, message: str) -> None:
     if not holds:
-        raise CertificateError(f"the heatmap cannot be trusted: {message}")
+        raise CertificateError(
+            f"the heatmap cannot be trusted: {message}; choose another feature map or method, or "
+            "make the model without heatmaps"
+        )
