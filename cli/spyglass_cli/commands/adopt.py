@@ -166,6 +166,12 @@ def _print_changes(adopted: Adopted, *, images_given: bool) -> None:
             "the network was trained with a sigmoid for each class, pass --activation sigmoid",
             file=sys.stderr,
         )
+    if adopted.other_class_names:
+        names = ", ".join(adopted.other_class_names[:10])
+        print(
+            f"the file has class names of its own, the model has those of --classes; in the file: {names}",
+            file=sys.stderr,
+        )
     if adopted.one_image:
         print(
             f"the network works for one image at a time, and the server will run it so: {adopted.one_image}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import onnx
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.errors import ModelError
+from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.model.card import validate_card
 from spyglass_contract.model.certificate import Run, golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
-from spyglass_export.adopting.class_output import find_output
+from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
 from spyglass_export.adopting.explaining import explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
@@ -63,7 +63,7 @@ class Adopted:
     `activation` was added to the scores; it was `assumed` if neither the graph nor the options named one.
     `several_labels` names the golden images for which several classes have a high score by themselves.
     `no_heatmap` says why there is no heatmap, and `one_image` why the network takes one image at a time;
-    both are empty if that is not so.
+    both are empty if that is not so. `other_class_names` are those in the file, if it has other ones.
     """
 
     activation: Activation
@@ -71,6 +71,7 @@ class Adopted:
     several_labels: tuple[str, ...] = ()
     no_heatmap: str = ""
     one_image: str = ""
+    other_class_names: tuple[str, ...] = ()
 
 
 def adopt(
@@ -101,6 +102,8 @@ def adopt(
         size = (card.input.height, card.input.width)
         image = find_input(ordered, size, options.layout, network.takes)
         preprocessing.check(image.channels, image.element)
+        own_names = own_class_names(ordered, network.output)
+        _check_order(card.class_names, own_names)
         card.input.color_mode = image.color_mode
         validate_card(card)
         source = _own_copy(ordered, image, network)
@@ -116,7 +119,19 @@ def adopt(
         several: tuple[str, ...] = ()
         if ending.assumed:
             several = images_of_several_labels(card, _logits(network, plan))
-        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image)
+        renamed = tuple(own_names) if own_names != list(card.class_names) else ()
+        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
+
+
+def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
+    """Raise InvalidInput if the class names in the file are the given ones in another order."""
+    if sorted(given) == sorted(own) and list(given) != list(own):
+        index = next(index for index, pair in enumerate(zip(given, own, strict=True)) if pair[0] != pair[1])
+        raise InvalidInput(
+            f"the class names must be in the order of the network's outputs: in the file class {index} is "
+            f"{own[index]!r}, not {given[index]!r}",
+            field="classes",
+        )
 
 
 def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> onnx.ModelProto:

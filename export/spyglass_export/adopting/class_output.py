@@ -47,6 +47,16 @@ def find_output(model: onnx.ModelProto, name: str | None) -> str:
     raise ScoresError(f"the network has several outputs: {', '.join(outputs)}", Advice.NAME_SCORES)
 
 
+def own_class_names(model: onnx.ModelProto, scores: str) -> list[str]:
+    """Return the class names that a map from class to score gives to `scores`; empty if there are none."""
+    for node in model.graph.node:
+        if node.op_type == _ZIP_MAP and scores in node.input:
+            for attribute in node.attribute:
+                if attribute.name == "classlabels_strings":
+                    return [name.decode(errors="replace") for name in attribute.strings]
+    return []
+
+
 def _behind(producers: dict[str, onnx.NodeProto], name: str) -> str:
     node = producers.get(name)
     return node.input[0] if node is not None and node.op_type == _ZIP_MAP and node.input else name

@@ -72,6 +72,21 @@ def test_the_scores_behind_a_map_are_used(
     assert not {"ZipMap", "LabelEncoder"}.intersection(node.op_type for node in model.graph.node)
 
 
+def test_class_names_in_another_order_than_in_the_file_are_rejected(
+    classifier: Any,
+    attach: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = zip_mapped(classifier().write(tmp_path / "theirs.onnx", ending="Softmax"), labels=False)
+    assert attach(file, "--scale", "1/255", classes="dog\ncat\nbird") == 2
+    assert "in the file class 0 is 'cat', not 'dog'" in capsys.readouterr().err
+    assert attach(file, "--scale", "1/255", classes="Katze\nHund\nVogel") == 0
+    assert "in the file: cat, dog, bird" in capsys.readouterr().err
+    assert attach(file, "--scale", "1/255", "--force") == 0
+    assert "in the file" not in capsys.readouterr().err
+
+
 def test_strings_are_no_scores(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_server import local_client
 
 Array = np.ndarray[Any, Any]
@@ -92,11 +93,18 @@ def test_a_heatmap_that_was_asked_for_is_not_left_out_in_silence(
 
 @pytest.mark.parametrize("method", ["eigencam", "scorecam"])
 def test_a_dynamic_network_for_one_image_has_heatmaps_that_need_no_gradient(
-    classifier: Any, method: str, attach: Callable[..., int], tmp_path: Path, chelsea: bytes
+    classifier: Any,
+    method: str,
+    attach: Callable[..., int],
+    adopted: Callable[[], Any],
+    tmp_path: Path,
+    chelsea: bytes,
 ) -> None:
     """Its scales come from the whole batch, so the heatmaps are proven and served one by one."""
     quantize_dynamic(classifier().write(tmp_path / "float.onnx"), tmp_path / "int8.onnx")
     assert attach(tmp_path / "int8.onnx", "--scale", "1/255", "--method", method) == 0
+    checked, (_, pixels, expected) = ExplainedNetwork(tmp_path / "models/theirs/1/model.onnx"), adopted()
+    np.testing.assert_array_equal(checked.probabilities(pixels), expected)
     with local_client(tmp_path / "models") as client:
         found = client.heatmap(chelsea, model="theirs", target=0, further=[1, 2])
         assert [each.feature_map.max() for each in found.explained] == [1, 1, 1]
