@@ -20,8 +20,7 @@ def grain(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8))
 
 
-@pytest.mark.parametrize("count", [1, MOST_IMAGES])
-@pytest.mark.parametrize("size", [(600, 500), (3000, 40), (40, 9000)])
+@pytest.mark.parametrize(("count", "size"), [(MOST_IMAGES, (400, 300)), (1, (3000, 40)), (1, (40, 9000))])
 def test_large_images_become_small_enough_and_keep_their_shape(
     count: int, size: tuple[int, int], tmp_path: Path
 ) -> None:

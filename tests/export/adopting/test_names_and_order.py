@@ -31,8 +31,9 @@ def softmax(logits: Array) -> Array:
     return exponentials / exponentials.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("tensor", ["x", "features", "y"])
+@pytest.mark.parametrize(
+    ("tensor", "name"), [*(("features", name) for name in NAMES), ("x", "class_index"), ("y", "heatmap")]
+)
 def test_a_tensor_with_the_name_of_another_keeps_its_numbers(
     classifier: Any,
     tensor: str,
