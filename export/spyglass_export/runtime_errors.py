@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # "[ONNXRuntimeError] : 1 : FAIL : Load model from net.onnx failed:"
-_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
 # "/onnxruntime_src/onnxruntime/core/graph/model.cc:256 onnxruntime::Model::Model(const Graph&, bool) "
 _PLACE = re.compile(r"\S*/onnxruntime_src/\S*:\d+ (?:.*?[^\W\d]\w*\((?:[^()]|\([^()]*\))*\)(?: const)? )?")
 # A condition of its source code, before the readable text.

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from spyglass_export.adopting.preprocessing import Preprocessing
 
 
+# Classes of a golden image that the command prints.
+_MOST_SHOWN = 5
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     add_named(subparsers, "adopt", "make a model from any ONNX classifier")
@@ -78,12 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     for module in ("onnx", "onnxruntime"):
         require("export", module)
     heatmap = explained_by(arguments)
+    from spyglass_contract.onnx_runtime import onnxruntime
     from spyglass_export.adopting.adopt import Options, adopt
     from spyglass_export.adopting.class_names import read_class_names
     from spyglass_export.adopting.onnx_file import open_model
     from spyglass_export.draft import draft_adopted
     from spyglass_export.write import file_to_write, version_folder
 
+    # Every error is raised and printed once.
+    onnxruntime.set_default_logger_severity(4)
     folder = version_folder(arguments.out)
     target = file_to_write(folder, force=arguments.force)
     card = draft_adopted(
@@ -198,8 +205,11 @@ def _print_certificate(arguments: argparse.Namespace, card: ModelCard, target: P
         )
         return
     for image in certificate.images:
-        best = max(range(len(card.class_names)), key=image.expected.__getitem__)
-        print(f"  {image.name}: {card.class_names[best]} {image.expected[best]:.1%}")
+        best = sorted(range(len(card.class_names)), key=image.expected.__getitem__, reverse=True)
+        # Of independent labels several can be more probable than not.
+        shown = [index for index in best[:_MOST_SHOWN] if image.expected[index] > 0.5] or best[:1]
+        classes = ", ".join(f"{card.class_names[index]} {image.expected[index]:.1%}" for index in shown)
+        print(f"  {image.name}: {classes}")
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:

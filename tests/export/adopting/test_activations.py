@@ -71,6 +71,9 @@ def test_golden_images_with_several_certain_labels_cause_a_hint(
     assert "gradient.png, spot.jpg" in hint and "--activation sigmoid" in hint
     assert attach(file, "--activation", "softmax", "--force") == 0
     assert "certain" not in capsys.readouterr().err
+    assert attach(file, "--activation", "sigmoid", "--force") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "gradient.png" in line)
+    assert "cat" in line and "dog" in line and "bird" not in line
 
 
 def test_scores_that_are_probabilities_by_declaration_stay_as_they_are(

@@ -58,6 +58,24 @@ STRINGS = helper.make_tensor_type_proto(TensorProto.STRING, ["n", 3, 6, 8])
 UNKNOWN = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 3, 6, 8])
 UNKNOWN.tensor_type.elem_type = 999
 
+
+def needing(side: int) -> Mutation:
+    """Add a tensor of `side` times `side` zeros to the scores."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(helper.make_tensor("sides", TensorProto.INT64, [2], [side, side]))
+        model.graph.node[-1].output[0] = "product"
+        model.graph.node.extend(
+            [
+                helper.make_node("ConstantOfShape", ["sides"], ["zeros"]),
+                helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+                helper.make_node("Add", ["product", "sum"], ["y"]),
+            ]
+        )
+
+    return change
+
+
 MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "no nodes": (without("node"), "contains no network"),
     "no inputs": (without("input"), "must have one input, an image, not the inputs []"),
@@ -77,6 +95,10 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "huge weight": (weight(dims=[2**40, 3, 1, 1]), "ONNX Runtime cannot load the network"),
     "weight of a negative size": (weight(dims=[-4, 3, 1, 1]), "ONNX Runtime cannot load the network"),
     "weight of an unknown type": (weight(data_type=999), "ONNX Runtime cannot load the network"),
+    "more memory than there is": (
+        needing(2**31),
+        "ConstantOfShape fails: Calculation for Tensor storage size",
+    ),
     "missing weights": (outside("nowhere"), "but that file does not exist"),
     "weights in a parent folder": (outside("../nowhere"), "but that file does not exist"),
     "weights at no number": (outside("names.txt", offset="x"), "cannot read the weights"),
