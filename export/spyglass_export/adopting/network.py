@@ -63,8 +63,8 @@ class Network:
     def run(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return the output for one image [1, …] as [1, columns].
 
-        Raises ModelError if the network fails, and ScoresError if it does not return one number for each
-        class.
+        Raises ModelError if the network fails or its output is not finite, and ScoresError if it does not
+        return one number for each class.
         """
         found = self._numbers(image)
         if found.size == 0 or sum(size != 1 for size in found.shape) > 1:
@@ -73,7 +73,13 @@ class Network:
                 f"{list(found.shape)} for one image"
             )
         # A network for one image may leave out the axis of the batch.
-        return np.asarray(found, np.float32).reshape(1, -1)
+        scores = np.asarray(found, np.float32).reshape(1, -1)
+        if not np.isfinite(scores).all():
+            raise ModelError(
+                f"the output '{self.output}' is NaN or infinite for an image; check the preprocessing (--scale, "
+                "--mean, --std), and whether the network is damaged"
+            )
+        return scores
 
     def _numbers(self, image: NDArray[Any]) -> NDArray[Any]:
         try:

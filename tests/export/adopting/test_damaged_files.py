@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, TypeProto, helper
@@ -59,6 +60,12 @@ UNKNOWN = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 3, 6, 8])
 UNKNOWN.tensor_type.elem_type = 999
 
 
+def infinite(model: onnx.ModelProto) -> None:
+    """Replace a weight by numbers whose products are not finite."""
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "weight")
+    tensor.raw_data = np.full(tensor.dims, np.inf, np.float32).tobytes()
+
+
 def needing(side: int) -> Mutation:
     """Add a tensor of `side` times `side` zeros to the scores."""
 
@@ -99,6 +106,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
         needing(2**31),
         "ConstantOfShape fails: Calculation for Tensor storage size",
     ),
+    "infinite weights": (infinite, "the output 'y' is NaN or infinite for an image; check the preprocessing"),
     "missing weights": (outside("nowhere"), "but that file does not exist"),
     "weights in a parent folder": (outside("../nowhere"), "but that file does not exist"),
     "weights at no number": (outside("names.txt", offset="x"), "cannot read the weights"),
