@@ -76,8 +76,8 @@ class Network:
         scores = np.asarray(found, np.float32).reshape(1, -1)
         if not np.isfinite(scores).all():
             raise ModelError(
-                f"the output '{self.output}' is NaN or infinite for an image; check the preprocessing (--scale, "
-                "--mean, --std), and whether the network is damaged"
+                f"the output '{self.output}' is NaN or infinite for an image; check the preprocessing "
+                "(--scale, --mean, --std), and whether the network is damaged"
             )
         return scores
 
