@@ -132,6 +132,21 @@ def test_a_broken_part_is_named_in_one_line(
     assert not (tmp_path / "models").exists()
 
 
+def test_a_network_that_breaks_an_assumption_is_reported_in_one_line(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Thousands of exponentials and logarithms in turn: the search for the logits goes too deep."""
+    model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
+    model.graph.node[-1].output[0] = "z0"
+    for index in range(2000):
+        operator, output = ("Exp", "Log")[index % 2], "y" if index == 1999 else f"z{index + 1}"
+        model.graph.node.append(helper.make_node(operator, [f"z{index}"], [output]))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "cannot read the network (RecursionError: " in line
+
+
 OTHER_FORMATS = {
     "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
     "checkpoint": (b"PK\x03\x04archive/data.pkl", "a zip archive, such as a PyTorch checkpoint"),
