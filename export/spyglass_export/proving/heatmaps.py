@@ -17,6 +17,7 @@ from spyglass_contract.model.card import (
     FEATURE_MAP,
     HEATMAP,
     HEATMAP_METHODS,
+    PREDICTED,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
@@ -32,7 +33,6 @@ from spyglass_export.session import takes_one_image
 TOLERANCE = 1e-3
 # Classes of one image that are explained in one call.
 CLASSES = 3
-PREDICTED = -1
 
 Floats = NDArray[np.float32]
 
