@@ -78,7 +78,7 @@ def add_class_scores(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--activation",
         choices=("softmax", "sigmoid", "none"),
-        help="activation to add to the class scores: softmax if one class applies, sigmoid if each class "
-        "applies by itself, none if the scores are probabilities (default: found in the graph; softmax if "
+        help="activation of the class scores, added unless the graph ends in it: softmax if one class "
+        "applies, sigmoid if each class applies by itself, none if the scores are probabilities (default: found in the graph; softmax if "
         "the graph ends in several logits)",
     )

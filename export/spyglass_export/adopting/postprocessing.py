@@ -52,7 +52,8 @@ def missing_activation(
     found = _shown(view, output, values)
     if choice is None:
         return found
-    return _chosen(found, output, values, choice)
+    ending = find_ending(view, output)
+    return _chosen(found, ending.activation if ending else None, output, values, choice)
 
 
 def _shown(view: GraphView, output: str, values: NDArray[np.float32]) -> Ending:
@@ -73,7 +74,8 @@ def _shown(view: GraphView, output: str, values: NDArray[np.float32]) -> Ending:
     )
 
 
-def _chosen(found: Ending, output: str, values: NDArray[np.float32], choice: str) -> Ending:
+def _chosen(found: Ending, own: Activation, output: str, values: NDArray[np.float32], choice: str) -> Ending:
+    """The ending by the user's choice. `own` is the activation at the end of the graph, None if unknown."""
     activation = _CHOSEN[choice]
     if activation is None:
         if not _in_0_to_1(values):
@@ -89,9 +91,12 @@ def _chosen(found: Ending, output: str, values: NDArray[np.float32], choice: str
             "number is always 1",
             field="activation",
         )
+    if found.activation is None and own == activation:
+        return found
     if found.activation is None:
         raise InvalidInput(
-            f"--activation {choice} is for logits, but '{output}' already holds probabilities",
+            f"--activation {choice} is for logits, but '{output}' already holds probabilities"
+            + (f" of a {own.lower()}" if own else ""),
             field="activation",
         )
     if not found.assumed and found.activation != activation and values.shape[1] > 1:

@@ -34,17 +34,34 @@ def test_a_softmax_that_the_graph_does_not_ask_for_is_announced_and_written_down
     assert adopted()[0].description == "Cats and others. `spyglass adopt` added the softmax of its scores."
 
 
-@pytest.mark.parametrize("ending", ["Softmax", "Sigmoid"])
-def test_a_graph_with_its_own_activation_gets_none(
+@pytest.mark.parametrize(
+    ("ending", "flags"),
+    [
+        ("Softmax", ()),
+        ("Sigmoid", ()),
+        ("Softmax", ("--activation", "softmax")),
+        ("Sigmoid", ("--activation", "sigmoid")),
+        ("Sigmoid", ("--activation", "none")),
+    ],
+)
+def test_a_graph_with_its_own_activation_gets_no_other(
     classifier: Any,
     ending: str,
+    flags: tuple[str, ...],
     attach: Callable[..., int],
     adopted: Callable[[], Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert attach(classifier().write(tmp_path / "theirs.onnx", ending=ending), "--scale", "1/255") == 0
-    assert "added" not in capsys.readouterr().out and adopted()[0].description == ""
+    theirs = classifier()
+    assert attach(theirs.write(tmp_path / "theirs.onnx", ending=ending), "--scale", "1/255", *flags) == 0
+    card, pixels, found = adopted()
+    assert "added" not in capsys.readouterr().out and card.description == ""
+    logits = theirs.logits(scaled(pixels))
+    expected = (
+        sigmoid(logits) if ending == "Sigmoid" else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_independent_labels_keep_their_own_probabilities_and_heatmaps(
@@ -89,9 +106,8 @@ def test_scores_that_are_probabilities_by_declaration_stay_as_they_are(
 
 
 CLASHES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "softmax again": ({"ending": "Softmax"}, "softmax", "already holds probabilities"),
-    "sigmoid of a softmax": ({"ending": "Softmax"}, "sigmoid", "already holds probabilities"),
-    "sigmoid again": ({"ending": "Sigmoid"}, "sigmoid", "already holds probabilities"),
+    "sigmoid of a softmax": ({"ending": "Softmax"}, "sigmoid", "already holds probabilities of a softmax"),
+    "softmax of a sigmoid": ({"ending": "Sigmoid"}, "softmax", "already holds probabilities of a sigmoid"),
     "sigmoid of logarithms": ({"ending": "LogSoftmax"}, "sigmoid", "holds the logarithms of a softmax"),
     "none of logits": (
         {},
