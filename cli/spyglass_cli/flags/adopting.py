@@ -79,6 +79,6 @@ def add_class_scores(parser: argparse.ArgumentParser) -> None:
         "--activation",
         choices=("softmax", "sigmoid", "none"),
         help="activation of the class scores, added unless the graph ends in it: softmax if one class "
-        "applies, sigmoid if each class applies by itself, none if the scores are probabilities (default: found in the graph; softmax if "
-        "the graph ends in several logits)",
+        "applies, sigmoid if each class applies by itself, none if the scores are probabilities (default: "
+        "found in the graph; softmax if the graph ends in several logits)",
     )
