@@ -26,7 +26,8 @@ from spyglass_contract.masks.placement import VOID
 
 if TYPE_CHECKING:
     import onnx
-    import onnxruntime
+
+    from spyglass_contract.onnx_runtime import onnxruntime
 
 METADATA_KEY = "spyglass.card"
 
@@ -83,7 +84,10 @@ def card_from_metadata(metadata: Mapping[str, str]) -> ModelCard:
     """
     text = metadata.get(METADATA_KEY)
     if text is None:
-        raise CardError("the file has no model card; make the file with `spyglass export`")
+        raise CardError(
+            "the file has no model card: it is not made for Spyglass; `spyglass adopt FILE.onnx` makes a "
+            "model of any ONNX classifier, and `spyglass export` of a training run"
+        )
     try:
         card = json_format.Parse(text, ModelCard(), ignore_unknown_fields=True)
         _check_resampling(json.loads(text))

@@ -110,7 +110,10 @@ def _check_choices(method: str, gradient_of: str) -> None:
 
 
 def _reject_second_heatmap(view: GraphView) -> None:
-    names = _names(view.model.graph)
+    graph = view.model.graph
+    # A node may have one of these names: nodes and tensors do not meet.
+    names = {value.name for values in (graph.input, graph.output, graph.initializer) for value in values}
+    names.update(view.producers)
     for name in (HEATMAP, CLASS_INDEX, FEATURE_MAP, SCORES):
         if name in names:
             raise HeatmapError(

@@ -156,7 +156,8 @@ def model_files(root: Path, versions: Versions = "latest") -> list[Path]:
     Raises ModelError if there is no folder, or no such file in it.
     """
     if not root.is_dir():
-        raise ModelError(f"{root} is not a folder of models")
+        adopt = f"; `spyglass adopt {root}` makes a model of an ONNX classifier" if root.is_file() else ""
+        raise ModelError(f"{root} is not a folder of models{adopt}")
     found: dict[str, list[Path]] = {}
     for path in root.glob("*/*/model.onnx"):
         if path.parent.name.isdecimal():
@@ -164,7 +165,9 @@ def model_files(root: Path, versions: Versions = "latest") -> list[Path]:
         else:
             _log.warning("%s is ignored: a version must be a whole number", path)
     if not found:
-        raise ModelError(f"{root} has no file NAME/VERSION/model.onnx")
+        raw = next((path for depth in ("*", "*/*", "*/*/*") for path in root.glob(f"{depth}.onnx")), None)
+        adopt = f"; `spyglass adopt {raw}` makes a model of an ONNX classifier" if raw else ""
+        raise ModelError(f"{root} has no file NAME/VERSION/model.onnx{adopt}")
     by_version = {
         name: sorted(paths, key=lambda path: int(path.parent.name)) for name, paths in found.items()
     }

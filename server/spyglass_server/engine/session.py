@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
@@ -23,6 +22,7 @@ from spyglass_contract.model.card import (
     SCORES,
     read_card,
 )
+from spyglass_contract.onnx_runtime import onnxruntime
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -59,6 +59,8 @@ class Session:
             )
         self.card: ModelCard = read_card(self._session)
         self._check_graph()
+        self.one_image: bool = self._declares_one_image()
+        """True if the graph takes one image at a time."""
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
@@ -93,6 +95,10 @@ class Session:
         feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, PREDICTED, np.int64)}
         probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
         return probabilities, scores, features
+
+    def _declares_one_image(self) -> bool:
+        tensor = self.card.input.tensor
+        return any(entry.name == tensor and entry.shape[0] == 1 for entry in self._session.get_inputs())
 
     def _check_graph(self) -> None:
         """Raise CardError if the graph differs from its card."""

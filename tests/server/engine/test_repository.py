@@ -256,3 +256,16 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no file NAME/VERSION/model\.onnx"):
         model_files(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["theirs.onnx", "theirs/theirs.onnx", "theirs/1/theirs.onnx"])
+def test_a_raw_onnx_file_in_place_of_a_model_is_told_of_the_command_that_adopts_it(
+    place: str, tmp_path: Path
+) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"a network")
+    for given in (tmp_path, file):
+        with pytest.raises(ModelError) as caught:
+            model_files(given)
+        assert f"`spyglass adopt {file}` makes a model" in caught.value.message
