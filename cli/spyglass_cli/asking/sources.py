@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from spyglass_client import ImageError, read_image
-from spyglass_contract.images.formats import IMAGE_SUFFIXES
+from spyglass_contract.images.folders import files_below, is_hidden
 
 STANDARD_INPUT = "-"
 
@@ -40,8 +40,8 @@ class Source:
 def find_sources(paths: Iterable[str]) -> list[Source]:
     """Return the images of files, folders and globs, by name; `-` is standard input.
 
-    A folder's images do not include the heatmaps and masks that commands wrote there. A PATH without an image
-    gives a source with an error, so that every PATH is reported.
+    A folder's images do not include hidden files, nor the heatmaps and masks that commands wrote there. A
+    PATH without an image gives a source with an error, so that every PATH is reported.
     """
     return [source for path in paths for source in _find(path)]
 
@@ -53,23 +53,23 @@ def _find(path: str) -> list[Source]:
         return list(_in_folder(path)) or [_nothing(path, "this folder has no images")]
     if os.path.lexists(path) or not glob.has_magic(path):
         return [Source(path)]
-    matches = sorted(glob.glob(path, recursive=True))
+    matches = sorted(match for match in glob.glob(path, recursive=True) if not _is_sidecar(match, path))
     return find_sources(matches) or [_nothing(path, "no file matches")]
 
 
+def _is_sidecar(match: str, pattern: str) -> bool:
+    """Return whether a match of a glob is hidden, or in a hidden folder that the pattern does not name."""
+    named = pattern.split(os.sep)
+    return any(is_hidden(name) and name not in named for name in match.split(os.sep))
+
+
 def _in_folder(folder: str) -> Iterator[Source]:
-    unreadable: list[Source] = []
-
-    def report(error: OSError) -> None:
-        unreadable.append(_nothing(str(error.filename), f"the folder cannot be read: {error.strerror}"))
-
-    for parent, folders, files in os.walk(folder, onerror=report):
-        # `walk` goes on in the order of this list.
-        folders.sort()
-        for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not _WRITTEN.search(name):
-                yield Source(os.path.join(parent, name))
-    yield from unreadable
+    for file in files_below(folder):
+        path = os.path.join(folder, file.path.relative_to(folder))
+        if file.is_image and not _WRITTEN.search(path):
+            yield Source(path)
+        elif file.is_unreadable:
+            yield _nothing(path, file.reason)
 
 
 def _nothing(path: str, message: str) -> Source:

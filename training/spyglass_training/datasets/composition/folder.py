@@ -18,12 +18,14 @@ from PIL import Image
 
 from spyglass_contract.errors import ImageError, InvalidInput, NotFound
 from spyglass_contract.images.decode import decode
+from spyglass_contract.images.folders import is_hidden
 from spyglass_contract.images.header import Limits, open_header
 from spyglass_training.datasets.about import About, write_about
-from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION
 from spyglass_training.datasets.composition.scene import SceneOptions, compose
 from spyglass_training.datasets.example import images_in
 from spyglass_training.datasets.new_folder import check_new
+from spyglass_training.datasets.omissions import images_below
+from spyglass_training.datasets.parts import TEST, TRAIN, VALIDATION
 
 _FRACTIONS = {TRAIN: 0.7, VALIDATION: 0.1, TEST: 0.2}
 _JPEG_QUALITY = 92
@@ -78,10 +80,13 @@ def compose_folder(
 
 def _deal(cutouts: Path, backgrounds: Path, seed: int) -> dict[str, Material]:
     random = np.random.default_rng(seed)
-    groups = [cutouts, *sorted(path for path in _folder(cutouts).iterdir() if path.is_dir())]
+    folders = sorted(
+        path for path in _folder(cutouts).iterdir() if path.is_dir() and not is_hidden(path.name)
+    )
     # Group by group, so that every part has objects of every group.
-    objects = [deal(images_in(group), random) for group in groups]
-    scenery = deal(images_in(_folder(backgrounds)), random)
+    groups = [images_in(cutouts), *(images_below(folder) for folder in folders)]
+    objects = [deal(group, random) for group in groups]
+    scenery = deal(images_below(_folder(backgrounds)), random)
     material = {
         part: Material([path for dealt in objects for path in dealt[part]], scenery[part])
         for part in _FRACTIONS
