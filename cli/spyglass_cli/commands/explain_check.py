@@ -29,7 +29,7 @@ _SEED = 0
 
 # Options that need --check, and options that --check does not allow.
 _NEED_CHECK = ("file", "steps", "seed")
-_NOT_WITH_CHECK = {"targets": "--class", "top_k": "--top-k"}
+_NOT_WITH_CHECK = {"targets": "--class and --class-index", "top_k": "--top-k"}
 
 
 def add_check_options(parser: argparse.ArgumentParser) -> None:
