@@ -37,8 +37,8 @@ def may_be_index(text: str) -> bool:
 def name_or_index(text: str, names: Sequence[str]) -> int | str:
     """Return the class that a text on a command line names: by its name, or else by its index.
 
-    A text that is neither a name nor a number is returned as it is. Raises InvalidInput with the reason CLASS_AMBIGUOUS if the text is
-    the name of one class and the index of another.
+    A text that is neither a name nor a number is returned as it is. Raises InvalidInput with the reason
+    CLASS_AMBIGUOUS if the text is the name of one class and the index of another.
     """
     if not may_be_index(text):
         return text
