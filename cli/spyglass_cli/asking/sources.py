@@ -13,6 +13,7 @@ from spyglass_client import ImageError, read_image
 from spyglass_contract.images.folders import files_below, is_hidden
 
 STANDARD_INPUT = "-"
+_DEVICE = "/dev/stdin"
 
 # The names of files that commands write beside images end in one of these, before their suffix.
 HEATMAP_MARK, MASK_MARK, CUTOUT_MARK = ".heatmap", ".mask", ".cutout"
@@ -27,14 +28,13 @@ class Source:
     path: str
     error: ImageError | None = None
 
-    def image(self) -> str | bytes:
-        """Return the path of the file, or the bytes of standard input."""
-        return sys.stdin.buffer.read() if self.path == STANDARD_INPUT else self.path
+    def image(self) -> str:
+        """Return the path of the file, which for standard input is that of its device."""
+        return _DEVICE if self.path == STANDARD_INPUT else self.path
 
     def read(self) -> bytes:
         """Return the bytes of the image. Raises ImageError."""
-        image = self.image()
-        return image if isinstance(image, bytes) else read_image(image)
+        return read_image(self.image())
 
 
 def find_sources(paths: Iterable[str]) -> list[Source]:
@@ -48,7 +48,8 @@ def find_sources(paths: Iterable[str]) -> list[Source]:
 
 def _find(path: str) -> list[Source]:
     if path == STANDARD_INPUT:
-        return [Source(path)]
+        # Python has no stream for a standard input that was closed when it started.
+        return [_nothing(path, "standard input is closed") if sys.stdin is None else Source(path)]
     if os.path.isdir(path):
         return list(_in_folder(path)) or [_nothing(path, "this folder has no images")]
     if os.path.lexists(path) or not glob.has_magic(path):
