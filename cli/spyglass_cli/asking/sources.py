@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from spyglass_contract.images.folders import files_below, is_hidden
 
 STANDARD_INPUT = "-"
 _DEVICE = "/dev/stdin"
+
+# Maximum number of reasons in the error of a folder without images.
+_REASONS = 3
 
 # The names of files that commands write beside images end in one of these, before their suffix.
 HEATMAP_MARK, MASK_MARK, CUTOUT_MARK = ".heatmap", ".mask", ".cutout"
@@ -51,11 +55,18 @@ def _find(path: str) -> list[Source]:
         # Python has no stream for a standard input that was closed when it started.
         return [_nothing(path, "standard input is closed") if sys.stdin is None else Source(path)]
     if os.path.isdir(path):
-        return list(_in_folder(path)) or [_nothing(path, "this folder has no images")]
+        return list(_in_folder(path)) or [_nothing(path, _without_images(path))]
     if os.path.lexists(path) or not glob.has_magic(path):
         return [Source(path)]
     matches = sorted(match for match in glob.glob(path, recursive=True) if not _is_sidecar(match, path))
     return find_sources(matches) or [_nothing(path, "no file matches")]
+
+
+def _without_images(folder: str) -> str:
+    """Return the error of a folder without images, with what it has instead."""
+    reasons = Counter(file.reason for file in files_below(folder) if not file.is_image).most_common(_REASONS)
+    found = ", ".join(f"{reason} ({count:,})" for reason, count in reasons)
+    return f"this folder has no images{f': {found}' if found else ''}"
 
 
 def _is_sidecar(match: str, pattern: str) -> bool:

@@ -100,3 +100,11 @@ def test_a_hidden_folder_that_is_named_is_searched() -> None:
     touch(".cache/a.jpg", ".cache/b/c.jpg")
     assert paths(".cache") == [".cache/a.jpg", ".cache/b/c.jpg"]
     assert paths(".cache/*.jpg") == [".cache/a.jpg"]
+
+
+def test_a_folder_without_images_says_what_it_has() -> None:
+    touch("album/a.heic", "album/b.heic", "album/notes", "album/.DS_Store")
+    (source,) = find_sources(["album"])
+    assert source.error is not None
+    expected = "this folder has no images: the suffix .heic is not that of an image (2)"
+    assert source.error.message.startswith(expected)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from spyglass_training.datasets.example import Example
+from spyglass_training.datasets.parts import TRAIN, VALIDATION
 
 # Maximum number of examples in a warning.
 _EXAMPLES = 2
@@ -22,7 +23,23 @@ def duplicate_warnings(
     """
     members = [(part, image) for part, images in parts.items() for image in images]
     groups = [[members[index] for index in indices] for indices in repeated]
-    return [*_in_two_parts(groups), *_under_two_labels(groups, class_names)]
+    warnings = [*_in_two_parts(groups), *_under_two_labels(groups, class_names)]
+    return warnings if VALIDATION in parts else [*warnings, *_in_one_part(groups)]
+
+
+def _in_one_part(groups: Sequence[Sequence[tuple[str, Example]]]) -> Iterator[str]:
+    """Yield the warning about images that a validation part, cut off at random, may share with the rest."""
+    shared = [names for group in groups if len(names := _names(group, TRAIN)) > 1]
+    if shared:
+        examples = "; ".join(" = ".join(names[:2]) for names in shared[:_EXAMPLES])
+        yield (
+            f"{_images(len(shared))} more than once in the part {TRAIN}, off which the validation part is "
+            f"cut, such as {examples}"
+        )
+
+
+def _names(group: Sequence[tuple[str, Example]], part: str) -> list[str]:
+    return [image.name for member, image in group if member == part]
 
 
 def _in_two_parts(groups: Sequence[Sequence[tuple[str, Example]]]) -> Iterator[str]:

@@ -242,8 +242,32 @@ def test_one_content_in_two_parts_or_under_two_labels_is_warned_of_with_counts(
     for copy in ("test/cat/copy.png", "train/cup/copy.png"):
         (tmp_path / copy).write_bytes(cat)
     (tmp_path / "test/cup/copy.png").write_bytes((tmp_path / "train/cup/train-1.png").read_bytes())
-    first, second = class_folders.load(tmp_path, spec).warnings
+    first, second, third = class_folders.load(tmp_path, spec).warnings
     assert first.startswith("2 images are in more than one part: 2 in train and test, such as ")
     assert "train/cup/train-1.png in train = test/cup/copy.png in test" in first
     assert second.startswith("1 image is under more than one label, such as ")
     assert "train/cup/copy.png as cup" in second
+    assert third.startswith("1 image is more than once in the part train, off which the validation part")
+
+
+@pytest.mark.parametrize(
+    "names", [("training_set", "test_set"), ("seg_train", "seg_test"), ("train2017", "val2017")]
+)
+def test_folders_named_like_parts_are_no_classes(
+    tmp_path: Path, spec: InputSpec, write_crops: WriteCrops, names: tuple[str, str]
+) -> None:
+    for name in names:
+        for label in ("cat", "cup"):
+            write_crops(label, tmp_path / name / label, ["0.jpg"])
+    with pytest.raises(InvalidInput, match=f"look like parts: {', '.join(sorted(names))}; name them train,"):
+        class_folders.load(tmp_path, spec)
+
+
+def test_an_image_twice_in_a_training_part_with_a_validation_part_is_no_leak(
+    tmp_path: Path, spec: InputSpec, write_crops: WriteCrops
+) -> None:
+    for number, part in enumerate(("train", "val", "test")):
+        for label in ("cat", "cup"):
+            write_crops(label, tmp_path / part / label, [f"{index}.png" for index in range(2 + number)])
+    (tmp_path / "train/cat/copy.png").write_bytes((tmp_path / "train/cat/0.png").read_bytes())
+    assert not [line for line in class_folders.load(tmp_path, spec).warnings if "more than once" in line]

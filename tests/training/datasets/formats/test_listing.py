@@ -168,6 +168,19 @@ def test_a_path_that_is_listed_again_is_warned_of_if_its_part_or_label_differs(
     lines = [f"images/{name}{index}.png,{name},train\n" for name in ("cat", "cup") for index in range(4)]
     lines += ["images/cat4.png,cat,test\n", "images/cat0.png,cat,test\n", "images/cup0.png,cat,train\n"]
     (tmp_path / "list.csv").write_text("".join(["path,label,part\n", *lines]))
-    parts, labels = listing.load(tmp_path / "list.csv", spec).warnings
+    parts, labels, repeated = listing.load(tmp_path / "list.csv", spec).warnings
     assert "1 image is in more than one part: 1 in train and test" in parts
     assert "images/cup0.png as cup = images/cup0.png as cat" in labels
+    assert repeated.startswith("1 image is more than once in the part train")
+
+
+def test_parts_without_a_test_part_give_a_fifth_of_the_training_part(tmp_path: Path, spec: InputSpec) -> None:
+    parts = ("train",) * 4 + ("val",)
+    lines = [
+        f"images/{name}{index}.png,{name},{parts[index]}\n" for name in ("cat", "cup") for index in range(5)
+    ]
+    (tmp_path / "list.csv").write_text("".join(["path,label,part\n", *lines]))
+    dataset = listing.load(tmp_path / "list.csv", spec)
+    assert dataset.validation is not None
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (6, 2, 2)
+    assert "there is no test part: 2 of the training images are used for testing" in dataset.warnings

@@ -153,3 +153,15 @@ def test_one_image_in_two_parts_is_warned_of(folder: Path, spec: InputSpec) -> N
     write_list(folder, "test.txt", range(6, 10))
     (warning,) = pets.load(folder, spec).warnings
     assert warning.startswith("1 image is in more than one part: 1 in train and test")
+
+
+def test_a_second_image_of_one_name_and_a_missing_test_list_are_said(folder: Path, spec: InputSpec) -> None:
+    with Image.open(folder / "images/Cat_0.jpg") as image:
+        image.save(folder / "images/Cat_0.png")
+    write_list(folder, "train.txt", range(10))
+    dataset = pets.load(folder, spec)
+    assert (len(dataset.train), len(dataset.test)) == (8, 2)
+    assert dataset.warnings == ("there is no test part: 2 of the training images are used for testing",)
+    (entry,) = dataset.left_out
+    assert entry.reason == "another image has the same name before the suffix"
+    assert entry.examples == ("images/Cat_0.png",)

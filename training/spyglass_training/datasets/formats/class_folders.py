@@ -7,6 +7,7 @@ sub-folders of a class belong to the class. The classes are in the order of thei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from spyglass_training.datasets.example import Example, from_file
 from spyglass_training.datasets.omissions import Omissions, images_below
 from spyglass_training.datasets.parts import PARTS, TEST, TRAIN, part_named
 from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
-from spyglass_training.datasets.splits import TEST_SHARE, stratified
+from spyglass_training.datasets.splits import cut_test_part, cut_warning
 
 WHERE_FROM = (
     "Expected one folder of images for each class: DIR/train/CLASS/*.jpg, DIR/validation/CLASS/*.jpg "
@@ -53,11 +54,10 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     _count_unused_folders(path, roots, omissions)
     warnings = []
     if not parts.get(TEST):
-        parts.update(_cut(parts[TRAIN], options.seed))
+        images = parts[TRAIN]
+        parts.update(cut_test_part(images, [image.label for image in images], options.seed))
         if roots:
-            warnings.append(
-                f"there is no test part: {len(parts[TEST]):,} of the training images are used for testing"
-            )
+            warnings.append(cut_warning(parts[TEST]))
     return assemble(
         Origin(path, about.name, about.licence, WHERE_FROM),
         class_names,
@@ -84,7 +84,7 @@ def _part_folders(path: Path) -> Roots:
     """Return the folders of each part; none if the folders of `path` are classes.
 
     A folder `train` without sub-folders is a class, such as the vehicle. Raises InvalidInput if there are
-    parts but no training part, and if the folders of classes have parts in them.
+    parts but no training part, if folders of classes are named like parts, and if they have parts in them.
     """
     roots: dict[str, list[Path]] = {}
     for name in _class_folders(path):
@@ -101,6 +101,14 @@ def _part_folders(path: Path) -> Roots:
         raise InvalidInput(
             f"{path} has no folders of classes in {', '.join(names)}. {WHERE_FROM}.", field="data"
         )
+    similar = {name: _similar_part(name) for name in names if not roots and _class_folders(path / name)}
+    if len(set(filter(None, similar.values()))) > 1:
+        found = ", ".join(name for name, part in similar.items() if part)
+        raise InvalidInput(
+            f"{path} has folders that look like parts: {found}; name them train, validation and test. "
+            f"{WHERE_FROM}.",
+            field="data",
+        )
     for root in roots.get(TRAIN, [path]):
         for name in _class_folders(root):
             inside = [inner for inner in _class_folders(root / name) if part_named(inner)]
@@ -110,6 +118,13 @@ def _part_folders(path: Path) -> Roots:
                     field="data",
                 )
     return roots
+
+
+def _similar_part(name: str) -> str | None:
+    """Return the part that a word of a name means, such as TRAIN for `training_set` and `train2017`."""
+    words = re.findall(r"[a-z]+", name.lower())
+    words += [word.removesuffix(ending) for word in words for ending in ("set", "data", "images")]
+    return next(filter(None, map(part_named, words)), None)
 
 
 def _images(folder: Path, root: Path, class_names: Sequence[str], omissions: Omissions) -> list[Example]:
@@ -141,8 +156,3 @@ def _count_unused_folders(path: Path, roots: Roots, omissions: Omissions) -> Non
             if count:
                 reason = _NO_CLASS if part_named(member.name) else "in a folder that is no part"
                 omissions.add(reason, member, count)
-
-
-def _cut(images: Sequence[Example], seed: int) -> dict[str, list[Example]]:
-    train, test = stratified([image.label for image in images], TEST_SHARE, seed)
-    return {TRAIN: [images[index] for index in train], TEST: [images[index] for index in test]}

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
 from spyglass_training.datasets.about import read_about
-from spyglass_training.datasets.assembly import Origin, Parts, assemble
+from spyglass_training.datasets.assembly import Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
-from spyglass_training.datasets.example import from_file
+from spyglass_training.datasets.example import Example, from_file
 from spyglass_training.datasets.parts import PARTS, TEST, TRAIN, part_named
 from spyglass_training.datasets.reading.damaged_files import reading
 from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
-from spyglass_training.datasets.splits import TEST_SHARE, stratified
+from spyglass_training.datasets.splits import cut_test_part, cut_warning
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _SUFFIXES = (".csv", *_JSON_LINES)
@@ -50,9 +50,14 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
     entries = read_entries(path)
     class_names = sorted({entry.label for entry in entries}, key=_by_value)
     about = read_about(path.parent)
-    parts = _parts(entries, class_names, path, options.seed)
+    parts, warnings = _parts(entries, class_names, path), _similar_labels(class_names)
+    if not parts.get(TEST):
+        images = parts.get(TRAIN, [])
+        parts |= cut_test_part(images, [image.label for image in images], options.seed)
+        if entries and entries[0].part:
+            warnings.append(cut_warning(parts[TEST]))
+    parts = {part: parts[part] for part in PARTS if part in parts}
     origin = Origin(path, about.name, about.licence, _LAYOUT)
-    warnings = _similar_labels(class_names)
     return assemble(origin, class_names, parts, spec, options, warnings=warnings)
 
 
@@ -139,15 +144,11 @@ def _similar_labels(class_names: Sequence[str]) -> list[str]:
     ]
 
 
-def _parts(entries: Sequence[Entry], class_names: Sequence[str], path: Path, seed: int) -> Parts:
+def _parts(entries: Sequence[Entry], class_names: Sequence[str], path: Path) -> dict[str, list[Example]]:
+    """Return the images of each part; all are in the training part if the list has no parts."""
     index = {name: label for label, name in enumerate(class_names)}
     images = [from_file(entry.path, path.parent, index[entry.label]) for entry in entries]
-    if entries and entries[0].part:
-        parts = [entry.part for entry in entries]
-        return {
-            name: [image for image, part in zip(images, parts, strict=True) if part == name]
-            for name in PARTS
-            if name in parts
-        }
-    train, test = stratified([image.label for image in images], TEST_SHARE, seed)
-    return {TRAIN: [images[each] for each in train], TEST: [images[each] for each in test]}
+    parts: dict[str, list[Example]] = {}
+    for entry, image in zip(entries, images, strict=True):
+        parts.setdefault(entry.part or TRAIN, []).append(image)
+    return parts

@@ -21,14 +21,14 @@ from spyglass_contract.errors import ImageError, NotFound
 from spyglass_contract.images.folders import is_hidden
 from spyglass_contract.images.header import Limits, open_header
 from spyglass_training.datasets.about import FILE_NAME, About, read_about
-from spyglass_training.datasets.assembly import Origin, Parts, assemble
+from spyglass_training.datasets.assembly import Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.example import Example, from_file
 from spyglass_training.datasets.omissions import Omissions, images_below
 from spyglass_training.datasets.parts import PARTS, TEST, TRAIN, part_named
 from spyglass_training.datasets.reading.damaged_files import reading
 from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
-from spyglass_training.datasets.splits import TEST_SHARE, stratified
+from spyglass_training.datasets.splits import cut_test_part, cut_warning
 
 # Class names in the order of the trimap's values, which start at 1.
 CLASS_NAMES = ("foreground", "background", "contour")
@@ -58,22 +58,31 @@ def load(path: Path, spec: InputSpec, options: ReadingOptions = DEFAULT_OPTIONS)
         )
     about = read_about(path) if (path / FILE_NAME).exists() else OXFORD
     omissions = Omissions(path)
-    files = {image.stem: image for image in images_below(path / "images", omissions)}
+    files = _named_images(path / "images", omissions)
     listed = _listed(path)
-    names = {name for members in listed.values() for name in members}
+    has_lists, named = bool(listed), {name for members in listed.values() for name in members}
     for name, image in files.items():
-        if listed and name not in names:
+        if has_lists and name not in named:
             omissions.add("in no list of annotations", image)
-        elif not listed and not _trimap(path, name).exists():
+        elif not has_lists and not _trimap(path, name).exists():
             omissions.add("without a trimap", image)
-    parts: Parts = {part: _images(path, members, files) for part, members in listed.items()}
+    warnings = []
+    if not listed:
+        listed = {TRAIN: [name for name in files if _trimap(path, name).exists()]}
+    if not listed.get(TEST):
+        names = listed.get(TRAIN, [])
+        cut = cut_test_part(names, [0] * len(names), options.seed)
+        if has_lists:
+            warnings.append(cut_warning(cut[TEST]))
+        listed |= cut
     return assemble(
         Origin(path, about.name, about.licence, _WHERE_FROM),
         CLASS_NAMES,
-        parts or _cut(path, files, options.seed),
+        {part: _images(path, listed[part], files) for part in PARTS if part in listed},
         spec,
         options,
         left_out=omissions.entries(),
+        warnings=warnings,
     )
 
 
@@ -98,6 +107,16 @@ def _open(data: bytes) -> Image.Image:
     image = open_header(data, Limits())
     image.load()
     return image
+
+
+def _named_images(folder: Path, omissions: Omissions) -> dict[str, Path]:
+    """Return the images by their names: paths in `folder` without suffix."""
+    files: dict[str, Path] = {}
+    for image in images_below(folder, omissions):
+        first = files.setdefault(image.relative_to(folder).with_suffix("").as_posix(), image)
+        if first != image:
+            omissions.add("another image has the same name before the suffix", image)
+    return files
 
 
 def _listed(root: Path) -> dict[str, list[str]]:
@@ -136,13 +155,3 @@ def _images(root: Path, names: Sequence[str], files: Mapping[str, Path]) -> list
         )
         for name, trimap in zip(names, trimaps, strict=True)
     ]
-
-
-def _cut(root: Path, files: Mapping[str, Path], seed: int) -> Parts:
-    """Return the parts without lists: all images with a trimap, a random part of them for testing."""
-    names = [name for name in files if _trimap(root, name).exists()]
-    train, test = stratified([0] * len(names), TEST_SHARE, seed)
-    return {
-        TRAIN: _images(root, [names[index] for index in train], files),
-        TEST: _images(root, [names[index] for index in test], files),
-    }
