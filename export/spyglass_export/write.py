@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import ModelError
+from spyglass_contract.files import whole_file
 from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import replay
 from spyglass_export.proving.heatmaps import prove_heatmaps
@@ -49,23 +49,20 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     examined = prove_heatmaps(unsaved, card)
     card.certificate.heatmaps, card.certificate.zero_heatmaps = examined.maps, examined.zero
     write_card(model, card)
-    with _in_place_of(target) as temporary:
+    with _new_folders(target.parent), whole_file(target) as temporary:
         temporary.write_bytes(model.SerializeToString())
         session = open_session(temporary)
         prove(session, read_card(session))
 
 
 @contextmanager
-def _in_place_of(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; at the end move the file there to `target`, or delete it."""
-    made = [folder for folder in target.parents if not folder.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+def _new_folders(folder: Path) -> Iterator[None]:
+    """Make `folder` and its missing parents; remove them again if the block raises."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield temporary
-        os.replace(temporary, target)
+        yield
     except BaseException:
-        temporary.unlink(missing_ok=True)
-        for folder in made:
-            folder.rmdir()
+        for each in made:
+            each.rmdir()
         raise

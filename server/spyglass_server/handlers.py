@@ -28,13 +28,14 @@ from spyglass.v1.model_pb2 import (
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.errors import InternalError
 from spyglass_contract.images.message import image_data
+from spyglass_contract.model.card import PREDICTED
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.model import Model
 from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
-from spyglass_server.heatmaps.explain import PREDICTED, Explained, check_explains, infer_explained
+from spyglass_server.heatmaps.explain import Explained, check_explains, infer_explained
 from spyglass_server.heatmaps.targets import target_indices
 from spyglass_server.masks.encoding import check_mask_size
 from spyglass_server.masks.segmenting import Segmenting

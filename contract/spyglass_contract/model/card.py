@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
@@ -33,14 +33,16 @@ TASKS = (TASK_CLASSIFY, TASK_SEGMENT)
 PROBABILITIES = "probabilities"
 
 # A file with a heatmap also has an input, int64 [targets], with the indices of the classes to explain
-# (negative: the predicted class; empty: no heatmap, at no cost), and an output, float32 [maps, height,
-# width].
+# (PREDICTED, or any negative number: the predicted class; empty: no heatmap, at no cost), and an output,
+# float32 [maps, height, width].
 CLASS_INDEX = "class_index"
+PREDICTED = -1
 HEATMAP = "heatmap"
 
 # The methods of heatmaps. The graph computes all of them but Score-CAM.
 SCORE_CAM = "scorecam"
-HEATMAP_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", SCORE_CAM)
+HeatmapMethod = Literal["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
+HEATMAP_METHODS: tuple[HeatmapMethod, ...] = get_args(HeatmapMethod)
 
 # The class scores that heatmaps explain.
 EXPLAINED_SCORES = ("logit", "probability")

@@ -18,6 +18,7 @@ from spyglass_contract.model.card import (
     FEATURE_MAP,
     HEATMAP,
     HEATMAP_METHODS,
+    PREDICTED,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
@@ -31,7 +32,6 @@ from spyglass_export.runtime_errors import first_sentence
 TOLERANCE = 1e-3
 # Classes of one image that are explained in one call.
 CLASSES = 3
-PREDICTED = -1
 
 Floats = NDArray[np.float32]
 

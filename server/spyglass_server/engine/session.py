@@ -17,6 +17,7 @@ from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
     HEATMAP,
+    PREDICTED,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
@@ -87,7 +88,7 @@ class Session:
 
         The feature map is float32 [batch, channels, height, width]. The card's method must be Score-CAM.
         """
-        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, -1, np.int64)}
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, PREDICTED, np.int64)}
         probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
         return probabilities, scores, features
 
@@ -97,11 +98,11 @@ class Session:
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         if spec.tensor not in inputs:
             raise CardError(f"the graph has no input {spec.tensor!r}, which the card names")
-        found, wanted = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
-        if found.type != "tensor(uint8)" or list(found.shape[1:]) != wanted:
+        found, expected = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
+        if found.type != "tensor(uint8)" or list(found.shape[1:]) != expected:
             raise CardError(
                 f"the input {spec.tensor!r} is {found.type} {found.shape}, not tensor(uint8) of "
-                f"{['batch', *wanted]}"
+                f"{['batch', *expected]}"
             )
         outputs = {entry.name for entry in self._session.get_outputs()}
         if PROBABILITIES not in outputs:
