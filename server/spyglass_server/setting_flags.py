@@ -33,10 +33,13 @@ def read_flags(settings: type[BaseSettings], arguments: Sequence[str], program: 
     )
     for name, field in settings.model_fields.items():
         repeated = get_origin(field.annotation) is list
+        # A flag of true or false alone means true.
+        optional: dict[str, Any] = {"nargs": "?", "const": "true"} if plain_type(field) is bool else {}
         parser.add_argument(
             flag(name),
             dest=name,
             action="append" if repeated else _Once,
+            **optional,
             metavar=_metavar(name, field),
             help=_help(field) + ("; repeat the flag for more" if repeated else ""),
         )

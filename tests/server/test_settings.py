@@ -10,10 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.bundled import bundled_models
 from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.setting_flags import read_flags
+from spyglass_server.setting_values import expected
 from spyglass_server.settings import ServerSettings, load_settings, read_settings
 
 
@@ -333,3 +337,30 @@ def test_what_is_set_is_not_sized_by_anything() -> None:
     settings = ServerSettings(workers=3, max_in_flight=5)
 
     assert (settings.effective_workers, settings.effective_max_in_flight) == (3, 5)
+
+
+class Switch(BaseSettings):
+    """One setting of true or false."""
+
+    compressed: bool = Field(False, description="Accept compressed requests.")
+    seconds: float = Field(1.0, gt=0, le=60, description="A time.")
+    limit: int | None = Field(None, ge=1, description="A limit.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [(["--compressed"], "true"), (["--compressed", "false"], "false"), (["--compressed=yes"], "yes")],
+)
+def test_a_flag_of_true_or_false_alone_means_true(arguments: list[str], value: str) -> None:
+    assert read_flags(Switch, arguments, "switch") == {"compressed": value}
+    with pytest.raises(SystemExit):
+        read_flags(Switch, [*arguments, "--compressed"], "switch")
+
+
+def test_what_a_setting_should_be_follows_from_its_type_and_bounds() -> None:
+    words = {name: expected(field) for name, field in Switch.model_fields.items()}
+    assert words == {
+        "compressed": "true or false",
+        "seconds": "a number above 0 to 60",
+        "limit": "a whole number from 1",
+    }

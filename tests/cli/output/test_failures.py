@@ -47,7 +47,13 @@ def test_if_all_images_failed_only_errors_about_images_have_a_line_each() -> Non
 
 
 @pytest.mark.parametrize(
-    "command", [["classify-image"], ["explain"], ["explain", "--class", "2"], ["segment"]]
+    "command",
+    [
+        ["classify-image"],
+        ["explain", "--class", "2"],
+        pytest.param(["explain"], marks=pytest.mark.slow),
+        pytest.param(["segment"], marks=pytest.mark.slow),
+    ],
 )
 def test_an_unreachable_server_is_reported_once_and_json_has_each_image(
     command: list[str], classify: Run, folder: Path, capsys: pytest.CaptureFixture[str]
