@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
 
 from spyglass.v1.model_pb2 import (
     RESAMPLING_BILINEAR,
@@ -16,7 +17,6 @@ from spyglass.v1.model_pb2 import (
     TASK_SEGMENT,
     InputSpec,
     ModelCard,
-    Resampling,
     ScoreKind,
 )
 from spyglass_contract.errors import CardError
@@ -47,6 +47,9 @@ HEATMAP = "heatmap"
 SCORE_CAM = "scorecam"
 HeatmapMethod = Literal["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
 HEATMAP_METHODS: tuple[HeatmapMethod, ...] = get_args(HeatmapMethod)
+
+# The class scores that heatmaps explain.
+EXPLAINED_SCORES = ("logit", "probability")
 
 # A file for Score-CAM has these outputs instead of `heatmap`: the feature map, float32 [batch, channels,
 # height, width], and the class scores, float32 [batch, classes], which are logits, or probabilities if the
@@ -90,7 +93,7 @@ def card_from_metadata(metadata: Mapping[str, str]) -> ModelCard:
         )
     try:
         card = json_format.Parse(text, ModelCard(), ignore_unknown_fields=True)
-        _check_resampling(json.loads(text))
+        _check_enums(json.loads(text), ModelCard.DESCRIPTOR)
     except (json_format.ParseError, ValueError) as error:
         raise CardError(f"the model card is not valid JSON of a ModelCard: {error}") from error
     validate_card(card)
@@ -122,7 +125,15 @@ def validate_card(card: ModelCard) -> None:
         raise CardError(f"the card must name two classes or more, not {len(card.class_names)}")
     if card.task == TASK_SEGMENT and len(card.class_names) > VOID:
         raise CardError(f"the card names {len(card.class_names)} classes; a mask can hold {VOID}")
+    _check_choice("heatmap_method", card.heatmap_method, HEATMAP_METHODS)
+    _check_choice("explained_score", card.explained_score, EXPLAINED_SCORES)
     validate_input(card.input)
+
+
+def _check_choice(field: str, value: str, known: Sequence[str]) -> None:
+    """Raise CardError unless a text of the card is empty or known."""
+    if value and value not in known:
+        raise CardError(f"the card's {field} must be {' or '.join(known)}, not {value[:100]!r}")
 
 
 def validate_input(spec: InputSpec) -> None:
@@ -149,14 +160,21 @@ def validate_input(spec: InputSpec) -> None:
         raise CardError(f"the card's crop_fraction must be in [0, 1], not {spec.crop_fraction:g}")
 
 
-def _check_resampling(fields: object) -> None:
-    """Raise ValueError if the JSON of a card states an unknown resampling.
+def _check_enums(fields: object, message: Descriptor) -> None:
+    """Raise ValueError if the JSON of a card states a value of an enum that is not one of its names.
 
-    The parser, which must skip the unknown fields of later versions, also skips unknown names of an enum. For
-    the other enums that leaves UNSPECIFIED, which is rejected; for the resampling it would leave bilinear.
-    A number is rejected because the numbers were other ones in early versions.
+    The parser, which must skip the unknown fields of later versions, also skips unknown values of an enum.
+    For most enums that leaves UNSPECIFIED, which is rejected; for the resampling it would leave bilinear.
+    Numbers are rejected: the parser rounds them, and cards are written with names.
     """
-    stated = fields.get("input") if isinstance(fields, dict) else None
-    name = stated.get("resampling") if isinstance(stated, dict) else None
-    if name is not None and name not in list(Resampling.keys()):
-        raise ValueError(f"the resampling {name!r} is unknown; known: {', '.join(Resampling.keys())}")
+    if not isinstance(fields, dict):
+        return
+    for field in message.fields:
+        value = fields.get(field.name, fields.get(field.json_name))
+        if field.enum_type is not None and value is not None:
+            names = list(field.enum_type.values_by_name)
+            if value not in names:
+                known = ", ".join(names)
+                raise ValueError(f"the {field.name} {str(value)[:100]!r} is unknown; known: {known}")
+        elif field.message_type is not None:
+            _check_enums(value, field.message_type)

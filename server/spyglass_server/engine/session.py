@@ -23,11 +23,9 @@ from spyglass_contract.model.card import (
     read_card,
 )
 from spyglass_contract.onnx_runtime import onnxruntime
+from spyglass_server.engine.choices import DEVICE_PATTERN, DEVICES
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-
-DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?"
-"""A regular expression of every device that can be requested."""
 
 
 class DeviceError(ModelError):
@@ -144,7 +142,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     if not re.fullmatch(DEVICE_PATTERN, device):
-        raise DeviceError(f"the device must be auto, cpu, cuda or cuda:N, not {device!r}")
+        raise DeviceError(f"the device must be {DEVICES}, not {device!r}")
     if device == "cpu":
         return [_CPU]
     if _CUDA in onnxruntime.get_available_providers():

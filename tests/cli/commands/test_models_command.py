@@ -59,7 +59,9 @@ def test_a_model_that_is_not_served_is_an_error_in_one_line(
     server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", "show", "shapes", "--server", server]) == 1
-    assert capsys.readouterr().err == "spyglass models: the server has no model 'shapes'\n"
+    assert capsys.readouterr().err == (
+        "spyglass models: the server has no model 'shapes'; it serves colors\n"
+    )
 
 
 def test_the_environment_names_the_server(

@@ -70,8 +70,9 @@ def test_pixels_of_a_spec_without_a_resampling_are_bilinear(make_spec: Callable[
     assert (unstated != bicubic).any()
 
 
-def test_an_unknown_kind_of_scores_of_a_later_version_is_skipped(fields: dict[str, Any]) -> None:
+def test_an_unknown_kind_of_scores_is_rejected(fields: dict[str, Any]) -> None:
     fields["score_kind"] = "SCORE_KIND_SOFTMAX"
     assert read(fields).score_kind == SCORE_KIND_SOFTMAX
     fields["score_kind"] = "SCORE_KIND_ENERGY"
-    assert read(fields).score_kind == SCORE_KIND_UNSPECIFIED
+    with pytest.raises(CardError, match="the score_kind 'SCORE_KIND_ENERGY' is unknown"):
+        read(fields)

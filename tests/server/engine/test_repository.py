@@ -17,7 +17,7 @@ from spyglass_contract.errors import (
     NotFound,
 )
 from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository, model_files
+from spyglass_server.engine.repository import Repository, check_served, listed_names, model_files
 
 Load = Callable[..., Model]
 
@@ -79,7 +79,7 @@ def test_a_version_is_found_by_its_number(repository: Repository, load: Load) ->
 @pytest.mark.parametrize(
     ("selector", "reason", "field", "message"),
     [
-        (ModelRef(name="other"), "MODEL_NOT_FOUND", "model.name", "no model 'other'"),
+        (ModelRef(name="other"), "MODEL_NOT_FOUND", "model.name", "no model 'other'; it serves first$"),
         (ModelRef(name="first", version=7), "VERSION_NOT_FOUND", "model.version", "served: 1, 2"),
         (ModelRef(name="first", version=0), "VERSION_NOT_FOUND", "model.version", "no version 0"),
         (ModelRef(name="first", label="stable"), "LABEL_NOT_FOUND", "model.label", "'stable'"),
@@ -269,3 +269,45 @@ def test_a_raw_onnx_file_in_place_of_a_model_is_told_of_the_command_that_adopts_
         with pytest.raises(ModelError) as caught:
             model_files(given)
         assert f"`spyglass adopt {file}` makes a model" in caught.value.message
+
+
+def write(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def test_several_folders_are_one_and_two_files_of_one_version_are_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("x/a/1/model.onnx", "y/a/2/model.onnx", "y/b/1/model.onnx")
+    x, y = Path("x"), Path("y")
+    assert model_files([x, y]) == [y / "a/2/model.onnx", y / "b/1/model.onnx"]
+    assert len(model_files([x, y], "all")) == 3
+    # One folder by two names.
+    assert len(model_files([x, tmp_path / "x"])) == 1
+    write("y/a/1/model.onnx")
+    with pytest.raises(ModelError, match="have the same name and version"):
+        model_files([x, y])
+    with pytest.raises(ModelError, match="nowhere is not a folder"):
+        model_files([x, Path("nowhere")])
+
+
+def test_hidden_folders_have_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("x/a/1/model.onnx", "x/.a/1/model.onnx", "x/__MACOSX/1/model.onnx", "x/a/._2/model.onnx")
+    assert model_files(Path("x"), "all") == [Path("x/a/1/model.onnx")]
+
+
+def test_a_default_model_that_is_not_there_is_an_error_with_the_models() -> None:
+    files = [Path(f"models/{name}/1/model.onnx") for name in ("pets", "digits", "cells")]
+    check_served(["pets", "cells"], files)
+    with pytest.raises(ModelError, match=r"'nope' is not among the models: cells, digits, pets$"):
+        check_served(["pets", "nope"], files)
+
+
+def test_a_list_of_names_is_bounded() -> None:
+    names = [f"model-{number}" for number in range(5000)]
+    assert listed_names(names).endswith("model-9 and 4990 more")
+    assert listed_names([]) == "no model"

@@ -45,6 +45,8 @@ class Account:
     broken: list[str]
     # SHA-256 over the names and contents of the images that were read, lower-case hexadecimal.
     sha256: str
+    # One list for each content that several images have: their indices in the given order.
+    repeated: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def _fill(arrays: Sequence[NDArray[np.uint8]], images: Sequence[Example], spec: 
     rows: list[int] = []
     broken: list[str] = []
     digest = hashlib.sha256()
+    by_content: dict[str, list[int]] = {}
     for index, decoded in enumerate(decode_in_order(images, spec)):
         if isinstance(decoded, Broken):
             broken.append(f"{decoded.name}: {decoded.reason}")
@@ -170,8 +173,10 @@ def _fill(arrays: Sequence[NDArray[np.uint8]], images: Sequence[Example], spec: 
         if decoded.mask is not None:
             arrays[1][len(rows)] = decoded.mask
         rows.append(index)
+        by_content.setdefault(decoded.image_sha256, []).append(index)
         digest.update(f"{decoded.sha256}  {images[index].name}\n".encode())
-    return Account(rows, broken, digest.hexdigest())
+    repeated = [indices for indices in by_content.values() if len(indices) > 1]
+    return Account(rows, broken, digest.hexdigest(), repeated)
 
 
 def _table(arrays: Sequence[NDArray[np.uint8]], account: Account) -> Table:
