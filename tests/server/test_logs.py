@@ -93,8 +93,20 @@ def test_warnings_of_libraries_are_log_lines_too(capsys: pytest.CaptureFixture[s
     assert "an odd file" in json.loads(capsys.readouterr().err)["message"]
 
 
-def test_pillow_does_not_log_the_parts_of_an_image_at_level_debug(untouched_root: None) -> None:
+def test_debug_lines_of_other_libraries_are_not_written(
+    untouched_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure_logging("console", "debug")
+    logging.getLogger("PIL.TiffImagePlugin").debug("tag: ImageWidth (256)")
+    logging.getLogger("PIL.TiffImagePlugin").info("news of another library")
+    logging.getLogger("spyglass_server.engine").debug("details of ours")
+    written = capsys.readouterr().err
+    assert "ImageWidth" not in written
+    assert "details of ours" in written and "news of another library" in written
 
-    assert logging.getLogger("spyglass").isEnabledFor(logging.DEBUG)
-    assert not logging.getLogger("PIL.TiffImagePlugin").isEnabledFor(logging.INFO)
+
+def test_a_higher_level_holds_for_all(untouched_root: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("console", "error")
+    for name in ("PIL", "spyglass_server.engine"):
+        logging.getLogger(name).warning("not so bad")
+    assert capsys.readouterr().err == ""
