@@ -17,7 +17,7 @@ from spyglass_client._attempts import RetryPolicy
 from spyglass_client._calls import Reply, Request
 from spyglass_client._options import Retry
 from spyglass_client._results import Failure
-from spyglass_contract.errors import DeadlineExceeded, SpyglassError
+from spyglass_contract.errors import DeadlineExceeded, Overloaded, SpyglassError, Unavailable
 from spyglass_contract.statuses import error_from_status
 
 Result = TypeVar("Result")
@@ -201,11 +201,11 @@ class Pipeline(Generic[Result]):
         An image that is too large for the transport ends the stream for all; only it, the largest, fails.
         """
         under_way = self._under_way()
-        if not under_way:
-            # The next image opens another stream. If that fails, too, its error counts.
+        if not under_way and isinstance(error, Unavailable | Overloaded | DeadlineExceeded):
+            # The server does not keep an idle stream. The next image opens another one.
             return
         pause = 0.0
-        if error.reason == MESSAGE_TOO_LARGE:
+        if error.reason == MESSAGE_TOO_LARGE and under_way:
             largest = max(under_way, key=lambda entry: entry.request.ByteSize())
             largest.result = Failure(error, largest.request.id)
         else:
@@ -224,7 +224,7 @@ class Pipeline(Generic[Result]):
             raise error
         if self._seconds is not None:
             if self._silent_since is None:
-                taken = min(entry.taken for entry in under_way)
+                taken = min((entry.taken for entry in under_way), default=now)
                 self._silent_since = taken if self._heard is None else max(taken, self._heard)
             if now + pause >= self._silent_since + self._seconds:
                 raise error
