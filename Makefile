@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 QUIET := --quiet --disable-pip-version-check
 INSTALL := $(BIN)/pip install $(QUIET) --constraint constraints.txt
 
-.PHONY: demo test fast floor client-wheel torch lint format protos lock clean
+.PHONY: demo test fast floor client-wheel torch lint errors format protos lock clean
 
 demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -34,13 +34,18 @@ torch: $(VENV)-torch/.made pyproject.toml  ## compare Grad-CAM with the gradient
 	$(VENV)-torch/bin/pip install $(QUIET) --constraint constraints.txt --editable '.[torch-tests]'
 	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
-lint: $(VENV)/.everything  ## check style, types, import rules, words and the generated code
+lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto files and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/plain_words.py
+	$(BIN)/python tools/error_reasons.py --check
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
+	protos/lint
+
+errors: $(VENV)/.everything  ## write docs/errors.md from the code
+	$(BIN)/python tools/error_reasons.py
 
 format: $(VENV)/.everything  ## fix style
 	$(BIN)/ruff check --fix .
@@ -57,7 +62,7 @@ lock:  ## write constraints.txt: the newest versions that work together
 	rm -rf .venv-lock
 
 clean:  ## delete environments, builds and caches
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client protos/.generator build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client protos/.generator node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 %/.made:
 	@echo "making the environment $*"

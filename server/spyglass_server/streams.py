@@ -49,7 +49,7 @@ def handle_stream(
         except Exception as error:
             request_id = current_request_id()
             status = status_from_error(public_error(error, request_id), request_id)
-            return response(id=request.id, error=status)
+            return response(id=request.id, index=request.index, error=status)
 
     for result in map_unordered(handle_one, requests, window=window):
         if isinstance(result, ModelError):

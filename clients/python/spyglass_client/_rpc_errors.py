@@ -53,7 +53,7 @@ def _status(call: FailedCall) -> Status | None:
 def _from_grpc(call: FailedCall) -> SpyglassError:
     code, details = call.code(), call.details() or "no details"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Unavailable(f"the server cannot be reached: {details}", reason=_unavailable_reason(details))
+        return _unavailable(details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("no response came before the deadline")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -62,11 +62,13 @@ def _from_grpc(call: FailedCall) -> SpyglassError:
     return error_from_status(Status(code=code.value[0], message=details))
 
 
-def _unavailable_reason(details: str) -> str:
-    """Return why gRPC itself gave up; its text is all that tells the cases apart."""
+def _unavailable(details: str) -> Unavailable:
+    """Return the error for gRPC's own UNAVAILABLE; its text is all that tells the cases apart."""
     if "andshake failed" in details:
-        return TLS_FAILED
-    return "UNREACHABLE" if details.startswith(_NOT_SENT) else CONNECTION_LOST
+        return Unavailable(f"the server cannot be reached with TLS: {details}", reason=TLS_FAILED)
+    if details.startswith(_NOT_SENT):
+        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
+    return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
 
 def _request_id(call: FailedCall) -> str:
