@@ -67,7 +67,8 @@ class Cats(VisionServicer):
     """Every image is a cat."""
 
     def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
-        return ClassifyResponse(id=request.id, classes=[ClassScore(index=1, name="cat", score=0.75)])
+        classes = [ClassScore(index=1, name="cat", score=0.75)]
+        return ClassifyResponse(id=request.id, index=request.index, classes=classes)
 
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
