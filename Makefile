@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+QUIET := --quiet --disable-pip-version-check
+INSTALL := $(BIN)/pip install $(QUIET) --constraint constraints.txt
 
-.PHONY: demo test fast torch lint errors format protos lock clean
+.PHONY: demo test fast floor client-wheel torch lint errors format protos lock clean
 
 demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -16,9 +17,21 @@ test: $(VENV)/.everything  ## run the whole test suite
 fast: $(VENV)/.everything  ## run the fast tests only
 	$(BIN)/pytest -m "not slow"
 
+floor: $(VENV)-floor/.made $(VENV)-floor-client/.made  ## run the fast tests with the lowest versions of everything
+	@echo "installing the lowest versions into $(VENV)-floor and $(VENV)-floor-client"
+	$(PYTHON) tools/floors.py server export tests > $(VENV)-floor/constraints.txt
+	$(VENV)-floor/bin/pip install $(QUIET) --constraint $(VENV)-floor/constraints.txt --editable '.[server,export,tests]'
+	$(PYTHON) tools/floors.py tests > $(VENV)-floor-client/constraints.txt
+	$(VENV)-floor-client/bin/pip install $(QUIET) --constraint $(VENV)-floor-client/constraints.txt --editable '.[tests]'
+	$(VENV)-floor-client/bin/pytest -m "not slow" tests/client
+	$(VENV)-floor/bin/pytest -m "not slow and not training" --ignore tests/training
+
+client-wheel:  ## build the slim distribution of the client, dist/spyglass_client-*.whl
+	$(PYTHON) -m pip wheel $(QUIET) --no-deps --wheel-dir dist clients/python
+
 torch: $(VENV)-torch/.made pyproject.toml  ## compare Grad-CAM with the gradients of PyTorch, in an environment of its own
 	@echo "installing spyglass with torch into $(VENV)-torch"
-	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch-tests]'
+	$(VENV)-torch/bin/pip install $(QUIET) --constraint constraints.txt --editable '.[torch-tests]'
 	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
 lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto files and generated files
@@ -49,7 +62,7 @@ lock:  ## write constraints.txt: the newest versions that work together
 	rm -rf .venv-lock
 
 clean:  ## delete environments, builds and caches
-	rm -rf $(VENV) $(VENV)-torch node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client protos/.generator node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 %/.made:
 	@echo "making the environment $*"

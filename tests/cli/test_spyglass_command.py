@@ -53,7 +53,7 @@ def test_invalid_usage_ends_with_2(arguments: list[str]) -> None:
 def test_a_command_imports_only_its_own_module() -> None:
     check = (
         "import sys; from spyglass_cli.main import main\n"
-        "code = main(['models', 'list', '--server', '127.0.0.1:1'])\n"
+        "code = main(['models', 'list', '--server', '127.0.0.1:1', '--timeout', '0.5'])\n"
         "from spyglass_cli import commands\n"
         "others = [name for name in ('train', 'serve') if hasattr(commands, name)]\n"
         "sys.exit(code if not others else str(others))"

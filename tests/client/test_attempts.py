@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spyglass_client._attempts import Attempts, pause_after
+from spyglass_client._attempts import CONNECTION_LOST, TLS_FAILED, Attempts, RetryPolicy
 from spyglass_client._options import Retry
 from spyglass_contract import errors
 
@@ -13,18 +13,20 @@ UNAVAILABLE = errors.Unavailable("starting")
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    assert [pause_after(UNAVAILABLE, failed, STEADY) for failed in range(1, 6)] == [0.5, 1, 2, 3, 3]
+    policy = RetryPolicy(STEADY)
+    assert [policy.pause_after(UNAVAILABLE) for _ in range(5)] == [0.5, 1, 2, 3, 3]
 
 
 def test_full_jitter_draws_from_all_of_the_pause() -> None:
-    pauses = [pause_after(UNAVAILABLE, 1, Retry(initial_backoff=1.0)) or 0.0 for _ in range(500)]
+    retry = Retry(initial_backoff=1.0)
+    pauses = [RetryPolicy(retry).pause_after(UNAVAILABLE) or 0.0 for _ in range(500)]
     assert all(0 <= pause <= 1 for pause in pauses)
     assert min(pauses) < 0.1 < 0.9 < max(pauses)
 
 
 def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
     full = errors.Overloaded("full", retry_after=2.0)
-    assert pause_after(full, 1, STEADY) == 2.5
+    assert RetryPolicy(STEADY).pause_after(full) == 2.5
 
 
 @pytest.mark.parametrize(
@@ -37,10 +39,11 @@ def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
         errors.InternalError("a fault"),
         errors.Cancelled("gone"),
         errors.LimitExceeded("too large"),
+        errors.Unavailable("another certificate", reason=TLS_FAILED),
     ],
 )
 def test_nothing_else_is_asked_again(error: errors.SpyglassError) -> None:
-    assert pause_after(error, 1, STEADY) is None
+    assert RetryPolicy(STEADY).pause_after(error) is None
 
 
 def test_after_the_last_attempt_the_error_is_raised() -> None:
@@ -61,3 +64,20 @@ def test_an_attempt_has_what_is_left_of_the_deadline() -> None:
     assert remaining is not None
     assert 0 < remaining <= 60
     assert Attempts(STEADY, None).remaining() is None
+
+
+def test_by_default_only_the_deadline_ends_the_attempts() -> None:
+    policy = RetryPolicy(Retry(jitter=0))
+    pauses = [policy.pause_after(UNAVAILABLE) for _ in range(2000)]
+    assert pauses[:5] == [0.2, 0.4, 0.8, 1.6, 2.0]
+    assert set(pauses[5:]) == {2.0}
+
+
+def test_a_request_that_loses_its_connection_again_and_again_is_not_sent_for_ever() -> None:
+    lost = errors.Unavailable("reset", reason=CONNECTION_LOST)
+    policy = RetryPolicy(Retry())
+    # Attempts that reach no server do not count.
+    outcomes = [
+        policy.pause_after(error) for error in (lost, UNAVAILABLE, lost, UNAVAILABLE, lost, lost, lost)
+    ]
+    assert [pause is None for pause in outcomes] == [False] * 6 + [True]

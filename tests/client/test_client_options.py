@@ -2,22 +2,92 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from spyglass_client import Credentials, InvalidInput, Retry, Timeout
 
+NO_TIMES = [0, -1.0, math.nan, -math.inf, "30", True, [30]]
 
-@pytest.mark.parametrize("wrong", [{"call": 0}, {"call": -1.0}, {"connect": 0}])
-def test_a_timeout_of_nothing_is_refused(wrong: dict[str, float]) -> None:
+
+@pytest.mark.parametrize("field", ["call", "connect"])
+@pytest.mark.parametrize("wrong", NO_TIMES, ids=repr)
+def test_a_timeout_that_is_no_time_is_refused(field: str, wrong: Any) -> None:
     with pytest.raises(ValueError, match="call > 0"):
-        Timeout(**wrong)
+        Timeout(**{field: wrong})
+
+
+@pytest.mark.parametrize("wrong", NO_TIMES, ids=repr)
+def test_the_timeout_of_one_call_is_checked_alike(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="timeout must be a positive number of seconds") as caught:
+        Timeout().override(wrong)
+    assert (caught.value.reason, caught.value.field) == ("TIMEOUT_INVALID", "timeout")
+
+
+@pytest.mark.parametrize("endless", [math.inf, 1e300, 10**400, np.float64("inf")], ids=repr)
+def test_an_endless_timeout_is_no_limit(endless: float) -> None:
+    assert Timeout(call=endless).override(None) is None
+    assert Timeout().override(endless) is None
+    assert Timeout(call=None).override(None) is None
+
+
+@pytest.mark.parametrize("seconds", [7, 0.5, np.float32(2), Fraction(1, 3), 1e8])
+def test_any_other_number_of_seconds_is_the_limit(seconds: float) -> None:
+    assert Timeout().override(seconds) == pytest.approx(float(seconds))
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [{"call": math.inf}, {"connect": math.inf}, {"call": 1e300, "connect": 1e300}, {"call": 3e8}],
+    ids=str,
+)
+def test_calls_and_streams_work_with_an_endless_timeout(
+    serve: Callable[..., str], connect: Callable[..., Any], fake_vision: Callable[..., Any], endless: Any
+) -> None:
+    client = connect(serve(fake_vision()), timeout=Timeout(**endless))
+    assert client.classify(b"image").best.name == "cat"
+    assert client.models()
+    assert [result.best.name for result in client.classify_many([b"image"] * 3)] == ["cat"] * 3
+
+
+@pytest.mark.parametrize("endless", [math.inf, 1e300, 3e8])
+def test_one_call_may_have_an_endless_timeout(
+    serve: Callable[..., str], connect: Callable[..., Any], fake_vision: Callable[..., Any], endless: float
+) -> None:
+    client = connect(serve(fake_vision()))
+    assert client.classify(b"image", timeout=endless).best.name == "cat"
+    assert [r.best.name for r in client.classify_many([b"image"] * 3, timeout=endless)] == ["cat"] * 3
+
+
+@pytest.mark.parametrize("wrong", [0, -1, math.nan])
+def test_a_call_or_stream_with_no_time_is_refused_before_it_is_sent(
+    serve: Callable[..., str], connect: Callable[..., Any], fake_vision: Callable[..., Any], wrong: float
+) -> None:
+    vision = fake_vision()
+    client = connect(serve(vision))
+    with pytest.raises(InvalidInput):
+        client.classify(b"image", timeout=wrong)
+    with pytest.raises(InvalidInput):
+        list(client.classify_many([b"image"], timeout=wrong))
+    assert vision.requests == []
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"attempts": 0}, {"initial_backoff": 0}, {"initial_backoff": 9, "max_backoff": 1}, {"jitter": 1.5}],
+    [
+        {"attempts": 0},
+        {"max_backoff": math.inf},
+        {"initial_backoff": math.nan},
+        {"initial_backoff": 0},
+        {"initial_backoff": 9, "max_backoff": 1},
+        {"jitter": 1.5},
+    ],
 )
 def test_retries_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="attempts >= 1"):

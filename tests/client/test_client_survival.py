@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,73 @@ def test_a_client_finds_a_restarted_server_again(
         client.classify(b"image", timeout=0.2)
     serve_at(port)
     assert client.classify(b"image").best.name == "cat"
+
+
+LATE = 0.3
+
+
+@pytest.fixture
+def start_late(serve_at: Callable[[int], grpc.Server]) -> Iterator[Callable[[int], None]]:
+    """Start a server on a port after a moment: `start_late(port)`."""
+    timers: list[threading.Timer] = []
+
+    def start(port: int) -> None:
+        timers.append(threading.Timer(LATE, serve_at, [port]))
+        timers[-1].start()
+
+    yield start
+    for timer in timers:
+        timer.join()
+
+
+def test_a_call_waits_for_a_server_that_starts_within_its_timeout(
+    start_late: Callable[[int], None], connect: Connect
+) -> None:
+    start_late(port := free_port())
+    client = connect(f"localhost:{port}", retry=sc.Retry())
+    assert client.classify(b"image").best.name == "cat"
+
+
+def test_a_stream_waits_for_a_server_that_starts_within_its_timeout(
+    start_late: Callable[[int], None], connect: Connect
+) -> None:
+    start_late(port := free_port())
+    results = connect(f"localhost:{port}", retry=sc.Retry()).classify_many([b"image"] * 40)
+    assert [result.best.name for result in results] == ["cat"] * 40
+
+
+def test_a_stream_to_a_server_that_does_not_start_ends_with_one_error(connect: Connect) -> None:
+    client = connect(f"localhost:{free_port()}", retry=sc.Retry())
+    results = client.classify_many([b"image"] * 1000, timeout=0.5)
+    with pytest.raises(sc.Unavailable) as caught:
+        next(results)
+    assert caught.value.reason == "UNREACHABLE"
+
+
+def test_a_request_that_ends_its_server_is_sent_five_times(connect: Connect) -> None:
+    """The server is a socket that reads the request and closes the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+        requests = []
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.sendall(settings)
+                        received = b""
+                        while b"Classify" not in received and (part := connection.recv(2**16)):
+                            received += part
+                        requests.append(received)
+
+        threading.Thread(target=serve, daemon=True).start()
+        quick = sc.Retry(initial_backoff=0.01, max_backoff=0.02)
+        client = connect(f"127.0.0.1:{listening.getsockname()[1]}", retry=quick)
+        with pytest.raises(sc.Unavailable) as caught:
+            client.classify(b"image", timeout=60)
+        assert caught.value.reason == "CONNECTION_LOST"
+        assert len(requests) == 5
 
 
 def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server], connect: Connect) -> None:
@@ -181,10 +249,14 @@ def test_a_server_with_a_certificate_is_believed_by_who_knows_its_signer(
     key, pem = certificate
     identity = grpc.ssl_server_credentials([(key.read_bytes(), pem.read_bytes())])
     target = serve(fake_vision(), identity)
-    trusting = connect(target, credentials=sc.Credentials.from_files(ca=pem))
-    assert trusting.classify(b"image").best.name == "cat"
-    with pytest.raises(sc.Unavailable):
-        connect(target, credentials=sc.Credentials(tls=True)).classify(b"image")
+    for address in (target, f"https://{target}"):
+        trusting = connect(address, credentials=sc.Credentials.from_files(ca=pem))
+        assert trusting.classify(b"image").best.name == "cat"
+    for address, credentials in ((target, sc.Credentials(tls=True)), (f"https://{target}", sc.Credentials())):
+        # At once, whatever the timeout: another attempt meets the same certificate.
+        with pytest.raises(sc.Unavailable) as caught:
+            connect(address, credentials=credentials, retry=sc.Retry()).classify(b"image", timeout=600)
+        assert caught.value.reason == "TLS_FAILED"
 
 
 def test_importing_the_library_does_not_import_grpc() -> None:

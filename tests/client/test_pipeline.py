@@ -227,6 +227,62 @@ def test_progress_counts_the_answers_failures_included(clock: Clock) -> None:
     assert counted == [1, 2]
 
 
+def test_a_stream_that_ends_while_nothing_is_under_way_is_no_error(clock: Clock) -> None:
+    """A server may end a stream whose caller is slow to find its next image."""
+    pipeline = Pipeline(read=read, window=2, retry=Retry(attempts=1), seconds=10, clock=clock)
+    pipeline.take(ClassifyRequest())
+    assert sent(pipeline.step()) == "0"
+    pipeline.hear(reply(0))
+    given_back(pipeline.step())
+    clock.now += 1000
+    pipeline.hear(errors.DeadlineExceeded("the stream was idle"))
+    pipeline.take(ClassifyRequest())
+    assert sent(pipeline.step()) == "1"
+
+
+PERSISTENT = Retry(initial_backoff=1.0, max_backoff=1.0, jitter=0)
+UNREACHABLE = errors.Unavailable("nobody listens", reason="UNREACHABLE")
+
+
+def test_a_server_that_is_silent_for_the_time_of_an_image_ends_the_stream(clock: Clock) -> None:
+    pipeline = Pipeline(read=read, window=2, retry=PERSISTENT, seconds=10, clock=clock)
+    for _ in range(2):
+        pipeline.take(ClassifyRequest())
+    attempts = 0
+    with pytest.raises(errors.Unavailable):
+        while True:
+            assert [sent(pipeline.step()), sent(pipeline.step())] == ["0", "1"]
+            attempts += 1
+            clock.now += 0.25
+            pipeline.hear(UNREACHABLE)
+            clock.now += 1.0
+    # From 100 to before 110, with 1.25 from one to the next.
+    assert attempts == 8
+
+
+def test_after_a_response_the_time_of_silence_starts_again(clock: Clock) -> None:
+    pipeline = Pipeline(read=read, window=1, retry=PERSISTENT, seconds=10, clock=clock)
+    for number in range(5):
+        pipeline.take(ClassifyRequest())
+        for _ in range(7):
+            assert sent(pipeline.step()) == str(number)
+            pipeline.hear(UNREACHABLE)
+            clock.now += 1
+        assert sent(pipeline.step()) == str(number)
+        pipeline.hear(reply(number))
+        assert given_back(pipeline.step())
+
+
+def test_without_a_limit_a_stream_waits_for_a_server_as_long_as_it_takes(clock: Clock) -> None:
+    pipeline = Pipeline(read=read, window=1, retry=PERSISTENT, seconds=None, clock=clock)
+    pipeline.take(ClassifyRequest())
+    for _ in range(3000):
+        assert sent(pipeline.step()) == "0"
+        pipeline.hear(UNREACHABLE)
+        clock.now += 1
+    assert sent(pipeline.step()) == "0"
+
+
 def test_the_server_is_told_how_much_time_is_left(clock: Clock) -> None:
     pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=10.0, clock=clock)
     pipeline.take(ClassifyRequest())

@@ -9,7 +9,7 @@ import time
 from spyglass_cli.flags.connection import add_connection_options, open_channel, read_credentials
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import non_negative_seconds
-from spyglass_client import Credentials
+from spyglass_client import Credentials, Timeout
 
 _CALL_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -81,7 +81,7 @@ def _check(arguments: argparse.Namespace, credentials: Credentials) -> str:
     with open_channel(arguments.server, credentials) as channel:
         try:
             response = HealthStub(channel).Check(
-                request, timeout=arguments.timeout, metadata=credentials.metadata
+                request, timeout=Timeout(call=arguments.timeout).override(None), metadata=credentials.metadata
             )
         except grpc.RpcError as error:
             return str(error.code().name)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import spyglass_client
 from spyglass_cli.flags.types import positive_seconds, server_address
 from spyglass_client import Client, Credentials, Timeout
 
@@ -34,8 +35,8 @@ def add_connection_options(
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--server",
-        type=server_address,
-        default=os.environ.get(SERVER_VARIABLE) or default_server or None,
+        type=_server,
+        default=os.environ.get(SERVER_VARIABLE, "").strip() or default_server or None,
         metavar="HOST:PORT",
         help=f"address of the server (default: the environment variable {SERVER_VARIABLE}"
         f"{', or ' if otherwise else ''}{otherwise})",
@@ -45,7 +46,7 @@ def add_connection_options(
         type=positive_seconds,
         default=default_seconds,
         metavar="S",
-        help="longest time to wait for a response, in seconds (default: %(default)g)",
+        help="longest time to wait for a server and its response, in seconds (default: %(default)g)",
     )
     group.add_argument("--token-file", type=Path, metavar="FILE", help="file with the bearer token")
     group.add_argument(
@@ -65,18 +66,26 @@ def open_client(arguments: argparse.Namespace) -> Client:
 
 
 def open_channel(target: str, credentials: Credentials) -> grpc.Channel:
-    """Return a channel to `target`, HOST:PORT, for calls that the client does not have."""
-    _silence_grpc()
-    import grpc
+    """Return a channel to one server, past any proxy, for calls that the client does not have.
 
-    if credentials.encrypted:
-        return grpc.secure_channel(target, grpc.ssl_channel_credentials(credentials.ca))
-    return grpc.insecure_channel(target)
+    Raises InvalidInput for several addresses.
+    """
+    _silence_grpc()
+    return spyglass_client.open_channel(target, credentials=credentials, proxy=False)
 
 
 def read_credentials(arguments: argparse.Namespace) -> Credentials:
     """Return the token and the certificates. Raises InvalidInput if it cannot read a file."""
     return Credentials.from_files(token=arguments.token_file, ca=arguments.ca)
+
+
+def _server(text: str) -> str:
+    try:
+        return server_address(text)
+    except argparse.ArgumentTypeError as error:
+        if text != os.environ.get(SERVER_VARIABLE, "").strip():
+            raise
+        raise argparse.ArgumentTypeError(f"{error} (environment variable {SERVER_VARIABLE})") from error
 
 
 def _silence_grpc() -> None:

@@ -15,6 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
+from spyglass_client import InvalidInput, parse_addresses
+
 _Number = TypeVar("_Number", int, float)
 
 # numpy, scikit-learn and Keras all accept seeds up to this one.
@@ -48,8 +50,8 @@ def non_negative_number(text: str) -> float:
 
 
 def positive_seconds(text: str) -> float:
-    """Return a finite number of seconds > 0."""
-    return _number(text, float, lambda number: 0 < number < math.inf, "a positive number of seconds")
+    """Return a number of seconds > 0; infinity means no limit."""
+    return _number(text, float, lambda number: number > 0, "a positive number of seconds")
 
 
 def non_negative_seconds(text: str) -> float:
@@ -87,9 +89,11 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def server_address(text: str) -> str:
-    """Return the address of a server, HOST:PORT."""
-    if ":" not in text:
-        raise _rejected(text, "HOST:PORT")
+    """Return one or more addresses of servers, such as HOST:PORT, separated by commas."""
+    try:
+        parse_addresses(text)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(error.message) from error
     return text
 
 

@@ -9,7 +9,9 @@ Every public name is here; the modules are private.
 """
 
 from spyglass.v1.model_pb2 import ModelCard
+from spyglass_client._addresses import Address, parse_addresses
 from spyglass_client._async_client import AsyncClient
+from spyglass_client._channels import open_channel
 from spyglass_client._client import DEFAULT_TARGET, Client
 from spyglass_client._coco import mask_from_coco
 from spyglass_client._heatmaps import Heatmap
@@ -44,6 +46,7 @@ from spyglass_contract.errors import (
 
 __all__ = [
     "DEFAULT_TARGET",
+    "Address",
     "AsyncClient",
     "Cancelled",
     "ClassScore",
@@ -81,5 +84,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "mask_from_coco",
+    "open_channel",
+    "parse_addresses",
     "read_image",
 ]

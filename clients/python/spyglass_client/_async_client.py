@@ -49,7 +49,7 @@ class AsyncClient:
         open_channel: Callable[[], grpc.Channel] | None = None,
         transport: Transport | None = None,
     ) -> None:
-        """Connect to `target`, HOST:PORT, at the first call; the arguments are those of `Client`."""
+        """Connect to `target` at the first call; the arguments are those of `Client`."""
         self._timeout = timeout
         self._retry = retry
         self._transport = transport_for(target, timeout, credentials, open_channel, transport)

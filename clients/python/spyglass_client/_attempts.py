@@ -8,14 +8,23 @@ import time
 from spyglass_client._options import Retry
 from spyglass_contract.errors import Overloaded, SpyglassError, Unavailable
 
+CONNECTION_LOST = "CONNECTION_LOST"
+"""The reason of Unavailable if the connection broke while the server had the request."""
+
+TLS_FAILED = "TLS_FAILED"
+"""The reason of Unavailable if client and server cannot agree on TLS, which no retry changes."""
+
+# A request that is sent again and again may be what ends the server.
+_MAX_LOST = 5
+
 
 class Attempts:
     """The attempts of one call, all of them within one deadline."""
 
     def __init__(self, retry: Retry, seconds: float | None) -> None:
-        self._retry = retry
+        """`seconds` is the time until the deadline; None: no deadline."""
+        self._policy = RetryPolicy(retry)
         self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._failed = 0
 
     def remaining(self) -> float | None:
         """Seconds left for the attempt that starts now; None: no deadline."""
@@ -26,29 +35,40 @@ class Attempts:
 
         Raises `error` if there is no further attempt.
         """
-        self._failed += 1
-        pause = pause_after(error, self._failed, self._retry)
+        pause = self._policy.pause_after(error)
         remaining = self.remaining()
         if pause is None or (remaining is not None and pause >= remaining):
             raise error
         return pause
 
 
-def pause_after(error: SpyglassError, failed: int, retry: Retry) -> float | None:
-    """Return the pause in seconds after attempt number `failed`, from 1; None: do not retry.
+class RetryPolicy:
+    """Counts the failed attempts of one call, and decides about the next one."""
 
-    An overloaded server says when to retry. The pause is added to that time, so that clients that were
-    refused together do not retry together.
-    """
-    if failed >= retry.attempts:
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._failed = 0
+        self._lost = 0
+
+    def pause_after(self, error: SpyglassError) -> float | None:
+        """Return the pause in seconds after an attempt that failed with `error`; None: do not retry.
+
+        A server that cannot be reached or is starting may be ready at the next attempt. An overloaded server
+        says when to retry. The pause is added to that time, so that clients that were refused together do
+        not retry together.
+        """
+        self._failed += 1
+        self._lost += error.reason == CONNECTION_LOST
+        if self._retry.attempts is not None and self._failed >= self._retry.attempts:
+            return None
+        if isinstance(error, Unavailable) and error.reason != TLS_FAILED and self._lost < _MAX_LOST:
+            return self._backoff()
+        if isinstance(error, Overloaded) and error.retry_after is not None:
+            return error.retry_after + self._backoff()
         return None
-    if isinstance(error, Unavailable):
-        return _backoff(failed, retry)
-    if isinstance(error, Overloaded) and error.retry_after is not None:
-        return error.retry_after + _backoff(failed, retry)
-    return None
 
-
-def _backoff(failed: int, retry: Retry) -> float:
-    longest = min(retry.initial_backoff * 2.0 ** (failed - 1), retry.max_backoff)
-    return longest * random.uniform(1 - retry.jitter, 1)
+    def _backoff(self) -> float:
+        # Beyond 2 to the 32nd the longest pause is reached, or the caller's numbers are absurd.
+        factor = 2.0 ** min(self._failed - 1, 32)
+        longest = min(self._retry.initial_backoff * factor, self._retry.max_backoff)
+        return longest * random.uniform(1 - self._retry.jitter, 1)

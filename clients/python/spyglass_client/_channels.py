@@ -2,14 +2,68 @@
 
 from __future__ import annotations
 
-import grpc
+from typing import TYPE_CHECKING
 
-from spyglass_client._options import Credentials, Timeout
+from spyglass_client._addresses import Address, parse_addresses
+from spyglass_client._options import ANONYMOUS, DEFAULT_TIMEOUT, Credentials, Timeout
+from spyglass_contract.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import grpc
 
 _UNLIMITED = -1
+# gRPC's options are 32-bit integers.
+_LARGEST_OPTION = 2**31 - 1
 
 
-def channel_options(timeout: Timeout) -> list[tuple[str, int]]:
+def open_channel(
+    target: str,
+    *,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    credentials: Credentials = ANONYMOUS,
+    proxy: bool = True,
+) -> grpc.Channel:
+    """Return the channel that `Client` would open to one server; it connects when it is first used.
+
+    It does not send `credentials.token`: the client does. Without `proxy` it ignores the proxies in the
+    environment. Raises InvalidInput for a malformed address, or for several.
+    """
+    addresses = parse_addresses(target)
+    if len(addresses) > 1:
+        raise InvalidInput(
+            f"expected the address of one server, not of {len(addresses)}",
+            reason="ADDRESS_INVALID",
+            field="server",
+        )
+    return open_address(addresses[0], timeout, credentials, proxy=proxy)
+
+
+def open_address(
+    address: Address, timeout: Timeout, credentials: Credentials, *, proxy: bool = True
+) -> grpc.Channel:
+    """Return a channel to `address`. Raises InvalidInput if its scheme and `credentials` differ about TLS."""
+    # gRPC takes long to import: not before it is needed.
+    import grpc
+
+    options = channel_options(timeout, proxy=proxy and not address.local)
+    if needs_tls(address, credentials):
+        return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(credentials.ca), options)
+    return grpc.insecure_channel(address.target, options)
+
+
+def needs_tls(address: Address, credentials: Credentials) -> bool:
+    """Return whether to use TLS. Raises InvalidInput if the scheme says no and the credentials say yes."""
+    if address.tls is False and credentials.encrypted:
+        raise InvalidInput(
+            "an address with http://, grpc:// or tcp:// is without TLS, but the credentials turn TLS on; "
+            "write https://HOST:PORT or HOST:PORT",
+            reason="ADDRESS_INVALID",
+            field="server",
+        )
+    return credentials.encrypted if address.tls is None else address.tls
+
+
+def channel_options(timeout: Timeout, *, proxy: bool) -> list[tuple[str, int]]:
     """Return the options of a channel; times are in milliseconds."""
     return [
         # The server limits the size of messages.
@@ -19,16 +73,9 @@ def channel_options(timeout: Timeout) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         # gRPC uses this as the least time for one attempt to connect.
-        ("grpc.min_reconnect_backoff_ms", round(timeout.connect * 1000)),
-        # The client reconnects soon after a server restarts.
+        ("grpc.min_reconnect_backoff_ms", max(1, round(min(timeout.connect * 1000, _LARGEST_OPTION)))),
+        # The client connects soon after a server starts.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        ("grpc.enable_http_proxy", int(proxy)),
     ]
-
-
-def open_channel(target: str, timeout: Timeout, credentials: Credentials) -> grpc.Channel:
-    """Return a channel to HOST:PORT; it connects when it is first used."""
-    options = channel_options(timeout)
-    if credentials.encrypted:
-        return grpc.secure_channel(target, grpc.ssl_channel_credentials(credentials.ca), options)
-    return grpc.insecure_channel(target, options)

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
+from spyglass_client._addresses import DEFAULT_PORT, parse_addresses
 from spyglass_client._attempts import Attempts
+from spyglass_client._channels import needs_tls, open_address
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
 from spyglass_client._models import ModelDetails, ServedModel, Task
@@ -24,14 +26,15 @@ from spyglass_client._pipeline import Pipeline
 from spyglass_client._results import Classification, Failure, Target
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._sending import send
-from spyglass_client._transport import Transport
+from spyglass_client._several_servers import SeveralServers
+from spyglass_client._transport import NonBlockingTransport, Transport
 
 if TYPE_CHECKING:
     import grpc
 
 Result = TypeVar("Result")
 
-DEFAULT_TARGET = "localhost:50051"
+DEFAULT_TARGET = f"localhost:{DEFAULT_PORT}"
 DEFAULT_WINDOW = 16
 
 
@@ -52,7 +55,12 @@ class Client:
         open_channel: Callable[[], grpc.Channel] | None = None,
         transport: Transport | None = None,
     ) -> None:
-        """Connect to `target`, HOST:PORT, at the first call.
+        """Connect to `target` at the first call.
+
+        `target` is HOST, HOST:PORT, [IPV6]:PORT, http://HOST:PORT, https://HOST:PORT (with TLS) or
+        unix:/PATH, or several of these, separated by commas: the client calls the first one until it is
+        unavailable, then the next. The port defaults to 50051, with https:// to 443. Raises InvalidInput for
+        a malformed address.
 
         `open_channel` replaces the client's own gRPC channel, for example by one with interceptors; it is
         called once in each process, and `target` and `timeout.connect` have no effect. `transport` replaces
@@ -237,15 +245,29 @@ def transport_for(
     open_channel: Callable[[], grpc.Channel] | None,
     transport: Transport | None,
 ) -> Transport:
-    """Return `transport`, or a gRPC transport with these options. Raises ValueError for both."""
+    """Return `transport`, or a gRPC transport with these options.
+
+    Raises ValueError for both, and InvalidInput for a malformed `target`.
+    """
     if transport is not None:
         if target != DEFAULT_TARGET or credentials != ANONYMOUS or open_channel is not None:
             raise ValueError("pass either transport or target, credentials and open_channel, not both")
         return transport
+    if open_channel is not None:
+        return _grpc_transport(open_channel, credentials)
+    addresses = parse_addresses(target)
+    for address in addresses:
+        # Now, and not at the first call.
+        needs_tls(address, credentials)
+    openers = (partial(open_address, address, timeout, credentials) for address in addresses)
+    servers = [_grpc_transport(opener, credentials) for opener in openers]
+    return servers[0] if len(servers) == 1 else SeveralServers(servers)
+
+
+def _grpc_transport(
+    open_channel: Callable[[], grpc.Channel], credentials: Credentials
+) -> NonBlockingTransport:
     # gRPC takes long to import, and a client with another transport does not need it.
-    from spyglass_client._channels import open_channel as open_default_channel
     from spyglass_client._grpc_transport import GrpcTransport
 
-    return GrpcTransport(
-        open_channel or (lambda: open_default_channel(target, timeout, credentials)), credentials.metadata
-    )
+    return GrpcTransport(open_channel, credentials.metadata)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.masks.placement import MAX_PIXELS
 from spyglass_contract.masks.run_lengths import decode_runs, decompress_runs
 
 
@@ -20,14 +22,16 @@ def mask_from_coco(encoded: Mapping[str, Any]) -> NDArray[np.bool_]:
     size.
     """
     try:
-        height, width = (int(side) for side in encoded["size"])
+        height, width = (index(side) for side in encoded["size"])
         counts = encoded["counts"]
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(
-            'COCO run lengths need "size": [height, width] and "counts"', reason="RUNS_INVALID"
-        ) from error
-    if height < 1 or width < 1:
-        raise InvalidInput(f"a mask of {height}x{width} pixels is empty", reason="RUNS_INVALID")
-    if isinstance(counts, str):
-        counts = counts.encode("ascii", "replace")
-    return decode_runs(decompress_runs(counts) if isinstance(counts, bytes) else counts, height, width)
+        raise _invalid('COCO run lengths need "size": [height, width] and "counts"') from error
+    if not (1 <= height <= MAX_PIXELS and 1 <= width <= MAX_PIXELS):
+        raise _invalid(f'"size" must be two whole numbers from 1 to {MAX_PIXELS:,}')
+    if isinstance(counts, bytearray | memoryview):
+        counts = bytes(counts)
+    return decode_runs(decompress_runs(counts) if isinstance(counts, bytes | str) else counts, height, width)
+
+
+def _invalid(message: str) -> InvalidInput:
+    return InvalidInput(message, reason="RUNS_INVALID")

@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass_client._open_files import BinaryFile, read_open_file
 from spyglass_contract.errors import ImageError, InternalError, LimitExceeded
 from spyglass_contract.images.decode import decode, from_array, to_mode
 from spyglass_contract.images.header import Limits
 from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.orientation import upright
 
-ImageLike = str | PathLike[str] | bytes | bytearray | memoryview | PillowImage.Image | NDArray[np.uint8]
-"""The path of a file, a whole file, a Pillow image, or uint8 [height, width] or [height, width, channels]
-with channels 1 (grey), 3 (RGB) or 4 (RGBA)."""
+ImageLike = (
+    str | PathLike[str] | bytes | bytearray | memoryview | BinaryFile | PillowImage.Image | NDArray[np.uint8]
+)
+"""The path of a file, a whole file, an open binary file, a Pillow image, or uint8 [height, width] or
+[height, width, channels] with channels 1 (grey), 3 (RGB) or 4 (RGBA)."""
 
 # For images that the server has already accepted, and for images in its responses.
 ANY_SIZE = Limits(max_bytes=2**31, max_pixels=2**31)
@@ -41,16 +44,22 @@ def image_message(image: ImageLike) -> Image:
     """
     match image:
         case bytes() | bytearray() | memoryview():
-            _check_size(len(image))
-            return Image(encoded=bytes(image))
+            data = bytes(image)
+            _check_size(len(data))
+            return Image(encoded=data)
         case str() | PathLike():
             return Image(encoded=read_image(image))
         case PillowImage.Image():
             return _raw(np.asarray(_upright(image)))
         case np.ndarray():
             return _raw(image)
+        case BinaryFile():
+            data = read_open_file(image, _LARGEST)
+            _check_size(len(data))
+            return Image(encoded=data)
     raise TypeError(
-        f"an image must be a path, bytes, a Pillow image or a uint8 array, not {type(image).__name__}"
+        "an image must be a path, bytes, an open binary file, a Pillow image or a uint8 array, not "
+        f"{type(image).__name__}"
     )
 
 

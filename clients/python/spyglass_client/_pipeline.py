@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
-from spyglass_client._attempts import pause_after
+from spyglass_client._attempts import RetryPolicy
 from spyglass_client._calls import Reply, Request
 from spyglass_client._options import Retry
 from spyglass_client._results import Failure
-from spyglass_contract.errors import DeadlineExceeded, SpyglassError
+from spyglass_contract.errors import DeadlineExceeded, Overloaded, SpyglassError, Unavailable
 from spyglass_contract.statuses import error_from_status
 
 Result = TypeVar("Result")
@@ -70,10 +70,11 @@ class _Entry(Generic[Result]):
     """An image in progress."""
 
     request: Request
+    taken: float = 0.0
     deadline: float | None = None
+    policy: RetryPolicy | None = None
     # When to send it; None: it was sent, or has its result.
     due: float | None = None
-    failed: int = 0
     result: Result | Failure | None = None
 
 
@@ -109,7 +110,11 @@ class Pipeline(Generic[Result]):
         self._given = 0
         self._source_is_empty = False
         self._listened = False
-        self._broken = 0
+        # When the last response came; since when the server is silent, if the stream broke after that; and
+        # the attempts since then.
+        self._heard: float | None = None
+        self._silent_since: float | None = None
+        self._policy = RetryPolicy(retry)
 
     def step(self) -> Step[Result]:
         """Return the next step: first what gives the server work, then what gives the caller results."""
@@ -139,7 +144,7 @@ class Pipeline(Generic[Result]):
         request.index, request.id = index, str(index)
         now = self._clock()
         deadline = None if self._seconds is None else now + self._seconds
-        self._entries.append(_Entry(request, deadline, due=now))
+        self._entries.append(_Entry(request, now, deadline, due=now))
 
     def hear(self, heard: Reply | SpyglassError | None) -> None:
         """Process a response, the error that ended the stream, or None if nothing came in time.
@@ -164,7 +169,7 @@ class Pipeline(Generic[Result]):
 
     def _settle(self, reply: Reply, now: float) -> None:
         """Store the result of a response; one whose image has its result, or was never sent, is dropped."""
-        self._broken = 0
+        self._heard, self._silent_since, self._policy = now, None, RetryPolicy(self._retry)
         for entry in self._under_way():
             if entry.request.index == reply.index:
                 if reply.HasField("error"):
@@ -181,8 +186,8 @@ class Pipeline(Generic[Result]):
 
     def _put_off(self, entry: _Entry[Result], error: SpyglassError, now: float) -> None:
         """Retry later if a retry may help and there is time for it."""
-        entry.failed += 1
-        pause = pause_after(error, entry.failed, self._retry)
+        entry.policy = entry.policy or RetryPolicy(self._retry)
+        pause = entry.policy.pause_after(error)
         if pause is None or (entry.deadline is not None and now + pause >= entry.deadline):
             entry.result = Failure(error, entry.request.id)
         else:
@@ -201,17 +206,35 @@ class Pipeline(Generic[Result]):
 
         An image that is too large for the transport ends the stream for all; only it, the largest, fails.
         """
-        pause: float | None = 0.0
-        if error.reason == MESSAGE_TOO_LARGE and self._under_way():
-            largest = max(self._under_way(), key=lambda entry: entry.request.ByteSize())
+        under_way = self._under_way()
+        if not under_way and isinstance(error, Unavailable | Overloaded | DeadlineExceeded):
+            # The server does not keep an idle stream. The next image opens another one.
+            return
+        pause = 0.0
+        if error.reason == MESSAGE_TOO_LARGE and under_way:
+            largest = max(under_way, key=lambda entry: entry.request.ByteSize())
             largest.result = Failure(error, largest.request.id)
         else:
-            self._broken += 1
-            pause = pause_after(error, self._broken, self._retry)
-        if pause is None:
-            raise error
+            pause = self._pause_after(error, under_way, now)
         for entry in self._under_way():
             entry.due = now + pause
+
+    def _pause_after(self, error: SpyglassError, under_way: list[_Entry[Result]], now: float) -> float:
+        """Return the pause before the next stream.
+
+        Raises `error` if there is none: a retry cannot help, or nothing was heard of the server for the time
+        of an image.
+        """
+        pause = self._policy.pause_after(error)
+        if pause is None:
+            raise error
+        if self._seconds is not None:
+            if self._silent_since is None:
+                taken = min((entry.taken for entry in under_way), default=now)
+                self._silent_since = taken if self._heard is None else max(taken, self._heard)
+            if now + pause >= self._silent_since + self._seconds:
+                raise error
+        return pause
 
     def _under_way(self) -> list[_Entry[Result]]:
         return [entry for entry in self._entries if entry.result is None]

@@ -8,9 +8,19 @@ import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from spyglass_client._attempts import CONNECTION_LOST, TLS_FAILED
 from spyglass_client._pipeline import MESSAGE_TOO_LARGE
 from spyglass_contract.errors import DeadlineExceeded, LimitExceeded, SpyglassError, Unavailable
 from spyglass_contract.statuses import REQUEST_ID_HEADER, error_from_status
+
+# How gRPC's text begins if no server got the request: none listens, none has that name, a proxy found none.
+_NOT_SENT = (
+    "failed to connect",
+    "connections to all backends failing",
+    "errors resolving",
+    "DNS resolution failed",
+    "Received http2 header with status: 50",
+)
 
 
 class FailedCall(Protocol):
@@ -43,13 +53,22 @@ def _status(call: FailedCall) -> Status | None:
 def _from_grpc(call: FailedCall) -> SpyglassError:
     code, details = call.code(), call.details() or "no details"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
+        return _unavailable(details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("no response came before the deadline")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # The server sends this code with details; gRPC itself sends it for large messages only.
         return LimitExceeded(f"the request is too large: {details}", reason=MESSAGE_TOO_LARGE)
     return error_from_status(Status(code=code.value[0], message=details))
+
+
+def _unavailable(details: str) -> Unavailable:
+    """Return the error for gRPC's own UNAVAILABLE; its text is all that tells the cases apart."""
+    if "andshake failed" in details:
+        return Unavailable(f"the server cannot be reached with TLS: {details}", reason=TLS_FAILED)
+    if details.startswith(_NOT_SENT):
+        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
+    return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
 
 def _request_id(call: FailedCall) -> str:

@@ -8,7 +8,7 @@ from spyglass.v1 import heatmap_pb2 as spyglass_dot_v1_dot_heatmap__pb2
 from spyglass.v1 import model_pb2 as spyglass_dot_v1_dot_model__pb2
 from spyglass.v1 import segment_pb2 as spyglass_dot_v1_dot_segment__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.73.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -21,14 +21,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in spyglass/v1/vision_pb2_grpc.py depends on'
+        + f' but the generated code in spyglass/v1/vision_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class VisionStub:
+class VisionStub(object):
     """Image models: their predictions, the reasons for them, and the models themselves.
     """
 
@@ -80,7 +80,7 @@ class VisionStub:
                 _registered_method=True)
 
 
-class VisionServicer:
+class VisionServicer(object):
     """Image models: their predictions, the reasons for them, and the models themselves.
     """
 
@@ -193,7 +193,7 @@ def add_VisionServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class Vision:
+class Vision(object):
     """Image models: their predictions, the reasons for them, and the models themselves.
     """
 

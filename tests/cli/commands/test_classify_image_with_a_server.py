@@ -158,7 +158,7 @@ def test_the_environment_names_the_server(
 
 
 def test_a_server_out_of_reach_fails_every_image(classify: Classify, folder: Path) -> None:
-    done = classify("images", "*.gif", "--format", "jsonl", "--server", "127.0.0.1:1")
+    done = classify("images", "*.gif", "--format", "jsonl", "--server", "127.0.0.1:1", "--timeout", "0.5")
     reasons = [json.loads(line)["error"]["reason"] for line in done.output.splitlines()]
     assert reasons == ["UNREACHABLE"] * 3 + ["IMAGE_NOT_FOUND"]
     assert done.code == 1
@@ -173,7 +173,7 @@ def test_a_server_out_of_reach_fails_every_image(classify: Classify, folder: Pat
         ("a.png", "--top-k", "many"),
         ("a.png", "--timeout", "-1"),
         ("a.png", "--timeout", "nan"),
-        ("a.png", "--server", "nowhere"),
+        ("a.png", "--server", "nowhere:port"),
         ("a.png", "--token-file", "token"),
         ("a.png", "--ca", "ca.pem"),
         ("a.png", "--model", "a:b:c", "--server", "127.0.0.1:1"),
@@ -194,7 +194,7 @@ def test_a_command_that_makes_no_sense_ends_with_2_and_says_why(
 def test_an_address_in_the_environment_that_is_none_ends_with_2(
     classify: Classify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPYGLASS_SERVER", "nowhere")
+    monkeypatch.setenv("SPYGLASS_SERVER", "nowhere:port")
     done = classify("a.png")
     assert done.code == 2
     assert "HOST:PORT" in done.errors

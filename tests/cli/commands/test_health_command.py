@@ -83,7 +83,7 @@ def test_a_missing_certificate_file_is_invalid_usage(health: Health, tmp_path: P
     assert "missing.pem: No such file" in errors
 
 
-@pytest.mark.parametrize("flags", [("--timeout", "-3"), ("--wait", "nan"), ("--server", "nowhere")])
+@pytest.mark.parametrize("flags", [("--timeout", "-3"), ("--wait", "nan"), ("--server", "nowhere:port")])
 def test_an_invalid_value_ends_the_command_with_2(health: Health, flags: tuple[str, str]) -> None:
     with pytest.raises(SystemExit) as ended:
         health(*flags)

@@ -30,6 +30,7 @@ from spyglass_cli.flags import types
         (types.image_size, "224", (224, 224)),
         (types.image_size, "224x160", (224, 160)),
         (types.server_address, "[::1]:50051", "[::1]:50051"),
+        (types.server_address, "http://a:1, unix:/b", "http://a:1, unix:/b"),
     ],
 )
 def test_a_value_in_range_is_accepted(type_: Callable[[str], object], text: str, value: object) -> None:
@@ -57,7 +58,8 @@ def test_a_value_in_range_is_accepted(type_: Callable[[str], object], text: str,
         (types.number_or_quotient, "1e999", "or a quotient such as 1/255, not 1e999"),
         (types.image_size, "6x8x3", "or HEIGHTxWIDTH such as 224x160, not 6x8x3"),
         (types.image_size, "0", "must be a number of pixels such as 224"),
-        (types.server_address, "nowhere", "must be HOST:PORT, not nowhere"),
+        (types.server_address, "ftp://nowhere", "the scheme ftp:// is unknown"),
+        (types.server_address, "somewhere:port", "the port must be a number from 1 to 65535"),
     ],
 )
 def test_an_error_has_what_was_expected_and_what_came(

@@ -15,6 +15,9 @@ from onnx.reference import ReferenceEvaluator
 
 from spyglass_export.gradcam import attach_gradcam
 
+if tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23):
+    pytest.skip("onnx before 1.23 has other errors in its reference implementation", allow_module_level=True)
+
 CHANNELS, HEIGHT, WIDTH = DIMS = (4, 4, 5)
 CLASSES = 3
 _STEP = 1e-6
