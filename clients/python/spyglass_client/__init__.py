@@ -9,24 +9,29 @@ Every public name is here; the modules are private.
 """
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_client._addresses import Address, parse_addresses
 from spyglass_client._async_client import AsyncClient
-from spyglass_client._channels import open_channel
 from spyglass_client._client import DEFAULT_TARGET, Client
-from spyglass_client._coco import mask_from_coco
-from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike, read_image
-from spyglass_client._models import ModelDetails, ServedModel
 from spyglass_client._options import Credentials, Retry, Timeout
-from spyglass_client._results import (
+from spyglass_client._results.classifications import (
     Classification,
     ClassScore,
     Failure,
     ServedBy,
     Timing,
 )
-from spyglass_client._segmentations import Refinement, Segmentation, SegmentedClass
-from spyglass_client._transport import NonBlockingTransport, PendingResponse, ResponseStream, Transport
+from spyglass_client._results.coco import mask_from_coco
+from spyglass_client._results.heatmaps import Heatmap
+from spyglass_client._results.models import ModelDetails, ServedModel
+from spyglass_client._results.segmentations import Refinement, Segmentation, SegmentedClass
+from spyglass_client._transports.addresses import Address, parse_addresses
+from spyglass_client._transports.channels import open_channel
+from spyglass_client._transports.transport import (
+    NonBlockingTransport,
+    PendingResponse,
+    ResponseStream,
+    Transport,
+)
 from spyglass_contract.errors import (
     Cancelled,
     DeadlineExceeded,

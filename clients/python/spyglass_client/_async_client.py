@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Self
 from spyglass_client import _calls
 from spyglass_client._attempts import Attempts
 from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result, transport_for
-from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
-from spyglass_client._models import ModelDetails, ServedModel, Task
 from spyglass_client._options import (
     ANONYMOUS,
     DEFAULT_RETRY,
@@ -22,11 +20,13 @@ from spyglass_client._options import (
     Retry,
     Timeout,
 )
-from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Classification, Failure, Target
-from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.classifications import Classification, Failure, Target
+from spyglass_client._results.heatmaps import Heatmap
+from spyglass_client._results.models import ModelDetails, ServedModel, Task
+from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._sending import send_async
-from spyglass_client._transport import Transport
+from spyglass_client._streams.pipeline import Pipeline
+from spyglass_client._transports.transport import Transport
 from spyglass_contract.errors import SpyglassError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class AsyncClient:
         progress: Callable[[int], object] | None,
         timeout: float | None,
     ) -> AsyncIterator[Result | Failure]:
-        from spyglass_client._async_stream import run_async
+        from spyglass_client._streams.async_stream import run_async
 
         pipeline = Pipeline(
             read=image_call.read,

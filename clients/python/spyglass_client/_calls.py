@@ -21,12 +21,12 @@ from spyglass.v1.heatmap_pb2 import (
 from spyglass.v1.model_pb2 import TASK_UNSPECIFIED, GetModelRequest, ListModelsRequest
 from spyglass.v1.segment_pb2 import MASK_FORMAT_PNG_INDEXED, SegmentRequest, SegmentResponse
 from spyglass.v1.segment_pb2 import Refinement as RefinementMessage
-from spyglass_client._heatmaps import Heatmap, read_heatmap
 from spyglass_client._images import ImageLike, image_message
-from spyglass_client._mask_replies import MASK_SIZES, read_segmentation
-from spyglass_client._models import TASKS, ModelDetails, ServedModel, Task, read_details, read_models
-from spyglass_client._results import Classification, Target, read_classification
-from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.classifications import Classification, Target, read_classification
+from spyglass_client._results.heatmaps import Heatmap, read_heatmap
+from spyglass_client._results.mask_responses import MASK_SIZES, read_segmentation
+from spyglass_client._results.models import TASKS, ModelDetails, ServedModel, Task, read_details, read_models
+from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_contract.errors import InvalidInput, SpyglassError
 from spyglass_contract.model.names import model_ref
 

@@ -8,12 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
-from spyglass_client._addresses import DEFAULT_PORT, parse_addresses
 from spyglass_client._attempts import Attempts
-from spyglass_client._channels import needs_tls, open_address
-from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
-from spyglass_client._models import ModelDetails, ServedModel, Task
 from spyglass_client._options import (
     ANONYMOUS,
     DEFAULT_RETRY,
@@ -22,12 +18,16 @@ from spyglass_client._options import (
     Retry,
     Timeout,
 )
-from spyglass_client._pipeline import Pipeline
-from spyglass_client._results import Classification, Failure, Target
-from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.classifications import Classification, Failure, Target
+from spyglass_client._results.heatmaps import Heatmap
+from spyglass_client._results.models import ModelDetails, ServedModel, Task
+from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._sending import send
-from spyglass_client._several_servers import SeveralServers
-from spyglass_client._transport import NonBlockingTransport, Transport
+from spyglass_client._streams.pipeline import Pipeline
+from spyglass_client._transports.addresses import DEFAULT_PORT, parse_addresses
+from spyglass_client._transports.channels import needs_tls, open_address
+from spyglass_client._transports.several_servers import SeveralServers
+from spyglass_client._transports.transport import NonBlockingTransport, Transport
 
 if TYPE_CHECKING:
     import grpc
@@ -210,7 +210,7 @@ class Client:
         progress: Callable[[int], object] | None,
         timeout: float | None,
     ) -> Iterator[Result | Failure]:
-        from spyglass_client._stream import run
+        from spyglass_client._streams.stream import run
 
         pipeline = Pipeline(
             read=image_call.read,
@@ -268,6 +268,6 @@ def _grpc_transport(
     open_channel: Callable[[], grpc.Channel], credentials: Credentials
 ) -> NonBlockingTransport:
     # gRPC takes long to import, and a client with another transport does not need it.
-    from spyglass_client._grpc_transport import GrpcTransport
+    from spyglass_client._transports.grpc import GrpcTransport
 
     return GrpcTransport(open_channel, credentials.metadata)

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from spyglass_client._attempts import Attempts
 from spyglass_client._calls import Call
-from spyglass_client._transport import NonBlockingTransport, PendingResponse, Transport
+from spyglass_client._transports.transport import NonBlockingTransport, PendingResponse, Transport
 from spyglass_contract.errors import SpyglassError
 
 Result = TypeVar("Result")

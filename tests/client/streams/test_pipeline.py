@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.image_pb2 import Image
 from spyglass_client._options import Retry
-from spyglass_client._pipeline import MESSAGE_TOO_LARGE, Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Classification, Failure, read_classification
+from spyglass_client._results.classifications import Classification, Failure, read_classification
+from spyglass_client._streams.pipeline import MESSAGE_TOO_LARGE, Give, Pipeline, Send, Stop, Take, Wait
 from spyglass_contract import errors
 from statuses import to_status
 

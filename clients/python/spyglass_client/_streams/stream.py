@@ -10,9 +10,9 @@ from threading import Thread
 from typing import TypeVar, cast
 
 from spyglass_client._calls import Reply, Request
-from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Failure
-from spyglass_client._transport import ResponseStream
+from spyglass_client._results.classifications import Failure
+from spyglass_client._streams.pipeline import Give, Pipeline, Send, Stop, Take, Wait
+from spyglass_client._transports.transport import ResponseStream
 from spyglass_contract.errors import InternalError, SpyglassError, Unavailable
 
 # How long a call may take to end after its last response, in seconds.

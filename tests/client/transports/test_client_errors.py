@@ -8,7 +8,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from spyglass_client._rpc_errors import error_from_rpc
+from spyglass_client._transports.rpc_errors import error_from_rpc
 from spyglass_contract import errors
 from spyglass_contract.status_codes import STATUS_CODES
 from spyglass_contract.statuses import error_from_status

@@ -17,7 +17,7 @@ from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass_client._attempts import RetryPolicy
 from spyglass_client._calls import Reply, Request
 from spyglass_client._options import Retry
-from spyglass_client._results import Failure
+from spyglass_client._results.classifications import Failure
 from spyglass_contract.errors import DeadlineExceeded, Overloaded, SpyglassError, Unavailable
 from spyglass_contract.statuses import error_from_status
 

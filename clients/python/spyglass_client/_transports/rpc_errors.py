@@ -9,7 +9,7 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from spyglass_client._attempts import CONNECTION_LOST, TLS_FAILED
-from spyglass_client._pipeline import MESSAGE_TOO_LARGE
+from spyglass_client._streams.pipeline import MESSAGE_TOO_LARGE
 from spyglass_contract.errors import DeadlineExceeded, LimitExceeded, SpyglassError, Unavailable
 from spyglass_contract.statuses import REQUEST_ID_HEADER, error_from_status
 

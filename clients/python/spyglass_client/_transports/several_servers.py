@@ -7,7 +7,7 @@ from threading import Lock
 
 from google.protobuf.message import Message
 
-from spyglass_client._transport import NonBlockingTransport, PendingResponse, ResponseStream
+from spyglass_client._transports.transport import NonBlockingTransport, PendingResponse, ResponseStream
 from spyglass_contract.errors import SpyglassError, Unavailable
 
 

@@ -16,8 +16,8 @@ import grpc
 from google.protobuf.message import Message
 
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_client._per_process import PerProcess
-from spyglass_client._rpc_errors import error_from_rpc
+from spyglass_client._transports.per_process import PerProcess
+from spyglass_client._transports.rpc_errors import error_from_rpc
 
 
 class GrpcTransport:

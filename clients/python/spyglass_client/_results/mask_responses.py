@@ -8,8 +8,8 @@ from math import inf
 from spyglass.v1 import segment_pb2
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_client._images import ANY_SIZE
-from spyglass_client._results import read_model, read_timing
-from spyglass_client._segmentations import MaskSize, Segmentation, SegmentedClass
+from spyglass_client._results.classifications import read_model, read_timing
+from spyglass_client._results.segmentations import MaskSize, Segmentation, SegmentedClass
 from spyglass_contract.errors import InternalError, SpyglassError
 from spyglass_contract.images.geometry import Box
 from spyglass_contract.images.header import open_header

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from spyglass_client._calls import Request
-from spyglass_client._pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._results import Failure
-from spyglass_client._stream import FAREWELL, Heard, Result, Start, Stream
+from spyglass_client._results.classifications import Failure
+from spyglass_client._streams.pipeline import Give, Pipeline, Send, Stop, Take, Wait
+from spyglass_client._streams.stream import FAREWELL, Heard, Result, Start, Stream
 from spyglass_contract.errors import SpyglassError
 
 

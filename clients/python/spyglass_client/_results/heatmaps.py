@@ -12,7 +12,12 @@ from PIL import Image
 
 from spyglass.v1.heatmap_pb2 import HeatmapData, HeatmapRequest, HeatmapResponse
 from spyglass_client._images import upright_image
-from spyglass_client._results import Classification, ClassScore, read_classification, read_score
+from spyglass_client._results.classifications import (
+    Classification,
+    ClassScore,
+    read_classification,
+    read_score,
+)
 from spyglass_contract.heatmaps.overlay import draw_overlay, map_to_image
 from spyglass_contract.images.geometry import Box
 from spyglass_contract.images.message import ImageData, image_data

@@ -12,7 +12,7 @@ from PIL import Image
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec
 from spyglass_client._images import ANY_SIZE, upright_image
-from spyglass_client._results import ServedBy, Target, Timing
+from spyglass_client._results.classifications import ServedBy, Target, Timing
 from spyglass_contract.errors import ImageError, InternalError
 from spyglass_contract.heatmaps.overlay import map_to_image
 from spyglass_contract.images.decode import decode

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spyglass_client._addresses import Address, parse_addresses
 from spyglass_client._options import ANONYMOUS, DEFAULT_TIMEOUT, Credentials, Timeout
+from spyglass_client._transports.addresses import Address, parse_addresses
 from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:

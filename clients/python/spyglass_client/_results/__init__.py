@@ -1,0 +1,1 @@
+"""The results of calls, read from response messages."""

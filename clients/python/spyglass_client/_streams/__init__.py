@@ -1,0 +1,1 @@
+"""Many images over one call: a plan without I/O, and its blocking and asyncio drivers."""

@@ -1,0 +1,1 @@
+"""How requests reach the models: the protocol of a transport, and gRPC's."""
