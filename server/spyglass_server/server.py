@@ -19,15 +19,21 @@ from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.memory import memory_returner
 from spyglass_server.engine.model import Model, Resources
 from spyglass_server.engine.repository import Repository, model_files
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.errors import Errors
+from spyglass_server.interceptors.parsing import Parsing
+from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.request_log import RequestLog
 from spyglass_server.interceptors.stream_limit import StreamLimit
+from spyglass_server.limits import WireLimits, channel_options
+from spyglass_server.listening import why_not
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
+from spyglass_server.ticker import Ticker
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +42,12 @@ _SPARE_THREADS = 16
 # When gRPC stops, it cancels the calls that have arrived and have no thread yet. For this long they still get
 # a thread, and the status UNAVAILABLE, after which their callers retry.
 _LAST_CALLS_SECONDS = 0.5
-# A request up to this many times the limit of an image gets an error that names the limit; gRPC itself
-# refuses longer ones.
-_MESSAGE_HEADROOM = 2
+# If no request has ended for this long while all permits are taken, health says NOT_SERVING.
+_STALL_SECONDS = 30.0
+# After requests of so many bytes at a time, free memory goes back to the system.
+_LARGE_BYTES = 32 * 1024 * 1024
+# How long gRPC may take to end the calls that it has cancelled, in seconds.
+_CANCELLED_SECONDS = 1.0
 
 
 class ListenError(SpyglassError):
@@ -54,6 +63,9 @@ class Server:
         """Bind the port. Raises ListenError."""
         self._settings = settings
         self._readiness = Readiness()
+        self._limits = WireLimits(settings)
+        self._trim = memory_returner()
+        self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
         self._grpc = self._build_server()
@@ -67,6 +79,7 @@ class Server:
         """
         started = time.monotonic()
         self._grpc.start()
+        self._ticker.start()
         for path in model_files(self._settings.models, self._settings.versions):
             model = self._repository.load(
                 path, open_model or partial(Model.load, resources=self._resources())
@@ -78,10 +91,22 @@ class Server:
     def stop(self, grace: float | None = None) -> None:
         """Refuse further requests, finish those in work for up to `grace` seconds, and end."""
         seconds = self._settings.grace_seconds if grace is None else grace
+        ends = time.monotonic() + seconds
         self._readiness.drain()
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
-        self._grpc.stop(seconds).wait()
+        for places in (self._limits.receptions, self._limits.health_receptions):
+            places.dismiss(self._readiness.refusal())
+        left = max(0.0, ends - time.monotonic())
+        self._grpc.stop(left).wait(left + _CANCELLED_SECONDS)
+        self._ticker.stop()
         self._engine.close()
+
+    def _watch_progress(self) -> None:
+        self._readiness.stall(self._engine.admission.stalled_seconds > _STALL_SECONDS)
+
+    def _give_back_memory(self) -> None:
+        if self._limits.bytes_in_flight.held == 0 and self._limits.bytes_in_flight.take_peak() > _LARGE_BYTES:
+            self._trim()
 
     def _resources(self) -> Resources:
         settings = self._settings
@@ -102,16 +127,25 @@ class Server:
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
-        streams = Admission(settings.max_streams)
         window = 2 * settings.effective_workers
         vision = Vision(Handlers(self._engine), self._readiness, window=window)
-        threads = self._engine.admission.capacity + streams.capacity + _SPARE_THREADS
+        limits = self._limits
+        threads = ThreadPoolExecutor(
+            self._engine.admission.capacity + settings.max_streams + _SPARE_THREADS, "grpc"
+        )
         server = grpc.server(
-            ThreadPoolExecutor(threads, "grpc"),
-            # The log is outermost: it sees the status that an error has become. The limit of streams is
-            # innermost: its refusals are errors, too.
-            interceptors=[RequestLog(), Errors(), StreamLimit(streams)],
-            options=_options(settings),
+            threads,
+            interceptors=[
+                # Outside of all: a call gets a thread, and is logged, when its request is there.
+                Receiving(threads, limits.receptions, limits.health_receptions, limits.bytes_in_flight),
+                # The log is outside of the errors: it sees the status that an error has become.
+                RequestLog(),
+                Errors(),
+                # The refusals of those inside are errors, too.
+                StreamLimit(limits.streams),
+                Parsing(),
+            ],
+            options=channel_options(settings),
         )
         add_VisionServicer_to_server(vision, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
@@ -123,18 +157,5 @@ class Server:
         try:
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
-            raise ListenError(
-                f"the server cannot listen on {address}; does another process use it?"
-            ) from error
-
-
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    return [
-        # Without this, two servers on one port would share its calls without a warning.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", _MESSAGE_HEADROOM * settings.max_image_bytes),
-        ("grpc.max_send_message_length", -1),
-        # Clients may keep an idle connection alive with a ping every ten seconds.
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ]
+            reason = why_not(self._settings.host, self._settings.port)
+            raise ListenError(f"the server cannot listen on {address}: {reason}") from error

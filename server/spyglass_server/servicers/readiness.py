@@ -1,4 +1,4 @@
-"""The state of the server: starting, serving or draining; the health service reports it."""
+"""The state of the server: starting, serving, stalled or draining; the health service reports it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ class Readiness:
     def __init__(self) -> None:
         self.health = Health()
         self._refusal = "the server is starting"
+        self._stalled = False
         for service in _OVERALL:
             self.health.set(service, NOT_SERVING)
 
     def check(self) -> None:
         """Raise Unavailable unless the server accepts requests."""
         if self._refusal:
-            raise Unavailable(self._refusal)
+            raise self.refusal()
+
+    def refusal(self) -> Unavailable:
+        """Return the error that says why the server accepts no requests."""
+        return Unavailable(self._refusal)
 
     def announce(self, model: str) -> None:
         """Report SERVING for a model whose certificate has been replayed."""
@@ -36,6 +41,16 @@ class Readiness:
         self._refusal = ""
         for service in _OVERALL:
             self.health.set(service, SERVING)
+
+    def stall(self, stalled: bool) -> None:
+        """Report NOT_SERVING for the server, not for its models, while no request makes progress.
+
+        Calls are still accepted: the first that gets a permit shows that the server works again.
+        """
+        if stalled != self._stalled and not self._refusal:
+            self._stalled = stalled
+            for service in _OVERALL:
+                self.health.set(service, NOT_SERVING if stalled else SERVING)
 
     def drain(self) -> None:
         """Refuse all further requests, and report NOT_SERVING for every service."""

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
-from spyglass.v1.image_pb2 import Image
+from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass_server.engine.model import Model
 
 PATIENCE = 30
@@ -84,14 +84,13 @@ def test_a_sender_that_is_not_answered_is_not_read_from(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
-    request_for: Callable[[str], ClassifyRequest],
     eventually: Eventually,
 ) -> None:
     server = run_server(open_network, max_in_flight=64)
     network.close_gate()
-    request, sent = request_for("red"), 0
     # Larger than what the transport takes in before its reader has.
-    request.id = "x" * 500_000
+    raw = RawImage(height=400, width=400, channels=3, data=bytes(480_000))
+    request, sent = ClassifyRequest(image=Image(raw=raw)), 0
 
     def endless() -> Iterator[ClassifyRequest]:
         nonlocal sent
