@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from spyglass_cli.closed_streams import replace_closed_streams
 from spyglass_contract.errors import InvalidInput, SpyglassError
 
 FAILED = 1
@@ -27,6 +28,7 @@ def run(program: str, command: Callable[[], int]) -> int:
     Returns FAILED for these errors, USAGE for InvalidInput, INTERRUPTED after SIGINT, and BROKEN_PIPE if the
     reader of standard output ended first.
     """
+    replace_closed_streams()
     # File names may hold bytes that are not valid text; print them escaped.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

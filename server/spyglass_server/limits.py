@@ -13,6 +13,7 @@ _HEALTH_CALLS = 256
 # A call that has waited for less than this does not give way to another: seconds.
 _PROTECTED_RECEPTION = 1.0
 _PROTECTED_STREAM = 5.0
+_CLEANED_UP_STREAMS = 1000
 _HANDSHAKE_MS = 10_000
 _IDLE_CONNECTION_MS = 600_000
 # A connection without traffic is asked if its client is still there.
@@ -73,6 +74,8 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.max_calls_per_connection),
+        # Without this, gRPC refuses calls that its own client rightly sends while earlier ones are cleaned up.
+        ("grpc.http2.max_deallocating_streams", _CLEANED_UP_STREAMS),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),

@@ -40,8 +40,10 @@ _log = logging.getLogger(__name__)
 # Threads beyond those that requests and streams can hold: for reflection, ListModels, GetModel and refusals.
 _SPARE_THREADS = 16
 # When gRPC stops, it cancels the calls that have arrived and have no thread yet. For this long they still get
-# a thread, and the status UNAVAILABLE, after which their callers retry.
+# a thread, and the status UNAVAILABLE, after which their callers retry. The last of them get it when gRPC has
+# begun to stop, so that their callers send nothing more to this server.
 _LAST_CALLS_SECONDS = 0.5
+_HELD_SECONDS = 0.1
 # If no request has ended for this long while all permits are taken, health says NOT_SERVING.
 _STALL_SECONDS = 30.0
 # After requests of so many bytes at a time, free memory goes back to the system.
@@ -88,16 +90,25 @@ class Server:
         self._readiness.open()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
+    def refuse(self) -> None:
+        """Refuse further requests, and give those that come now a last chance to hear of it."""
+        self._readiness.drain()
+        time.sleep(min(_LAST_CALLS_SECONDS, self._settings.grace_seconds))
+
     def stop(self, grace: float | None = None) -> None:
         """Refuse further requests, finish those in work for up to `grace` seconds, and end."""
         seconds = self._settings.grace_seconds if grace is None else grace
         ends = time.monotonic() + seconds
         self._readiness.drain()
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
+        self._readiness.hold()
+        time.sleep(min(_HELD_SECONDS, seconds))
         for places in (self._limits.receptions, self._limits.health_receptions):
             places.dismiss(self._readiness.refusal())
         left = max(0.0, ends - time.monotonic())
-        self._grpc.stop(left).wait(left + _CANCELLED_SECONDS)
+        stopped = self._grpc.stop(left)
+        self._readiness.release()
+        stopped.wait(left + _CANCELLED_SECONDS)
         self._ticker.stop()
         self._engine.close()
 

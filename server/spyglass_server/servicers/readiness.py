@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 from spyglass.v1 import vision_pb2
 from spyglass_contract.errors import Unavailable
 from spyglass_server.servicers.health import NOT_SERVING, SERVING, Health
 
 # From the descriptor: reflection can describe a service only after its descriptor was imported.
 VISION: str = vision_pb2.DESCRIPTOR.services_by_name["Vision"].full_name
+
+# The longest that a refusal is held back, in seconds.
+_HOLD_SECONDS = 1.0
 
 # The names under which the health service reports the server as a whole.
 _OVERALL = ("", VISION)
@@ -20,17 +25,31 @@ class Readiness:
         self.health = Health()
         self._refusal = "the server is starting"
         self._stalled = False
+        self._released = Event()
+        self._released.set()
         for service in _OVERALL:
             self.health.set(service, NOT_SERVING)
 
     def check(self) -> None:
         """Raise Unavailable unless the server accepts requests."""
         if self._refusal:
+            self._released.wait(_HOLD_SECONDS)
             raise self.refusal()
 
     def refusal(self) -> Unavailable:
         """Return the error that says why the server accepts no requests."""
         return Unavailable(self._refusal)
+
+    def hold(self) -> None:
+        """Let `check` wait until `release` before it refuses a call.
+
+        gRPC cancels the calls that arrive while it stops. Callers who wait for a response send no such calls.
+        """
+        self._released.clear()
+
+    def release(self) -> None:
+        """End `hold`."""
+        self._released.set()
 
     def announce(self, model: str) -> None:
         """Report SERVING for a model whose certificate has been replayed."""
