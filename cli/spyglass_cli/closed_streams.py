@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Any, TextIO
 
 
 def replace_closed_streams() -> None:
@@ -23,11 +24,13 @@ def replace_closed_streams() -> None:
     if sys.stdout is None:
         sys.stdout = _closed("standard output")
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _closed(name: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BufferedRWPair(_Closed(name), _Closed(name)), write_through=True)
+def _closed(name: str) -> TextIO:
+    # The pair has everything that a text stream uses of its buffer.
+    pair: Any = io.BufferedRWPair(_Closed(name), _Closed(name))
+    return io.TextIOWrapper(pair, write_through=True)
 
 
 class _Closed(io.RawIOBase):

@@ -33,6 +33,7 @@ from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.model import Model
+from spyglass_server.engine.text import check_id
 from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
 from spyglass_server.heatmaps.explain import PREDICTED, Explained, check_explains, infer_explained
 from spyglass_server.heatmaps.targets import target_indices
@@ -54,6 +55,7 @@ class Handlers:
 
     def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Return the `top_k` most probable classes of the image."""
+        check_id(request.id)
         with self._engine.admission.permit(call):
             model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
             count = top_count(request.top_k, model)
@@ -71,6 +73,7 @@ class Handlers:
         With Score-CAM it takes a forward pass for each channel of the feature map.
         """
         engine = self._engine
+        check_id(request.id)
         with engine.admission.permit(call):
             model = engine.repository.resolve(request.model, TASK_CLASSIFY)
             check_explains(model)
@@ -99,6 +102,7 @@ class Handlers:
     def segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
         """Return the class of each pixel of the upright image, and a probability map if requested."""
         engine = self._engine
+        check_id(request.id)
         with engine.admission.permit(call):
             model = engine.repository.resolve(request.model, TASK_SEGMENT)
             segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)

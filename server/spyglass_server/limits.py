@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from spyglass_server.engine.byte_budget import ByteBudget
+from spyglass_server.engine.memory import allocated_bytes
 from spyglass_server.engine.places import Places, Rules
+from spyglass_server.engine.reading import Reading
 from spyglass_server.settings import ServerSettings
 
 # Calls of the health service whose request is still being received.
@@ -25,10 +25,12 @@ class WireLimits:
     """The bounds of what callers may have at a time, all of them measured on the wire."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._share = settings.max_share_per_caller
         self.bytes_in_flight = ByteBudget(settings.effective_max_bytes_in_flight)
-        self.receptions = self._receptions(settings.effective_max_receiving, settings)
-        self.health_receptions = self._receptions(_HEALTH_CALLS, settings)
+        self.reading = Reading(self.bytes_in_flight, settings.max_message_bytes, allocated_bytes())
+        self.receptions = _receptions(
+            settings.effective_max_receiving, settings.effective_max_receiving_per_caller, settings
+        )
+        self.health_receptions = _receptions(_HEALTH_CALLS, _HEALTH_CALLS, settings)
         self.streams = Places(
             Rules(
                 what="streams",
@@ -36,7 +38,7 @@ class WireLimits:
                 late=f"the stream was idle for {settings.stream_idle_seconds:g} s",
                 late_reason="STREAM_IDLE",
                 capacity=settings.max_streams,
-                per_caller=self._per_caller(settings.max_streams),
+                per_caller=settings.max_streams_per_caller or settings.max_streams,
                 seconds=settings.stream_idle_seconds,
                 protected_seconds=_PROTECTED_STREAM,
             )
@@ -46,23 +48,22 @@ class WireLimits:
         """End the calls that have waited for their callers for too long."""
         for places in (self.receptions, self.health_receptions, self.streams):
             places.sweep()
+        self.reading.tick()
 
-    def _receptions(self, capacity: int, settings: ServerSettings) -> Places:
-        return Places(
-            Rules(
-                what="calls whose request has not arrived",
-                reason="TOO_MANY_UNFINISHED_REQUESTS",
-                late=f"the request did not arrive within {settings.receive_seconds:g} s",
-                late_reason="REQUEST_TOO_SLOW",
-                capacity=capacity,
-                per_caller=self._per_caller(capacity),
-                seconds=settings.receive_seconds,
-                protected_seconds=_PROTECTED_RECEPTION,
-            )
+
+def _receptions(capacity: int, per_caller: int, settings: ServerSettings) -> Places:
+    return Places(
+        Rules(
+            what="calls whose request has not arrived",
+            reason="TOO_MANY_UNFINISHED_REQUESTS",
+            late=f"the request did not arrive within {settings.receive_seconds:g} s",
+            late_reason="REQUEST_TOO_SLOW",
+            capacity=capacity,
+            per_caller=per_caller,
+            seconds=settings.receive_seconds,
+            protected_seconds=_PROTECTED_RECEPTION,
         )
-
-    def _per_caller(self, capacity: int) -> int:
-        return math.ceil(self._share * capacity)
+    )
 
 
 def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
@@ -74,8 +75,10 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.max_calls_per_connection),
-        # Without this, gRPC refuses calls that its own client rightly sends while earlier ones are cleaned up.
+        # Else gRPC refuses calls that its own client rightly sends while earlier ones are cleaned up.
         ("grpc.http2.max_deallocating_streams", _CLEANED_UP_STREAMS),
+        # Else gRPC takes in megabytes of each call on a fast connection before anyone reads them.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),

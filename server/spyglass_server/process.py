@@ -9,6 +9,7 @@ from threading import Thread, Timer
 from types import FrameType
 
 from spyglass_contract.errors import SpyglassError
+from spyglass_server.engine.memory import return_large_blocks
 from spyglass_server.logs import configure_logging
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
@@ -30,6 +31,7 @@ def serve(settings: ServerSettings) -> int:
     after SIGTERM. If nothing in the process can run, SIGALRM ends it.
     """
     configure_logging(settings.log_format, settings.log_level)
+    return_large_blocks()
     events = _Events()
     try:
         server = Server(settings)

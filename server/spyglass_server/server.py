@@ -148,7 +148,13 @@ class Server:
             threads,
             interceptors=[
                 # Outside of all: a call gets a thread, and is logged, when its request is there.
-                Receiving(threads, limits.receptions, limits.health_receptions, limits.bytes_in_flight),
+                Receiving(
+                    threads,
+                    limits.receptions,
+                    limits.health_receptions,
+                    limits.bytes_in_flight,
+                    limits.reading,
+                ),
                 # The log is outside of the errors: it sees the status that an error has become.
                 RequestLog(),
                 Errors(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -84,7 +85,7 @@ class ServerSettings(BaseSettings):
     max_bytes_in_flight: int = Field(
         0,
         ge=0,
-        description="Bytes of requests that the server holds at a time; 0: an eighth of the usable memory.",
+        description="Bytes of requests that the server holds at a time; 0: a sixteenth of the usable memory.",
     )
     max_receiving: int = Field(
         0,
@@ -102,11 +103,11 @@ class ServerSettings(BaseSettings):
         128, ge=1, le=65536, description="Calls at a time on one connection; further ones wait at the client."
     )
     max_connections: int = Field(1024, ge=1, le=1_000_000, description="Connections at a time.")
-    max_share_per_caller: float = Field(
-        0.75,
-        gt=0,
-        le=1,
-        description="Largest share of the streams, and of the calls being received, for one address.",
+    max_receiving_per_caller: int = Field(
+        0, ge=0, le=65536, description="The same for one address; 0: three quarters of all."
+    )
+    max_streams_per_caller: int = Field(
+        0, ge=0, le=1024, description="Streaming calls of one address; 0: as many as there are."
     )
     connection_age_seconds: float = Field(
         3600.0,
@@ -136,12 +137,17 @@ class ServerSettings(BaseSettings):
     @property
     def effective_max_bytes_in_flight(self) -> int:
         """Bytes of requests that the server holds at a time."""
-        return self.max_bytes_in_flight or usable_memory() // 8
+        return self.max_bytes_in_flight or usable_memory() // 16
 
     @property
     def effective_max_receiving(self) -> int:
         """Calls whose request is still being received: half of the memory if each sends the most it may."""
         return self.max_receiving or min(max(32, usable_memory() // 2 // self.max_message_bytes), 1024)
+
+    @property
+    def effective_max_receiving_per_caller(self) -> int:
+        """The same for one address."""
+        return self.max_receiving_per_caller or math.ceil(0.75 * self.effective_max_receiving)
 
 
 def load_settings(arguments: Sequence[str], program: str = "spyglass serve") -> ServerSettings:

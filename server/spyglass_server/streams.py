@@ -19,6 +19,7 @@ from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.errors import ModelError, SpyglassError
 from spyglass_contract.statuses import status_from_error
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.request_id import current_request_id
 
 Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
@@ -60,7 +61,7 @@ def handle_stream(
             request_id = current_request_id()
             public = public_error(error, request_id)
             failures.add(request.model.name, public.reason)
-            return response(id=request.id, error=status_from_error(public, request_id))
+            return response(id=request.id[:MAX_ID_CHARACTERS], error=status_from_error(public, request_id))
 
     count = 0
     try:

@@ -27,11 +27,6 @@ class ByteBudget:
         """The bytes that are held now."""
         return self._held
 
-    def check(self) -> None:
-        """Raise Overloaded if no message may be read now."""
-        if self._held >= self.limit:
-            raise self._refusal()
-
     def take(self, size: int, *, always: bool = False) -> None:
         """Hold `size` bytes. Raises Overloaded if they are too many beside the others, unless `always`."""
         with self._changed:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Condition
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded
@@ -111,6 +112,8 @@ class ImageThreads:
         try:
             result = task.work()
         except BaseException as error:
+            # The frames hold the image, and the future that holds the error: a cycle, and megabytes.
+            clear_frames(error.__traceback__)
             self._finish(task)
             task.done.set_exception(error)
         else:

@@ -122,9 +122,9 @@ class Places:
             place.give_up(DeadlineExceeded(self.rules.late, reason=self.rules.late_reason))
 
     def _full(self, caller: str) -> str:
-        if self._counts[caller] >= self.rules.per_caller:
-            return "caller"
-        return "server" if len(self._places) >= self.rules.capacity else ""
+        if len(self._places) >= self.rules.capacity:
+            return "server"
+        return "caller" if self._counts[caller] >= self.rules.per_caller else ""
 
     def _victim(self, now: float, caller: str | None) -> Place | None:
         """Return the one that has waited longest: of `caller`, or of the caller with the most places."""

@@ -11,6 +11,7 @@ from typing import Literal
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelRef, Task
 from spyglass_contract.errors import CardError, FailedPrecondition, InvalidInput, ModelError, NotFound
 from spyglass_server.engine.model import Model
+from spyglass_server.engine.text import quoted
 
 _log = logging.getLogger(__name__)
 
@@ -64,13 +65,13 @@ class Repository:
             raise InvalidInput("the request names no model", reason="MODEL_NAME_MISSING", field="model.name")
         if ref.label:
             raise NotFound(
-                f"{ref.name} has no version with the label {ref.label!r}",
+                f"{ref.name} has no version with the label {quoted(ref.label)}",
                 reason="LABEL_NOT_FOUND",
                 field="model.label",
             )
         versions = self._models.get(ref.name)
         if not versions:
-            raise NotFound(f"the server has no model {ref.name!r}", field="model.name")
+            raise NotFound(f"the server has no model {quoted(ref.name)}", field="model.name")
         if not ref.HasField("version"):
             return _newest(versions)
         if ref.version not in versions:

@@ -43,7 +43,9 @@ class Incoming:
             self._budget.wait_until_free(lambda: not self._closed and self._error is None)
         self.ask(self.pending)
         with self._changed:
-            self._changed.wait_for(lambda: self._received or self._error)
+            self._changed.wait_for(lambda: self._received or self._error or self._closed)
+            if self._closed:
+                return None
             if self._error:
                 raise self._error
             self._asked = False
@@ -60,7 +62,8 @@ class Incoming:
                 # The first message is refused if there are too many bytes. Later ones were asked for while
                 # there were few, and each stream has one of them at most.
                 self._count(message, always=then is None)
-                self._received.append(message)
+                if not self._error:
+                    self._received.append(message)
                 self._changed.notify_all()
             if then:
                 then()
@@ -97,6 +100,9 @@ class Incoming:
             while self._sizes:
                 self._budget.give_back(self._sizes.popleft())
             self._received.clear()
+            # Its traceback holds this object: without a cycle all is freed at once.
+            self._error = None
+            self._changed.notify_all()
 
     def _count(self, message: bytes | None, *, always: bool = True) -> None:
         self._ended = message is None
@@ -105,7 +111,8 @@ class Incoming:
         try:
             self._budget.take(len(message), always=always)
         except SpyglassError as error:
-            self._error = error
+            # Its traceback holds this frame, and with it the message.
+            self._error = error.with_traceback(None)
             return
         self._sizes.append(len(message))
         self._note()

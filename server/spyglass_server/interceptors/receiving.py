@@ -10,6 +10,7 @@ import grpc
 
 from spyglass_server.engine.byte_budget import ByteBudget
 from spyglass_server.engine.places import Places
+from spyglass_server.engine.reading import Reading
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.layer import arity_of
 from spyglass_server.interceptors.receiving_pool import ReceivingPool
@@ -27,10 +28,15 @@ class Receiving(grpc.ServerInterceptor):
     """
 
     def __init__(
-        self, threads: ThreadPoolExecutor, receptions: Places, own_receptions: Places, budget: ByteBudget
+        self,
+        threads: ThreadPoolExecutor,
+        receptions: Places,
+        own_receptions: Places,
+        budget: ByteBudget,
+        reading: Reading,
     ) -> None:
         """Calls of behaviours without threads of their own run on `threads`."""
-        self._pool = ReceivingPool(threads, receptions, budget.check)
+        self._pool = ReceivingPool(threads, receptions, reading)
         self._own_receptions = own_receptions
         self._own_pools: dict[ThreadPoolExecutor, ReceivingPool] = {}
         self._budget = budget

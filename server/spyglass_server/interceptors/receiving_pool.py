@@ -9,6 +9,7 @@ from typing import Any
 
 from spyglass_contract.errors import SpyglassError
 from spyglass_server.engine.places import Place, Places
+from spyglass_server.engine.reading import Reading
 from spyglass_server.interceptors.grpcio_receive import PendingCall, caller_of
 from spyglass_server.interceptors.incoming import Incoming
 
@@ -17,13 +18,13 @@ class ReceivingPool(ThreadPoolExecutor):
     """Submits a call to `threads` when its first message is there, or when it has to give up."""
 
     def __init__(
-        self, threads: ThreadPoolExecutor, receptions: Places, check: Callable[[], None] = lambda: None
+        self, threads: ThreadPoolExecutor, receptions: Places, reading: Reading | None = None
     ) -> None:
-        """`check` raises an error if no message may be read now."""
+        """`reading` says when a call is read from; None: at once."""
         super().__init__(1)
         self._target = threads
         self._receptions = receptions
-        self._check = check
+        self._reading = reading
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
         """grpcio calls this with its locks held, on the thread that handles all its events."""
@@ -33,13 +34,12 @@ class ReceivingPool(ThreadPoolExecutor):
             return self._target.submit(function, *arguments, **keywords)
         reception = _Reception(incoming, lambda: self._target.submit(function, *arguments))
         try:
-            self._check()
             place = self._receptions.enter(caller_of(pending.peer()), reception.give_up)
         except SpyglassError as error:
             incoming.pending = pending
             reception.give_up(error)
         else:
-            reception.start(pending, self._receptions, place)
+            reception.start(pending, self._receptions, place, self._reading)
         return reception.done
 
 
@@ -53,14 +53,19 @@ class _Reception:
         self._run = run
         self._lock = Lock()
         self._submitted = False
+        # What the call gives back when it gets its thread.
+        self._leave: list[Callable[[], None]] = []
 
-    def start(self, pending: PendingCall, receptions: Places, place: Place) -> None:
-        def arrived() -> None:
-            receptions.leave(place)
-            self._submit()
-
+    def start(self, pending: PendingCall, receptions: Places, place: Place, reading: Reading | None) -> None:
         self._incoming.pending = pending
-        self._incoming.ask(pending, arrived)
+        self._leave.append(lambda: receptions.leave(place))
+        if reading is None:
+            self._incoming.ask(pending, self._submit)
+            return
+        reader = reading.enter(lambda: self._incoming.ask(pending, self._submit), self.give_up)
+        self._leave.append(lambda: reading.leave(reader))
+        if self._submitted:
+            reading.leave(reader)
 
     def give_up(self, error: SpyglassError) -> None:
         self._incoming.fail(error)
@@ -71,6 +76,8 @@ class _Reception:
             if self._submitted:
                 return
             self._submitted = True
+        for leave in self._leave:
+            leave()
         try:
             self._run().add_done_callback(lambda _: self.done.set_result(None))
         except RuntimeError:
