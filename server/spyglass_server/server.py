@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -48,6 +49,9 @@ _HELD_SECONDS = 0.1
 _STALL_SECONDS = 30.0
 # After requests of so many bytes at a time, free memory goes back to the system.
 _LARGE_BYTES = 32 * 1024 * 1024
+# When no call has been active for so long, the server does not wait for its connections to be closed.
+_QUIET_SECONDS = 0.25
+_LOOK_SECONDS = 0.05
 # How long gRPC may take to end the calls that it has cancelled, in seconds.
 _CANCELLED_SECONDS = 1.0
 
@@ -108,9 +112,20 @@ class Server:
         left = max(0.0, ends - time.monotonic())
         stopped = self._grpc.stop(left)
         self._readiness.release()
-        stopped.wait(left + _CANCELLED_SECONDS)
+        self._wait_for_calls(stopped, left)
+        self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
         self._engine.close()
+
+    def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
+        """Wait until gRPC has stopped, or no call is active: a client can keep its connection open for long."""
+        ends = quiet = time.monotonic()
+        ends += seconds
+        while (now := time.monotonic()) < ends and now - quiet < _QUIET_SECONDS:
+            if stopped.wait(_LOOK_SECONDS):
+                return
+            if self._receiving.active:
+                quiet = time.monotonic()
 
     def _watch_progress(self) -> None:
         self._readiness.stall(self._engine.admission.stalled_seconds > _STALL_SECONDS)
@@ -144,17 +159,18 @@ class Server:
         threads = ThreadPoolExecutor(
             self._engine.admission.capacity + settings.max_streams + _SPARE_THREADS, "grpc"
         )
+        self._receiving = Receiving(
+            threads,
+            limits.receptions,
+            limits.health_receptions,
+            limits.bytes_in_flight,
+            limits.reading,
+        )
         server = grpc.server(
             threads,
             interceptors=[
                 # Outside of all: a call gets a thread, and is logged, when its request is there.
-                Receiving(
-                    threads,
-                    limits.receptions,
-                    limits.health_receptions,
-                    limits.bytes_in_flight,
-                    limits.reading,
-                ),
+                self._receiving,
                 # The log is outside of the errors: it sees the status that an error has become.
                 RequestLog(),
                 Errors(),

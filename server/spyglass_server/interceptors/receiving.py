@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -40,6 +41,13 @@ class Receiving(grpc.ServerInterceptor):
         self._own_receptions = own_receptions
         self._own_pools: dict[ThreadPoolExecutor, ReceivingPool] = {}
         self._budget = budget
+        self._active = 0
+        self._lock = Lock()
+
+    @property
+    def active(self) -> int:
+        """The number of calls whose first message is there, and whose response is not with the caller."""
+        return self._active
 
     def intercept_service(
         self,
@@ -55,17 +63,19 @@ class Receiving(grpc.ServerInterceptor):
         own = getattr(behaviour, "experimental_thread_pool", None)
         incoming = Incoming(self._budget)
 
-        def single(iterator: Iterator[bytes], *arguments: Any) -> Any:
+        def single(iterator: Iterator[bytes], context: grpc.ServicerContext, *arguments: Any) -> Any:
+            self._begin(context)
             incoming.iterator = iterator
             try:
-                return behaviour(incoming, *arguments)
+                return behaviour(incoming, context, *arguments)
             finally:
                 incoming.close()
 
-        def streaming(iterator: Iterator[bytes], *arguments: Any) -> Iterator[Any]:
+        def streaming(iterator: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+            self._begin(context)
             incoming.iterator = iterator
             try:
-                yield from behaviour(incoming, *arguments)
+                yield from behaviour(incoming, context)
             finally:
                 incoming.close()
 
@@ -82,6 +92,16 @@ class Receiving(grpc.ServerInterceptor):
             else grpc.stream_unary_rpc_method_handler
         )
         return make(run, None, handler.response_serializer)
+
+    def _begin(self, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            self._active += 1
+        if not context.add_callback(self._end):
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._active -= 1
 
     def _own_pool(self, threads: ThreadPoolExecutor) -> ReceivingPool:
         if threads not in self._own_pools:
