@@ -118,7 +118,7 @@ class Server:
         self._engine.close()
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
-        """Wait until gRPC has stopped, or no call is active: a client can keep its connection open for long."""
+        """Wait until gRPC has stopped, or no call is active: clients can keep their connections open."""
         ends = quiet = time.monotonic()
         ends += seconds
         while (now := time.monotonic()) < ends and now - quiet < _QUIET_SECONDS:
