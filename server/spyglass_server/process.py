@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _HARD_END_SECONDS = 2.0
 # If Python itself cannot run any more, the system ends the process so much later, in seconds.
 _ALARM_SECONDS = 3.0
+# The longest that the thread takes to end when the models are loaded, in seconds.
+_LOADED_SECONDS = 0.1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -41,7 +43,9 @@ def serve(settings: ServerSettings) -> int:
     loading = _Loading(server, events)
     loading.thread.start()
     number = events.wait()
-    if number != _Events.LOADED:
+    # A signal may come just when the models are loaded: then there are requests to drain.
+    loading.thread.join(_LOADED_SECONDS)
+    if loading.thread.is_alive():
         _end_hard(0.0, number)
         server.refuse()
         _log.info("stopped while the models were loaded")
@@ -50,7 +54,8 @@ def serve(settings: ServerSettings) -> int:
     if loading.failed:
         server.stop(grace=0)
         return 1
-    number = events.wait()
+    while number == _Events.LOADED:
+        number = events.wait()
     _end_hard(settings.grace_seconds, number)
     _log.info("draining for up to %g s", settings.grace_seconds)
     server.stop()
