@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 
 def replace_closed_streams() -> None:
@@ -20,30 +20,44 @@ def replace_closed_streams() -> None:
             # The lowest free number is given out: this one.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = _closed("standard input")
+        sys.stdin = _text("standard input")
     if sys.stdout is None:
-        sys.stdout = _closed("standard output")
+        sys.stdout = _text("standard output")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _closed(name: str) -> TextIO:
-    # The pair has everything that a text stream uses of its buffer.
-    pair: Any = io.BufferedRWPair(_Closed(name), _Closed(name))
-    return io.TextIOWrapper(pair, write_through=True)
+def _text(name: str) -> TextIO:
+    # A text stream as far as anyone uses it here.
+    stream: Any = _ClosedText(name)
+    return cast(TextIO, stream)
 
 
-class _Closed(io.RawIOBase):
+class _ClosedText(io.TextIOBase):
+    """Keeps nothing that Python would write when it ends."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.buffer = _ClosedBytes(name)
+
+    def read(self, size: int | None = -1) -> str:
+        raise OSError(f"{self._name} is closed")
+
+    def readline(self, size: int = -1) -> str:  # type: ignore[override]
+        raise OSError(f"{self._name} is closed")
+
+    def write(self, text: str) -> int:
+        raise OSError(f"{self._name} is closed")
+
+
+class _ClosedBytes(io.RawIOBase):
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
     def readinto(self, buffer: object) -> int:
+        raise OSError(f"{self._name} is closed")
+
+    def read(self, size: int = -1) -> bytes:
         raise OSError(f"{self._name} is closed")
 
     def write(self, data: object) -> int:
