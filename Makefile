@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test fast torch lint format protos lock clean
+.PHONY: demo test fast torch lint errors format protos lock clean
 
 demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -21,13 +21,18 @@ torch: $(VENV)-torch/.made pyproject.toml  ## compare Grad-CAM with the gradient
 	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch-tests]'
 	$(VENV)-torch/bin/pytest tests/export/gradcam/test_heads_against_torch.py tests/export/gradcam/test_torch_exporters.py
 
-lint: $(VENV)/.everything  ## check style, types, import rules, words and the generated code
+lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto files and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/plain_words.py
+	$(BIN)/python tools/error_reasons.py --check
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
+	protos/lint
+
+errors: $(VENV)/.everything  ## write docs/errors.md from the code
+	$(BIN)/python tools/error_reasons.py
 
 format: $(VENV)/.everything  ## fix style
 	$(BIN)/ruff check --fix .
@@ -44,7 +49,7 @@ lock:  ## write constraints.txt: the newest versions that work together
 	rm -rf .venv-lock
 
 clean:  ## delete environments, builds and caches
-	rm -rf $(VENV) $(VENV)-torch build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 %/.made:
 	@echo "making the environment $*"

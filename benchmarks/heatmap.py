@@ -23,12 +23,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import onnx
-import onnxruntime
 import tensorflow
 import tf2onnx
 from numpy.typing import NDArray
 
 from spyglass_contract.model.card import PROBABILITIES
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_training.models import efficientnet_lite0, mini_xception, vgg16, xception
 

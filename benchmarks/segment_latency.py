@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from segment import EXAMPLE, SIZES, photo
 from spyglass.v1.model_pb2 import InputSpec
@@ -25,6 +24,7 @@ from spyglass_contract.masks.colors import class_colors
 from spyglass_contract.masks.palette_png import encode_mask
 from spyglass_contract.masks.upsampling import mask_of_image
 from spyglass_contract.model.run_folder import RunFolder
+from spyglass_contract.onnx_runtime import onnxruntime
 from transposed import forms_of_network, one_thread_session, print_head, print_times
 
 COLORS = class_colors(("foreground", "background", "contour"))

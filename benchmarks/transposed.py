@@ -24,12 +24,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, InputSpec, ModelCard
 from spyglass_contract.model.card import PROBABILITIES
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.transposed import rewrite_transposed
 
 OPSET = 17

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Before any test imports ONNX Runtime, which else writes into the home folder and sends events.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Each plugin comes after the plugins that it imports.
 pytest_plugins = [

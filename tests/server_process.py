@@ -10,13 +10,17 @@ from threading import Event, Thread
 
 import pytest
 
+_PLACE = {"--host": "localhost", "--port": "0"}
+
 
 class ServerProcess:
     """A process of `spyglass serve` on a free port. A thread reads its log as it is written."""
 
     def __init__(self, flags: tuple[str, ...]) -> None:
+        # The server rejects a flag that is given twice.
+        place = [part for pair in _PLACE.items() if pair[0] not in flags for part in pair]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spyglass_cli", "serve", "--host", "localhost", "--port", "0", *flags],
+            [sys.executable, "-m", "spyglass_cli", "serve", *place, *flags],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -13,7 +13,9 @@ from PIL import Image
 from plain_images import COLORS, encode_image
 from spyglass.v1.model_pb2 import (
     COLOR_MODE_RGB,
+    RESAMPLING_BILINEAR,
     RESIZE_RULE_STRETCH,
+    SCORE_KIND_SOFTMAX,
     TASK_CLASSIFY,
     Certificate,
     GoldenImage,
@@ -38,6 +40,7 @@ def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
         width=SIZE,
         color_mode=COLOR_MODE_RGB,
         resize=RESIZE_RULE_STRETCH,
+        resampling=RESAMPLING_BILINEAR,
         value_range=ValueRange(minimum=0, maximum=255),
         scaled_decode_margin=2,
     )
@@ -48,6 +51,7 @@ def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
         description="Tells red, green and blue apart.",
         input=spec,
         class_names=list(COLORS),
+        score_kind=SCORE_KIND_SOFTMAX,
         provenance=Provenance(architecture="mean", training_data="none", licence="Apache-2.0"),
     )
     card.certificate.CopyFrom(tiny_certificate(spec))

@@ -23,6 +23,7 @@ COMMANDS = (
     "train",
     "pretrained",
     "export",
+    "adopt",
     "attach-heatmap",
     "dataset",
     "inspect",

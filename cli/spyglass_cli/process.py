@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import os
+import errno
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from spyglass_cli.closed_streams import replace_closed_streams
+from spyglass_cli import streams
 from spyglass_contract.errors import InvalidInput, SpyglassError
 
 FAILED = 1
@@ -19,34 +17,45 @@ USAGE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+# The errors of a standard output that takes no more; unlike those of files, they name none.
+_OF_OUTPUT = (errno.EBADF, errno.EIO, errno.ENOSPC)
+
 _REPEAT_SECONDS = 1.0
 
 
 def run(program: str, command: Callable[[], int]) -> int:
     """Run `command` and return its exit code; print SpyglassError and OSError as one line.
 
-    Returns FAILED for these errors, USAGE for InvalidInput, INTERRUPTED after SIGINT, and BROKEN_PIPE if the
-    reader of standard output ended first.
+    Returns FAILED for these errors and for output that cannot be written, USAGE for InvalidInput, INTERRUPTED
+    after SIGINT, and BROKEN_PIPE if the reader of standard output ended first.
     """
-    replace_closed_streams()
-    # File names may hold bytes that are not valid text; print them escaped.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    streams.prepare()
+    error: Exception | None = None
     try:
         with _interruptible():
             code = command()
-        sys.stdout.flush()
-        return code
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python writes the buffered rest when it ends; without this, that fails again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = INTERRUPTED
+    except SystemExit:
+        # The parser has printed its help or an error.
+        if unwritten := streams.flush():
+            raise SystemExit(_report(program, unwritten)) from None
+        raise
+    except (SpyglassError, OSError) as raised:
+        error, code = raised, _report(program, raised)
+    unwritten = streams.flush()
+    return code if unwritten is None or error else _report(program, unwritten)
+
+
+def _report(program: str, error: SpyglassError | OSError) -> int:
+    """Print an error, and return its exit code."""
+    if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
-    except (SpyglassError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, InvalidInput) else FAILED
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OF_OUTPUT:
+        text = f"cannot write the output: {error.strerror}"
+    streams.print_error(f"{program}: {text}")
+    return USAGE if isinstance(error, InvalidInput) else FAILED
 
 
 @contextmanager

@@ -58,11 +58,6 @@ def add_top_k(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def class_argument(text: str) -> int | str:
-    """Return a class's index if the text is a number, else the class's name."""
-    return int(text) if text.isdecimal() else text
-
-
 def check_options(arguments: argparse.Namespace) -> None:
     """Raise InvalidInput for flags of the connection without a server."""
     if not arguments.server and (arguments.token_file or arguments.ca):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,11 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; when the block ends, it replaces `path` in one step.
 
-    If the block raises, the temporary file is removed and `path` stays as it was. The temporary name is
-    hidden, holds the process id and ends as `path` does: Keras and numpy choose the format by the suffix.
+    If the block raises, the temporary file is removed and `path` stays as it was. Several threads and
+    processes may write the same file at a time: each temporary name is random. It is hidden, and ends as
+    `path` does: Keras and numpy choose the format by the suffix.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from spyglass_contract import errors
 
-# The domain of every `google.rpc.ErrorInfo` that has a reason of Spyglass.
-ERROR_DOMAIN = "spyglass"
+# The domain of every `google.rpc.ErrorInfo` that has a reason of Spyglass. It is no address of a site.
+ERROR_DOMAIN = "errors.spyglass.v1"
 
 # Names as in `google.rpc.Code`, the same as in gRPC. Classes that are not in the table are INTERNAL.
 STATUS_CODES: dict[type[errors.SpyglassError], str] = {

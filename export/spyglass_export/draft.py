@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from spyglass.v1.model_pb2 import (
+    RESAMPLING_BILINEAR,
     RESIZE_RULE_CROP,
     RESIZE_RULE_PAD,
     RESIZE_RULE_STRETCH,
@@ -52,6 +53,8 @@ def draft_card(run: RunFolder, target: Path) -> ModelCard:
         ),
     )
     validate_card(card)
+    # Runs do not state the usual resampling.
+    card.input.resampling = record.input.resampling or RESAMPLING_BILINEAR
     return card
 
 
@@ -79,6 +82,7 @@ def draft_adopted(
         value_range=ValueRange(minimum=0, maximum=255),
         resize=_RESIZE_RULES[resize],
         crop_fraction=crop_fraction,
+        resampling=RESAMPLING_BILINEAR,
         scaled_decode_margin=2,
     )
     provenance = Provenance(

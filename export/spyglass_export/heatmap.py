@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import onnx
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
+from spyglass_contract.model.card import HeatmapMethod
 from spyglass_export.gradcam import HeatmapError, attach_gradcam
-from spyglass_export.gradcam.attach import MethodName
 from spyglass_export.gradcam.scores import GradientOf
 
 
@@ -17,7 +17,7 @@ class HeatmapOptions:
     """Layer, method and score of a heatmap: arguments of `attach_gradcam`."""
 
     feature_map: str | None = None
-    method: MethodName = "gradcam"
+    method: HeatmapMethod = "gradcam"
     gradient_of: GradientOf = "logit"
 
 

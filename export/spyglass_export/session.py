@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import PROBABILITIES
 from spyglass_contract.model.certificate import Run
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.runtime_errors import first_sentence
 
 
@@ -24,7 +24,10 @@ def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4
     # ONNX Runtime's exceptions have no common base class, here and below.
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Without a fallback: it would print the error, and try the same provider again.
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         raise ModelError(f"ONNX Runtime cannot load the network: {first_sentence(error)}") from error
 
@@ -41,3 +44,8 @@ def runner(session: onnxruntime.InferenceSession, card: ModelCard) -> Run:
             ) from error
 
     return run
+
+
+def takes_one_image(session: onnxruntime.InferenceSession, card: ModelCard) -> bool:
+    """Return whether the graph declares a batch of one image."""
+    return any(value.name == card.input.tensor and value.shape[:1] == [1] for value in session.get_inputs())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,12 @@ import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import ModelError
+from spyglass_contract.files import whole_file
 from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import replay
 from spyglass_export.proving.heatmaps import prove_heatmaps
 from spyglass_export.proving.prove import prove
+from spyglass_export.score_kind import score_kind
 from spyglass_export.session import open_session, runner
 
 FILE_NAME = "model.onnx"
@@ -36,7 +37,8 @@ def file_to_write(target: Path, *, force: bool) -> Path:
 def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     """Write `model` with `card` to `target` atomically, if its outputs match the certificate.
 
-    Stores in `card` the largest difference to the certificate and the number of heatmaps checked. Raises
+    Stores in `card` the largest difference to the certificate, the number of heatmaps checked and the kind of
+    the scores. Raises
     ModelError if the graph is not valid ONNX, and CertificateError if its outputs differ from the
     certificate or its heatmaps are inconsistent; then nothing remains on disk.
     """
@@ -48,24 +50,22 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     card.certificate.max_abs_diff = replay(card, runner(unsaved, card)).max_abs_diff
     examined = prove_heatmaps(unsaved, card)
     card.certificate.heatmaps, card.certificate.zero_heatmaps = examined.maps, examined.zero
+    card.score_kind = score_kind(model, card)
     write_card(model, card)
-    with _in_place_of(target) as temporary:
+    with _new_folders(target.parent), whole_file(target) as temporary:
         temporary.write_bytes(model.SerializeToString())
         session = open_session(temporary)
         prove(session, read_card(session))
 
 
 @contextmanager
-def _in_place_of(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; at the end move the file there to `target`, or delete it."""
-    made = [folder for folder in target.parents if not folder.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+def _new_folders(folder: Path) -> Iterator[None]:
+    """Make `folder` and its missing parents; remove them again if the block raises."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield temporary
-        os.replace(temporary, target)
+        yield
     except BaseException:
-        temporary.unlink(missing_ok=True)
-        for folder in made:
-            folder.rmdir()
+        for each in made:
+            each.rmdir()
         raise

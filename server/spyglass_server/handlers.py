@@ -28,14 +28,16 @@ from spyglass.v1.model_pb2 import (
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.errors import InternalError
 from spyglass_contract.images.message import image_data
+from spyglass_contract.model.card import PREDICTED
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.model import Model
+from spyglass_server.engine.own_deadline import own_deadline
 from spyglass_server.engine.text import check_id
 from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
-from spyglass_server.heatmaps.explain import PREDICTED, Explained, check_explains, infer_explained
+from spyglass_server.heatmaps.explain import Explained, check_explains, infer_explained
 from spyglass_server.heatmaps.targets import target_indices
 from spyglass_server.masks.encoding import check_mask_size
 from spyglass_server.masks.segmenting import Segmenting
@@ -56,7 +58,7 @@ class Handlers:
     def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Return the `top_k` most probable classes of the image."""
         check_id(request.id)
-        with self._engine.admission.permit(call):
+        with own_deadline(call, request) as call, self._engine.admission.permit(call):
             model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
             count = top_count(request.top_k, model)
             inferred = self._engine.infer(image_data(request.image), model, model.network.run, call)
@@ -64,7 +66,11 @@ class Handlers:
             started = time.monotonic()
             classes = best_classes(inferred.output, model.class_names, count)
             return ClassifyResponse(
-                id=request.id, classes=classes, served_by=model.served_by, timing=inferred.timing(started)
+                id=request.id,
+                index=request.index,
+                classes=classes,
+                served_by=model.served_by,
+                timing=inferred.timing(started),
             )
 
     def heatmap(self, request: HeatmapRequest, call: Call) -> HeatmapResponse:
@@ -74,10 +80,10 @@ class Handlers:
         """
         engine = self._engine
         check_id(request.id)
-        with engine.admission.permit(call):
+        with own_deadline(call, request) as call, engine.admission.permit(call):
             model = engine.repository.resolve(request.model, TASK_CLASSIFY)
             check_explains(model)
-            count, drawing = top_count(request.top_k, model), Drawing(request.format, request.size)
+            count, drawing = top_count(request.top_k, model), Drawing.from_request(request)
             targets, image = target_indices(request, model.class_names), image_data(request.image)
             check = partial(check_map_size, drawing=drawing, maps=len(targets))
             inferred = infer_explained(engine, image, model, targets, call, check)
@@ -89,6 +95,7 @@ class Handlers:
             first, *further = engine.threads.run(call, draw)
             return HeatmapResponse(
                 id=request.id,
+                index=request.index,
                 heatmap=first.heatmap,
                 target=first.target,
                 further=further,
@@ -103,7 +110,7 @@ class Handlers:
         """Return the class of each pixel of the upright image, and a probability map if requested."""
         engine = self._engine
         check_id(request.id)
-        with engine.admission.permit(call):
+        with own_deadline(call, request) as call, engine.admission.permit(call):
             model = engine.repository.resolve(request.model, TASK_SEGMENT)
             segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)
             check = partial(check_mask_size, style=segmenting.style)
@@ -114,6 +121,7 @@ class Handlers:
             segmented = engine.threads.run(call, partial(segmenting.draw, inferred.output, canvas))
             return SegmentResponse(
                 id=request.id,
+                index=request.index,
                 mask=segmented.mask,
                 classes=segmented.classes,
                 soft=segmented.soft,
@@ -128,7 +136,7 @@ class Handlers:
 
     def get_model(self, request: GetModelRequest, call: Call) -> GetModelResponse:
         """Return one model's card, and how it runs."""
-        model = self._engine.repository.find(request.model)
+        model = self._engine.repository.find_of_task(request.model, request.task)
         card = _card(model.card, with_golden=request.with_golden)
         return GetModelResponse(card=card, served=self._served(model))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spyglass_contract.errors import DeadlineExceeded, Overloaded
 from spyglass_server.engine.byte_budget import ByteBudget
 from spyglass_server.engine.memory import allocated_bytes
 from spyglass_server.engine.places import Places, Rules
@@ -14,6 +15,7 @@ _HEALTH_CALLS = 256
 _PROTECTED_RECEPTION = 1.0
 _PROTECTED_STREAM = 5.0
 _CLEANED_UP_STREAMS = 1000
+_RETRY_SECONDS = 0.5
 _HANDSHAKE_MS = 10_000
 _IDLE_CONNECTION_MS = 600_000
 # A connection without traffic is asked if its client is still there.
@@ -34,9 +36,12 @@ class WireLimits:
         self.streams = Places(
             Rules(
                 what="streams",
-                reason="TOO_MANY_STREAMS",
-                late=f"the stream was idle for {settings.stream_idle_seconds:g} s",
-                late_reason="STREAM_IDLE",
+                full=lambda message: Overloaded(
+                    message, reason="TOO_MANY_STREAMS", retry_after=_RETRY_SECONDS
+                ),
+                late=lambda: DeadlineExceeded(
+                    f"the stream was idle for {settings.stream_idle_seconds:g} s", reason="STREAM_IDLE"
+                ),
                 capacity=settings.max_streams,
                 per_caller=settings.max_streams_per_caller or settings.max_streams,
                 seconds=settings.stream_idle_seconds,
@@ -55,9 +60,12 @@ def _receptions(capacity: int, per_caller: int, settings: ServerSettings) -> Pla
     return Places(
         Rules(
             what="calls whose request has not arrived",
-            reason="TOO_MANY_UNFINISHED_REQUESTS",
-            late=f"the request did not arrive within {settings.receive_seconds:g} s",
-            late_reason="REQUEST_TOO_SLOW",
+            full=lambda message: Overloaded(
+                message, reason="TOO_MANY_UNFINISHED_REQUESTS", retry_after=_RETRY_SECONDS
+            ),
+            late=lambda: DeadlineExceeded(
+                f"the request did not arrive within {settings.receive_seconds:g} s", reason="REQUEST_TOO_SLOW"
+            ),
             capacity=capacity,
             per_caller=per_caller,
             seconds=settings.receive_seconds,

@@ -16,11 +16,17 @@ _EXTRAS = ("code", "duration_ms")
 
 
 def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Send log records of `level` and above to standard error."""
+    """Send log records of `level` and above to standard error; of other libraries, not below INFO."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
+    handler.addFilter(_is_shown)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Return whether a record is shown: debugging lines of other libraries, such as Pillow's, are not."""
+    return record.levelno >= logging.INFO or record.name.startswith("spyglass")
 
 
 class JsonFormatter(logging.Formatter):

@@ -22,7 +22,7 @@ from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.memory import memory_returner
 from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository, model_files
+from spyglass_server.engine.repository import Repository, check_served, model_files
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.parsing import Parsing
@@ -86,7 +86,10 @@ class Server:
         started = time.monotonic()
         self._grpc.start()
         self._ticker.start()
-        for path in model_files(self._settings.models, self._settings.versions):
+        files = model_files(self._settings.models, self._settings.versions)
+        if "default_model" in self._settings.model_fields_set:
+            check_served(self._settings.default_model, files)
+        for path in files:
             model = self._repository.load(
                 path, open_model or partial(Model.load, resources=self._resources())
             )
@@ -186,7 +189,7 @@ class Server:
         return server
 
     def _bind(self) -> int:
-        address = f"{self._settings.host}:{self._settings.port}"
+        address = self._settings.listen_address
         try:
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:

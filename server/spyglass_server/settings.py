@@ -3,83 +3,109 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    CliSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from spyglass_contract.errors import InvalidInput, SpyglassError
+from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.choices import DEFAULT_MODELS, DEVICE_PATTERN, DEVICES, Versions
 from spyglass_server.engine.memory import usable_memory
 from spyglass_server.engine.processors import usable_cpus
-from spyglass_server.engine.repository import DEFAULT_MODELS
+from spyglass_server.setting_flags import flag, read_flags
+from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
+from spyglass_server.setting_values import (
+    EXPECTED,
+    AnyCase,
+    Folders,
+    Host,
+    Names,
+    expected,
+)
 
 _MESSAGE_BYTES_BESIDE_IMAGE = 1024 * 1024
 
 
 class ServerSettings(BaseSettings):
-    """Flags win over the environment, the environment over the file, the file over the defaults."""
+    """Values that were read elsewhere: `load_settings` reads flags, the environment and a file."""
 
-    model_config = SettingsConfigDict(env_prefix="SPYGLASS_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=False)
 
-    config: Path | None = Field(None, description="A YAML file with any of these settings.")
-    models: Path = Field(
-        default_factory=bundled_models,
-        description="The folder of models, NAME/VERSION/model.onnx; the bundled ones where none is given.",
+    config: Path | None = Field(None, description="YAML file with any of these settings.")
+    models: Folders = Field(
+        default_factory=lambda: [bundled_models()],
+        description="Folder with the models, as NAME/VERSION/model.onnx; the bundled models by default.",
+        json_schema_extra={EXPECTED: "one or more folders"},
     )
-    versions: Literal["latest", "all"] = Field(
-        "latest", description="Which versions of each model are loaded: the highest, or all."
+    versions: Annotated[Versions, AnyCase] = Field(
+        "latest", description="Versions of each model to load: the highest one, or all."
     )
-    default_model: list[str] = Field(
+    default_model: Names = Field(
         list(DEFAULT_MODELS),
-        description="The models that a request without a name means, the first of its task.",
+        description="Default model: a request that names no model gets the first one of its task.",
+        json_schema_extra={EXPECTED: "names of models, separated by commas"},
     )
-    host: str = Field("[::]", description="The address to listen on.")
-    port: int = Field(50051, ge=0, le=65535, description="The port to listen on; 0: any free one.")
-    device: str = Field(
+    host: Host = Field(
+        "[::]",
+        description="Host to listen on: a name, an IP address, or unix:PATH for a Unix socket; [::] is every "
+        "address of the machine.",
+        json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0, :: or unix:/PATH"},
+    )
+    port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes any free port.")
+    device: Annotated[str, AnyCase] = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto, cpu, cuda or cuda:N. Asked for cuda, the server does not start without it.",
+        pattern=f"^({DEVICE_PATTERN})$",
+        description=f"Device that runs the models: {DEVICES}; with cuda, the server does not start without a "
+        "GPU.",
+        json_schema_extra={EXPECTED: DEVICES},
     )
     workers: int = Field(
-        0, ge=0, le=1024, description="Inferences at once for each model; 0: one for each usable processor."
+        0,
+        ge=0,
+        le=1024,
+        description="Number of inferences at the same time for each model; 0 is one for each processor.",
     )
-    threads_per_worker: int = Field(1, ge=1, le=1024, description="Threads that share one inference.")
+    threads_per_worker: int = Field(1, ge=1, le=1024, description="Number of threads of one inference.")
     max_batch: int = Field(
-        0, ge=0, le=1024, description="Images that run together at most; 0: 1 on a CPU, 16 on a GPU."
+        0,
+        ge=0,
+        le=1024,
+        description="Largest number of images in one inference; 0 is 1 on a CPU and 16 on a GPU.",
     )
     score_cam_channels: int = Field(
         0,
         ge=0,
         le=65536,
-        description="Channels that Score-CAM tries, a forward pass for each; 0: all of them.",
+        description="Number of channels that Score-CAM runs, one forward pass for each; 0 is all.",
     )
     max_in_flight: int = Field(
-        0, ge=0, le=4096, description="Requests inside at a time; 0: 8 for each processor, at least 64."
+        0,
+        ge=0,
+        le=4096,
+        description="Largest number of requests at the same time; 0 is 8 for each processor, at least 64.",
     )
-    max_streams: int = Field(16, ge=1, le=1024, description="Streaming calls open at a time.")
+    max_streams: int = Field(
+        16, ge=1, le=1024, description="Largest number of open streaming calls at the same time."
+    )
     max_image_bytes: int = Field(
-        32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="The largest file of an image, in bytes."
+        32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="Largest file of an image, in bytes."
     )
-    # Pillow itself refuses what has more than 178 megapixels.
+    # Pillow itself refuses more than 178 megapixels.
     max_image_pixels: int = Field(
-        64 * 1024 * 1024, ge=1, le=128 * 1024 * 1024, description="The largest image, in pixels."
+        64 * 1024 * 1024, ge=1, le=128 * 1024 * 1024, description="Largest image, in pixels."
     )
     grace_seconds: float = Field(
-        20.0, ge=0, le=3600, description="How long running requests may go on after SIGTERM, in seconds."
+        20.0, ge=0, le=3600, description="Time that running requests get to finish after SIGTERM, in seconds."
     )
-    log_format: Literal["console", "json"] = Field("console", description="Log lines for people or machines.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least that is logged."
+    log_format: Annotated[Literal["console", "json"], AnyCase] = Field(
+        "console", description="Format of log lines: console for people, json for machines."
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
+        "info", description="Lowest level of the log lines that the server writes."
     )
 
     max_bytes_in_flight: int = Field(
@@ -149,43 +175,78 @@ class ServerSettings(BaseSettings):
         """The same for one address."""
         return self.max_receiving_per_caller or math.ceil(0.75 * self.effective_max_receiving)
 
+    @property
+    def listen_address(self) -> str:
+        """The address that gRPC listens on: HOST:PORT, [IPV6]:PORT, or unix:PATH."""
+        return self.host if self.host.startswith("unix") else f"{self.host}:{self.port}"
+
+    @property
+    def local_target(self) -> str:
+        """The address by which a client on the same machine reaches the server.
+
+        Raises InvalidInput for port 0, which stands for any free port.
+        """
+        if self.host.startswith("unix"):
+            return self.host
+        if not self.port:
+            raise InvalidInput("port 0 is any free port, whose number only the server knows", field="port")
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "localhost"}.get(self.host, self.host)
+        return f"{host}:{self.port}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the given values only; `load_settings` reads the others, each with its name for messages."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """Settings, and warnings about variables of the environment that were ignored."""
+
+    settings: ServerSettings
+    warnings: tuple[str, ...] = ()
+
 
 def load_settings(arguments: Sequence[str], program: str = "spyglass serve") -> ServerSettings:
-    """Settings from flags, environment and file. Prints and exits, as argparse does, where one is wrong.
+    """Return the settings of `read_settings` without the warnings."""
+    return read_settings(arguments, program).settings
 
-    Raises pydantic.ValidationError for a value out of range, and InvalidInput where the file or a value
-    cannot be read at all.
+
+def read_settings(arguments: Sequence[str], program: str = "spyglass serve") -> LoadedSettings:
+    """Read flags, the environment and the file that they name; the first of these that has a setting wins.
+
+    An empty value means that the setting is not set. Prints the usage and exits with 2, as argparse does, for
+    an unknown flag. Raises InvalidInput if the file cannot be read, or if a value is not allowed: the message
+    names the flag, the variable or the file, and what the value should be.
     """
-
-    class FromEverywhere(ServerSettings):
-        model_config = SettingsConfigDict(title="Serve models over gRPC.")
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            flags: CliSettingsSource[object] = CliSettingsSource(
-                settings_cls,
-                cli_prog_name=program,
-                cli_parse_args=list(arguments),
-                cli_kebab_case=True,
-                cli_hide_none_type=True,
-                cli_avoid_json=True,
-            )
-            file = flags().get("config") or EnvSettingsSource(settings_cls)().get("config")
-            if file and not Path(file).is_file():
-                raise InvalidInput(f"no settings file at {file}", field="config")
-            return flags, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
-
+    flags = without_empty(read_flags(ServerSettings, arguments, program))
+    environment, warnings = read_environment(ServerSettings)
+    path = flags.get("config") or environment.get("config")
+    file = read_file(ServerSettings, path) if path else {}
+    names = {
+        **{name: f"{name} in {path}" for name in file},
+        **{name: f"{PREFIX}{name.upper()}" for name in environment},
+        **{name: flag(name) for name in flags},
+    }
+    values = {**file, **environment, **flags}
     try:
-        return FromEverywhere()
-    except (ValidationError, SpyglassError):
-        raise
-    # What the readers of YAML, and of lists in the environment, stumble over has no common base.
-    except Exception as error:
-        raise InvalidInput(f"the settings cannot be read: {' '.join(str(error).split())}") from error
+        return LoadedSettings(ServerSettings(**values), tuple(warnings))
+    except ValidationError as error:
+        # One message for each setting, in the order of the settings.
+        invalid = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
+        raise InvalidInput(
+            "; ".join(_problem(name, names, values) for name in invalid), field=next(iter(invalid))
+        ) from error
+
+
+def _problem(name: str, names: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    value = values[name]
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"{names[name]} must be {expected(ServerSettings.model_fields[name])}, not {shown[:100]!r}"

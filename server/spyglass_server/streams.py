@@ -61,7 +61,11 @@ def handle_stream(
             request_id = current_request_id()
             public = public_error(error, request_id)
             failures.add(request.model.name, public.reason)
-            return response(id=request.id[:MAX_ID_CHARACTERS], error=status_from_error(public, request_id))
+            return response(
+                id=request.id[:MAX_ID_CHARACTERS],
+                index=request.index,
+                error=status_from_error(public, request_id),
+            )
 
     count = 0
     try:

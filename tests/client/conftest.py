@@ -25,6 +25,7 @@ def cat(request: ClassifyRequest) -> ClassifyResponse:
     """Whatever the image is, it is a cat."""
     return ClassifyResponse(
         id=request.id,
+        index=request.index,
         classes=[ClassScore(index=1, name="cat", score=0.75), ClassScore(index=0, name="dog", score=0.25)],
         served_by=ServedBy(model="pets", version=3, sha256="ab" * 32, provider="CPUExecutionProvider"),
         timing=Timing(decode_ms=1.5, queue_ms=0.25, inference_ms=4, encode_ms=0.125, batch_size=2),
@@ -52,7 +53,9 @@ class FakeVision(VisionServicer):
             try:
                 reply = self.respond(request)
             except Exception as error:
-                reply = ClassifyResponse(id=request.id, error=to_status(error, "request-7"))
+                reply = ClassifyResponse(
+                    id=request.id, index=request.index, error=to_status(error, "request-7")
+                )
             yield reply
 
     def ListModels(self, request: object, context: grpc.ServicerContext) -> ListModelsResponse:

@@ -12,7 +12,15 @@ import pytest
 
 import spyglass_client as sc
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
-from spyglass.v1.model_pb2 import ModelRef
+from spyglass.v1.model_pb2 import (
+    TASK_CLASSIFY,
+    TASK_SEGMENT,
+    TASK_UNSPECIFIED,
+    GetModelRequest,
+    GetModelResponse,
+    ModelCard,
+    ModelRef,
+)
 from spyglass.v1.vision_pb2_grpc import VisionServicer
 from spyglass_contract import errors
 
@@ -29,7 +37,7 @@ class Failing:
     def __call__(self, request: ClassifyRequest) -> ClassifyResponse:
         if self._failures:
             raise self._failures.pop(0)
-        return ClassifyResponse(id=request.id)
+        return ClassifyResponse(id=request.id, index=request.index)
 
 
 def test_an_answer_has_classes_model_timing_and_id(
@@ -204,3 +212,18 @@ async def test_an_asyncio_test_plugs_in_a_channel_of_its_own(
     target = serve(fake_vision())
     async with sc.AsyncClient(open_channel=lambda: grpc.insecure_channel(target)) as client:
         assert (await client.classify(b"image")).best.name == "cat"
+
+
+def test_a_model_is_found_by_its_task(serve: Serve, connect: Connect) -> None:
+    class Asked(VisionServicer):
+        def GetModel(self, request: GetModelRequest, context: grpc.ServicerContext) -> GetModelResponse:
+            return GetModelResponse(card=ModelCard(name=f"{request.model.name}/{request.task}"))
+
+    client = connect(serve(Asked()))
+    assert client.model().card.name == f"/{TASK_UNSPECIFIED}"
+    assert client.model(task="segment").card.name == f"/{TASK_SEGMENT}"
+    assert client.model("pets", task="classify").card.name == f"pets/{TASK_CLASSIFY}"
+    for task in ("fly", 1, ["segment"]):
+        with pytest.raises(errors.InvalidInput, match="task must be 'classify' or 'segment'") as refused:
+            client.model(task=task)
+        assert (refused.value.reason, refused.value.field) == ("TASK_UNKNOWN", "task")

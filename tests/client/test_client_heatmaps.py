@@ -14,7 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from spyglass.v1.heatmap_pb2 import HEATMAP_FORMAT_PNG_OVERLAY, HeatmapData, HeatmapRequest
+from spyglass.v1.heatmap_pb2 import (
+    HEATMAP_FORMAT_PNG_OVERLAY,
+    MAP_SIZE_AS_IMAGE,
+    HeatmapData,
+    HeatmapRequest,
+)
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_client import Classification, FailedPrecondition, Failure, Heatmap, InvalidInput
@@ -71,7 +76,9 @@ def test_a_heatmap_is_also_a_classification(client: Any, image: bytes) -> None:
 def test_the_map_is_the_one_that_the_server_makes_as_image(
     client: Any, explaining_server: str, image: bytes
 ) -> None:
-    theirs = drawn_by_the_server(explaining_server, image=Image(encoded=image), class_index=0)
+    theirs = drawn_by_the_server(
+        explaining_server, image=Image(encoded=image), class_index=0, size=MAP_SIZE_AS_IMAGE
+    )
     heat = client.heatmap(image, target=0)
     assert heat.map.dtype == np.float32
     np.testing.assert_array_equal(heat.map, np.frombuffer(theirs.data, "<f4").reshape(20, 40))

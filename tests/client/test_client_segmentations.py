@@ -117,7 +117,7 @@ class FakeMasks(VisionServicer):
             try:
                 yield self._respond(request)
             except InvalidInput as error:
-                yield SegmentResponse(id=request.id, error=to_status(error, "request-7"))
+                yield SegmentResponse(id=request.id, index=request.index, error=to_status(error, "request-7"))
 
     def _respond(self, request: SegmentRequest) -> SegmentResponse:
         self.requests.append(request)
@@ -125,7 +125,7 @@ class FakeMasks(VisionServicer):
             raise InvalidInput("that is no image")
         reply = SegmentResponse()
         reply.CopyFrom(self.reply)
-        reply.id = request.id
+        reply.id, reply.index = request.id, request.index
         return reply
 
 

@@ -24,7 +24,7 @@ MakeVision = Callable[..., Any]
 
 def echo(request: ClassifyRequest) -> ClassifyResponse:
     """Says in the model's name what the image was."""
-    reply = ClassifyResponse(id=request.id)
+    reply = ClassifyResponse(id=request.id, index=request.index)
     reply.served_by.model = request.image.encoded.decode()
     return reply
 
@@ -178,7 +178,7 @@ def test_an_image_that_is_never_answered_fails_when_its_time_is_over(serve: Serv
         def ClassifyStream(
             self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
         ) -> Iterator[ClassifyResponse]:
-            return (echo(request) for request in request_iterator if request.id != "1")
+            return (echo(request) for request in request_iterator if request.index != 1)
 
     answers = list(connect(serve(Forgetful())).classify_many(images(4), timeout=1.0))
     assert [type(answer.error) for answer in answers] == [

@@ -62,11 +62,11 @@ def read(request: ClassifyRequest, reply: ClassifyResponse) -> Classification | 
 
 
 def reply(number: int) -> ClassifyResponse:
-    return ClassifyResponse(id=str(number))
+    return ClassifyResponse(index=number, id=str(number))
 
 
 def refusal(number: int, error: errors.SpyglassError) -> ClassifyResponse:
-    return ClassifyResponse(id=str(number), error=to_status(error, "request-7"))
+    return ClassifyResponse(index=number, id=str(number), error=to_status(error, "request-7"))
 
 
 @given(order=st.permutations(range(6)))
@@ -225,3 +225,31 @@ def test_progress_counts_the_answers_failures_included(clock: Clock) -> None:
     pipeline.step()
     pipeline.step()
     assert counted == [1, 2]
+
+
+def test_the_server_is_told_how_much_time_is_left(clock: Clock) -> None:
+    pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=10.0, clock=clock)
+    pipeline.take(ClassifyRequest())
+    clock.now += 2.5
+    first = pipeline.step()
+    assert isinstance(first, Send) and first.request.timeout.ToMilliseconds() == 7500
+    pipeline.hear(errors.Unavailable("the connection broke"))
+    clock.now += 1.0
+    again = pipeline.step()
+    assert isinstance(again, Send) and again.request.timeout.ToMilliseconds() == 6500
+
+
+@pytest.mark.parametrize("seconds", [None, 1e12, float("inf")])
+def test_no_time_is_stated_if_there_is_no_limit(seconds: float | None) -> None:
+    pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=seconds)
+    pipeline.take(ClassifyRequest())
+    step = pipeline.step()
+    assert isinstance(step, Send) and not step.request.HasField("timeout")
+
+
+def test_a_response_is_matched_by_its_index_alone(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(2)
+    pipeline.hear(ClassifyResponse(index=1, id="0"))
+    assert isinstance(pipeline.step(), Wait)
+    pipeline.hear(ClassifyResponse(index=0, id="0"))
+    assert [given_back(pipeline.step()).id for _ in range(2)] == ["0", "0"]

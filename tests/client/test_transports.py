@@ -60,7 +60,9 @@ class CatTransport:
             yield self._cat(request)
 
     def _cat(self, request: ClassifyRequest) -> ClassifyResponse:
-        return ClassifyResponse(id=request.id, classes=[ClassScore(index=1, name="cat", score=0.5)])
+        return ClassifyResponse(
+            id=request.id, index=request.index, classes=[ClassScore(index=1, name="cat", score=0.5)]
+        )
 
 
 def test_a_client_sends_its_calls_over_any_transport() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ pytest.importorskip("onnxruntime")
 
 import onnxruntime as ort
 
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import ModelCard, Resampling
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, verify
@@ -88,3 +89,16 @@ def test_the_notices_name_every_model_with_its_licence_and_accuracy(
         assert provenance.licence in row and f"{provenance.parameters:,}" in row
         for accuracy in [value for key, value in provenance.metrics.items() if key == "test_accuracy"]:
             assert f"{accuracy * 100:.2f} %" in row
+
+
+def test_the_files_of_early_versions_are_read_unchanged(
+    load: Callable[[str], Loaded], bundled_file: Callable[[str], Path]
+) -> None:
+    for name in ("imagenet", "foreground", "mnist-convnet", "defects"):
+        session = ort.InferenceSession(str(bundled_file(name)), providers=["CPUExecutionProvider"])
+        stated = json.loads(session.get_modelmeta().custom_metadata_map["spyglass.card"])["input"]
+        card, _ = load(name)
+        assert Resampling.Name(card.input.resampling) == stated.get("resampling", "RESAMPLING_BILINEAR")
+    assert {"RESAMPLING_BICUBIC", "RESAMPLING_BILINEAR"} == {
+        Resampling.Name(load(name)[0].input.resampling) for name in ("imagenet", "foreground")
+    }

@@ -37,6 +37,14 @@ SAID = {
     "!model_path.empty() was false. model_path must not be empty": (
         "Exception during initialization: model_path must not be empty"
     ),
+    "[ONNXRuntimeError] : 10 : INVALID_GRAPH : This is an invalid model. Type Error: Type 'tensor(int64)' of "
+    "input parameter (x) of operator (Conv) in node () is invalid.": (
+        "Type 'tensor(int64)' of input parameter (x) of operator (Conv) in node () is invalid"
+    ),
+    "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Expand node. Name:'' Status "
+    "Message: [ONNXRuntimeError] : 1 : FAIL : Calculation overflowed": (
+        "a node Expand fails: Calculation overflowed"
+    ),
     "something else": "something else",
     "": "",
 }
@@ -45,6 +53,11 @@ SAID = {
 @pytest.mark.parametrize("text", SAID)
 def test_codes_paths_and_signatures_are_left_out(text: str) -> None:
     assert first_sentence(RuntimeError(text)) == SAID[text]
+
+
+def test_an_error_whose_own_text_is_damaged_has_a_sentence_too() -> None:
+    error = UnicodeDecodeError("utf-8", b"Load model from a\xda", 17, 18, "invalid continuation byte")
+    assert first_sentence(error) == "a name in it is not valid UTF-8"
 
 
 def test_the_node_that_failed_is_found() -> None:

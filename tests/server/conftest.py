@@ -151,7 +151,7 @@ def refusal_in() -> Callable[[Status], Refusal]:
 def refusal_of(status: Status) -> Refusal:
     retry = RetryInfo()
     has_retry = any(entry.Unpack(retry) for entry in status.details)
-    assert _detail(status, ErrorInfo()).domain == "spyglass"
+    assert _detail(status, ErrorInfo()).domain == "errors.spyglass.v1"
     return Refusal(
         code=next(code for code in grpc.StatusCode if code.value[0] == status.code),
         message=status.message,

@@ -91,3 +91,22 @@ def test_warnings_of_libraries_are_log_lines_too(capsys: pytest.CaptureFixture[s
         warnings.warn("an odd file", UserWarning, stacklevel=1)
 
     assert "an odd file" in json.loads(capsys.readouterr().err)["message"]
+
+
+def test_debug_lines_of_other_libraries_are_not_written(
+    untouched_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("console", "debug")
+    logging.getLogger("PIL.TiffImagePlugin").debug("tag: ImageWidth (256)")
+    logging.getLogger("PIL.TiffImagePlugin").info("news of another library")
+    logging.getLogger("spyglass_server.engine").debug("details of ours")
+    written = capsys.readouterr().err
+    assert "ImageWidth" not in written
+    assert "details of ours" in written and "news of another library" in written
+
+
+def test_a_higher_level_holds_for_all(untouched_root: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("console", "error")
+    for name in ("PIL", "spyglass_server.engine"):
+        logging.getLogger(name).warning("not so bad")
+    assert capsys.readouterr().err == ""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.bundled import bundled_models
 from spyglass_server.engine.processors import usable_cpus
-from spyglass_server.settings import ServerSettings, load_settings
+from spyglass_server.setting_flags import read_flags
+from spyglass_server.setting_values import expected
+from spyglass_server.settings import ServerSettings, load_settings, read_settings
 
 
 @pytest.fixture
@@ -30,7 +37,7 @@ def test_without_anything_the_defaults_hold() -> None:
     settings = load_settings([])
 
     assert (settings.port, settings.device, settings.versions) == (50051, "auto", "latest")
-    assert settings.models == bundled_models()
+    assert settings.models == [bundled_models()]
     assert settings.default_model == ["imagenet", "foreground"]
 
 
@@ -44,7 +51,7 @@ def test_flags_are_read() -> None:
         ["--port", "1234", "--models", "/srv/models", "--max-in-flight=7", "--grace-seconds", "0.5"]
     )
 
-    assert (settings.port, settings.models) == (1234, Path("/srv/models"))
+    assert (settings.port, settings.models) == (1234, [Path("/srv/models")])
     assert (settings.max_in_flight, settings.grace_seconds) == (7, 0.5)
 
 
@@ -97,7 +104,6 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
         ("--port", "http"),
         ("--device", "tpu"),
         ("--device", "cuda:"),
-        ("--device", "cpu\n"),
         ("--workers", "-1"),
         ("--workers", "100000"),
         ("--threads-per-worker", "0"),
@@ -110,11 +116,14 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(flag: str, value: str) -> None:
-    with pytest.raises(ValidationError, match=flag.strip("-").replace("-", "_")):
+    with pytest.raises(InvalidInput, match=f"^{flag} must be .*, not {re.escape(repr(value))}$") as raised:
         load_settings([flag, value])
+    assert raised.value.field == flag.strip("-").replace("-", "_")
 
 
-@pytest.mark.parametrize("arguments", [["--prot", "1"], ["models"], ["--port"]])
+@pytest.mark.parametrize(
+    "arguments", [["--prot", "1"], ["models"], ["--port"], ["--por", "1"], ["--port", "1", "--port", "2"]]
+)
 def test_a_flag_that_there_is_not_ends_the_program_with_its_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,7 +135,7 @@ def test_a_flag_that_there_is_not_ends_the_program_with_its_usage(
 
 
 def test_a_setting_that_there_is_not_is_refused_in_a_file(write: Callable[[str], str]) -> None:
-    with pytest.raises(ValidationError, match="prot"):
+    with pytest.raises(InvalidInput, match=r"has the unknown setting 'prot' \(did you mean port\?\)"):
         load_settings(["--config", write("prot: 1234")])
 
 
@@ -149,11 +158,172 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytes
         load_settings([])
 
 
-def test_a_list_in_the_environment_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPYGLASS_DEFAULT_MODEL", "pets,digits")
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("pets", ["pets"]),
+        ("pets,digits", ["pets", "digits"]),
+        (" pets , digits, ", ["pets", "digits"]),
+        ('["pets", "digits"]', ["pets", "digits"]),
+    ],
+)
+def test_a_list_is_plain_or_separated_by_commas_or_json_everywhere(
+    text: str, names: list[str], write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings(["--default-model", text]).default_model == names
+    assert load_settings(["--config", write(f"default-model: {text!r}")]).default_model == names
+    monkeypatch.setenv("SPYGLASS_DEFAULT_MODEL", text)
+    assert load_settings([]).default_model == names
 
-    with pytest.raises(InvalidInput, match="default_model"):
-        load_settings([])
+
+def test_models_may_be_several_folders(
+    tmp_path: Path, write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, odd = tmp_path / "a", tmp_path / "b", tmp_path / "c,d:e"
+    odd.mkdir()
+    folders = [first, second, odd]
+    assert load_settings([part for path in folders for part in ("--models", str(path))]).models == folders
+    assert load_settings(["--config", write(f"models: [{first}, {second}]")]).models == [first, second]
+    for separator in (os.pathsep, ",", ", "):
+        monkeypatch.setenv("SPYGLASS_MODELS", f"{first}{separator}{second}")
+        assert load_settings([]).models == [first, second]
+    # An existing folder is never cut.
+    monkeypatch.setenv("SPYGLASS_MODELS", str(odd))
+    assert load_settings([]).models == [odd]
+    assert ServerSettings(models=first).models == [first]
+
+
+@pytest.mark.parametrize("name", ["MODELS", "PORT", "CONFIG", "LOG_LEVEL", "DEFAULT_MODEL", "GRACE_SECONDS"])
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_value_means_that_the_setting_is_not_set(
+    name: str, text: str, write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = f"--{name.lower().replace('_', '-')}"
+    monkeypatch.setenv(f"SPYGLASS_{name}", text)
+    assert load_settings([flag, text]) == load_settings([])
+    if name != "CONFIG":
+        assert load_settings(["--config", write(f"{name.lower()}:\nport: 1")]).port == 1
+
+
+def test_choices_are_read_in_any_case(write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPYGLASS_LOG_LEVEL", "INFO")
+    monkeypatch.setenv("spyglass_log_format", "Json")
+    settings = load_settings(["--versions", "ALL", "--config", write("Device: CPU ")])
+    assert (settings.log_level, settings.log_format) == ("info", "json")
+    assert (settings.versions, settings.device) == ("all", "cpu")
+
+
+def test_an_error_names_the_place_of_the_value(
+    write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write("port: yes\nworkers: 1")
+    whole = "must be a whole number from 0 to 65535"
+    with pytest.raises(InvalidInput, match=f"^port in {file} {whole}, not 'true'$"):
+        load_settings(["--config", file])
+    monkeypatch.setenv("SPYGLASS_PORT", "http")
+    with pytest.raises(InvalidInput, match=f"^SPYGLASS_PORT {whole}, not 'http'$"):
+        load_settings(["--config", file])
+    with pytest.raises(InvalidInput, match=f"^--port {whole}, not 'x'; --device must be auto, cpu, cuda or"):
+        load_settings(["--port", "x", "--device", "tpu"])
+    assert load_settings(["--port", "7"]).port == 7
+
+
+def test_a_long_value_is_cut_in_the_error() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        load_settings(["--port", "9" * 1_000_000])
+    assert len(raised.value.message) < 200
+
+
+# As Kubernetes sets them in every pod of a namespace that has a Service named "spyglass".
+SERVICE_VARIABLES = {
+    "SPYGLASS_SERVICE_HOST": "10.96.12.7",
+    "SPYGLASS_SERVICE_PORT": "50051",
+    "SPYGLASS_SERVICE_PORT_GRPC": "50051",
+    "SPYGLASS_PORT": "tcp://10.96.12.7:50051",
+    "SPYGLASS_PORT_50051_TCP": "tcp://10.96.12.7:50051",
+    "SPYGLASS_PORT_50051_TCP_PROTO": "tcp",
+    "SPYGLASS_PORT_50051_TCP_PORT": "50051",
+    "SPYGLASS_PORT_50051_TCP_ADDR": "10.96.12.7",
+    # Of a Service named "spyglass-web".
+    "SPYGLASS_WEB_PORT": "udp://10.96.12.8:80",
+    "SPYGLASS_WEB_SERVICE_HOST": "10.96.12.8",
+}
+
+
+def test_the_variables_of_a_kubernetes_service_are_ignored_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in SERVICE_VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    loaded = read_settings([])
+    assert loaded.settings == ServerSettings()
+    (warning,) = loaded.warnings
+    assert "SPYGLASS_PORT=tcp://10.96.12.7:50051 is ignored" in warning
+    assert read_settings(["--port", "7"]).settings.port == 7
+
+
+def test_unknown_variables_are_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPYGLASS_PROT", "1")
+    monkeypatch.setenv("SPYGLASS_GRPC_PORT", "1")
+    monkeypatch.setenv("SPYGLASS_SERVER", "somewhere:1")
+    (warning,) = read_settings([]).warnings
+    assert warning == (
+        "unknown environment variables are ignored: SPYGLASS_GRPC_PORT (did you mean SPYGLASS_PORT?), "
+        "SPYGLASS_PROT (did you mean SPYGLASS_PORT?)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "listens", "reached"),
+    [
+        ("[::]", "[::]:7", "localhost:7"),
+        ("::", "[::]:7", "localhost:7"),
+        ("*", "[::]:7", "localhost:7"),
+        ("0.0.0.0", "0.0.0.0:7", "127.0.0.1:7"),
+        ("::1", "[::1]:7", "[::1]:7"),
+        ("[2001:db8::5]", "[2001:db8::5]:7", "[2001:db8::5]:7"),
+        (" localhost ", "localhost:7", "localhost:7"),
+        ("10.1.2.3", "10.1.2.3:7", "10.1.2.3:7"),
+        ("my_container", "my_container:7", "my_container:7"),
+        ("unix:/run/spyglass.sock", "unix:/run/spyglass.sock", "unix:/run/spyglass.sock"),
+    ],
+)
+def test_a_host_is_an_address_to_listen_on_and_one_to_reach_it_on(
+    host: str, listens: str, reached: str
+) -> None:
+    settings = load_settings(["--host", host, "--port", "7"])
+    assert (settings.listen_address, settings.local_target) == (listens, reached)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://host",
+        "host:50051",
+        "1.2.3",
+        "256.1.1.1",
+        "[::",
+        ":::",
+        "a b",
+        "[localhost]",
+        "unix:",
+        "a/b",
+        "x" * 300,
+    ],
+)
+def test_a_malformed_host_is_refused_with_what_is_expected(host: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^--host must be a host without a port, such as localhost"):
+        load_settings(["--host", host])
+
+
+def test_nobody_knows_the_target_of_any_free_port() -> None:
+    with pytest.raises(InvalidInput, match="port 0"):
+        _ = load_settings(["--port", "0"]).local_target
+
+
+def test_reading_settings_imports_no_inference_engine() -> None:
+    code = "import sys, spyglass_server.settings; sys.exit('onnxruntime' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_is_not_set_is_sized_by_the_processors() -> None:
@@ -167,3 +337,30 @@ def test_what_is_set_is_not_sized_by_anything() -> None:
     settings = ServerSettings(workers=3, max_in_flight=5)
 
     assert (settings.effective_workers, settings.effective_max_in_flight) == (3, 5)
+
+
+class Switch(BaseSettings):
+    """One setting of true or false."""
+
+    compressed: bool = Field(False, description="Accept compressed requests.")
+    seconds: float = Field(1.0, gt=0, le=60, description="A time.")
+    limit: int | None = Field(None, ge=1, description="A limit.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [(["--compressed"], "true"), (["--compressed", "false"], "false"), (["--compressed=yes"], "yes")],
+)
+def test_a_flag_of_true_or_false_alone_means_true(arguments: list[str], value: str) -> None:
+    assert read_flags(Switch, arguments, "switch") == {"compressed": value}
+    with pytest.raises(SystemExit):
+        read_flags(Switch, [*arguments, "--compressed"], "switch")
+
+
+def test_what_a_setting_should_be_follows_from_its_type_and_bounds() -> None:
+    words = {name: expected(field) for name, field in Switch.model_fields.items()}
+    assert words == {
+        "compressed": "true or false",
+        "seconds": "a number above 0 to 60",
+        "limit": "a whole number from 1",
+    }

@@ -49,6 +49,13 @@ def refusal_to_start(spawn_server: Spawn, *flags: object) -> str:
     return str(line)
 
 
+def test_a_default_model_that_is_not_served_is_an_error_with_the_models(
+    spawn_server: Spawn, tiny_models: Path
+) -> None:
+    line = refusal_to_start(spawn_server, "--models", tiny_models, "--default-model", "nope")
+    assert "the default model 'nope' is not among the models: colors" in line
+
+
 def test_it_serves_and_ends_on_sigterm(
     spawn_server: Spawn, tiny_models: Path, color_image: Callable[..., bytes]
 ) -> None:
@@ -183,7 +190,7 @@ def test_it_does_not_start_on_a_gpu_that_is_not_there(spawn_server: Spawn, tiny_
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--port", "65536"], "spyglass serve: port: Input should be less than or equal to 65535"),
+        (["--port", "65536"], "spyglass serve: --port must be a whole number from 0 to 65535, not '65536'"),
         (["--config", "nowhere.yaml"], "spyglass serve: no settings file at nowhere.yaml"),
         (["--prot", "1"], "spyglass serve: error: unrecognized arguments: --prot 1"),
     ],

@@ -23,7 +23,7 @@ def readme(repository_root: Path) -> str:
 def test_the_python_of_the_readme_runs_and_names_the_images(
     readme: str, repository_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     server = Server(ServerSettings(models=repository_root / "models", port=0))
     server.start()
     monkeypatch.chdir(repository_root)
@@ -36,6 +36,18 @@ def test_the_python_of_the_readme_runs_and_names_the_images(
     first, *others = printed.getvalue().splitlines()
     assert first.startswith("tiger cat 0.38")
     assert others == ["tiger cat", "espresso", "IMAGE_UNRECOGNISED"]
+
+
+def test_the_python_without_a_server_gives_the_same(
+    readme: str,
+    repository_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(repository_root)
+    exec(code, {})
+    assert capsys.readouterr().out == "tiger cat\n"
 
 
 def test_the_first_command_of_the_readme_prints_the_table_of_the_readme(

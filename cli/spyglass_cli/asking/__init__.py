@@ -1,1 +1,1 @@
-"""Requests about images: which images, what is asked of each, and what came of it."""
+"""The images of a command line, the requests for them, and the outcome of each."""

@@ -8,16 +8,10 @@ from pathlib import Path
 from spyglass_cli.asking.query import ClassQuery
 from spyglass_cli.asking.sources import find_sources
 from spyglass_cli.commands.explain_check import add_check_options, check_unused, run_check
+from spyglass_cli.flags.classes import add_class
 from spyglass_cli.output.class_rows import ClassRows
 from spyglass_cli.output.heatmap_files import HeatmapFiles
-from spyglass_cli.report import (
-    EXIT_CODES,
-    add_options,
-    add_top_k,
-    check_options,
-    class_argument,
-    report,
-)
+from spyglass_cli.report import EXIT_CODES, add_options, add_top_k, check_options, report
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,13 +29,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="folder for the heatmaps or the report (default: beside the images)",
     )
-    parser.add_argument(
-        "--class",
-        dest="targets",
+    add_class(
+        parser,
+        "targets",
+        "class to explain (default: the predicted one); repeat the flag for more heatmaps",
         action="append",
-        type=class_argument,
-        metavar="NAME|INDEX",
-        help="class to explain (default: the predicted one); repeat the flag for more heatmaps",
     )
     add_top_k(parser)
     add_options(parser)

@@ -29,7 +29,7 @@ _SEED = 0
 
 # Options that need --check, and options that --check does not allow.
 _NEED_CHECK = ("file", "steps", "seed")
-_NOT_WITH_CHECK = {"targets": "--class", "top_k": "--top-k"}
+_NOT_WITH_CHECK = {"targets": "--class and --class-index", "top_k": "--top-k"}
 
 
 def add_check_options(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +129,8 @@ def _bundled(model: str) -> Path:
     Raises NotFound if there is no such model, and InvalidInput if `model` is not a model's name.
     """
     from spyglass_server.engine.bundled import bundled_models
-    from spyglass_server.engine.repository import DEFAULT_MODELS, model_files
+    from spyglass_server.engine.choices import DEFAULT_MODELS
+    from spyglass_server.engine.repository import model_files
 
     ref = model_ref(model)
     name = ref.name or DEFAULT_MODELS[0]

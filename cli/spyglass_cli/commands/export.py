@@ -16,7 +16,6 @@ from spyglass_cli.flags.heatmap import (
     print_explained,
 )
 from spyglass_cli.flags.keras import require_keras
-from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from spyglass_contract.model.run_folder import RunFolder
@@ -33,7 +32,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the training run")
     add_model_output(parser)
     group = parser.add_argument_group("heatmap", "The heatmaps of a classifier.")
-    group.add_argument("--no-heatmap", action="store_true", help="export a model without heatmaps")
     add_heatmap_flags(group)
     parser.add_argument(
         "--golden",
@@ -46,16 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, print the largest difference from Keras, and return 0. Raises SpyglassError."""
-    if arguments.no_heatmap and (arguments.feature_map or arguments.probability_gradient):
-        raise InvalidInput(
-            "--feature-map and --probability-gradient are for a heatmap: leave out --no-heatmap"
-        )
+    heatmap = explained_by(arguments)
     require_keras()
     from spyglass_contract.model.run_folder import RunFolder
     from spyglass_export.export import export_run
     from spyglass_export.write import FILE_NAME, version_folder
 
-    heatmap = None if arguments.no_heatmap else explained_by(arguments)
     folder = RunFolder(arguments.run)
     golden = _golden(arguments.golden, folder) if arguments.golden else None
     out = version_folder(arguments.out)

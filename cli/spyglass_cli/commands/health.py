@@ -9,7 +9,7 @@ import time
 from spyglass_cli.flags.connection import add_connection_options, open_channel, read_credentials
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import non_negative_seconds
-from spyglass_client import DEFAULT_TARGET, Credentials
+from spyglass_client import Credentials
 
 _CALL_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -38,13 +38,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="S",
         help="repeat the check for up to S seconds until the server is ready (default: %(default)g)",
     )
-    add_connection_options(parser, DEFAULT_TARGET, _CALL_SECONDS)
+    add_connection_options(
+        parser,
+        default_seconds=_CALL_SECONDS,
+        otherwise="the server that the settings in the environment start",
+    )
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the health; return 0 if it is SERVING, else 1. Raises InvalidInput if a file cannot be read."""
+    """Print the health; return 0 if it is SERVING, else 1.
+
+    Raises InvalidInput if a file cannot be read, or if a setting in the environment is invalid.
+    """
     require("server", "grpc_health")
+    arguments.server = arguments.server or _server_of_settings()
     credentials = read_credentials(arguments)
     end = time.monotonic() + arguments.wait
     while True:
@@ -53,6 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
             print(health, file=sys.stdout if health == _SERVING else sys.stderr)
             return 0 if health == _SERVING else 1
         time.sleep(_POLL_SECONDS)
+
+
+def _server_of_settings() -> str:
+    """Return the address of a server on this machine that has the settings of SPYGLASS_HOST and the like."""
+    require("server", "pydantic_settings")
+    from spyglass_server.settings import load_settings
+
+    return load_settings([]).local_target
 
 
 def _check(arguments: argparse.Namespace, credentials: Credentials) -> str:

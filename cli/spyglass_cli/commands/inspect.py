@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spyglass_cli.flags.arguments import add_seed
+from spyglass_cli.flags.classes import add_class
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.keras import require_keras
 from spyglass_cli.flags.reading import add_reading_flags, reading_options
@@ -79,7 +80,7 @@ def heatmap(arguments: argparse.Namespace) -> int:
     from spyglass_training.inspect.class_names import find_class
     from spyglass_training.inspect.heatmap import compute_heatmap, draw_heatmap
 
-    target = find_class(arguments.class_name, opened.class_names) if "class_name" in arguments else None
+    target = find_class(arguments.target, opened.class_names) if "target" in arguments else None
     result = compute_heatmap(
         opened.model, _pixels(arguments.image, opened), class_index=target, **_given(arguments, "layer")
     )
@@ -151,11 +152,8 @@ def _add_heatmap(commands: Any) -> None:
     parser = _command(commands, "heatmap", "draw the heatmap of a class over an image (Grad-CAM)", heatmap)
     _add_model_and_image(parser)
     _add_out(parser)
-    parser.add_argument(
-        "--class",
-        dest="class_name",
-        metavar="NAME|INDEX",
-        help="class to explain (default: the predicted one)",
+    add_class(
+        parser.add_mutually_exclusive_group(), "target", "class to explain (default: the predicted one)"
     )
     parser.add_argument(
         "--layer",

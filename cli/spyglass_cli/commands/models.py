@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from spyglass.v1.model_pb2 import SCORE_KIND_LOGIT, SCORE_KIND_SIGMOID, SCORE_KIND_SOFTMAX
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
 from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
@@ -15,6 +16,12 @@ from spyglass_contract.model.card import card_to_json
 
 # Class names that `models show` prints before it cuts the list.
 _SHOWN_CLASSES = 5
+
+_SCORE_KINDS: dict[int, str] = {
+    SCORE_KIND_SOFTMAX: "probabilities of classes that exclude each other (softmax)",
+    SCORE_KIND_SIGMOID: "probabilities of independent labels (a sigmoid each)",
+    SCORE_KIND_LOGIT: "logits",
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,6 +85,7 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("task", served.task),
         ("description", card.description),
         ("classes", _classes(card.class_names)),
+        ("scores", _SCORE_KINDS.get(card.score_kind, "")),
         ("input", f"{card.input.width} x {card.input.height} pixels"),
         ("explains", explanation(card) if card.explained_layer else ""),
         ("architecture", origin.architecture),

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from spyglass_cli.asking.query import MaskQuery
 from spyglass_cli.asking.sources import find_sources
+from spyglass_cli.flags.classes import add_class
 from spyglass_cli.output.mask_files import KINDS, MaskFiles
 from spyglass_cli.output.segment_rows import SegmentRows
-from spyglass_cli.report import EXIT_CODES, add_options, check_options, class_argument, report
+from spyglass_cli.report import EXIT_CODES, add_options, check_options, report
 from spyglass_client import Refinement
 from spyglass_contract.errors import InvalidInput
 
@@ -47,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.model,
         arguments.timeout,
         _refinements(arguments),
-        arguments.target if arguments.soft else None,
+        soft=arguments.target if arguments.soft else None,
+        cutout=arguments.target,
     )
     files = MaskFiles(arguments.kind, arguments.out, arguments.target)
     return report(arguments, find_sources(arguments.paths), query, SegmentRows(), files)
@@ -55,12 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _add_class_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("one class")
-    group.add_argument(
-        "--class",
-        dest="target",
-        type=class_argument,
-        metavar="NAME|INDEX",
-        help="class for --kind cutout, --largest, --fill-holes and --soft",
+    add_class(
+        group.add_mutually_exclusive_group(),
+        "target",
+        "class for --kind cutout, --largest, --fill-holes and --soft",
     )
     group.add_argument(
         "--largest", action="store_true", help="keep only the largest connected region of the class"

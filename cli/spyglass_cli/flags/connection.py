@@ -19,21 +19,26 @@ DEFAULT_SECONDS = Timeout().call
 
 
 def add_connection_options(
-    parser: argparse.ArgumentParser, default_server: str = "", default_seconds: float | None = DEFAULT_SECONDS
+    parser: argparse.ArgumentParser,
+    default_server: str = "",
+    default_seconds: float | None = DEFAULT_SECONDS,
+    *,
+    otherwise: str = "",
 ) -> None:
     """Add `--server`, `--timeout`, `--token-file` and `--ca`.
 
     The environment variable SPYGLASS_SERVER overrides `default_server`. Without both, `--server` defaults to
-    None.
+    None; `otherwise` says in the help what that means.
     """
-    otherwise = f", or {default_server}" if default_server else ""
+    otherwise = otherwise or default_server
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--server",
         type=server_address,
         default=os.environ.get(SERVER_VARIABLE) or default_server or None,
         metavar="HOST:PORT",
-        help=f"address of the server (default: the environment variable {SERVER_VARIABLE}{otherwise})",
+        help=f"address of the server (default: the environment variable {SERVER_VARIABLE}"
+        f"{', or ' if otherwise else ''}{otherwise})",
     )
     group.add_argument(
         "--timeout",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from spyglass_contract.errors import InvalidInput
 from spyglass_contract.model.card import HEATMAP_METHODS
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
-    """Add `--feature-map`, `--method` and `--probability-gradient`."""
+    """Add `--no-heatmap`, `--feature-map`, `--method` and `--probability-gradient`."""
+    group.add_argument("--no-heatmap", action="store_true", help="make a model without heatmaps")
     group.add_argument(
         "--feature-map",
         metavar="NAME",
@@ -26,9 +28,8 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--method",
         choices=HEATMAP_METHODS,
-        default=HEATMAP_METHODS[0],
         help="method that computes heatmaps; scorecam runs the network once for each channel of the "
-        "feature map (default: %(default)s)",
+        f"feature map (default: {HEATMAP_METHODS[0]})",
     )
     group.add_argument(
         "--probability-gradient",
@@ -37,13 +38,22 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     )
 
 
-def explained_by(arguments: argparse.Namespace) -> HeatmapOptions:
-    """Return the heatmap options that the flags set."""
-    from spyglass_export.heatmap import HeatmapOptions
+def explained_by(arguments: argparse.Namespace) -> HeatmapOptions | None:
+    """Return the heatmap options that the flags set, None for no heatmap.
+
+    Raises InvalidInput if `--no-heatmap` is given with a flag of the heatmap.
+    """
+    if arguments.no_heatmap:
+        if arguments.feature_map or arguments.method or arguments.probability_gradient:
+            raise InvalidInput(
+                "--feature-map, --method and --probability-gradient are for a heatmap: leave out --no-heatmap"
+            )
+        return None
+    from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 
     return HeatmapOptions(
         arguments.feature_map,
-        arguments.method,
+        DEFAULT_HEATMAP.method if arguments.method is None else arguments.method,
         "probability" if arguments.probability_gradient else "logit",
     )
 
@@ -71,12 +81,14 @@ def print_explained(card: ModelCard) -> None:
 @contextmanager
 def heatmap_errors_with_flags() -> Iterator[None]:
     """Raise each HeatmapError again with advice that names flags of the command."""
-    from spyglass_export.gradcam import HeatmapError, with_advice
+    from spyglass_export.gradcam import HeatmapError, ScoresError, with_advice
 
     try:
         yield
     except HeatmapError as error:
         choices = [words for advice in error.advice if (words := _in_flags(advice))]
+        if not isinstance(error, ScoresError):
+            choices.append("make a model without heatmaps with --no-heatmap")
         raise HeatmapError(with_advice(error.problem, choices), reason=error.reason) from error
 
 

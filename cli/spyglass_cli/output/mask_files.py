@@ -13,6 +13,7 @@ from spyglass_cli.asking.sources import CUTOUT_MARK, MASK_MARK
 from spyglass_cli.output.image_files import JPEG_QUALITY, ImageFiles
 from spyglass_client import Segmentation
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.model.class_names import name_or_index
 
 Kind = Literal["overlay", "mask", "cutout"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,7 +31,13 @@ class MaskFiles(ImageFiles):
         if kind == "cutout" and target is None:
             raise InvalidInput("--kind cutout needs a class: name it with --class")
         self._kind = kind
-        self._target = target
+        # A text is a name or an index.
+        self._target = "" if target is None else target
+
+    def _class(self, result: Segmentation) -> int | str:
+        return (
+            name_or_index(self._target, result.class_names) if isinstance(self._target, str) else self._target
+        )
 
     def _write(self, outcome: Outcome) -> list[Path]:
         result = outcome.result
@@ -44,8 +51,8 @@ class MaskFiles(ImageFiles):
 
     def _drawn(self, result: Segmentation) -> tuple[str, bytes]:
         """Return the end of the file's name, and the file. Raises InternalError if the mask is corrupt."""
-        if self._target is not None and self._kind == "cutout":
-            return f"{CUTOUT_MARK}.png", _encoded(result.cutout(self._target), "PNG")
+        if self._kind == "cutout":
+            return f"{CUTOUT_MARK}.png", _encoded(result.cutout(self._class(result)), "PNG")
         if self._kind == "mask":
             # Reading the array checks that the mask can be decoded; the file is the PNG of the server.
             return f"{MASK_MARK}.png", result.png if result.array.size else b""

@@ -7,6 +7,7 @@ from typing import TextIO
 from rich.text import Text
 
 from spyglass_cli.asking.outcomes import Outcome
+from spyglass_cli.output.failures import Failures
 from spyglass_cli.output.rows import Rows
 from spyglass_cli.output.tables import Column, add_row, make_table, print_table
 from spyglass_cli.output.writer import Writer
@@ -22,7 +23,7 @@ class Table(Writer):
         self._rows = rows
         self._output = output
         self._errors = errors
-        self._failures: list[str] = []
+        self._failures = Failures()
         self._written: list[str] = []
         self._models: dict[str, None] = {}
         numbers = [Column(heading, "right", foldable=False) for heading in rows.numbers]
@@ -30,7 +31,7 @@ class Table(Writer):
 
     def add(self, outcome: Outcome) -> None:
         if isinstance(outcome.result, Failure):
-            self._failures.append(f"{outcome.path}: {outcome.result.error.message}")
+            self._failures.add(outcome.path, outcome.result.error)
         else:
             model = outcome.result.model
             self._models[f"{model.name}:{model.version} on {model.provider}"] = None
@@ -43,8 +44,8 @@ class Table(Writer):
             print_table(self._table, self._output)
         for line in self._written:
             print(line, file=self._output)
-        for failure in self._failures:
-            print(failure, file=self._errors)
+        for line in self._failures.lines(all_failed=not self._models):
+            print(line, file=self._errors)
 
     def _add_rows(self, outcome: Outcome) -> None:
         rows = self._rows.cells(outcome)

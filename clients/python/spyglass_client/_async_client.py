@@ -13,7 +13,7 @@ from spyglass_client._attempts import Attempts
 from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result, transport_for
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
-from spyglass_client._models import ModelDetails, ServedModel
+from spyglass_client._models import ModelDetails, ServedModel, Task
 from spyglass_client._options import (
     ANONYMOUS,
     DEFAULT_RETRY,
@@ -149,9 +149,11 @@ class AsyncClient:
         """See `Client.models`."""
         return await self._send(_calls.models_call())
 
-    async def model(self, name: str, *, with_golden: bool = False) -> ModelDetails:
+    async def model(
+        self, name: str = "", *, task: Task | None = None, with_golden: bool = False
+    ) -> ModelDetails:
         """See `Client.model`."""
-        return await self._send(_calls.model_call(name, with_golden=with_golden))
+        return await self._send(_calls.model_call(name, task, with_golden=with_golden))
 
     async def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
         attempts = Attempts(self._retry, self._timeout.override(timeout))

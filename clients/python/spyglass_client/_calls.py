@@ -11,14 +11,20 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
-from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest, HeatmapResponse, HeatmapTarget
-from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest
+from spyglass.v1.heatmap_pb2 import (
+    HEATMAP_FORMAT_FLOAT32,
+    MAP_SIZE_AS_FEATURE_MAP,
+    HeatmapRequest,
+    HeatmapResponse,
+    HeatmapTarget,
+)
+from spyglass.v1.model_pb2 import TASK_UNSPECIFIED, GetModelRequest, ListModelsRequest
 from spyglass.v1.segment_pb2 import MASK_FORMAT_PNG_INDEXED, SegmentRequest, SegmentResponse
 from spyglass.v1.segment_pb2 import Refinement as RefinementMessage
 from spyglass_client._heatmaps import Heatmap, read_heatmap
 from spyglass_client._images import ImageLike, image_message
 from spyglass_client._mask_replies import MASK_SIZES, read_segmentation
-from spyglass_client._models import ModelDetails, ServedModel, read_details, read_models
+from spyglass_client._models import TASKS, ModelDetails, ServedModel, Task, read_details, read_models
 from spyglass_client._results import Classification, Target, read_classification
 from spyglass_client._segmentations import MaskSize, Refinement, Segmentation
 from spyglass_contract.errors import InvalidInput, SpyglassError
@@ -86,6 +92,7 @@ def explanation(
         model=model_ref(model),
         top_k=_count(top_k),
         # A few hundred bytes, from which the client draws everything larger.
+        format=HEATMAP_FORMAT_FLOAT32,
         size=MAP_SIZE_AS_FEATURE_MAP,
         further=[HeatmapTarget(**_target(entry)) for entry in further],
         **_target(target),
@@ -124,9 +131,15 @@ def models_call() -> Call[tuple[ServedModel, ...]]:
     return Call("ListModels", ListModelsRequest(), read_models)
 
 
-def model_call(name: str, *, with_golden: bool) -> Call[ModelDetails]:
-    """Make a GetModel call. Raises InvalidInput for an invalid name."""
-    return Call("GetModel", GetModelRequest(model=model_ref(name), with_golden=with_golden), read_details)
+def model_call(name: str, task: Task | None, *, with_golden: bool) -> Call[ModelDetails]:
+    """Make a GetModel call. Raises InvalidInput for an invalid name or task."""
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
+        raise InvalidInput(
+            f"task must be 'classify' or 'segment', not {task!r}", reason="TASK_UNKNOWN", field="task"
+        )
+    wanted = TASK_UNSPECIFIED if task is None else TASKS[task]
+    request = GetModelRequest(model=model_ref(name), with_golden=with_golden, task=wanted)
+    return Call("GetModel", request, read_details)
 
 
 def _count(top_k: int | None) -> int:

@@ -11,7 +11,7 @@ from spyglass_client import _calls
 from spyglass_client._attempts import Attempts
 from spyglass_client._heatmaps import Heatmap
 from spyglass_client._images import ImageLike
-from spyglass_client._models import ModelDetails, ServedModel
+from spyglass_client._models import ModelDetails, ServedModel, Task
 from spyglass_client._options import (
     ANONYMOUS,
     DEFAULT_RETRY,
@@ -182,12 +182,14 @@ class Client:
         """Return the models of the server, by name and version."""
         return self._send(_calls.models_call())
 
-    def model(self, name: str, *, with_golden: bool = False) -> ModelDetails:
-        """Return one model's card, and how the server runs it; `name` is NAME, NAME:VERSION or NAME@LABEL.
+    def model(self, name: str = "", *, task: Task | None = None, with_golden: bool = False) -> ModelDetails:
+        """Return one model's card, and how the server runs it.
 
-        `with_golden` adds the certificate's images and probabilities, some hundred kilobytes.
+        `name` is NAME, NAME:VERSION or NAME@LABEL, empty: the server's default model of `task`, or its only
+        default model if `task` is None. A named model must have `task`, "classify" or "segment", if it is not
+        None. `with_golden` adds the certificate's images and probabilities, some hundred kilobytes.
         """
-        return self._send(_calls.model_call(name, with_golden=with_golden))
+        return self._send(_calls.model_call(name, task, with_golden=with_golden))
 
     def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
         return send(self._transport, call, Attempts(self._retry, self._timeout.override(timeout)))

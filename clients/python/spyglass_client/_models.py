@@ -8,9 +8,14 @@ from typing import Any, Literal
 from spyglass.v1 import model_pb2
 from spyglass.v1.model_pb2 import GetModelResponse, ListModelsResponse, ModelCard
 
+Task = Literal["classify", "segment"]
 TaskName = Literal["classify", "segment", "unknown"]
 
-_TASKS: dict[int, TaskName] = {model_pb2.TASK_CLASSIFY: "classify", model_pb2.TASK_SEGMENT: "segment"}
+TASKS: dict[Task, model_pb2.Task.ValueType] = {
+    "classify": model_pb2.TASK_CLASSIFY,
+    "segment": model_pb2.TASK_SEGMENT,
+}
+_TASK_NAMES: dict[int, TaskName] = {number: name for name, number in TASKS.items()}
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def _read_served(model: model_pb2.ServedModel) -> ServedModel:
     return ServedModel(
         name=model.name,
         version=model.version,
-        task=_TASKS.get(model.task, "unknown"),
+        task=_TASK_NAMES.get(model.task, "unknown"),
         sha256=model.sha256,
         provider=model.provider,
         is_default=model.is_default,

@@ -1,7 +1,8 @@
 """The order of steps in a stream, without I/O: when to send which image, and when to yield which result.
 
-A client calls `step` and does what it returns. Images are numbered as they are taken; the number is the id of
-the request, by which a response, which may come in any order, finds its image.
+A client calls `step` and does what it returns. Images are numbered as they are taken; the number is the index
+of the request, by which a response, which may come in any order, finds its image. It is the id, too, for
+people who read logs and results.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ Result = TypeVar("Result")
 
 MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
 """The reason of an error if the transport cannot carry a message of this size."""
+
+
+# Longer timeouts are not stated to the server: a Duration ends after some thousand years.
+_ENDLESS_SECONDS = 1e8
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ class Pipeline(Generic[Result]):
         for entry in self._entries:
             if entry.due is not None and entry.due <= now:
                 entry.due = None
+                _state_timeout(entry, now)
                 return Send(entry.request)
         if self._entries and (result := self._entries[0].result) is not None:
             return self._give(result)
@@ -126,11 +132,11 @@ class Pipeline(Generic[Result]):
         if request is None:
             self._source_is_empty = True
             return
-        number, self._taken = str(self._taken), self._taken + 1
+        index, self._taken = self._taken, self._taken + 1
         if isinstance(request, SpyglassError):
-            self._entries.append(_Entry(ClassifyRequest(), result=Failure(request, number)))
+            self._entries.append(_Entry(ClassifyRequest(), result=Failure(request, str(index))))
             return
-        request.id = number
+        request.index, request.id = index, str(index)
         now = self._clock()
         deadline = None if self._seconds is None else now + self._seconds
         self._entries.append(_Entry(request, deadline, due=now))
@@ -160,7 +166,7 @@ class Pipeline(Generic[Result]):
         """Store the result of a response; one whose image has its result, or was never sent, is dropped."""
         self._broken = 0
         for entry in self._under_way():
-            if entry.request.id == reply.id:
+            if entry.request.index == reply.index:
                 if reply.HasField("error"):
                     self._put_off(entry, error_from_status(reply.error), now)
                 else:
@@ -216,3 +222,9 @@ class Pipeline(Generic[Result]):
             time for entry in self._under_way() for time in (entry.due, entry.deadline) if time is not None
         ]
         return max(min(times) - now, 0.0) if times else None
+
+
+def _state_timeout(entry: _Entry[Result], now: float) -> None:
+    """Tell the server when the result will be too late, so that it does not work in vain."""
+    if entry.deadline is not None and entry.deadline - now < _ENDLESS_SECONDS:
+        entry.request.timeout.FromNanoseconds(max(1, int((entry.deadline - now) * 1e9)))

@@ -118,6 +118,6 @@ class _Call:
             deliver(Unavailable("the server ended the stream", reason="STREAM_ENDED"))
         except SpyglassError as error:
             deliver(error)
-        # A transport that raises anything else is broken; without this its caller would wait for ever.
+        # A transport that raises anything else is broken; without this its caller would wait without end.
         except Exception as error:
             deliver(InternalError(f"the transport failed: {error}", reason="TRANSPORT_FAILED"))

@@ -12,6 +12,7 @@ from spyglass.v1.model_pb2 import (
     COLOR_MODE_RGB,
     RESAMPLING_BICUBIC,
     RESAMPLING_BILINEAR,
+    RESAMPLING_UNSPECIFIED,
     ColorMode,
     InputSpec,
     Resampling,
@@ -21,6 +22,8 @@ from spyglass_contract.errors import CardError
 CHANNELS: dict[ColorMode.ValueType, int] = {COLOR_MODE_RGB: 3, COLOR_MODE_GREY: 1}
 
 KERNELS: dict[Resampling.ValueType, Image.Resampling] = {
+    # Cards of early versions do not state the resampling, which was bilinear.
+    RESAMPLING_UNSPECIFIED: Image.Resampling.BILINEAR,
     RESAMPLING_BILINEAR: Image.Resampling.BILINEAR,
     RESAMPLING_BICUBIC: Image.Resampling.BICUBIC,
 }
@@ -40,9 +43,15 @@ def is_grey(spec: InputSpec) -> bool:
 
 def kernel(spec: InputSpec) -> Image.Resampling:
     """Return Pillow's kernel of the resampling. Raises CardError for an unknown one."""
-    if spec.resampling not in KERNELS:
-        raise unknown_value(spec, "resampling", KERNELS)
+    check_resampling(spec)
     return KERNELS[spec.resampling]
+
+
+def check_resampling(spec: InputSpec) -> None:
+    """Raise CardError for an unknown resampling."""
+    if spec.resampling not in KERNELS:
+        stated = [value for value in KERNELS if value != RESAMPLING_UNSPECIFIED]
+        raise unknown_value(spec, "resampling", stated)
 
 
 def unknown_value(message: Message, field: str, known: Iterable[int]) -> CardError:

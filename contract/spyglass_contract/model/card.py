@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
 
 from spyglass.v1.model_pb2 import (
+    RESAMPLING_BILINEAR,
+    RESAMPLING_UNSPECIFIED,
     TASK_CLASSIFY,
     TASK_SEGMENT,
     InputSpec,
     ModelCard,
-    Resampling,
+    ScoreKind,
 )
 from spyglass_contract.errors import CardError
 from spyglass_contract.images.geometry import RESIZE_RULES
-from spyglass_contract.images.input_spec import CHANNELS, KERNELS, unknown_value
+from spyglass_contract.images.input_spec import CHANNELS, check_resampling, unknown_value
 from spyglass_contract.masks.placement import VOID
 
 if TYPE_CHECKING:
     import onnx
-    import onnxruntime
+
+    from spyglass_contract.onnx_runtime import onnxruntime
 
 METADATA_KEY = "spyglass.card"
 
@@ -33,14 +37,19 @@ TASKS = (TASK_CLASSIFY, TASK_SEGMENT)
 PROBABILITIES = "probabilities"
 
 # A file with a heatmap also has an input, int64 [targets], with the indices of the classes to explain
-# (negative: the predicted class; empty: no heatmap, at no cost), and an output, float32 [maps, height,
-# width].
+# (PREDICTED, or any negative number: the predicted class; empty: no heatmap, at no cost), and an output,
+# float32 [maps, height, width].
 CLASS_INDEX = "class_index"
+PREDICTED = -1
 HEATMAP = "heatmap"
 
 # The methods of heatmaps. The graph computes all of them but Score-CAM.
 SCORE_CAM = "scorecam"
-HEATMAP_METHODS = ("gradcam", "gradcam++", "layercam", "eigencam", SCORE_CAM)
+HeatmapMethod = Literal["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
+HEATMAP_METHODS: tuple[HeatmapMethod, ...] = get_args(HeatmapMethod)
+
+# The class scores that heatmaps explain.
+EXPLAINED_SCORES = ("logit", "probability")
 
 # A file for Score-CAM has these outputs instead of `heatmap`: the feature map, float32 [batch, channels,
 # height, width], and the class scores, float32 [batch, classes], which are logits, or probabilities if the
@@ -72,16 +81,25 @@ def read_card(session: onnxruntime.InferenceSession) -> ModelCard:
 
 
 def card_from_metadata(metadata: Mapping[str, str]) -> ModelCard:
-    """Read the card from the metadata of an ONNX file. Raises CardError if there is no valid card."""
+    """Read the card from the metadata of an ONNX file. Its resampling is never UNSPECIFIED.
+
+    Raises CardError if there is no valid card.
+    """
     text = metadata.get(METADATA_KEY)
     if text is None:
-        raise CardError("the file has no model card; make the file with `spyglass export`")
+        raise CardError(
+            "the file has no model card: it is not made for Spyglass; `spyglass adopt FILE.onnx` makes a "
+            "model of any ONNX classifier, and `spyglass export` of a training run"
+        )
     try:
         card = json_format.Parse(text, ModelCard(), ignore_unknown_fields=True)
-        _check_resampling(json.loads(text))
+        _check_enums(json.loads(text), ModelCard.DESCRIPTOR)
     except (json_format.ParseError, ValueError) as error:
         raise CardError(f"the model card is not valid JSON of a ModelCard: {error}") from error
     validate_card(card)
+    if card.input.resampling == RESAMPLING_UNSPECIFIED:
+        # Cards of early versions do not state it.
+        card.input.resampling = RESAMPLING_BILINEAR
     return card
 
 
@@ -101,11 +119,21 @@ def validate_card(card: ModelCard) -> None:
         raise CardError(f"the card's version must be 1 or more, not {card.version}")
     if card.task not in TASKS:
         raise unknown_value(card, "task", TASKS)
+    if card.score_kind not in ScoreKind.values():
+        raise unknown_value(card, "score_kind", ScoreKind.values())
     if len(card.class_names) < 2:
         raise CardError(f"the card must name two classes or more, not {len(card.class_names)}")
     if card.task == TASK_SEGMENT and len(card.class_names) > VOID:
         raise CardError(f"the card names {len(card.class_names)} classes; a mask can hold {VOID}")
+    _check_choice("heatmap_method", card.heatmap_method, HEATMAP_METHODS)
+    _check_choice("explained_score", card.explained_score, EXPLAINED_SCORES)
     validate_input(card.input)
+
+
+def _check_choice(field: str, value: str, known: Sequence[str]) -> None:
+    """Raise CardError unless a text of the card is empty or known."""
+    if value and value not in known:
+        raise CardError(f"the card's {field} must be {' or '.join(known)}, not {value[:100]!r}")
 
 
 def validate_input(spec: InputSpec) -> None:
@@ -121,8 +149,7 @@ def validate_input(spec: InputSpec) -> None:
         raise unknown_value(spec, "color_mode", CHANNELS)
     if spec.resize not in RESIZE_RULES:
         raise unknown_value(spec, "resize", RESIZE_RULES)
-    if spec.resampling not in KERNELS:
-        raise unknown_value(spec, "resampling", KERNELS)
+    check_resampling(spec)
     values = spec.value_range
     if (values.minimum, values.maximum) != (0, 255):
         raise CardError(
@@ -133,13 +160,21 @@ def validate_input(spec: InputSpec) -> None:
         raise CardError(f"the card's crop_fraction must be in [0, 1], not {spec.crop_fraction:g}")
 
 
-def _check_resampling(fields: object) -> None:
-    """Raise ValueError if the JSON of a card names an unknown resampling.
+def _check_enums(fields: object, message: Descriptor) -> None:
+    """Raise ValueError if the JSON of a card states a value of an enum that is not one of its names.
 
-    The parser, which must skip the unknown fields of later versions, also skips unknown names of an enum. For
-    the other enums that leaves UNSPECIFIED, which is rejected; for the resampling it would leave bilinear.
+    The parser, which must skip the unknown fields of later versions, also skips unknown values of an enum.
+    For most enums that leaves UNSPECIFIED, which is rejected; for the resampling it would leave bilinear.
+    Numbers are rejected: the parser rounds them, and cards are written with names.
     """
-    stated = fields.get("input") if isinstance(fields, dict) else None
-    name = stated.get("resampling") if isinstance(stated, dict) else None
-    if isinstance(name, str) and name not in list(Resampling.keys()):
-        raise ValueError(f"the resampling {name!r} is unknown")
+    if not isinstance(fields, dict):
+        return
+    for field in message.fields:
+        value = fields.get(field.name, fields.get(field.json_name))
+        if field.enum_type is not None and value is not None:
+            names = list(field.enum_type.values_by_name)
+            if value not in names:
+                known = ", ".join(names)
+                raise ValueError(f"the {field.name} {str(value)[:100]!r} is unknown; known: {known}")
+        elif field.message_type is not None:
+            _check_enums(value, field.message_type)

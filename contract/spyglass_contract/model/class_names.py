@@ -1,11 +1,15 @@
-"""The one lookup of a class by its index or its name."""
+"""The one lookup of a class by its index or its name, and of a text that may be either."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from spyglass_contract.errors import InvalidInput
+
+# More digits than any index has; longer texts are names.
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def find_class(target: int | str, names: Sequence[str], field: str = "") -> int:
@@ -23,6 +27,34 @@ def find_class(target: int | str, names: Sequence[str], field: str = "") -> int:
             field=field,
         )
     return int(target)
+
+
+def may_be_index(text: str) -> bool:
+    """Return whether a text may be the index of a class; it may also be the name of one."""
+    return bool(_INDEX.fullmatch(text))
+
+
+def name_or_index(text: str, names: Sequence[str]) -> int | str:
+    """Return the class that a text on a command line names: by its name, or else by its index.
+
+    A text that is neither a name nor a number is returned as it is. Raises InvalidInput with the reason
+    CLASS_AMBIGUOUS if the text is the name of one class and the index of another.
+    """
+    if not may_be_index(text):
+        return text
+    index = int(text)
+    if text not in names:
+        return index
+    named = names.index(text)
+    if index < len(names) and names[index] != text:
+        raise InvalidInput(
+            f"class {text} has two readings: the class named {text!r}, whose index is {named}, and the class "
+            f"with the index {index}, named {names[index]!r}; pass --class-index {named} or --class-index "
+            f"{index}",
+            reason="CLASS_AMBIGUOUS",
+            field="class",
+        )
+    return text
 
 
 def _find_name(name: str, names: Sequence[str], field: str) -> int:

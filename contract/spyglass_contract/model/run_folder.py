@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, InputSpec, Task
 from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.files import write_whole
+from spyglass_contract.images.folders import is_hidden
 
 # A number, or a text such as the name of an optimiser.
 Option = float | int | str
@@ -27,6 +28,16 @@ class DataRecord:
     licence: str
     # The SHA-256 of the file that was read, lower-case hexadecimal.
     sha256: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files of a data set that a run did not use, for one reason."""
+
+    reason: str
+    count: int
+    # Names of a few of them, relative to the data set.
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,10 @@ class RunRecord:
     seconds: float
     # TASK_CLASSIFY for one class an image, TASK_SEGMENT for one class a pixel.
     task: Task.ValueType = TASK_CLASSIFY
+    # The files of the data set that the run did not use.
+    left_out: tuple[LeftOut, ...] = ()
+    # What is suspicious about the data set, one sentence each.
+    data_warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +154,7 @@ class RunFolder:
         fields["input"] = json_format.MessageToDict(record.input, preserving_proto_field_name=True)
         fields["task"] = Task.Name(record.task)
         fields["data"] = dataclasses.asdict(record.data)
+        fields["left_out"] = [dataclasses.asdict(entry) for entry in record.left_out]
         # In one step, because a run with a record counts as finished.
         write_whole(self.record, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
 
@@ -153,7 +169,8 @@ class RunFolder:
 
     def read_golden(self) -> dict[str, bytes]:
         """Return the golden images by file name, sorted by name. Raises ModelError if there are none."""
-        images = {path.name: path.read_bytes() for path in sorted(self.golden.glob("*"))}
+        paths = (path for path in sorted(self.golden.glob("*")) if not is_hidden(path.name))
+        images = {path.name: path.read_bytes() for path in paths}
         if not images:
             raise ModelError(
                 f"{self.golden} holds no golden images; the export needs them for the certificate"
@@ -170,5 +187,10 @@ def _record(fields: dict[str, Any]) -> RunRecord:
             "class_names": tuple(fields["class_names"]),
             "data": DataRecord(**fields["data"]),
             "epochs": tuple(fields["epochs"]),
+            "left_out": tuple(
+                LeftOut(entry["reason"], entry["count"], tuple(entry["examples"]))
+                for entry in fields.get("left_out", ())
+            ),
+            "data_warnings": tuple(fields.get("data_warnings", ())),
         }
     )

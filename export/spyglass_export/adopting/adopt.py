@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.errors import ModelError
+from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.model.card import validate_card
 from spyglass_contract.model.certificate import Run, golden_tensor
-from spyglass_export.adopting.complete import Plan, completed
-from spyglass_export.adopting.foreign import (
-    ImageInput,
-    Network,
-    find_input,
-    find_output,
-    reject_model_with_heatmap,
-)
+from spyglass_contract.onnx_runtime import onnxruntime
+from spyglass_export.adopting.class_output import find_output, own_class_names
+from spyglass_export.adopting.complete import Plan, completed, for_one_image
+from spyglass_export.adopting.explaining import explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
+from spyglass_export.adopting.guard import check_valid, unreadable_networks
+from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
+from spyglass_export.adopting.network import Network, reject_model_with_heatmap
 from spyglass_export.adopting.newer_opset import in_newer_opset
-from spyglass_export.adopting.postprocessing import missing_activation, postprocess
+from spyglass_export.adopting.node_order import in_order, keep_needed
+from spyglass_export.adopting.operator_forms import reject_processor_forms
+from spyglass_export.adopting.postprocessing import (
+    Activation,
+    Choice,
+    Ending,
+    missing_activation,
+    postprocess,
+)
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
+from spyglass_export.adopting.several_labels import images_of_several_labels
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.standard_form import standard_form
-from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, with_heatmap
+from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
 from spyglass_export.write import write_proven
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices for what a file does not say.
+
+    `scores` names the tensor of class scores, required if the network has several outputs that can hold them.
+    `heatmap` is None for a model without heatmaps.
+    """
+
+    scores: str | None = None
+    layout: Layout | None = None
+    activation: Choice = None
+    heatmap: HeatmapOptions | None = DEFAULT_HEATMAP
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """The changes to a network that its owner must know of.
+
+    `activation` was added to the scores; it was `assumed` if neither the graph nor the options named one.
+    `several_labels` names the golden images for which several classes have a high score by themselves.
+    `no_heatmap` says why there is no heatmap, and `one_image` why the network takes one image at a time;
+    both are empty if that is not so. `other_class_names` are those in the file, if it has other ones.
+    """
+
+    activation: Activation
+    assumed: bool
+    several_labels: tuple[str, ...] = ()
+    no_heatmap: str = ""
+    one_image: str = ""
+    other_class_names: tuple[str, ...] = ()
 
 
 def adopt(
@@ -40,40 +80,74 @@ def adopt(
     preprocessing: Preprocessing,
     golden: Mapping[str, bytes],
     target: Path,
-    *,
-    scores: str | None = None,
-    heatmap: HeatmapOptions = DEFAULT_HEATMAP,
-) -> None:
+    options: Options = Options(),
+) -> Adopted:
     """Write the classifier `model` to the file `target`, with everything a server needs inside.
 
     The written graph takes uint8 pixels and returns `probabilities`: this adds nodes for `preprocessing` and
     for a missing activation, and the heatmap. `golden` holds encoded images by name. The reference of the
-    certificate is the given model in ONNX Runtime, on images that numpy preprocessed. `scores` names the
-    output of class scores; it is required if the model has several outputs. `card` receives colour mode,
-    explained layer and certificate.
+    certificate is the given model in ONNX Runtime, on images that numpy preprocessed. `card` receives colour
+    mode, explained layer and certificate, and its description the added activation.
 
-    Raises InvalidInput if `preprocessing` does not fit the network. Raises ModelError, and writes nothing,
-    if the model is not a classifier of the card's input and classes, or if the written graph would return
-    other probabilities than the given model.
+    Raises InvalidInput if `preprocessing` or `options` do not fit the network. Raises ModelError, and writes
+    nothing, if the model is not a classifier of the card's input and classes, or if the written graph would
+    return other probabilities than the given model.
     """
-    reject_model_with_heatmap(model)
-    source = _own_copy(model)
-    image = find_input(source)
-    image.check_size(card.input.height, card.input.width)
-    preprocessing.check(image.channels, image.element)
-    card.input.color_mode = image.color_mode
-    validate_card(card)
-    network = Network(model, find_output(source, scores))
-    plan = _plan(source, card, image, preprocessing, network)
-    graph = with_heatmap(_for_batches(source, card, plan), card, heatmap)
-    certify(card, golden, _reference(network, plan), reference_name=f"onnxruntime {onnxruntime.__version__}")
-    write_proven(graph, card, target)
+    with unreadable_networks():
+        reject_model_with_heatmap(model)
+        reject_processor_forms(model)
+        ordered = in_order(model)
+        check_input(ordered)
+        network = Network(ordered, find_output(ordered, options.scores))
+        size = (card.input.height, card.input.width)
+        image = find_input(ordered, size, options.layout, network.takes)
+        preprocessing.check(image.channels, image.element)
+        own_names = own_class_names(ordered, network.output)
+        _check_order(card.class_names, own_names)
+        card.input.color_mode = image.color_mode
+        validate_card(card)
+        source = _own_copy(ordered, image, network)
+        ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
+        _describe(card, ending.activation)
+        graph, one_image = _for_batches(source, card, plan)
+        no_heatmap = ""
+        if options.heatmap is not None:
+            graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
+        reference = _reference(network, plan)
+        certify(card, golden, reference, reference_name=f"onnxruntime {onnxruntime.__version__}")
+        write_proven(graph, card, target)
+        several: tuple[str, ...] = ()
+        if ending.assumed:
+            several = images_of_several_labels(card, _logits(network, plan))
+        renamed = tuple(own_names) if own_names != list(card.class_names) else ()
+        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
 
 
-def _own_copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in standard form, in an opset that heatmaps support, without weights among its inputs."""
+def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
+    """Raise InvalidInput if the class names in the file are the given ones in another order."""
+    if sorted(given) == sorted(own) and list(given) != list(own):
+        index = next(index for index, pair in enumerate(zip(given, own, strict=True)) if pair[0] != pair[1])
+        raise InvalidInput(
+            f"the class names must be in the order of the network's outputs: in the file class {index} is "
+            f"{own[index]!r}, not {given[index]!r}",
+            field="classes",
+        )
+
+
+def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> onnx.ModelProto:
+    """A valid copy in standard form, in an opset that heatmaps support, of the nodes behind the scores.
+
+    Its weights are not among its inputs, and the input has its sizes.
+    """
+    pruned = onnx.ModelProto()
+    pruned.CopyFrom(model)
+    keep_needed(pruned.graph, network.output)
+    del pruned.graph.output[:]
+    pruned.graph.output.append(network.declared(image.element, image.shape))
+    with_sizes(pruned, image)
+    check_valid(pruned)
     copy = onnx.ModelProto()
-    copy.CopyFrom(standard_form(in_newer_opset(model)))
+    copy.CopyFrom(standard_form(in_newer_opset(pruned)))
     weights = {tensor.name for tensor in copy.graph.initializer}
     fed = [value for value in copy.graph.input if value.name not in weights]
     del copy.graph.input[:]
@@ -87,37 +161,68 @@ def _plan(
     image: ImageInput,
     preprocessing: Preprocessing,
     network: Network,
-) -> Plan:
+    choice: Choice,
+) -> tuple[Ending, Plan]:
     def run_on_noise(seed: int) -> NDArray[np.float32]:
-        pixels = golden_tensor(seed, card.input)
-        return network.run(_fed(pixels, preprocessing, image))
+        return network.run(_fed(golden_tensor(seed, card.input), preprocessing, image))
 
     outputs = np.concatenate([run_on_noise(seed) for seed in SEEDS])
-    output, activation = missing_activation(GraphView(source), network.output, outputs)
+    # Of one image, so that a network for one image shows its sizes too.
+    view = GraphView(_of_one_image(source))
+    ending = missing_activation(view, network.output, outputs, choice)
     columns, classes = outputs.shape[1], len(card.class_names)
     # A network of two classes may have a single output.
     if classes != max(columns, 2):
         raise ModelError(f"the network has {max(columns, 2)} classes, but there are {classes} class names")
-    return Plan(image, preprocessing, output, activation, columns)
+    rank = view.rank(ending.tensor)
+    return ending, Plan(image, preprocessing, ending.tensor, ending.activation, columns, rank)
+
+
+def _of_one_image(source: onnx.ModelProto) -> onnx.ModelProto:
+    one = onnx.ModelProto()
+    one.CopyFrom(source)
+    one.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    return one
+
+
+def _describe(card: ModelCard, activation: Activation) -> None:
+    """Write the added activation into the description of the card."""
+    if activation:
+        added = f"`spyglass adopt` added the {activation.lower()} of its scores."
+        card.description = f"{card.description} {added}".strip()
 
 
 def _fed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, image: ImageInput) -> NDArray[Any]:
     return preprocess(pixels, preprocessing, channels_first=image.channels_first, element=image.element)
 
 
-def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.ModelProto:
-    """The completed graph for any number of images. Raises ModelError if its batch size cannot be freed."""
+def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> tuple[onnx.ModelProto, str]:
+    """The completed graph for any number of images, and "".
+
+    If the network takes one image only, the graph declares a batch of 1, and the text says why.
+    """
     graph = completed(source, card, plan)
     if not batch_problem(graph, card):
-        return graph
+        return graph, ""
     freed = completed(with_free_batch(source), card, plan)
     if not (problem := batch_problem(freed, card)):
-        return freed
-    raise ModelError(f"the network works for one image at a time only: {problem}")
+        return freed, ""
+    return for_one_image(graph), problem
 
 
 def _reference(network: Network, plan: Plan) -> Run:
+    logits = _logits(network, plan)
+
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return postprocess(network.run(_fed(pixels, plan.preprocessing, plan.image)), plan.activation)
+        return postprocess(logits(pixels), plan.activation)
+
+    return run
+
+
+def _logits(network: Network, plan: Plan) -> Run:
+    """The network's own output for one image, uint8 [1, height, width, channels] to [1, columns]."""
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return network.run(_fed(pixels, plan.preprocessing, plan.image))
 
     return run

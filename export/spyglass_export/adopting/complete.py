@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections.abc import Iterator, Mapping, MutableSequence
 from dataclasses import dataclass
 
 import onnx
 from onnx import TensorProto, helper
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.model.card import PROBABILITIES
-from spyglass_export.adopting.foreign import ImageInput
+from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PROBABILITIES, SCORES
+from spyglass_export.adopting.image_input import ImageInput
+from spyglass_export.adopting.node_order import inner_graphs
 from spyglass_export.adopting.postprocessing import Activation, add_postprocessing
 from spyglass_export.adopting.preprocessing import Preprocessing, add_preprocessing
 from spyglass_export.converting.tidy import BATCH, tidy
@@ -30,8 +31,9 @@ class Plan:
     # The tensor that the probabilities are computed from: the network's output, or the logits behind it.
     output: str
     activation: Activation
-    # Size of the network's output for one image.
+    # Size of the network's output for one image, and the number of its axes if that is known.
     columns: int
+    rank: int | None
 
 
 def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.ModelProto:
@@ -42,16 +44,15 @@ def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.Mode
     model = onnx.ModelProto()
     model.CopyFrom(source)
     pixels = card.input.tensor
-    moved = {name: _MOVED + name for name in (pixels, PROBABILITIES)}
-    for old, new in moved.items():
-        _rename_tensor(model.graph, old, new)
+    moved = moved_names(source, card)
+    rename(model.graph, moved)
     fed, output = (moved.get(name, name) for name in (plan.image.tensor, plan.output))
-    view, taken, image = GraphView(source), _names(model.graph), plan.image
+    view, taken, image = GraphView(source), set(all_names(model.graph)), plan.image
     before, after = GraphBuilder(view.opset, taken, "before/"), GraphBuilder(view.opset, taken, "after/")
     add_preprocessing(
         before, pixels, plan.preprocessing, channels_first=image.channels_first, element=image.element
     )
-    add_postprocessing(after, output, plan.activation, plan.columns, view.element(plan.output))
+    add_postprocessing(after, output, plan.activation, plan.columns, view.element(plan.output), plan.rank)
     before.nodes[-1].output[0], after.nodes[-1].output[0] = fed, PROBABILITIES
     _enclose(model.graph, before, after)
     _declare_ends(model.graph, card, plan)
@@ -59,30 +60,52 @@ def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.Mode
     return model
 
 
-def _rename_tensor(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Rename a tensor of a graph in place, everywhere it is computed or read."""
+def for_one_image(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Declare in place that a completed graph takes one image at a time, and return it."""
+    for value in (*graph.graph.input, *graph.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    return graph
+
+
+def moved_names(source: onnx.ModelProto, card: ModelCard) -> dict[str, str]:
+    """Return the new names of those tensors whose own name the completed file needs."""
+    taken = set(all_names(source.graph))
+    reserved = (card.input.tensor, PROBABILITIES, CLASS_INDEX, HEATMAP, FEATURE_MAP, SCORES)
+    build = GraphBuilder(0, taken, _MOVED)
+    return {name: build.fresh(name) for name in reserved if name in taken}
+
+
+def all_names(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the names of all tensors and nodes of a graph, also of those in graphs inside its nodes."""
+    for values in (graph.input, graph.output, graph.initializer, graph.value_info):
+        yield from (value.name for value in values)
+    for node in graph.node:
+        yield from (node.name, *node.input, *node.output)
+        for inner in inner_graphs(node):
+            yield from all_names(inner)
+
+
+def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename tensors of a graph in place, everywhere they are computed or read."""
+    if not names:
+        return
     for values in (graph.input, graph.output, graph.initializer, graph.value_info):
         for value in values:
-            if value.name == old:
-                value.name = new
+            value.name = names.get(value.name, value.name)
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = names.get(sparse.values.name, sparse.values.name)
     for node in graph.node:
-        _replace(node.input, old, new)
-        _replace(node.output, old, new)
-        for attribute in node.attribute:
-            # The branches of an If and the body of a Loop can read tensors of the outer graph.
-            for inner in (attribute.g, *attribute.graphs):
-                _rename_tensor(inner, old, new)
+        _replace(node.input, names)
+        _replace(node.output, names)
+        # The branches of an If and the body of a Loop can read tensors of the outer graph.
+        for inner in inner_graphs(node):
+            rename(inner, names)
 
 
-def _replace(names: MutableSequence[str], old: str, new: str) -> None:
-    for index, name in enumerate(names):
-        if name == old:
-            names[index] = new
-
-
-def _names(graph: onnx.GraphProto) -> set[str]:
-    named = {tensor.name for tensor in graph.initializer}
-    return named.union(*((node.name, *node.output) for node in graph.node))
+def _replace(found: MutableSequence[str], names: Mapping[str, str]) -> None:
+    for index, name in enumerate(found):
+        if name in names:
+            found[index] = names[name]
 
 
 def _enclose(graph: onnx.GraphProto, before: GraphBuilder, after: GraphBuilder) -> None:

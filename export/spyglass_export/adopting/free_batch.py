@@ -8,6 +8,7 @@ import onnx
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor
+from spyglass_export.adopting.complete import all_names
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.session import open_session, runner
@@ -19,7 +20,8 @@ _ADVICE = "export it with a dynamic batch"
 def batch_problem(graph: onnx.ModelProto, card: ModelCard) -> str:
     """Return what a completed graph does wrong with a batch; empty if each image gets its own result."""
     run = runner(open_session(graph.SerializeToString()), card)
-    images = [golden_tensor(seed, card.input) for seed in range(_BATCH)]
+    # From bright to dark: a network that computes a scale or a mean over the whole batch shows it.
+    images = [golden_tensor(seed, card.input) // np.uint8(4**seed) for seed in range(_BATCH)]
     alone = np.concatenate([run(image) for image in images])
     try:
         together = run(np.concatenate(images))
@@ -42,8 +44,7 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     view = GraphView(model)
-    taken = {name for node in model.graph.node for name in (node.name, *node.output)}
-    build = GraphBuilder(view.opset, taken.union(tensor.name for tensor in model.graph.initializer), "batch/")
+    build = GraphBuilder(view.opset, all_names(model.graph), "batch/")
     fed = {value.name for value in model.graph.input}
     for node in copy.graph.node:
         if not fed.intersection(node.input):

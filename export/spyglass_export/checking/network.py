@@ -19,7 +19,7 @@ from spyglass_contract.model.card import (
     SCORES,
     read_card,
 )
-from spyglass_export.session import open_session
+from spyglass_export.session import open_session, takes_one_image
 
 # Images in one run: this bounds the memory for any number of steps of a curve.
 _BATCH = 16
@@ -62,8 +62,8 @@ class ExplainedNetwork:
         return weighted_map(planes, np.array(scores, np.float32))
 
     def _run(self, output: str, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-        parts = []
-        for start in range(0, len(pixels), _BATCH):
-            feed = {self.card.input.tensor: pixels[start : start + _BATCH], CLASS_INDEX: classes}
+        parts, batch = [], 1 if takes_one_image(self._session, self.card) else _BATCH
+        for start in range(0, len(pixels), batch):
+            feed = {self.card.input.tensor: pixels[start : start + batch], CLASS_INDEX: classes}
             parts += self._session.run([output], feed)
         return np.concatenate(parts)

@@ -7,7 +7,15 @@ from typing import Literal, get_args
 
 import onnx
 
-from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, HEATMAP_METHODS, SCORE_CAM, SCORES
+from spyglass_contract.model.card import (
+    CLASS_INDEX,
+    FEATURE_MAP,
+    HEATMAP,
+    HEATMAP_METHODS,
+    SCORE_CAM,
+    SCORES,
+    HeatmapMethod,
+)
 from spyglass_export.gradcam.branch import BranchOutput, attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.errors import HeatmapError
@@ -22,7 +30,6 @@ from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.gradcam.weights import as_float32
 
-MethodName = Literal["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
 # Eigen-CAM does not depend on the class.
 _WITHOUT_SCORE = "eigencam"
 
@@ -45,7 +52,7 @@ def attach_gradcam(
     *,
     feature_map: str | None = None,
     scores: str | None = None,
-    method: MethodName = "gradcam",
+    method: HeatmapMethod = "gradcam",
     gradient_of: GradientOf = "logit",
 ) -> AttachedHeatmap:
     """Return a copy of an ONNX classifier that also computes where the image shows a class.
@@ -103,7 +110,10 @@ def _check_choices(method: str, gradient_of: str) -> None:
 
 
 def _reject_second_heatmap(view: GraphView) -> None:
-    names = _names(view.model.graph)
+    graph = view.model.graph
+    # A node may have one of these names: nodes and tensors do not meet.
+    names = {value.name for values in (graph.input, graph.output, graph.initializer) for value in values}
+    names.update(view.producers)
     for name in (HEATMAP, CLASS_INDEX, FEATURE_MAP, SCORES):
         if name in names:
             raise HeatmapError(

@@ -43,8 +43,12 @@ def read_nodes(nodes: Iterable[onnx.NodeProto]) -> list[Node]:
     return [_read(index, proto) for index, proto in enumerate(nodes)]
 
 
+# ONNX Runtime's own forms of these, for 16 bits in opsets before 21, mean the same.
+_SAME_ELSEWHERE = frozenset({("com.microsoft", "QuantizeLinear"), ("com.microsoft", "DequantizeLinear")})
+
+
 def _read(index: int, proto: onnx.NodeProto) -> Node:
-    standard = proto.domain in ("", "ai.onnx")
+    standard = proto.domain in ("", "ai.onnx") or (proto.domain, proto.op_type) in _SAME_ELSEWHERE
     return Node(
         index=index,
         op_type=proto.op_type if standard else f"{proto.domain}.{proto.op_type}",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import helper
 
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.tensor_types import Dims, TensorType
 

@@ -15,7 +15,7 @@ Dims = tuple[int | None, ...]
 
 FLOATING = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE})
 # A quantised tensor stands for real values: their gradient passes straight through the rounding.
-QUANTISED = frozenset({TensorProto.INT8, TensorProto.UINT8})
+QUANTISED = frozenset({TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
@@ -18,12 +17,15 @@ from spyglass_contract.model.card import (
     FEATURE_MAP,
     HEATMAP,
     HEATMAP_METHODS,
+    PREDICTED,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
 )
 from spyglass_contract.model.certificate import golden_tensor
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.runtime_errors import first_sentence
+from spyglass_export.session import takes_one_image
 
 # Allowed difference between a map computed alone and the same map in a batch. A map is divided by its own
 # maximum, which enlarges the effect of another order of additions; a map of the wrong class or image differs
@@ -31,7 +33,6 @@ from spyglass_export.runtime_errors import first_sentence
 TOLERANCE = 1e-3
 # Classes of one image that are explained in one call.
 CLASSES = 3
-PREDICTED = -1
 
 Floats = NDArray[np.float32]
 
@@ -77,9 +78,13 @@ class _Golden:
         # uint8 [images, height, width, channels].
         self.pixels = np.concatenate(pixels)
         self.classes = len(card.class_names)
+        self._one_image = takes_one_image(session, card)
 
     def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8], classes: Sequence[int]) -> list[Floats]:
-        """Return the named outputs, all finite."""
+        """Return the named outputs, all finite; one by one if the graph takes one image at a time."""
+        if self._one_image and len(pixels) > 1:
+            each = [self.run(outputs, pixels[index : index + 1], classes) for index in range(len(pixels))]
+            return [np.concatenate(found) for found in zip(*each, strict=True)]
         feed = {self._card.input.tensor: pixels, CLASS_INDEX: np.asarray(classes, np.int64)}
         # ONNX Runtime's exceptions have no common base class.
         try:
@@ -160,4 +165,7 @@ def _check_same(one: Floats, other: Floats, message: str) -> None:
 
 def _check(holds: bool, message: str) -> None:
     if not holds:
-        raise CertificateError(f"the heatmap cannot be trusted: {message}")
+        raise CertificateError(
+            f"the heatmap cannot be trusted: {message}; choose another feature map or method, or "
+            "make the model without heatmaps"
+        )

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, verify
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.proving.heatmaps import prove_heatmaps
-from spyglass_export.session import runner
+from spyglass_export.session import runner, takes_one_image
 
 
 def prove(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
     """Check that a file returns the outputs that its card expects, for single images and for a batch.
 
+    A graph that declares a batch of one image is not run on a batch.
     Heatmaps have no reference, so they are checked for consistency: see `prove_heatmaps`. Raises
     CertificateError if a check fails.
     """
     run = runner(session, card)
     verify(card, run, EXPORT_TOLERANCE)
-    _prove_batch(card, run)
+    if not takes_one_image(session, card):
+        _prove_batch(card, run)
     prove_heatmaps(session, card)
 
 

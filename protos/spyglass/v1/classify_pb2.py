@@ -22,21 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spyglass.v1 import image_pb2 as spyglass_dot_v1_dot_image__pb2
 from spyglass.v1 import model_pb2 as spyglass_dot_v1_dot_model__pb2
 from spyglass.v1 import reply_pb2 as spyglass_dot_v1_dot_reply__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspyglass/v1/classify.proto\x12\x0bspyglass.v1\x1a\x17google/rpc/status.proto\x1a\x17spyglass/v1/image.proto\x1a\x17spyglass/v1/model.proto\x1a\x17spyglass/v1/reply.proto\"u\n\x0f\x43lassifyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05image\x18\x02 \x01(\x0b\x32\x12.spyglass.v1.Image\x12$\n\x05model\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\r\n\x05top_k\x18\x04 \x01(\r\"\xba\x01\n\x10\x43lassifyResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x17.spyglass.v1.ClassScore\x12(\n\tserved_by\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ServedBy\x12#\n\x06timing\x18\x04 \x01(\x0b\x32\x13.spyglass.v1.Timing\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Statusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspyglass/v1/classify.proto\x12\x0bspyglass.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x17spyglass/v1/image.proto\x1a\x17spyglass/v1/model.proto\x1a\x17spyglass/v1/reply.proto\"\xb0\x01\n\x0f\x43lassifyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05image\x18\x02 \x01(\x0b\x32\x12.spyglass.v1.Image\x12$\n\x05model\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\r\n\x05top_k\x18\x04 \x01(\r\x12\r\n\x05index\x18\x05 \x01(\x04\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc9\x01\n\x10\x43lassifyResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x17.spyglass.v1.ClassScore\x12(\n\tserved_by\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ServedBy\x12#\n\x06timing\x18\x04 \x01(\x0b\x32\x13.spyglass.v1.Timing\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Status\x12\r\n\x05index\x18\x06 \x01(\x04\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spyglass.v1.classify_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_CLASSIFYREQUEST']._serialized_start=143
-  _globals['_CLASSIFYREQUEST']._serialized_end=260
-  _globals['_CLASSIFYRESPONSE']._serialized_start=263
-  _globals['_CLASSIFYRESPONSE']._serialized_end=449
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\013spyglass.v1P\001Z\026spyglass/v1;spyglassv1\242\002\003SPG\252\002\013Spyglass.V1\312\002\013Spyglass\\V1\342\002\024Spyglass\\V1\\Metadata\352\002\014Spyglass::V1'
+  _globals['_CLASSIFYREQUEST']._serialized_start=176
+  _globals['_CLASSIFYREQUEST']._serialized_end=352
+  _globals['_CLASSIFYRESPONSE']._serialized_start=355
+  _globals['_CLASSIFYRESPONSE']._serialized_end=556
 # @@protoc_insertion_point(module_scope)

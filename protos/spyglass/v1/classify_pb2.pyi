@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
@@ -32,10 +33,16 @@ class ClassifyRequest(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Any text; the response repeats it. Streams need it to match responses with requests."""
+    """Any text; the response repeats it."""
     top_k: _builtins.int
     """The number of classes to return, the most probable first. 0: 5, or all if the model has fewer."""
+    index: _builtins.int
+    """Any number; the response repeats it. A client numbers the requests of a stream, and finds the request of a
+    response by it: responses may come in another order.
+    """
     @_builtins.property
     def image(self) -> _image_pb2.Image:
         """The image to classify."""
@@ -44,6 +51,13 @@ class ClassifyRequest(_message.Message):
     def model(self) -> _model_pb2.ModelRef:
         """The model to use. Not set: the server's default classifier."""
 
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The longest time for this request, counted from the moment the server reads it; more than 0. The server
+        drops the request when the time has passed, and responds with DEADLINE_EXCEEDED. Not set: the deadline of
+        the call alone.
+        """
+
     def __init__(
         self,
         *,
@@ -51,10 +65,12 @@ class ClassifyRequest(_message.Message):
         image: _image_pb2.Image | None = ...,
         model: _model_pb2.ModelRef | None = ...,
         top_k: _builtins.int = ...,
+        index: _builtins.int = ...,
+        timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "image", b"image", "model", b"model", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "image", b"image", "index", b"index", "model", b"model", "timeout", b"timeout", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -71,8 +87,11 @@ class ClassifyResponse(_message.Message):
     SERVED_BY_FIELD_NUMBER: _builtins.int
     TIMING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The `id` of the request."""
+    index: _builtins.int
+    """The `index` of the request."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[_reply_pb2.ClassScore]:
         """The most probable class first."""
@@ -87,7 +106,9 @@ class ClassifyResponse(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: the error of this image. The other fields but `id` are empty, and the stream continues."""
+        """Streams only: the error of this image. The other fields but `id` and `index` are empty, and the stream
+        continues.
+        """
 
     def __init__(
         self,
@@ -97,10 +118,11 @@ class ClassifyResponse(_message.Message):
         served_by: _reply_pb2.ServedBy | None = ...,
         timing: _reply_pb2.Timing | None = ...,
         error: _status_pb2.Status | None = ...,
+        index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "served_by", b"served_by", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "id", b"id", "served_by", b"served_by", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "id", b"id", "index", b"index", "served_by", b"served_by", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,31 +22,33 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spyglass.v1 import image_pb2 as spyglass_dot_v1_dot_image__pb2
 from spyglass.v1 import model_pb2 as spyglass_dot_v1_dot_model__pb2
 from spyglass.v1 import reply_pb2 as spyglass_dot_v1_dot_reply__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19spyglass/v1/heatmap.proto\x12\x0bspyglass.v1\x1a\x17google/rpc/status.proto\x1a\x17spyglass/v1/image.proto\x1a\x17spyglass/v1/model.proto\x1a\x17spyglass/v1/reply.proto\"\xa8\x02\n\x0eHeatmapRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05image\x18\x02 \x01(\x0b\x32\x12.spyglass.v1.Image\x12$\n\x05model\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\x15\n\x0b\x63lass_index\x18\x04 \x01(\rH\x00\x12\x14\n\nclass_name\x18\x05 \x01(\tH\x00\x12*\n\x06\x66ormat\x18\x06 \x01(\x0e\x32\x1a.spyglass.v1.HeatmapFormat\x12\"\n\x04size\x18\x07 \x01(\x0e\x32\x14.spyglass.v1.MapSize\x12\r\n\x05top_k\x18\x08 \x01(\r\x12+\n\x07\x66urther\x18\t \x03(\x0b\x32\x1a.spyglass.v1.HeatmapTargetB\x08\n\x06target\"F\n\rHeatmapTarget\x12\x15\n\x0b\x63lass_index\x18\x01 \x01(\rH\x00\x12\x14\n\nclass_name\x18\x02 \x01(\tH\x00\x42\x08\n\x06target\"\xf0\x02\n\x0fHeatmapResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x07heatmap\x18\x02 \x01(\x0b\x32\x18.spyglass.v1.HeatmapData\x12\'\n\x06target\x18\x03 \x01(\x0b\x32\x17.spyglass.v1.ClassScore\x12(\n\x07\x63lasses\x18\x04 \x03(\x0b\x32\x17.spyglass.v1.ClassScore\x12\r\n\x05layer\x18\x05 \x01(\t\x12(\n\tserved_by\x18\x06 \x01(\x0b\x32\x15.spyglass.v1.ServedBy\x12#\n\x06timing\x18\x07 \x01(\x0b\x32\x13.spyglass.v1.Timing\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12,\n\x07\x66urther\x18\t \x03(\x0b\x32\x1b.spyglass.v1.ExplainedClass\x12$\n\x05\x66rame\x18\n \x01(\x0b\x32\x15.spyglass.v1.MapFrame\"d\n\x0e\x45xplainedClass\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.spyglass.v1.ClassScore\x12)\n\x07heatmap\x18\x02 \x01(\x0b\x32\x18.spyglass.v1.HeatmapData\"x\n\x0bHeatmapData\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.spyglass.v1.HeatmapFormat\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x10\n\x08\x61ll_zero\x18\x05 \x01(\x08*h\n\rHeatmapFormat\x12\x1a\n\x16HEATMAP_FORMAT_FLOAT32\x10\x00\x12\x1b\n\x17HEATMAP_FORMAT_PNG_GRAY\x10\x01\x12\x1e\n\x1aHEATMAP_FORMAT_PNG_OVERLAY\x10\x02*T\n\x07MapSize\x12\x15\n\x11MAP_SIZE_AS_IMAGE\x10\x00\x12\x15\n\x11MAP_SIZE_AS_MODEL\x10\x01\x12\x1b\n\x17MAP_SIZE_AS_FEATURE_MAP\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19spyglass/v1/heatmap.proto\x12\x0bspyglass.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x17spyglass/v1/image.proto\x1a\x17spyglass/v1/model.proto\x1a\x17spyglass/v1/reply.proto\"\xe3\x02\n\x0eHeatmapRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05image\x18\x02 \x01(\x0b\x32\x12.spyglass.v1.Image\x12$\n\x05model\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\x15\n\x0b\x63lass_index\x18\x04 \x01(\rH\x00\x12\x14\n\nclass_name\x18\x05 \x01(\tH\x00\x12*\n\x06\x66ormat\x18\x06 \x01(\x0e\x32\x1a.spyglass.v1.HeatmapFormat\x12\"\n\x04size\x18\x07 \x01(\x0e\x32\x14.spyglass.v1.MapSize\x12\r\n\x05top_k\x18\x08 \x01(\r\x12+\n\x07\x66urther\x18\t \x03(\x0b\x32\x1a.spyglass.v1.HeatmapTarget\x12\r\n\x05index\x18\n \x01(\x04\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"F\n\rHeatmapTarget\x12\x15\n\x0b\x63lass_index\x18\x01 \x01(\rH\x00\x12\x14\n\nclass_name\x18\x02 \x01(\tH\x00\x42\x08\n\x06target\"\xff\x02\n\x0fHeatmapResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x07heatmap\x18\x02 \x01(\x0b\x32\x18.spyglass.v1.HeatmapData\x12\'\n\x06target\x18\x03 \x01(\x0b\x32\x17.spyglass.v1.ClassScore\x12(\n\x07\x63lasses\x18\x04 \x03(\x0b\x32\x17.spyglass.v1.ClassScore\x12\r\n\x05layer\x18\x05 \x01(\t\x12(\n\tserved_by\x18\x06 \x01(\x0b\x32\x15.spyglass.v1.ServedBy\x12#\n\x06timing\x18\x07 \x01(\x0b\x32\x13.spyglass.v1.Timing\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12,\n\x07\x66urther\x18\t \x03(\x0b\x32\x1b.spyglass.v1.ExplainedClass\x12$\n\x05\x66rame\x18\n \x01(\x0b\x32\x15.spyglass.v1.MapFrame\x12\r\n\x05index\x18\x0b \x01(\x04\"d\n\x0e\x45xplainedClass\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.spyglass.v1.ClassScore\x12)\n\x07heatmap\x18\x02 \x01(\x0b\x32\x18.spyglass.v1.HeatmapData\"x\n\x0bHeatmapData\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.spyglass.v1.HeatmapFormat\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x10\n\x08\x61ll_zero\x18\x05 \x01(\x08*\x88\x01\n\rHeatmapFormat\x12\x1e\n\x1aHEATMAP_FORMAT_UNSPECIFIED\x10\x00\x12\x1a\n\x16HEATMAP_FORMAT_FLOAT32\x10\x01\x12\x1b\n\x17HEATMAP_FORMAT_PNG_GRAY\x10\x02\x12\x1e\n\x1aHEATMAP_FORMAT_PNG_OVERLAY\x10\x03*n\n\x07MapSize\x12\x18\n\x14MAP_SIZE_UNSPECIFIED\x10\x00\x12\x15\n\x11MAP_SIZE_AS_IMAGE\x10\x01\x12\x15\n\x11MAP_SIZE_AS_MODEL\x10\x02\x12\x1b\n\x17MAP_SIZE_AS_FEATURE_MAP\x10\x03\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spyglass.v1.heatmap_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_HEATMAPFORMAT']._serialized_start=1108
-  _globals['_HEATMAPFORMAT']._serialized_end=1212
-  _globals['_MAPSIZE']._serialized_start=1214
-  _globals['_MAPSIZE']._serialized_end=1298
-  _globals['_HEATMAPREQUEST']._serialized_start=143
-  _globals['_HEATMAPREQUEST']._serialized_end=439
-  _globals['_HEATMAPTARGET']._serialized_start=441
-  _globals['_HEATMAPTARGET']._serialized_end=511
-  _globals['_HEATMAPRESPONSE']._serialized_start=514
-  _globals['_HEATMAPRESPONSE']._serialized_end=882
-  _globals['_EXPLAINEDCLASS']._serialized_start=884
-  _globals['_EXPLAINEDCLASS']._serialized_end=984
-  _globals['_HEATMAPDATA']._serialized_start=986
-  _globals['_HEATMAPDATA']._serialized_end=1106
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\013spyglass.v1P\001Z\026spyglass/v1;spyglassv1\242\002\003SPG\252\002\013Spyglass.V1\312\002\013Spyglass\\V1\342\002\024Spyglass\\V1\\Metadata\352\002\014Spyglass::V1'
+  _globals['_HEATMAPFORMAT']._serialized_start=1215
+  _globals['_HEATMAPFORMAT']._serialized_end=1351
+  _globals['_MAPSIZE']._serialized_start=1353
+  _globals['_MAPSIZE']._serialized_end=1463
+  _globals['_HEATMAPREQUEST']._serialized_start=175
+  _globals['_HEATMAPREQUEST']._serialized_end=530
+  _globals['_HEATMAPTARGET']._serialized_start=532
+  _globals['_HEATMAPTARGET']._serialized_end=602
+  _globals['_HEATMAPRESPONSE']._serialized_start=605
+  _globals['_HEATMAPRESPONSE']._serialized_end=988
+  _globals['_EXPLAINEDCLASS']._serialized_start=990
+  _globals['_EXPLAINEDCLASS']._serialized_end=1090
+  _globals['_HEATMAPDATA']._serialized_start=1092
+  _globals['_HEATMAPDATA']._serialized_end=1212
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -29,11 +30,13 @@ class _HeatmapFormat:
 
 class _HeatmapFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HeatmapFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    HEATMAP_FORMAT_FLOAT32: _HeatmapFormat.ValueType  # 0
+    HEATMAP_FORMAT_UNSPECIFIED: _HeatmapFormat.ValueType  # 0
+    """The server chooses: FLOAT32."""
+    HEATMAP_FORMAT_FLOAT32: _HeatmapFormat.ValueType  # 1
     """float32 [height, width], little-endian, row-major, in [0, 1]."""
-    HEATMAP_FORMAT_PNG_GRAY: _HeatmapFormat.ValueType  # 1
+    HEATMAP_FORMAT_PNG_GRAY: _HeatmapFormat.ValueType  # 2
     """An 8-bit grey PNG: 255 times the value."""
-    HEATMAP_FORMAT_PNG_OVERLAY: _HeatmapFormat.ValueType  # 2
+    HEATMAP_FORMAT_PNG_OVERLAY: _HeatmapFormat.ValueType  # 3
     """An RGB PNG: the image with the heatmap drawn over it in the jet colours at 40 % opacity."""
 
 class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper):
@@ -41,15 +44,18 @@ class HeatmapFormat(_HeatmapFormat, metaclass=_HeatmapFormatEnumTypeWrapper):
 
     All heatmaps of one response together have at most 16 MiB of `data`. With AS_IMAGE they have at most
     2,097,152 pixels as FLOAT32 and 16,777,216 as a PNG, with AS_MODEL at most 2,097,152 in any format. The
-    server rejects requests for more with OUT_OF_RANGE, MAP_TOO_LARGE. gRPC clients receive 4 MiB by default:
-    raise the limit of the channel for larger responses.
+    server rejects requests for more with OUT_OF_RANGE, MAP_TOO_LARGE. gRPC clients receive 4 MiB by default: a
+    request that states neither format nor size gets at most 4 MB of `data`. Raise the limit of the channel for
+    larger responses.
     """
 
-HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 0
+HEATMAP_FORMAT_UNSPECIFIED: HeatmapFormat.ValueType  # 0
+"""The server chooses: FLOAT32."""
+HEATMAP_FORMAT_FLOAT32: HeatmapFormat.ValueType  # 1
 """float32 [height, width], little-endian, row-major, in [0, 1]."""
-HEATMAP_FORMAT_PNG_GRAY: HeatmapFormat.ValueType  # 1
+HEATMAP_FORMAT_PNG_GRAY: HeatmapFormat.ValueType  # 2
 """An 8-bit grey PNG: 255 times the value."""
-HEATMAP_FORMAT_PNG_OVERLAY: HeatmapFormat.ValueType  # 2
+HEATMAP_FORMAT_PNG_OVERLAY: HeatmapFormat.ValueType  # 3
 """An RGB PNG: the image with the heatmap drawn over it in the jet colours at 40 % opacity."""
 Global___HeatmapFormat: _TypeAlias = HeatmapFormat  # noqa: Y015
 
@@ -59,21 +65,25 @@ class _MapSize:
 
 class _MapSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MapSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    MAP_SIZE_AS_IMAGE: _MapSize.ValueType  # 0
+    MAP_SIZE_UNSPECIFIED: _MapSize.ValueType  # 0
+    """The server chooses: AS_FEATURE_MAP for FLOAT32, AS_IMAGE for a PNG."""
+    MAP_SIZE_AS_IMAGE: _MapSize.ValueType  # 1
     """The size of the upright image, interpolated bilinearly; 0 outside the network's input."""
-    MAP_SIZE_AS_MODEL: _MapSize.ValueType  # 1
+    MAP_SIZE_AS_MODEL: _MapSize.ValueType  # 2
     """The size of the network's input, interpolated bilinearly."""
-    MAP_SIZE_AS_FEATURE_MAP: _MapSize.ValueType  # 2
+    MAP_SIZE_AS_FEATURE_MAP: _MapSize.ValueType  # 3
     """The size of the feature map, not interpolated. Not available for an overlay."""
 
 class MapSize(_MapSize, metaclass=_MapSizeEnumTypeWrapper):
     """The size of a heatmap."""
 
-MAP_SIZE_AS_IMAGE: MapSize.ValueType  # 0
+MAP_SIZE_UNSPECIFIED: MapSize.ValueType  # 0
+"""The server chooses: AS_FEATURE_MAP for FLOAT32, AS_IMAGE for a PNG."""
+MAP_SIZE_AS_IMAGE: MapSize.ValueType  # 1
 """The size of the upright image, interpolated bilinearly; 0 outside the network's input."""
-MAP_SIZE_AS_MODEL: MapSize.ValueType  # 1
+MAP_SIZE_AS_MODEL: MapSize.ValueType  # 2
 """The size of the network's input, interpolated bilinearly."""
-MAP_SIZE_AS_FEATURE_MAP: MapSize.ValueType  # 2
+MAP_SIZE_AS_FEATURE_MAP: MapSize.ValueType  # 3
 """The size of the feature map, not interpolated. Not available for an overlay."""
 Global___MapSize: _TypeAlias = MapSize  # noqa: Y015
 
@@ -92,18 +102,26 @@ class HeatmapRequest(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     FURTHER_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Any text; the response repeats it. Streams need it to match responses with requests."""
+    """Any text; the response repeats it."""
     class_index: _builtins.int
     """The index of the class, from 0."""
     class_name: _builtins.str
     """The name of the class. A name of several classes is an error."""
     format: Global___HeatmapFormat.ValueType
-    """The encoding of the heatmaps."""
+    """The encoding of the heatmaps. UNSPECIFIED: FLOAT32."""
     size: Global___MapSize.ValueType
-    """The size of the heatmaps."""
+    """The size of the heatmaps. UNSPECIFIED: AS_FEATURE_MAP for FLOAT32, a few hundred bytes from which a client
+    draws everything larger, and AS_IMAGE for a PNG.
+    """
     top_k: _builtins.int
     """The number of classes to return, the most probable first. 0: 5, or all if the model has fewer."""
+    index: _builtins.int
+    """Any number; the response repeats it. A client numbers the requests of a stream, and finds the request of a
+    response by it: responses may come in another order.
+    """
     @_builtins.property
     def image(self) -> _image_pb2.Image:
         """The image to classify and explain."""
@@ -115,6 +133,13 @@ class HeatmapRequest(_message.Message):
     @_builtins.property
     def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeatmapTarget]:
         """Further classes to explain with the same forward pass; at most 32."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The longest time for this request, counted from the moment the server reads it; more than 0. The server
+        drops the request when the time has passed, and responds with DEADLINE_EXCEEDED. Not set: the deadline of
+        the call alone.
+        """
 
     def __init__(
         self,
@@ -128,10 +153,12 @@ class HeatmapRequest(_message.Message):
         size: Global___MapSize.ValueType = ...,
         top_k: _builtins.int = ...,
         further: _abc.Iterable[Global___HeatmapTarget] | None = ...,
+        index: _builtins.int = ...,
+        timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "image", b"image", "model", b"model", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "image", b"image", "model", b"model", "target", b"target", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "format", b"format", "further", b"further", "id", b"id", "image", b"image", "model", b"model", "size", b"size", "target", b"target", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "class_name", b"class_name", "format", b"format", "further", b"further", "id", b"id", "image", b"image", "index", b"index", "model", b"model", "size", b"size", "target", b"target", "timeout", b"timeout", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["class_index", "class_name"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -183,10 +210,13 @@ class HeatmapResponse(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     FURTHER_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The `id` of the request."""
     layer: _builtins.str
     """The layer whose feature map the heatmap was computed from."""
+    index: _builtins.int
+    """The `index` of the request."""
     @_builtins.property
     def heatmap(self) -> Global___HeatmapData:
         """The heatmap of `target`."""
@@ -209,7 +239,9 @@ class HeatmapResponse(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: the error of this image. The other fields but `id` are empty, and the stream continues."""
+        """Streams only: the error of this image. The other fields but `id` and `index` are empty, and the stream
+        continues.
+        """
 
     @_builtins.property
     def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedClass]:
@@ -232,10 +264,11 @@ class HeatmapResponse(_message.Message):
         error: _status_pb2.Status | None = ...,
         further: _abc.Iterable[Global___ExplainedClass] | None = ...,
         frame: _reply_pb2.MapFrame | None = ...,
+        index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heatmap", b"heatmap", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "frame", b"frame", "further", b"further", "heatmap", b"heatmap", "id", b"id", "layer", b"layer", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "frame", b"frame", "further", b"further", "heatmap", b"heatmap", "id", b"id", "index", b"index", "layer", b"layer", "served_by", b"served_by", "target", b"target", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -287,7 +320,7 @@ class HeatmapData(_message.Message):
     width: _builtins.int
     """In pixels, or in cells of the feature map."""
     format: Global___HeatmapFormat.ValueType
-    """The encoding of `data`."""
+    """The encoding of `data`, never UNSPECIFIED."""
     data: _builtins.bytes
     """The heatmap in this format."""
     all_zero: _builtins.bool

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17spyglass/v1/image.proto\x12\x0bspyglass.v1\"J\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12$\n\x03raw\x18\x02 \x01(\x0b\x32\x15.spyglass.v1.RawImageH\x00\x42\x08\n\x06source\"I\n\x08RawImage\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17spyglass/v1/image.proto\x12\x0bspyglass.v1\"J\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12$\n\x03raw\x18\x02 \x01(\x0b\x32\x15.spyglass.v1.RawImageH\x00\x42\x08\n\x06source\"I\n\x08RawImage\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spyglass.v1.image_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\013spyglass.v1P\001Z\026spyglass/v1;spyglassv1\242\002\003SPG\252\002\013Spyglass.V1\312\002\013Spyglass\\V1\342\002\024Spyglass\\V1\\Metadata\352\002\014Spyglass::V1'
   _globals['_IMAGE']._serialized_start=40
   _globals['_IMAGE']._serialized_end=114
   _globals['_RAWIMAGE']._serialized_start=116

@@ -26,6 +26,7 @@ class _Task:
 class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TASK_UNSPECIFIED: _Task.ValueType  # 0
+    """Of a request: any task. A card never has it."""
     TASK_CLASSIFY: _Task.ValueType  # 1
     """One class for each image."""
     TASK_SEGMENT: _Task.ValueType  # 2
@@ -35,11 +36,44 @@ class Task(_Task, metaclass=_TaskEnumTypeWrapper):
     """What a model predicts."""
 
 TASK_UNSPECIFIED: Task.ValueType  # 0
+"""Of a request: any task. A card never has it."""
 TASK_CLASSIFY: Task.ValueType  # 1
 """One class for each image."""
 TASK_SEGMENT: Task.ValueType  # 2
 """One class for each pixel."""
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+class _ScoreKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScoreKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCORE_KIND_UNSPECIFIED: _ScoreKind.ValueType  # 0
+    """Unknown."""
+    SCORE_KIND_SOFTMAX: _ScoreKind.ValueType  # 1
+    """Probabilities of classes that exclude each other: a softmax, or p and 1 - p of two classes. Their sum
+    is 1.
+    """
+    SCORE_KIND_SIGMOID: _ScoreKind.ValueType  # 2
+    """Probabilities of independent labels: a sigmoid for each class. Several can be near 1, or none."""
+    SCORE_KIND_LOGIT: _ScoreKind.ValueType  # 3
+    """Numbers before a softmax or sigmoid, of any size and sign."""
+
+class ScoreKind(_ScoreKind, metaclass=_ScoreKindEnumTypeWrapper):
+    """What the scores of a model are: the numbers in ClassScore, or of each pixel."""
+
+SCORE_KIND_UNSPECIFIED: ScoreKind.ValueType  # 0
+"""Unknown."""
+SCORE_KIND_SOFTMAX: ScoreKind.ValueType  # 1
+"""Probabilities of classes that exclude each other: a softmax, or p and 1 - p of two classes. Their sum
+is 1.
+"""
+SCORE_KIND_SIGMOID: ScoreKind.ValueType  # 2
+"""Probabilities of independent labels: a sigmoid for each class. Several can be near 1, or none."""
+SCORE_KIND_LOGIT: ScoreKind.ValueType  # 3
+"""Numbers before a softmax or sigmoid, of any size and sign."""
+Global___ScoreKind: _TypeAlias = ScoreKind  # noqa: Y015
 
 class _ColorMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -48,6 +82,7 @@ class _ColorMode:
 class _ColorModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColorMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     COLOR_MODE_UNSPECIFIED: _ColorMode.ValueType  # 0
+    """Invalid in a card."""
     COLOR_MODE_RGB: _ColorMode.ValueType  # 1
     """Three channels: red, green, blue."""
     COLOR_MODE_GREY: _ColorMode.ValueType  # 2
@@ -57,6 +92,7 @@ class ColorMode(_ColorMode, metaclass=_ColorModeEnumTypeWrapper):
     """The colours of the network's input."""
 
 COLOR_MODE_UNSPECIFIED: ColorMode.ValueType  # 0
+"""Invalid in a card."""
 COLOR_MODE_RGB: ColorMode.ValueType  # 1
 """Three channels: red, green, blue."""
 COLOR_MODE_GREY: ColorMode.ValueType  # 2
@@ -70,6 +106,7 @@ class _ResizeRule:
 class _ResizeRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResizeRule.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESIZE_RULE_UNSPECIFIED: _ResizeRule.ValueType  # 0
+    """Invalid in a card."""
     RESIZE_RULE_STRETCH: _ResizeRule.ValueType  # 1
     """The whole image is stretched to the input's size; its aspect ratio changes."""
     RESIZE_RULE_CROP: _ResizeRule.ValueType  # 2
@@ -81,6 +118,7 @@ class ResizeRule(_ResizeRule, metaclass=_ResizeRuleEnumTypeWrapper):
     """The way an image is brought to the size of the network's input."""
 
 RESIZE_RULE_UNSPECIFIED: ResizeRule.ValueType  # 0
+"""Invalid in a card."""
 RESIZE_RULE_STRETCH: ResizeRule.ValueType  # 1
 """The whole image is stretched to the input's size; its aspect ratio changes."""
 RESIZE_RULE_CROP: ResizeRule.ValueType  # 2
@@ -95,19 +133,27 @@ class _Resampling:
 
 class _ResamplingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resampling.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    RESAMPLING_BILINEAR: _Resampling.ValueType  # 0
-    RESAMPLING_BICUBIC: _Resampling.ValueType  # 1
+    RESAMPLING_UNSPECIFIED: _Resampling.ValueType  # 0
+    """Bilinear: cards of early versions do not state it."""
+    RESAMPLING_BILINEAR: _Resampling.ValueType  # 1
+    """Linear interpolation: Pillow's BILINEAR."""
+    RESAMPLING_BICUBIC: _Resampling.ValueType  # 2
+    """Cubic interpolation with a = -0.5: Pillow's BICUBIC."""
 
 class Resampling(_Resampling, metaclass=_ResamplingEnumTypeWrapper):
     """The interpolation of the resize. Both are antialiased: the kernel is widened by the reduction."""
 
-RESAMPLING_BILINEAR: Resampling.ValueType  # 0
-RESAMPLING_BICUBIC: Resampling.ValueType  # 1
+RESAMPLING_UNSPECIFIED: Resampling.ValueType  # 0
+"""Bilinear: cards of early versions do not state it."""
+RESAMPLING_BILINEAR: Resampling.ValueType  # 1
+"""Linear interpolation: Pillow's BILINEAR."""
+RESAMPLING_BICUBIC: Resampling.ValueType  # 2
+"""Cubic interpolation with a = -0.5: Pillow's BICUBIC."""
 Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
 
 @_typing.final
 class ModelRef(_message.Message):
-    """The name of a model. An empty one is the server's default model of the task."""
+    """The name of a model. An empty one is the server's default model of the request's task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,21 +232,27 @@ class GetModelRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     WITH_GOLDEN_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
     with_golden: _builtins.bool
     """Return the golden images and tensors of the certificate, too: some hundred kilobytes."""
+    task: Global___Task.ValueType
+    """The task that the model must have. With an empty `model`, UNSPECIFIED means the server's only default
+    model; if each task has one, state the task.
+    """
     @_builtins.property
     def model(self) -> Global___ModelRef:
-        """The model. Required, with a name."""
+        """The model. Empty: the default model of `task`."""
 
     def __init__(
         self,
         *,
         model: Global___ModelRef | None = ...,
         with_golden: _builtins.bool = ...,
+        task: Global___Task.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "with_golden", b"with_golden"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "task", b"task", "with_golden", b"with_golden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,6 +365,7 @@ class ModelCard(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     HEATMAP_METHOD_FIELD_NUMBER: _builtins.int
     EXPLAINED_SCORE_FIELD_NUMBER: _builtins.int
+    SCORE_KIND_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the model: 1 to 63 lower-case letters, digits, '.', '_' and '-'."""
     version: _builtins.int
@@ -332,6 +385,8 @@ class ModelCard(_message.Message):
     """The class score that heatmaps explain: `logit`, before softmax or sigmoid, or `probability`. Empty for
     eigencam, which uses no score, and in files of early versions.
     """
+    score_kind: Global___ScoreKind.ValueType
+    """What the model's scores are. UNSPECIFIED in files of early versions, and if the graph does not show it."""
     @_builtins.property
     def input(self) -> Global___InputSpec:
         """The network's input."""
@@ -362,10 +417,11 @@ class ModelCard(_message.Message):
         certificate: Global___Certificate | None = ...,
         heatmap_method: _builtins.str = ...,
         explained_score: _builtins.str = ...,
+        score_kind: Global___ScoreKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "input", b"input", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "task", b"task", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "score_kind", b"score_kind", "task", b"task", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

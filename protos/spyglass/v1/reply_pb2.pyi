@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClassScore(_message.Message):
-    """One class and its probability."""
+    """One class and its score."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -30,7 +30,7 @@ class ClassScore(_message.Message):
     name: _builtins.str
     """The name of the class."""
     score: _builtins.float
-    """The probability, in [0, 1]."""
+    """The score. Its kind is the `score_kind` of the model's card: a probability in [0, 1] unless it is LOGIT."""
     def __init__(
         self,
         *,

@@ -22,37 +22,39 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spyglass.v1 import image_pb2 as spyglass_dot_v1_dot_image__pb2
 from spyglass.v1 import model_pb2 as spyglass_dot_v1_dot_model__pb2
 from spyglass.v1 import reply_pb2 as spyglass_dot_v1_dot_reply__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19spyglass/v1/segment.proto\x12\x0bspyglass.v1\x1a\x17google/rpc/status.proto\x1a\x17spyglass/v1/image.proto\x1a\x17spyglass/v1/model.proto\x1a\x17spyglass/v1/reply.proto\"\x9b\x02\n\x0eSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05image\x18\x02 \x01(\x0b\x32\x12.spyglass.v1.Image\x12$\n\x05model\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\'\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x17.spyglass.v1.MaskFormat\x12#\n\x04size\x18\x05 \x01(\x0e\x32\x15.spyglass.v1.MaskSize\x12\'\n\x06refine\x18\x06 \x03(\x0b\x32\x17.spyglass.v1.Refinement\x12\x1a\n\x10soft_class_index\x18\x07 \x01(\rH\x00\x12\x19\n\x0fsoft_class_name\x18\x08 \x01(\tH\x00\x42\x06\n\x04soft\"r\n\nRefinement\x12\x15\n\x0b\x63lass_index\x18\x01 \x01(\rH\x00\x12\x14\n\nclass_name\x18\x02 \x01(\tH\x00\x12\x19\n\x11largest_component\x18\x03 \x01(\x08\x12\x12\n\nfill_holes\x18\x04 \x01(\x08\x42\x08\n\x06target\"\xa6\x02\n\x0fSegmentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x04mask\x18\x02 \x01(\x0b\x32\x11.spyglass.v1.Mask\x12*\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x19.spyglass.v1.SegmentClass\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.spyglass.v1.ServedBy\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.spyglass.v1.Timing\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12\"\n\x04soft\x18\x07 \x01(\x0b\x32\x14.spyglass.v1.SoftMap\x12$\n\x05\x66rame\x18\x08 \x01(\x0b\x32\x15.spyglass.v1.MapFrame\"\x83\x01\n\x04Mask\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\'\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.spyglass.v1.MaskFormat\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12%\n\x04runs\x18\x05 \x03(\x0b\x32\x17.spyglass.v1.RunLengths\"I\n\nRunLengths\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\x12\n\x06\x63ounts\x18\x02 \x03(\rB\x02\x10\x01\x12\x12\n\ncompressed\x18\x03 \x01(\x0c\"K\n\x07SoftMap\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"p\n\x0cSegmentClass\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06pixels\x18\x03 \x01(\x04\x12\x10\n\x08\x66raction\x18\x04 \x01(\x02\x12\x12\n\nmean_score\x18\x05 \x01(\x02\x12\r\n\x05\x63olor\x18\x06 \x01(\t*\x90\x01\n\nMaskFormat\x12\x1b\n\x17MASK_FORMAT_PNG_INDEXED\x10\x00\x12\x13\n\x0fMASK_FORMAT_RLE\x10\x01\x12\x13\n\x0fMASK_FORMAT_RAW\x10\x02\x12\x1b\n\x17MASK_FORMAT_PNG_OVERLAY\x10\x03\x12\x1e\n\x1aMASK_FORMAT_RLE_COMPRESSED\x10\x04*:\n\x08MaskSize\x12\x16\n\x12MASK_SIZE_AS_IMAGE\x10\x00\x12\x16\n\x12MASK_SIZE_AS_MODEL\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19spyglass/v1/segment.proto\x12\x0bspyglass.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x17spyglass/v1/image.proto\x1a\x17spyglass/v1/model.proto\x1a\x17spyglass/v1/reply.proto\"\xd6\x02\n\x0eSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05image\x18\x02 \x01(\x0b\x32\x12.spyglass.v1.Image\x12$\n\x05model\x18\x03 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\'\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x17.spyglass.v1.MaskFormat\x12#\n\x04size\x18\x05 \x01(\x0e\x32\x15.spyglass.v1.MaskSize\x12\'\n\x06refine\x18\x06 \x03(\x0b\x32\x17.spyglass.v1.Refinement\x12\x1a\n\x10soft_class_index\x18\x07 \x01(\rH\x00\x12\x19\n\x0fsoft_class_name\x18\x08 \x01(\tH\x00\x12\r\n\x05index\x18\t \x01(\x04\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04soft\"r\n\nRefinement\x12\x15\n\x0b\x63lass_index\x18\x01 \x01(\rH\x00\x12\x14\n\nclass_name\x18\x02 \x01(\tH\x00\x12\x19\n\x11largest_component\x18\x03 \x01(\x08\x12\x12\n\nfill_holes\x18\x04 \x01(\x08\x42\x08\n\x06target\"\xb5\x02\n\x0fSegmentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x04mask\x18\x02 \x01(\x0b\x32\x11.spyglass.v1.Mask\x12*\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x19.spyglass.v1.SegmentClass\x12(\n\tserved_by\x18\x04 \x01(\x0b\x32\x15.spyglass.v1.ServedBy\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.spyglass.v1.Timing\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12\"\n\x04soft\x18\x07 \x01(\x0b\x32\x14.spyglass.v1.SoftMap\x12$\n\x05\x66rame\x18\x08 \x01(\x0b\x32\x15.spyglass.v1.MapFrame\x12\r\n\x05index\x18\t \x01(\x04\"\x83\x01\n\x04Mask\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\'\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.spyglass.v1.MaskFormat\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12%\n\x04runs\x18\x05 \x03(\x0b\x32\x17.spyglass.v1.RunLengths\"I\n\nRunLengths\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\x12\n\x06\x63ounts\x18\x02 \x03(\rB\x02\x10\x01\x12\x12\n\ncompressed\x18\x03 \x01(\x0c\"K\n\x07SoftMap\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"p\n\x0cSegmentClass\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06pixels\x18\x03 \x01(\x04\x12\x10\n\x08\x66raction\x18\x04 \x01(\x02\x12\x12\n\nmean_score\x18\x05 \x01(\x02\x12\r\n\x05\x63olor\x18\x06 \x01(\t*\xad\x01\n\nMaskFormat\x12\x1b\n\x17MASK_FORMAT_UNSPECIFIED\x10\x00\x12\x1b\n\x17MASK_FORMAT_PNG_INDEXED\x10\x01\x12\x13\n\x0fMASK_FORMAT_RLE\x10\x02\x12\x13\n\x0fMASK_FORMAT_RAW\x10\x03\x12\x1b\n\x17MASK_FORMAT_PNG_OVERLAY\x10\x04\x12\x1e\n\x1aMASK_FORMAT_RLE_COMPRESSED\x10\x05*U\n\x08MaskSize\x12\x19\n\x15MASK_SIZE_UNSPECIFIED\x10\x00\x12\x16\n\x12MASK_SIZE_AS_IMAGE\x10\x01\x12\x16\n\x12MASK_SIZE_AS_MODEL\x10\x02\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spyglass.v1.segment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\013spyglass.v1P\001Z\026spyglass/v1;spyglassv1\242\002\003SPG\252\002\013Spyglass.V1\312\002\013Spyglass\\V1\342\002\024Spyglass\\V1\\Metadata\352\002\014Spyglass::V1'
   _globals['_RUNLENGTHS'].fields_by_name['counts']._loaded_options = None
   _globals['_RUNLENGTHS'].fields_by_name['counts']._serialized_options = b'\020\001'
-  _globals['_MASKFORMAT']._serialized_start=1242
-  _globals['_MASKFORMAT']._serialized_end=1386
-  _globals['_MASKSIZE']._serialized_start=1388
-  _globals['_MASKSIZE']._serialized_end=1446
-  _globals['_SEGMENTREQUEST']._serialized_start=143
-  _globals['_SEGMENTREQUEST']._serialized_end=426
-  _globals['_REFINEMENT']._serialized_start=428
-  _globals['_REFINEMENT']._serialized_end=542
-  _globals['_SEGMENTRESPONSE']._serialized_start=545
-  _globals['_SEGMENTRESPONSE']._serialized_end=839
-  _globals['_MASK']._serialized_start=842
-  _globals['_MASK']._serialized_end=973
-  _globals['_RUNLENGTHS']._serialized_start=975
-  _globals['_RUNLENGTHS']._serialized_end=1048
-  _globals['_SOFTMAP']._serialized_start=1050
-  _globals['_SOFTMAP']._serialized_end=1125
-  _globals['_SEGMENTCLASS']._serialized_start=1127
-  _globals['_SEGMENTCLASS']._serialized_end=1239
+  _globals['_MASKFORMAT']._serialized_start=1348
+  _globals['_MASKFORMAT']._serialized_end=1521
+  _globals['_MASKSIZE']._serialized_start=1523
+  _globals['_MASKSIZE']._serialized_end=1608
+  _globals['_SEGMENTREQUEST']._serialized_start=175
+  _globals['_SEGMENTREQUEST']._serialized_end=517
+  _globals['_REFINEMENT']._serialized_start=519
+  _globals['_REFINEMENT']._serialized_end=633
+  _globals['_SEGMENTRESPONSE']._serialized_start=636
+  _globals['_SEGMENTRESPONSE']._serialized_end=945
+  _globals['_MASK']._serialized_start=948
+  _globals['_MASK']._serialized_end=1079
+  _globals['_RUNLENGTHS']._serialized_start=1081
+  _globals['_RUNLENGTHS']._serialized_end=1154
+  _globals['_SOFTMAP']._serialized_start=1156
+  _globals['_SOFTMAP']._serialized_end=1231
+  _globals['_SEGMENTCLASS']._serialized_start=1233
+  _globals['_SEGMENTCLASS']._serialized_end=1345
 # @@protoc_insertion_point(module_scope)

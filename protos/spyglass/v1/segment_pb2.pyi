@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -29,15 +30,17 @@ class _MaskFormat:
 
 class _MaskFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    MASK_FORMAT_PNG_INDEXED: _MaskFormat.ValueType  # 0
+    MASK_FORMAT_UNSPECIFIED: _MaskFormat.ValueType  # 0
+    """The server chooses: PNG_INDEXED."""
+    MASK_FORMAT_PNG_INDEXED: _MaskFormat.ValueType  # 1
     """A palette PNG: the value of a pixel is the class index, or 255. The palette holds the classes' colours."""
-    MASK_FORMAT_RLE: _MaskFormat.ValueType  # 1
+    MASK_FORMAT_RLE: _MaskFormat.ValueType  # 2
     """COCO's run lengths, uncompressed: one mask for each class."""
-    MASK_FORMAT_RAW: _MaskFormat.ValueType  # 2
+    MASK_FORMAT_RAW: _MaskFormat.ValueType  # 3
     """uint8 [height, width], row-major: the class index, or 255."""
-    MASK_FORMAT_PNG_OVERLAY: _MaskFormat.ValueType  # 3
+    MASK_FORMAT_PNG_OVERLAY: _MaskFormat.ValueType  # 4
     """An RGB PNG for people: the image with the classes drawn over it."""
-    MASK_FORMAT_RLE_COMPRESSED: _MaskFormat.ValueType  # 4
+    MASK_FORMAT_RLE_COMPRESSED: _MaskFormat.ValueType  # 5
     """COCO's run lengths, compressed: one mask for each class."""
 
 class MaskFormat(_MaskFormat, metaclass=_MaskFormatEnumTypeWrapper):
@@ -45,15 +48,17 @@ class MaskFormat(_MaskFormat, metaclass=_MaskFormatEnumTypeWrapper):
     the image outside the network's input, and pixels of the network's output that cover padding alone.
     """
 
-MASK_FORMAT_PNG_INDEXED: MaskFormat.ValueType  # 0
+MASK_FORMAT_UNSPECIFIED: MaskFormat.ValueType  # 0
+"""The server chooses: PNG_INDEXED."""
+MASK_FORMAT_PNG_INDEXED: MaskFormat.ValueType  # 1
 """A palette PNG: the value of a pixel is the class index, or 255. The palette holds the classes' colours."""
-MASK_FORMAT_RLE: MaskFormat.ValueType  # 1
+MASK_FORMAT_RLE: MaskFormat.ValueType  # 2
 """COCO's run lengths, uncompressed: one mask for each class."""
-MASK_FORMAT_RAW: MaskFormat.ValueType  # 2
+MASK_FORMAT_RAW: MaskFormat.ValueType  # 3
 """uint8 [height, width], row-major: the class index, or 255."""
-MASK_FORMAT_PNG_OVERLAY: MaskFormat.ValueType  # 3
+MASK_FORMAT_PNG_OVERLAY: MaskFormat.ValueType  # 4
 """An RGB PNG for people: the image with the classes drawn over it."""
-MASK_FORMAT_RLE_COMPRESSED: MaskFormat.ValueType  # 4
+MASK_FORMAT_RLE_COMPRESSED: MaskFormat.ValueType  # 5
 """COCO's run lengths, compressed: one mask for each class."""
 Global___MaskFormat: _TypeAlias = MaskFormat  # noqa: Y015
 
@@ -63,17 +68,21 @@ class _MaskSize:
 
 class _MaskSizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskSize.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    MASK_SIZE_AS_IMAGE: _MaskSize.ValueType  # 0
+    MASK_SIZE_UNSPECIFIED: _MaskSize.ValueType  # 0
+    """The server chooses: AS_IMAGE."""
+    MASK_SIZE_AS_IMAGE: _MaskSize.ValueType  # 1
     """The size of the upright image."""
-    MASK_SIZE_AS_MODEL: _MaskSize.ValueType  # 1
+    MASK_SIZE_AS_MODEL: _MaskSize.ValueType  # 2
     """The size of the network's output."""
 
 class MaskSize(_MaskSize, metaclass=_MaskSizeEnumTypeWrapper):
     """The size of a mask."""
 
-MASK_SIZE_AS_IMAGE: MaskSize.ValueType  # 0
+MASK_SIZE_UNSPECIFIED: MaskSize.ValueType  # 0
+"""The server chooses: AS_IMAGE."""
+MASK_SIZE_AS_IMAGE: MaskSize.ValueType  # 1
 """The size of the upright image."""
-MASK_SIZE_AS_MODEL: MaskSize.ValueType  # 1
+MASK_SIZE_AS_MODEL: MaskSize.ValueType  # 2
 """The size of the network's output."""
 Global___MaskSize: _TypeAlias = MaskSize  # noqa: Y015
 
@@ -91,16 +100,22 @@ class SegmentRequest(_message.Message):
     REFINE_FIELD_NUMBER: _builtins.int
     SOFT_CLASS_INDEX_FIELD_NUMBER: _builtins.int
     SOFT_CLASS_NAME_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Any text; the response repeats it. Streams need it to match responses with requests."""
+    """Any text; the response repeats it."""
     format: Global___MaskFormat.ValueType
-    """The encoding of the mask."""
+    """The encoding of the mask. UNSPECIFIED: PNG_INDEXED."""
     size: Global___MaskSize.ValueType
-    """The size of the mask."""
+    """The size of the mask. UNSPECIFIED: AS_IMAGE."""
     soft_class_index: _builtins.int
     """The index of the class, from 0."""
     soft_class_name: _builtins.str
     """The name of the class. A name of several classes is an error."""
+    index: _builtins.int
+    """Any number; the response repeats it. A client numbers the requests of a stream, and finds the request of a
+    response by it: responses may come in another order.
+    """
     @_builtins.property
     def image(self) -> _image_pb2.Image:
         """The image to segment."""
@@ -115,6 +130,13 @@ class SegmentRequest(_message.Message):
         brought to the size of the image.
         """
 
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The longest time for this request, counted from the moment the server reads it; more than 0. The server
+        drops the request when the time has passed, and responds with DEADLINE_EXCEEDED. Not set: the deadline of
+        the call alone.
+        """
+
     def __init__(
         self,
         *,
@@ -126,10 +148,12 @@ class SegmentRequest(_message.Message):
         refine: _abc.Iterable[Global___Refinement] | None = ...,
         soft_class_index: _builtins.int = ...,
         soft_class_name: _builtins.str = ...,
+        index: _builtins.int = ...,
+        timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model", "soft", b"soft", "soft_class_index", b"soft_class_index", "soft_class_name", b"soft_class_name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model", "soft", b"soft", "soft_class_index", b"soft_class_index", "soft_class_name", b"soft_class_name", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "id", b"id", "image", b"image", "model", b"model", "refine", b"refine", "size", b"size", "soft", b"soft", "soft_class_index", b"soft_class_index", "soft_class_name", b"soft_class_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "id", b"id", "image", b"image", "index", b"index", "model", b"model", "refine", b"refine", "size", b"size", "soft", b"soft", "soft_class_index", b"soft_class_index", "soft_class_name", b"soft_class_name", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_soft: _TypeAlias = _typing.Literal["soft_class_index", "soft_class_name"]  # noqa: Y015
     _WhichOneofArgType_soft: _TypeAlias = _typing.Literal["soft", b"soft"]  # noqa: Y015
@@ -189,8 +213,11 @@ class SegmentResponse(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     SOFT_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The `id` of the request."""
+    index: _builtins.int
+    """The `index` of the request."""
     @_builtins.property
     def mask(self) -> Global___Mask:
         """The class of each pixel."""
@@ -209,7 +236,9 @@ class SegmentResponse(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Streams only: the error of this image. The other fields but `id` are empty, and the stream continues."""
+        """Streams only: the error of this image. The other fields but `id` and `index` are empty, and the stream
+        continues.
+        """
 
     @_builtins.property
     def soft(self) -> Global___SoftMap:
@@ -230,10 +259,11 @@ class SegmentResponse(_message.Message):
         error: _status_pb2.Status | None = ...,
         soft: Global___SoftMap | None = ...,
         frame: _reply_pb2.MapFrame | None = ...,
+        index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "mask", b"mask", "served_by", b"served_by", "soft", b"soft", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "frame", b"frame", "id", b"id", "mask", b"mask", "served_by", b"served_by", "soft", b"soft", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "error", b"error", "frame", b"frame", "id", b"id", "index", b"index", "mask", b"mask", "served_by", b"served_by", "soft", b"soft", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,7 +274,9 @@ class Mask(_message.Message):
     """The class of each pixel.
 
     The mask and the probability map of one response have at most 16,777,216 bytes. The server rejects
-    requests for more with OUT_OF_RANGE, MASK_TOO_LARGE.
+    requests for more with OUT_OF_RANGE, MASK_TOO_LARGE. gRPC clients receive 4 MiB by default: a request that
+    states neither format nor size gets at most 4 MB of them. Raise the limit of the channel for larger
+    responses.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -259,7 +291,7 @@ class Mask(_message.Message):
     width: _builtins.int
     """In pixels."""
     format: Global___MaskFormat.ValueType
-    """The encoding of the mask."""
+    """The encoding of the mask, never UNSPECIFIED."""
     data: _builtins.bytes
     """The mask, in all formats but the run lengths."""
     @_builtins.property

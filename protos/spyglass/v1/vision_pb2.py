@@ -28,13 +28,14 @@ from spyglass.v1 import model_pb2 as spyglass_dot_v1_dot_model__pb2
 from spyglass.v1 import segment_pb2 as spyglass_dot_v1_dot_segment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18spyglass/v1/vision.proto\x12\x0bspyglass.v1\x1a\x1aspyglass/v1/classify.proto\x1a\x19spyglass/v1/heatmap.proto\x1a\x17spyglass/v1/model.proto\x1a\x19spyglass/v1/segment.proto2\xe8\x04\n\x06Vision\x12G\n\x08\x43lassify\x12\x1c.spyglass.v1.ClassifyRequest\x1a\x1d.spyglass.v1.ClassifyResponse\x12\x44\n\x07Segment\x12\x1b.spyglass.v1.SegmentRequest\x1a\x1c.spyglass.v1.SegmentResponse\x12\x44\n\x07Heatmap\x12\x1b.spyglass.v1.HeatmapRequest\x1a\x1c.spyglass.v1.HeatmapResponse\x12Q\n\x0e\x43lassifyStream\x12\x1c.spyglass.v1.ClassifyRequest\x1a\x1d.spyglass.v1.ClassifyResponse(\x01\x30\x01\x12N\n\rSegmentStream\x12\x1b.spyglass.v1.SegmentRequest\x1a\x1c.spyglass.v1.SegmentResponse(\x01\x30\x01\x12N\n\rHeatmapStream\x12\x1b.spyglass.v1.HeatmapRequest\x1a\x1c.spyglass.v1.HeatmapResponse(\x01\x30\x01\x12M\n\nListModels\x12\x1e.spyglass.v1.ListModelsRequest\x1a\x1f.spyglass.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.spyglass.v1.GetModelRequest\x1a\x1d.spyglass.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18spyglass/v1/vision.proto\x12\x0bspyglass.v1\x1a\x1aspyglass/v1/classify.proto\x1a\x19spyglass/v1/heatmap.proto\x1a\x17spyglass/v1/model.proto\x1a\x19spyglass/v1/segment.proto2\xe8\x04\n\x06Vision\x12G\n\x08\x43lassify\x12\x1c.spyglass.v1.ClassifyRequest\x1a\x1d.spyglass.v1.ClassifyResponse\x12\x44\n\x07Segment\x12\x1b.spyglass.v1.SegmentRequest\x1a\x1c.spyglass.v1.SegmentResponse\x12\x44\n\x07Heatmap\x12\x1b.spyglass.v1.HeatmapRequest\x1a\x1c.spyglass.v1.HeatmapResponse\x12Q\n\x0e\x43lassifyStream\x12\x1c.spyglass.v1.ClassifyRequest\x1a\x1d.spyglass.v1.ClassifyResponse(\x01\x30\x01\x12N\n\rSegmentStream\x12\x1b.spyglass.v1.SegmentRequest\x1a\x1c.spyglass.v1.SegmentResponse(\x01\x30\x01\x12N\n\rHeatmapStream\x12\x1b.spyglass.v1.HeatmapRequest\x1a\x1c.spyglass.v1.HeatmapResponse(\x01\x30\x01\x12M\n\nListModels\x12\x1e.spyglass.v1.ListModelsRequest\x1a\x1f.spyglass.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.spyglass.v1.GetModelRequest\x1a\x1d.spyglass.v1.GetModelResponseBo\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spyglass.v1.vision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\013spyglass.v1P\001Z\026spyglass/v1;spyglassv1\242\002\003SPG\252\002\013Spyglass.V1\312\002\013Spyglass\\V1\342\002\024Spyglass\\V1\\Metadata\352\002\014Spyglass::V1'
   _globals['_VISION']._serialized_start=149
   _globals['_VISION']._serialized_end=765
 # @@protoc_insertion_point(module_scope)

@@ -107,7 +107,8 @@ class VisionServicer:
 
     def ClassifyStream(self, request_iterator, context):
         """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-        order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+        order than the requests; each has the `index` and the `id` of its request. An image that fails does not
+        end the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

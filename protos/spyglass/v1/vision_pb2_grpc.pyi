@@ -44,7 +44,8 @@ class VisionStub:
     """Returns a heatmap: the parts of an image that speak for a class."""
     ClassifyStream: _grpc.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]
     """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-    order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+    order than the requests; each has the `index` and the `id` of its request. An image that fails does not
+    end the stream.
     """
     SegmentStream: _grpc.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]
     """Like ClassifyStream, for masks."""
@@ -68,7 +69,8 @@ class VisionAsyncStub(VisionStub):
     """Returns a heatmap: the parts of an image that speak for a class."""
     ClassifyStream: _aio.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-    order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+    order than the requests; each has the `index` and the `id` of its request. An image that fails does not
+    end the stream.
     """
     SegmentStream: _aio.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]  # type: ignore[assignment]
     """Like ClassifyStream, for masks."""
@@ -113,7 +115,8 @@ class VisionServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_classify_pb2.ClassifyResponse], _abc.AsyncIterator[_classify_pb2.ClassifyResponse]]:
         """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-        order than the requests; each has the `id` of its request. An image that fails does not end the stream.
+        order than the requests; each has the `index` and the `id` of its request. An image that fails does not
+        end the stream.
         """
 
     @_abc_1.abstractmethod

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -93,6 +93,8 @@ class Model:
     def load(cls, path: Path, resources: Resources) -> Model:
         """Open a file. Raises DeviceError, CardError, CertificateError and ModelError."""
         session = Session(path, device=resources.device, threads=resources.threads_per_worker)
+        if session.one_image:
+            resources = replace(resources, max_batch=1)
         return cls(session, _sha256(path), resources)
 
     @property

@@ -7,14 +7,9 @@ from pathlib import Path
 from threading import Lock
 
 from spyglass.v1.model_pb2 import ModelRef, Task
+from spyglass_server.engine.choices import DEFAULT_MODELS, DEFAULT_OF_TASK
 from spyglass_server.engine.model import Model
-from spyglass_server.engine.repository import (
-    DEFAULT_MODELS,
-    DEFAULT_OF_TASK,
-    Repository,
-    check_named,
-    model_files,
-)
+from spyglass_server.engine.repository import Repository, check_named, model_files
 
 
 class OnDemandRepository(Repository):
@@ -34,6 +29,9 @@ class OnDemandRepository(Repository):
     def __iter__(self) -> Iterator[Model]:
         self._load(self._files)
         return super().__iter__()
+
+    def names(self) -> list[str]:
+        return sorted({path.parent.parent.name for path in self._files})
 
     def find(self, ref: ModelRef) -> Model:
         check_named(ref)

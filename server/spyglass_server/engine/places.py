@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from spyglass_contract.errors import DeadlineExceeded, Overloaded, SpyglassError
-
-_RETRY_SECONDS = 0.5
+from spyglass_contract.errors import SpyglassError
 
 
 @dataclass(eq=False)
@@ -34,14 +32,13 @@ class Place:
 class Rules:
     """How many places there are, and how long a call may wait in one. Times are in seconds.
 
-    `what` names those inside in messages; `reason` is for one that found no place or had to give way, and
-    `late_reason` for one that waited for too long.
+    `what` names those inside in messages. `full` makes the error of one that finds no place or has to give
+    way, `late` of one that has waited for too long.
     """
 
     what: str
-    reason: str
-    late: str
-    late_reason: str
+    full: Callable[[str], SpyglassError]
+    late: Callable[[], SpyglassError]
     capacity: int
     per_caller: int
     seconds: float
@@ -69,7 +66,7 @@ class Places:
     def enter(self, caller: str, give_up: Callable[[SpyglassError], object]) -> Place:
         """Take a place. `give_up` is called, in any thread, if the call has to leave; it must not wait.
 
-        Raises Overloaded if there is no place and nobody who has to give way.
+        Raises the error of `Rules.full` if there is no place and nobody who has to give way.
         """
         now = time.monotonic()
         place, victim = Place(caller, give_up, now), None
@@ -83,13 +80,8 @@ class Places:
             self._places[place] = None
             self._counts[caller] += 1
         if victim:
-            victim.give_up(
-                Overloaded(
-                    f"others wait, and this call has sent nothing for {now - (victim.since or now):.0f} s",
-                    reason=self.rules.reason,
-                    retry_after=_RETRY_SECONDS,
-                )
-            )
+            idle = now - (victim.since or now)
+            victim.give_up(self.rules.full(f"others wait, and this call has been idle for {idle:.0f} s"))
         return place
 
     def leave(self, place: Place) -> None:
@@ -119,7 +111,7 @@ class Places:
             for place in late:
                 self._remove(place)
         for place in late:
-            place.give_up(DeadlineExceeded(self.rules.late, reason=self.rules.late_reason))
+            place.give_up(self.rules.late())
 
     def _full(self, caller: str) -> str:
         if len(self._places) >= self.rules.capacity:
@@ -139,14 +131,14 @@ class Places:
         ]
         return min(waiting)[2] if waiting else None
 
-    def _refusal(self, full: str) -> Overloaded:
+    def _refusal(self, full: str) -> SpyglassError:
         rules = self.rules
         message = (
             f"this address already has {rules.per_caller} {rules.what}, as many as it may"
             if full == "caller"
             else f"the server already has {rules.capacity} {rules.what}, as many as it may"
         )
-        return Overloaded(message, reason=rules.reason, retry_after=_RETRY_SECONDS)
+        return rules.full(message)
 
     def _remove(self, place: Place) -> None:
         del self._places[place]

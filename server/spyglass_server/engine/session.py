@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
@@ -17,16 +16,16 @@ from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
     HEATMAP,
+    PREDICTED,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
     read_card,
 )
+from spyglass_contract.onnx_runtime import onnxruntime
+from spyglass_server.engine.choices import DEVICE_PATTERN, DEVICES
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-
-DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?"
-"""A regular expression of every device that can be requested."""
 
 
 class DeviceError(ModelError):
@@ -58,6 +57,8 @@ class Session:
             )
         self.card: ModelCard = read_card(self._session)
         self._check_graph()
+        self.one_image: bool = self._declares_one_image()
+        """True if the graph takes one image at a time."""
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
@@ -89,9 +90,13 @@ class Session:
 
         The feature map is float32 [batch, channels, height, width]. The card's method must be Score-CAM.
         """
-        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, -1, np.int64)}
+        feed = {self.card.input.tensor: pixels, CLASS_INDEX: np.full(1, PREDICTED, np.int64)}
         probabilities, scores, features = self._session.run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
         return probabilities, scores, features
+
+    def _declares_one_image(self) -> bool:
+        tensor = self.card.input.tensor
+        return any(entry.name == tensor and entry.shape[0] == 1 for entry in self._session.get_inputs())
 
     def _check_graph(self) -> None:
         """Raise CardError if the graph differs from its card."""
@@ -99,11 +104,11 @@ class Session:
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         if spec.tensor not in inputs:
             raise CardError(f"the graph has no input {spec.tensor!r}, which the card names")
-        found, wanted = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
-        if found.type != "tensor(uint8)" or list(found.shape[1:]) != wanted:
+        found, expected = inputs[spec.tensor], [spec.height, spec.width, channels(spec)]
+        if found.type != "tensor(uint8)" or list(found.shape[1:]) != expected:
             raise CardError(
                 f"the input {spec.tensor!r} is {found.type} {found.shape}, not tensor(uint8) of "
-                f"{['batch', *wanted]}"
+                f"{['batch', *expected]}"
             )
         outputs = {entry.name for entry in self._session.get_outputs()}
         if PROBABILITIES not in outputs:
@@ -137,7 +142,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     if not re.fullmatch(DEVICE_PATTERN, device):
-        raise DeviceError(f"the device must be auto, cpu, cuda or cuda:N, not {device!r}")
+        raise DeviceError(f"the device must be {DEVICES}, not {device!r}")
     if device == "cpu":
         return [_CPU]
     if _CUDA in onnxruntime.get_available_providers():

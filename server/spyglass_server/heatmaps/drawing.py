@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +14,21 @@ from spyglass.v1.heatmap_pb2 import (
     HEATMAP_FORMAT_FLOAT32,
     HEATMAP_FORMAT_PNG_GRAY,
     HEATMAP_FORMAT_PNG_OVERLAY,
+    HEATMAP_FORMAT_UNSPECIFIED,
     MAP_SIZE_AS_FEATURE_MAP,
     MAP_SIZE_AS_IMAGE,
     MAP_SIZE_AS_MODEL,
+    MAP_SIZE_UNSPECIFIED,
     HeatmapData,
     HeatmapFormat,
+    HeatmapRequest,
     MapSize,
 )
 from spyglass_contract.errors import InvalidInput, LimitExceeded
 from spyglass_contract.heatmaps.overlay import draw_overlay, grey_levels, map_to_image, map_to_size
 from spyglass_contract.images.pixels import Prepared
 from spyglass_server.engine.canvas import Canvas, png_bytes
-from spyglass_server.engine.limits import MAX_REPLY_BYTES
+from spyglass_server.engine.limits import limit_hint, reply_limit
 
 # Of all maps of one request together, as many as Full HD has: 8 MB as float32.
 MAX_MAP_PIXELS = 2 * 1024 * 1024
@@ -45,6 +49,17 @@ class Drawing:
 
     format: HeatmapFormat.ValueType
     size: MapSize.ValueType
+    # Whether the request states one of them, and does not leave both to the server.
+    named: bool = True
+
+    @classmethod
+    def from_request(cls, request: HeatmapRequest) -> Self:
+        """Return what the request states, completed: float32 of the feature map's size is the default."""
+        chosen = request.format or HEATMAP_FORMAT_FLOAT32
+        # Few cells are enough for a program. A PNG is for people, who see it beside the image.
+        fitting = MAP_SIZE_AS_FEATURE_MAP if chosen == HEATMAP_FORMAT_FLOAT32 else MAP_SIZE_AS_IMAGE
+        named = request.format != HEATMAP_FORMAT_UNSPECIFIED or request.size != MAP_SIZE_UNSPECIFIED
+        return cls(chosen, request.size or fitting, named)
 
     def __post_init__(self) -> None:
         if self.format not in _FORMATS:
@@ -68,6 +83,12 @@ def check_map_size(prepared: Prepared, drawing: Drawing, maps: int) -> None:
     limit = MAX_PNG_PIXELS if packed else MAX_MAP_PIXELS
     if pixels > limit:
         raise _too_large(f"{pixels:,} pixels, more than {limit:,}")
+
+
+def _check_bytes(total: int, drawing: Drawing) -> None:
+    limit = reply_limit(named=drawing.named)
+    if total > limit:
+        raise _too_large(f"{total:,} bytes, more than {limit:,}{limit_hint(named=drawing.named)}")
 
 
 def _too_large(size: str) -> LimitExceeded:
@@ -99,8 +120,7 @@ class MapDrawing:
             image = self._image(values)
             height, width, data = image.height, image.width, png_bytes(image)
         self._bytes += len(data)
-        if self._bytes > MAX_REPLY_BYTES:
-            raise _too_large(f"{self._bytes:,} bytes as PNG, more than {MAX_REPLY_BYTES:,}")
+        _check_bytes(self._bytes, self._drawing)
         return HeatmapData(
             height=height, width=width, format=self._drawing.format, data=data, all_zero=not values.any()
         )

@@ -13,15 +13,12 @@ from spyglass_contract.errors import FailedPrecondition
 from spyglass_contract.heatmaps.score_cam import varying_channels, weighted_map
 from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.pixels import Prepared
-from spyglass_contract.model.card import SCORE_CAM
+from spyglass_contract.model.card import PREDICTED, SCORE_CAM
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.engine import Engine, Inferred
 from spyglass_server.engine.model import Model, Network
 from spyglass_server.engine.scheduler import Inference
 from spyglass_server.heatmaps.masked_passes import MaskedPasses
-
-PREDICTED = -1
-"""The index that stands for the predicted class."""
 
 
 @dataclass(frozen=True)

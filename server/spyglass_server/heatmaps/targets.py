@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from spyglass.v1.heatmap_pb2 import HeatmapRequest
 from spyglass_contract.errors import InvalidInput, LimitExceeded
+from spyglass_contract.model.card import PREDICTED
 from spyglass_server.engine.classes import class_index, named_class
-from spyglass_server.heatmaps.explain import PREDICTED
 
 # One class and 32 further ones: each takes memory for a gradient of its own, and has a map in the response.
 MAX_TARGETS = 33

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,15 @@ from spyglass.v1.segment_pb2 import (
     MASK_FORMAT_RAW,
     MASK_FORMAT_RLE,
     MASK_FORMAT_RLE_COMPRESSED,
+    MASK_FORMAT_UNSPECIFIED,
     MASK_SIZE_AS_IMAGE,
     MASK_SIZE_AS_MODEL,
+    MASK_SIZE_UNSPECIFIED,
     Mask,
     MaskFormat,
     MaskSize,
     RunLengths,
+    SegmentRequest,
     SoftMap,
 )
 from spyglass_contract.errors import InvalidInput, LimitExceeded
@@ -30,7 +34,7 @@ from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import encode_mask
 from spyglass_contract.masks.run_lengths import compress_runs, encode_runs
 from spyglass_server.engine.canvas import Canvas, png_bytes
-from spyglass_server.engine.limits import MAX_REPLY_BYTES
+from spyglass_server.engine.limits import limit_hint, reply_limit
 
 _SIZES = (MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL)
 
@@ -51,6 +55,17 @@ class MaskStyle:
 
     format: MaskFormat.ValueType = MASK_FORMAT_PNG_INDEXED
     size: MaskSize.ValueType = MASK_SIZE_AS_IMAGE
+    # Whether the request states one of them, and does not leave both to the server.
+    named: bool = True
+
+    @classmethod
+    def from_request(cls, request: SegmentRequest) -> Self:
+        """Return what the request states, completed: an indexed PNG of the image's size is the default."""
+        return cls(
+            request.format or MASK_FORMAT_PNG_INDEXED,
+            request.size or MASK_SIZE_AS_IMAGE,
+            request.format != MASK_FORMAT_UNSPECIFIED or request.size != MASK_SIZE_UNSPECIFIED,
+        )
 
     def __post_init__(self) -> None:
         if self.format not in _PIXEL_BYTES:
@@ -62,19 +77,21 @@ class MaskStyle:
 def check_mask_size(prepared: Prepared, style: MaskStyle) -> None:
     """Raise LimitExceeded if the mask will take far more bytes than one response may have."""
     if style.size == MASK_SIZE_AS_IMAGE:
-        _check_bytes(round(_PIXEL_BYTES[style.format] * prepared.width * prepared.height))
+        _check_bytes(round(_PIXEL_BYTES[style.format] * prepared.width * prepared.height), style.named)
 
 
-def check_reply_size(mask: Mask, soft: SoftMap | None) -> None:
+def check_reply_size(mask: Mask, soft: SoftMap | None, style: MaskStyle) -> None:
     """Raise LimitExceeded if the mask and the probability map take more bytes than one response may have."""
-    _check_bytes(len(mask.data) + (len(soft.data) if soft else 0))
+    runs = sum(run.ByteSize() for run in mask.runs)
+    _check_bytes(len(mask.data) + runs + (len(soft.data) if soft else 0), style.named)
 
 
-def _check_bytes(total: int) -> None:
-    if total > MAX_REPLY_BYTES:
+def _check_bytes(total: int, named: bool) -> None:
+    limit = reply_limit(named=named)
+    if total > limit:
         raise LimitExceeded(
-            f"the mask takes {total:,} bytes, more than {MAX_REPLY_BYTES:,}; request AS_MODEL, PNG_INDEXED "
-            "or RLE, and draw it in the client, as the client library does",
+            f"the mask takes {total:,} bytes, more than {limit:,}{limit_hint(named=named)}; request "
+            "AS_MODEL, PNG_INDEXED or RLE, and draw it in the client, as the client library does",
             reason="MASK_TOO_LARGE",
             field="size",
         )

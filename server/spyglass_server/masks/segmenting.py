@@ -48,7 +48,7 @@ class Segmenting:
         soft = named_class(request, "soft")
         return cls(
             class_names,
-            MaskStyle(request.format, request.size),
+            MaskStyle.from_request(request),
             known_classes(request.refine, class_names),
             None if soft is None else class_index(soft, class_names, "soft_"),
         )
@@ -64,7 +64,7 @@ class Segmenting:
         found = self._mask(given, canvas, seen)
         soft = None if self.soft is None else self._soft_map(given[:, :, self.soft], self.soft, canvas, seen)
         mask = encode(found.mask, self.style, canvas, self.class_names)
-        check_reply_size(mask, soft)
+        check_reply_size(mask, soft, self.style)
         return Segmented(mask, self._classes(found), soft)
 
     def _mask(self, probabilities: NDArray[np.float32], canvas: Canvas, seen: SeenCells) -> ClassMask:

@@ -80,3 +80,31 @@ def test_a_folder_linked_into_itself_ends() -> None:
     touch("album/a.png")
     os.symlink("..", "album/up")
     assert paths("album") == ["album/a.png"]
+
+
+def test_hidden_files_and_sidecars_are_no_images() -> None:
+    touch("album/IMG_1.jpg", "album/._IMG_1.jpg", "album/.trash/a.jpg", "album/__MACOSX/b.jpg")
+    touch("album/Thumbs.db", "album/.DS_Store")
+    for path in ("album", "album/", "./album", "a*", "**"):
+        assert [os.path.normpath(found) for found in paths(path)].count("album/IMG_1.jpg") >= 1
+        assert all(os.path.basename(found) == "IMG_1.jpg" for found in paths(path))
+    assert paths("album/*") == ["album/IMG_1.jpg"]
+
+
+def test_every_suffix_of_an_image_is_found_in_a_folder() -> None:
+    touch("album/a.jfif", "album/b.JPE", "album/c.heic")
+    assert paths("album") == ["album/a.jfif", "album/b.JPE"]
+
+
+def test_a_hidden_folder_that_is_named_is_searched() -> None:
+    touch(".cache/a.jpg", ".cache/b/c.jpg")
+    assert paths(".cache") == [".cache/a.jpg", ".cache/b/c.jpg"]
+    assert paths(".cache/*.jpg") == [".cache/a.jpg"]
+
+
+def test_a_folder_without_images_says_what_it_has() -> None:
+    touch("album/a.heic", "album/b.heic", "album/notes", "album/.DS_Store")
+    (source,) = find_sources(["album"])
+    assert source.error is not None
+    expected = "this folder has no images: the suffix .heic is not that of an image (2)"
+    assert source.error.message.startswith(expected)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from spyglass_cli.flags.extras import install_hint
+
 Classify = Callable[..., Any]
 
 
@@ -69,7 +71,7 @@ def test_without_onnx_runtime_the_command_says_what_to_install(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     done = classify("images/red.png")
     assert done.code == 2
-    assert "pip install 'spyglass[server]'" in done.errors
+    assert install_hint("server") in done.errors
     assert done.output == ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,17 @@ def test_failures_alone_are_written_in_any_format(
 
 
 def test_an_image_comes_from_standard_input(
-    classify: Classify,
-    server: str,
-    monkeypatch: pytest.MonkeyPatch,
-    color_image: Callable[..., bytes],
+    classify: Classify, server: str, tmp_path: Path, color_image: Callable[..., bytes]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(color_image("green"))))
-    done = classify("-", "--format", "json", "--server", server)
+    (tmp_path / "green").write_bytes(color_image("green"))
+    before = os.dup(0)
+    with (tmp_path / "green").open("rb") as file:
+        os.dup2(file.fileno(), 0)
+        try:
+            done = classify("-", "--format", "json", "--server", server)
+        finally:
+            os.dup2(before, 0)
+            os.close(before)
     (answer,) = json.loads(done.output)
     assert answer["path"] == "-"
     assert answer["classes"][0]["name"] == "green"

@@ -14,6 +14,8 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from spyglass_cli.main import main
+from spyglass_server.server import Server
+from spyglass_server.settings import load_settings
 
 Health = Callable[..., tuple[int, str, str]]
 
@@ -86,3 +88,47 @@ def test_an_invalid_value_ends_the_command_with_2(health: Health, flags: tuple[s
     with pytest.raises(SystemExit) as ended:
         health(*flags)
     assert ended.value.code == 2
+
+
+def test_without_a_server_the_settings_of_the_environment_name_it(
+    health: Health, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, port = server.split(":")
+    monkeypatch.setenv("SPYGLASS_PORT", port)
+    assert health() == (0, "SERVING\n", "")
+    for name in ("0.0.0.0", "::", "[::]", host, " "):
+        monkeypatch.setenv("SPYGLASS_HOST", name)
+        assert health("--wait", 5) == (0, "SERVING\n", "")
+    monkeypatch.setenv("SPYGLASS_PORT", "1")
+    assert health() == (1, "", "UNAVAILABLE\n")
+    monkeypatch.setenv("SPYGLASS_SERVER", server)
+    assert health() == (0, "SERVING\n", "")
+
+
+def test_the_file_of_the_settings_names_it_too(
+    health: Health, server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.yaml").write_text(f"port: {server.split(':')[1]}\nhost: 127.0.0.1\n")
+    monkeypatch.setenv("SPYGLASS_CONFIG", str(tmp_path / "settings.yaml"))
+    assert health() == (0, "SERVING\n", "")
+
+
+@pytest.mark.parametrize(("value", "message"), [("http", "SPYGLASS_PORT must be"), ("0", "port 0")])
+def test_an_invalid_setting_is_an_error(
+    health: Health, monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    monkeypatch.setenv("SPYGLASS_PORT", value)
+    code, output, errors = health()
+    assert (code, output) == (2, "") and message in errors
+
+
+def test_a_unix_socket_is_checked(
+    health: Health, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPYGLASS_HOST", f"unix:{tmp_path}/s.sock")
+    started = Server(load_settings(["--models", str(tiny_models)]))
+    started.start()
+    try:
+        assert health() == (0, "SERVING\n", "")
+    finally:
+        started.stop(grace=0)

@@ -50,11 +50,18 @@ def test_the_layer_and_the_method_of_a_models_heatmaps_are_shown(
     assert "floats (gradcam)" in capsys.readouterr().out
 
 
+def test_the_kind_of_a_models_scores_is_shown(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "show", "colors", "--server", server]) == 0
+    assert "exclude each other (softmax)" in capsys.readouterr().out
+
+
 def test_a_model_that_is_not_served_is_an_error_in_one_line(
     server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", "show", "shapes", "--server", server]) == 1
-    assert capsys.readouterr().err == "spyglass models: the server has no model 'shapes'\n"
+    assert capsys.readouterr().err == (
+        "spyglass models: the server has no model 'shapes'; it serves colors\n"
+    )
 
 
 def test_the_environment_names_the_server(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from spyglass.v1.model_pb2 import RESAMPLING_BICUBIC, TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CardError
 from spyglass_contract.model.card import (
+    HEATMAP_METHODS,
     METADATA_KEY,
     card_from_metadata,
     card_to_json,
@@ -87,7 +89,7 @@ def test_a_card_has_the_field_names_of_the_proto_file(make_card: MakeCard) -> No
 
 
 def test_a_file_without_a_card_is_rejected() -> None:
-    with pytest.raises(CardError, match="no model card"):
+    with pytest.raises(CardError, match=r"no model card.*`spyglass adopt"):
         card_from_metadata({"author": "Ada"})
 
 
@@ -113,6 +115,14 @@ def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
         ("version", -3, "not -3"),
         ("task", 0, "task must be TASK_CLASSIFY or TASK_SEGMENT, not TASK_UNSPECIFIED"),
         ("task", 9, "task must be TASK_CLASSIFY or TASK_SEGMENT, not 9"),
+        ("score_kind", 9, "score_kind must be SCORE_KIND_UNSPECIFIED or .*, not 9"),
+        (
+            "heatmap_method",
+            "smoothgrad",
+            "heatmap_method must be gradcam or .* or scorecam, not 'smoothgrad'",
+        ),
+        ("heatmap_method", "GradCAM", "not 'GradCAM'"),
+        ("explained_score", "odds", "explained_score must be logit or probability, not 'odds'"),
     ],
 )
 def test_an_invalid_field_of_a_card_is_named(
@@ -191,3 +201,27 @@ def test_an_unknown_resampling_is_rejected_and_not_read_as_bilinear(make_card: M
 
     with pytest.raises(CardError, match="resampling 'RESAMPLING_LANCZOS' is unknown"):
         card_from_metadata({METADATA_KEY: text.replace("RESAMPLING_BICUBIC", "RESAMPLING_LANCZOS")})
+
+
+@pytest.mark.parametrize("number", [-1, 9, 2**31 - 1, 2**40, "9", 1.5])
+@pytest.mark.parametrize(
+    "place", [("task",), ("input", "color_mode"), ("input", "resize"), ("input", "resampling")]
+)
+def test_an_unknown_number_of_an_enum_in_the_json_is_rejected(
+    make_card: MakeCard, place: tuple[str, ...], number: object
+) -> None:
+    fields = json.loads(card_to_json(make_card()))
+    *outer, name = place
+    within = fields
+    for key in outer:
+        within = within[key]
+    within[name] = number
+    with pytest.raises(CardError):
+        card_from_metadata({METADATA_KEY: json.dumps(fields)})
+
+
+@pytest.mark.parametrize("method", HEATMAP_METHODS)
+def test_every_method_of_heatmaps_is_allowed(make_card: MakeCard, method: str) -> None:
+    card = make_card()
+    card.heatmap_method, card.explained_score = method, "probability"
+    validate_card(card)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.model.class_names import find_class
+from spyglass_contract.model.class_names import find_class, name_or_index
 
 NAMES = ("background", "cat", "dog", "cat", "7")
 
@@ -47,3 +47,31 @@ def test_a_name_of_several_classes_is_rejected_with_their_indices() -> None:
 
     assert error.reason == "CLASS_AMBIGUOUS"
     assert error.message == "2 classes are named 'cat'; choose one by its index: 1, 3"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "read"),
+    [
+        ("dog", NAMES, "dog"),
+        ("3", NAMES, 3),
+        ("7", NAMES, "7"),
+        ("99", NAMES, 99),
+        ("-1", NAMES, "-1"),
+        ("9" * 5000, NAMES, "9" * 5000),
+        ("2", ("0", "1", "2"), "2"),
+        ("3", ("1", "2", "3"), "3"),
+        ("2", (), 2),
+    ],
+)
+def test_a_text_is_the_name_of_a_class_or_else_an_index(
+    text: str, names: tuple[str, ...], read: int | str
+) -> None:
+    assert name_or_index(text, names) == read
+
+
+def test_a_name_that_is_the_index_of_another_class_is_rejected_with_both_readings() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"named '2', whose index is 1, and .* index 2, named '3'"
+    ) as raised:
+        name_or_index("2", tuple(str(number) for number in range(1, 12)))
+    assert raised.value.reason == "CLASS_AMBIGUOUS"

@@ -10,7 +10,7 @@ import pytest
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, ModelError
-from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
+from spyglass_contract.model.run_folder import DataRecord, LeftOut, RunFolder, RunRecord
 
 
 @pytest.fixture
@@ -28,6 +28,8 @@ def record(make_spec: Callable[..., InputSpec]) -> RunRecord:
         metrics={"test_accuracy": 0.991},
         created="2025-01-02T03:04:05+00:00",
         seconds=12.5,
+        left_out=(LeftOut("cannot be read", 3, ("a.jpg", "b.jpg")),),
+        data_warnings=("2 images are under more than one label",),
     )
 
 
@@ -86,3 +88,21 @@ def test_a_run_never_overwrites_another(tmp_path: Path, record: RunRecord) -> No
 
     with pytest.raises(InvalidInput, match="not empty"):
         folder.create()
+
+
+def test_a_record_of_an_earlier_version_has_nothing_left_out(tmp_path: Path, record: RunRecord) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_record(record)
+    fields = json.loads(folder.record.read_text())
+    del fields["left_out"], fields["data_warnings"]
+    folder.record.write_text(json.dumps(fields))
+    earlier = folder.read_record()
+    assert (earlier.left_out, earlier.data_warnings) == ((), ())
+
+
+def test_hidden_files_are_no_golden_images(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.golden.mkdir()
+    for name in ("a.jpg", "._a.jpg", ".DS_Store"):
+        (folder.golden / name).write_bytes(b"content")
+    assert list(folder.read_golden()) == ["a.jpg"]

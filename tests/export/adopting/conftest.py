@@ -121,6 +121,21 @@ def attach(tmp_path: Path) -> Callable[..., int]:
 
 
 @pytest.fixture
+def adopted(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array]]:
+    """Return (card, pixels, probabilities) of the written file on five images of noise, one by one."""
+
+    def run() -> tuple[Any, Array, Array]:
+        file = tmp_path / "models/theirs/1/model.onnx"
+        session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+        card = read_card(session)
+        pixels = [golden_tensor(seed, card.input) for seed in range(100, 105)]
+        found = [session.run(["probabilities"], {"image": image})[0] for image in pixels]
+        return card, np.concatenate(pixels), np.concatenate(found)
+
+    return run
+
+
+@pytest.fixture
 def written(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array, Array]]:
     """Return (card, pixels, probabilities, heatmaps of class 1) of the written file on noise."""
 

@@ -12,12 +12,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from spyglass_cli.flags.heatmap import heatmap_errors_with_flags
-from spyglass_export.gradcam import Advice, HeatmapError, attach_gradcam
+from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, ScoresError, attach_gradcam
 
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "classes": ({}, (), "cat\ndog", "has 3 classes, but there are 2 class names"),
     "size": ({}, ("--size", "9"), "", "takes 6x8 pixels, not 9x9"),
-    "fixed batch": ({"batch": 1, "reshape": (4,)}, (), "", "works for one image at a time only"),
     "batch of 4": ({"batch": 4}, (), "", "takes 4 images at a time; export it with a dynamic batch"),
     "mean": (
         {},
@@ -36,6 +35,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
         "stretch keeps the whole image",
     ),
     "empty class": ({}, (), "cat\n\nbird", "line 2 of"),
+    "layout": ({}, ("--layout", "nhwc"), "", "does not fit --layout nhwc: the channels must be 1 or 3"),
+    "heatmap and none": ({}, ("--no-heatmap", "--method", "eigencam"), "", "leave out --no-heatmap"),
     "version": ({}, ("--out", "models/theirs"), "", "must end in NAME/VERSION"),
 }
 
@@ -164,9 +165,15 @@ def test_several_outputs_are_reported_with_the_flag_for_scores(
 @pytest.mark.parametrize("advice", Advice)
 def test_the_command_line_has_no_python_arguments_in_its_advice(advice: Advice) -> None:
     with pytest.raises(HeatmapError) as caught, heatmap_errors_with_flags():
-        raise HeatmapError("the problem", advice)
+        raise ScoresError("the problem", advice)
     assert caught.value.message.startswith("the problem") and "=" not in caught.value.message
     assert ("--" in caught.value.message) is (advice is not Advice.EARLIER_SCORES)
+
+
+def test_a_missing_feature_map_is_reported_with_the_flag_for_no_heatmap() -> None:
+    with pytest.raises(HeatmapError) as caught, heatmap_errors_with_flags():
+        raise FeatureMapError("there is none")
+    assert caught.value.message == "there is none; make a model without heatmaps with --no-heatmap"
 
 
 def test_an_error_of_onnx_runtime_becomes_one_sentence(

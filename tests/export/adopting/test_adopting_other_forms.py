@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from spyglass.v1.model_pb2 import Resampling, ScoreKind
+
 Array = np.ndarray[Any, Any]
 
 
@@ -99,35 +101,6 @@ def test_a_batch_of_one_inside_a_reshape_becomes_dynamic(
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
-
-
-def test_a_leading_1_that_is_not_the_batch_is_not_changed_to_a_batch(
-    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The network averages over the axis of this 1: with -1 it would run, and mix the images."""
-    model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1))
-    flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
-    flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
-    product = model.graph.node[-1]
-    product.input[0] = "gathered"
-    model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
-    onnx.save(model, tmp_path / "theirs.onnx")
-    assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
-    assert "works for one image at a time only" in capsys.readouterr().err
-
-
-def test_the_error_names_the_node_with_a_fixed_batch(
-    classifier: Any, attach: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    model = onnx.load(classifier().write(tmp_path / "theirs.onnx", batch=1, reshape=(4,)))
-    next(node for node in model.graph.node if node.op_type == "Reshape").name = "flatten"
-    onnx.save(model, tmp_path / "theirs.onnx")
-    assert attach(tmp_path / "theirs.onnx") == 1
-    errors = capfd.readouterr().err
-    assert (
-        "Reshape 'flatten' fails" in errors and "let the shape that this node makes begin with -1" in errors
-    )
-    assert "onnxruntime" not in errors
 
 
 def test_a_file_like_those_of_the_model_zoo_is_converted_to_a_newer_opset(
@@ -249,3 +222,21 @@ def test_the_logarithm_of_a_softmax_becomes_its_probabilities(
     images = pixels.transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [("", "SCORE_KIND_SOFTMAX"), ("Softmax", "SCORE_KIND_SOFTMAX"), ("Sigmoid", "SCORE_KIND_SIGMOID")],
+)
+def test_the_card_states_the_kind_of_the_scores(
+    classifier: Any,
+    attach: Callable[..., int],
+    written: Callable[[], Any],
+    tmp_path: Path,
+    ending: str,
+    kind: str,
+) -> None:
+    assert attach(classifier().write(tmp_path / "theirs.onnx", ending=ending)) == 0
+    card, *_ = written()
+    assert ScoreKind.Name(card.score_kind) == kind
+    assert Resampling.Name(card.input.resampling) == "RESAMPLING_BILINEAR"

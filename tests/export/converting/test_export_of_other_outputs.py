@@ -17,7 +17,13 @@ import keras
 import onnx
 import onnxruntime as ort
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, InputSpec
+from spyglass.v1.model_pb2 import (
+    RESAMPLING_BILINEAR,
+    SCORE_KIND_SOFTMAX,
+    TASK_CLASSIFY,
+    TASK_SEGMENT,
+    InputSpec,
+)
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import card_to_json, read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, KEPT_PIXELS, golden_tensor, kept, verify
@@ -75,6 +81,7 @@ def test_one_sigmoid_output_becomes_the_probabilities_of_both_classes(tmp_path: 
     model, target = build("mini-xception", 2), tmp_path / "models/defects/1"
     card = export_run(save_run(tmp_path / "run", model, ("sound", "defective")), target)
     assert card.task == TASK_CLASSIFY and list(card.class_names) == ["sound", "defective"]
+    assert card.score_kind == SCORE_KIND_SOFTMAX and card.input.resampling == RESAMPLING_BILINEAR
     pixels, found = outputs(target, range(3))
     second = np.asarray(model(pixels, training=False))[:, 0]
     assert 0.01 < second.min() < second.max() < 0.99
@@ -89,7 +96,7 @@ def test_an_output_for_each_pixel_becomes_a_segmentation_model(tmp_path: Path) -
     run = save_run(tmp_path / "run", model, ("animal", "ground", "contour"), TASK_SEGMENT)
     assert run.read_record().task == TASK_SEGMENT
     card = export_run(run, target)
-    assert card.task == TASK_SEGMENT
+    assert card.task == TASK_SEGMENT and card.score_kind == SCORE_KIND_SOFTMAX
     pixels, found = outputs(target, range(2))
     np.testing.assert_allclose(found, model(pixels, training=False), atol=1e-5)
     session = ort.InferenceSession(str(target / "model.onnx"), providers=["CPUExecutionProvider"])

@@ -43,26 +43,41 @@ def _flattened(head: Any, features: str) -> str:
     return head.node("MatMul", squashed, head.normal(8, 4))
 
 
-@pytest.fixture(params=[_pooled, _flattened])
+def _two_products(head: Any, features: str) -> str:
+    """Two Gemm with transB, as PyTorch writes them: the reverse pass needs the whole first weight."""
+    mean = head.node("Flatten", head.node("GlobalAveragePool", features))
+    hidden = head.node("Sigmoid", head.node("Gemm", mean, head.normal(12, 16), head.normal(12), transB=1))
+    return head.node("Gemm", hidden, head.normal(4, 12), head.normal(4), transB=1)
+
+
+@pytest.fixture(params=[_pooled, _flattened, _two_products])
 def classifier(request: pytest.FixtureRequest, sketch: Callable[..., Any]) -> onnx.ModelProto:
     head = sketch(DIMS)
     features = head.node("Relu", head.node("Conv", "features", head.normal(16, 3, 3, 3)))
     return head.model(head.node("Softmax", request.param(head, features), axis=1))
 
 
-def _quantised(model: onnx.ModelProto, folder: Path, per_channel: bool) -> onnx.ModelProto:
+def _quantised(
+    model: onnx.ModelProto, folder: Path, per_channel: bool, activations: QuantType = QuantType.QUInt8
+) -> onnx.ModelProto:
     source, target = folder / "float.onnx", folder / "int8.onnx"
     onnx.save(model, source)
-    types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+    types = {"activation_type": activations, "weight_type": QuantType.QInt8}
     quantize_static(source, target, Images(), QuantFormat.QDQ, per_channel=per_channel, **types)
     return onnx.load(target)
 
 
+# QInt8 is the default of `quantize_static`.
+@pytest.mark.parametrize("activations", [QuantType.QUInt8, QuantType.QInt8])
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_an_int8_classifier_has_nearly_the_heatmap_of_the_float_classifier(
-    per_channel: bool, classifier: onnx.ModelProto, session_of: Callable[..., Any], tmp_path: Path
+    per_channel: bool,
+    activations: QuantType,
+    classifier: onnx.ModelProto,
+    session_of: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    quantised = _quantised(classifier, tmp_path, per_channel)
+    quantised = _quantised(classifier, tmp_path, per_channel, activations)
     attached = [attach_gradcam(model) for model in (classifier, quantised)]
     assert attached[1].layer.startswith(attached[0].layer)
     expected, found = (session_of(each.model) for each in attached)

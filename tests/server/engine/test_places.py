@@ -13,9 +13,8 @@ from spyglass_server.engine.places import Places, Rules
 def places(**changes: object) -> Places:
     rules = {
         "what": "calls",
-        "reason": "TOO_MANY",
-        "late": "too late",
-        "late_reason": "LATE",
+        "full": lambda message: Overloaded(message, reason="TOO_MANY", retry_after=1),
+        "late": lambda: DeadlineExceeded("too late", reason="LATE"),
         "capacity": 3,
         "per_caller": 2,
         "seconds": 100.0,

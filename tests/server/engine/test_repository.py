@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, ModelCard, ModelRef
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, TASK_UNSPECIFIED, ModelCard, ModelRef
 from spyglass_contract.errors import (
     CardError,
     CertificateError,
@@ -17,7 +17,7 @@ from spyglass_contract.errors import (
     NotFound,
 )
 from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository, model_files
+from spyglass_server.engine.repository import Repository, check_served, listed_names, model_files
 
 Load = Callable[..., Model]
 
@@ -79,7 +79,7 @@ def test_a_version_is_found_by_its_number(repository: Repository, load: Load) ->
 @pytest.mark.parametrize(
     ("selector", "reason", "field", "message"),
     [
-        (ModelRef(name="other"), "MODEL_NOT_FOUND", "model.name", "no model 'other'"),
+        (ModelRef(name="other"), "MODEL_NOT_FOUND", "model.name", "no model 'other'; it serves first$"),
         (ModelRef(name="first", version=7), "VERSION_NOT_FOUND", "model.version", "served: 1, 2"),
         (ModelRef(name="first", version=0), "VERSION_NOT_FOUND", "model.version", "no version 0"),
         (ModelRef(name="first", label="stable"), "LABEL_NOT_FOUND", "model.label", "'stable'"),
@@ -107,11 +107,44 @@ def test_a_version_or_label_needs_a_name(repository: Repository, load: Load, res
         assert raised.value.reason == "MODEL_NAME_MISSING"
 
 
-def test_nothing_is_found_by_no_name(repository: Repository, load: Load) -> None:
+def test_an_empty_reference_finds_the_default_model_of_the_task(repository: Repository, load: Load) -> None:
+    first, mask = load("first"), load("mask", task=TASK_SEGMENT)
+
+    assert repository.find_of_task(ModelRef(), TASK_CLASSIFY) is first
+    assert repository.find_of_task(ModelRef(), TASK_SEGMENT) is mask
+
+
+def test_an_empty_reference_without_a_task_finds_the_only_default_model(
+    repository: Repository, load: Load
+) -> None:
+    with pytest.raises(NotFound, match="no default model") as refused:
+        repository.find_of_task(ModelRef(), TASK_UNSPECIFIED)
+    assert refused.value.reason == "NO_DEFAULT_MODEL"
+
+    only = load("first")
+    assert repository.find_of_task(ModelRef(), TASK_UNSPECIFIED) is only
+
+    load("mask", task=TASK_SEGMENT)
+    with pytest.raises(InvalidInput, match="first to classify and mask to segment") as refused:
+        repository.find_of_task(ModelRef(), TASK_UNSPECIFIED)
+    assert refused.value.reason == "MODEL_NAME_MISSING"
+
+
+def test_a_named_model_must_have_the_task_of_the_request(repository: Repository, load: Load) -> None:
+    mask, ref = load("mask", task=TASK_SEGMENT), ModelRef(name="mask")
+
+    assert repository.find_of_task(ref, TASK_UNSPECIFIED) is mask
+    assert repository.find_of_task(ref, TASK_SEGMENT) is mask
+    with pytest.raises(FailedPrecondition, match="does not classify"):
+        repository.find_of_task(ref, TASK_CLASSIFY)
+
+
+def test_an_unknown_task_is_rejected(repository: Repository, load: Load) -> None:
     load("first")
 
-    with pytest.raises(InvalidInput, match="names no model"):
-        repository.find(ModelRef())
+    with pytest.raises(InvalidInput, match="no task 9") as refused:
+        repository.find_of_task(ModelRef(), 9)  # type: ignore[arg-type]
+    assert (refused.value.reason, refused.value.field) == ("TASK_UNKNOWN", "task")
 
 
 def test_the_only_model_of_a_task_is_its_default(repository: Repository, load: Load) -> None:
@@ -223,3 +256,58 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no file NAME/VERSION/model\.onnx"):
         model_files(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["theirs.onnx", "theirs/theirs.onnx", "theirs/1/theirs.onnx"])
+def test_a_raw_onnx_file_in_place_of_a_model_is_told_of_the_command_that_adopts_it(
+    place: str, tmp_path: Path
+) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"a network")
+    for given in (tmp_path, file):
+        with pytest.raises(ModelError) as caught:
+            model_files(given)
+        assert f"`spyglass adopt {file}` makes a model" in caught.value.message
+
+
+def write(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def test_several_folders_are_one_and_two_files_of_one_version_are_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("x/a/1/model.onnx", "y/a/2/model.onnx", "y/b/1/model.onnx")
+    x, y = Path("x"), Path("y")
+    assert model_files([x, y]) == [y / "a/2/model.onnx", y / "b/1/model.onnx"]
+    assert len(model_files([x, y], "all")) == 3
+    # One folder by two names.
+    assert len(model_files([x, tmp_path / "x"])) == 1
+    write("y/a/1/model.onnx")
+    with pytest.raises(ModelError, match="have the same name and version"):
+        model_files([x, y])
+    with pytest.raises(ModelError, match="nowhere is not a folder"):
+        model_files([x, Path("nowhere")])
+
+
+def test_hidden_folders_have_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("x/a/1/model.onnx", "x/.a/1/model.onnx", "x/__MACOSX/1/model.onnx", "x/a/._2/model.onnx")
+    assert model_files(Path("x"), "all") == [Path("x/a/1/model.onnx")]
+
+
+def test_a_default_model_that_is_not_there_is_an_error_with_the_models() -> None:
+    files = [Path(f"models/{name}/1/model.onnx") for name in ("pets", "digits", "cells")]
+    check_served(["pets", "cells"], files)
+    with pytest.raises(ModelError, match=r"'nope' is not among the models: cells, digits, pets$"):
+        check_served(["pets", "nope"], files)
+
+
+def test_a_list_of_names_is_bounded() -> None:
+    names = [f"model-{number}" for number in range(5000)]
+    assert listed_names(names).endswith("model-9 and 4990 more")
+    assert listed_names([]) == "no model"

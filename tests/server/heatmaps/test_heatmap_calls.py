@@ -113,7 +113,7 @@ def test_a_map_has_the_size_that_was_asked_for(
 
 
 def test_grey_is_the_map_in_256_levels(vision: VisionStub, image: Image) -> None:
-    request = HeatmapRequest(image=image, class_index=RED)
+    request = HeatmapRequest(image=image, class_index=RED, size=MAP_SIZE_AS_IMAGE)
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_GRAY
     grey = png(vision.Heatmap(request).heatmap)
@@ -127,7 +127,7 @@ def test_an_overlay_as_image_lies_over_the_upright_image(
     exif = PillowImage.Exif()
     exif[0x0112] = 6
     turned = encode(gradient_image.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
-    request = HeatmapRequest(image=Image(encoded=turned), class_index=RED)
+    request = HeatmapRequest(image=Image(encoded=turned), class_index=RED, size=MAP_SIZE_AS_IMAGE)
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_OVERLAY
     overlay = png(vision.Heatmap(request).heatmap)
@@ -215,7 +215,8 @@ def test_a_model_without_a_heatmap_says_how_to_attach_one(vision: VisionStub, im
 def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are_had(
     vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
-    request = HeatmapRequest(image=Image(encoded=color_image("red", (2049, 1024))))
+    large = Image(encoded=color_image("red", (2049, 1024)))
+    request = HeatmapRequest(image=large, format=HEATMAP_FORMAT_FLOAT32, size=MAP_SIZE_AS_IMAGE)
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("OUT_OF_RANGE", "MAP_TOO_LARGE")
     assert "AS_FEATURE_MAP" in message
@@ -229,7 +230,10 @@ def test_the_limit_counts_the_maps_of_every_class(
     vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     target = HeatmapTarget(class_index=RED)
-    request = HeatmapRequest(image=Image(encoded=color_image("red", (1100, 1000))), further=[target] * 3)
+    image = Image(encoded=color_image("red", (1100, 1000)))
+    request = HeatmapRequest(
+        image=image, further=[target] * 3, format=HEATMAP_FORMAT_FLOAT32, size=MAP_SIZE_AS_IMAGE
+    )
     assert refusal(lambda: vision.Heatmap(request))[1] == "MAP_TOO_LARGE"
 
 

@@ -106,7 +106,7 @@ def test_maps_that_are_too_many_bytes_for_one_reply_are_refused_as_they_are_draw
     check_map_size(prepare(buffer.getvalue(), SPEC), OVERLAY, 2)
     drawing = MapDrawing(canvas, OVERLAY)
     drawing.draw(VALUES)
-    with pytest.raises(LimitExceeded, match="bytes as PNG") as refused:
+    with pytest.raises(LimitExceeded, match="bytes, more than 16,777,216; request AS_FEATURE_MAP") as refused:
         drawing.draw(VALUES)
     assert refused.value.reason == "MAP_TOO_LARGE"
 

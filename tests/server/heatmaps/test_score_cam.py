@@ -27,13 +27,12 @@ from spyglass.v1.model_pb2 import GoldenImage, GoldenTensor, ModelCard
 from spyglass_contract.errors import Cancelled, CardError, DeadlineExceeded
 from spyglass_contract.heatmaps.score_cam import varying_channels, weighted_map
 from spyglass_contract.images.pixels import prepare
-from spyglass_contract.model.card import read_card, write_card
+from spyglass_contract.model.card import PREDICTED, read_card, write_card
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.model import Model, Resources
 from spyglass_server.engine.session import Session
-from spyglass_server.heatmaps.explain import PREDICTED
 
 PATIENCE = 30
 CHANNELS, PLACES = 6, 4

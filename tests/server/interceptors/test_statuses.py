@@ -37,7 +37,7 @@ def test_every_error_of_the_tree_becomes_a_status(kind: type[errors.SpyglassErro
     status = status_from_error(kind("what happened"), "id-1")
 
     assert status.code == grpc.StatusCode[status_code(kind(""))].value[0] != grpc.StatusCode.OK.value[0]
-    assert detail(status, ErrorInfo).domain == "spyglass"
+    assert detail(status, ErrorInfo).domain == "errors.spyglass.v1"
     assert detail(status, RequestInfo).request_id == "id-1"
 
 

@@ -15,6 +15,7 @@ from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import (
     TASK_CLASSIFY,
+    TASK_UNSPECIFIED,
     GetModelRequest,
     ListModelsRequest,
     ModelCard,
@@ -117,6 +118,12 @@ def test_a_model_shows_its_golden_questions_where_asked_for(
     reply = server.vision.GetModel(GetModelRequest(model=ModelRef(name="colors"), with_golden=True))
 
     assert reply.card == make_card()
+
+
+@pytest.mark.parametrize("task", [TASK_UNSPECIFIED, TASK_CLASSIFY])
+def test_an_empty_reference_shows_the_default_model(server: Any, task: Any) -> None:
+    assert server.vision.GetModel(GetModelRequest(task=task)).served.name == "colors"
+    assert server.vision.GetModel(GetModelRequest(model=ModelRef(), task=task)).card.name == "colors"
 
 
 def test_all_versions_are_served_where_asked_for(

@@ -15,7 +15,7 @@ import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
-from spyglass.v1.model_pb2 import GetModelRequest, ModelRef
+from spyglass.v1.model_pb2 import TASK_SEGMENT, GetModelRequest, ModelRef
 from spyglass_server.engine.model import Model
 
 Code = grpc.StatusCode
@@ -142,6 +142,33 @@ def test_a_model_that_is_not_served_is_not_found(
         refusal = refused(call)
         assert (refusal.code, refusal.reason) == (Code.NOT_FOUND, reason)
         assert refusal.fields[0].startswith("model.")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason", "field"),
+    [
+        (GetModelRequest(task=TASK_SEGMENT), Code.NOT_FOUND, "NO_DEFAULT_MODEL", "model.name"),
+        (GetModelRequest(task=77), Code.INVALID_ARGUMENT, "TASK_UNKNOWN", "task"),  # type: ignore[arg-type]
+        (
+            GetModelRequest(model=ModelRef(name="colors"), task=TASK_SEGMENT),
+            Code.FAILED_PRECONDITION,
+            "MODEL_TASK_MISMATCH",
+            "model.name",
+        ),
+        (
+            GetModelRequest(model=ModelRef(version=1)),
+            Code.INVALID_ARGUMENT,
+            "MODEL_NAME_MISSING",
+            "model.name",
+        ),
+    ],
+    ids=["no default", "unknown task", "other task", "version alone"],
+)
+def test_a_card_that_cannot_be_meant_is_refused(
+    strict: Any, refused: Refused, request_: GetModelRequest, code: Code, reason: str, field: str
+) -> None:
+    refusal = refused(lambda: strict.vision.GetModel(request_))
+    assert (refusal.code, refusal.reason, refusal.fields) == (code, reason, [field])
 
 
 def test_a_model_for_another_task_is_a_failed_precondition(

@@ -61,3 +61,22 @@ def test_too_few_images_or_a_used_folder_write_no_files(tmp_path: Path, write_cr
     assert not (tmp_path / "all/small").exists()
     with pytest.raises(NotFound, match=r"kaggle\.com"):
         make_subset(tmp_path / "nowhere", tmp_path / "small", SIZES)
+
+
+def test_images_in_sub_folders_of_a_class_are_taken_and_what_is_left_out_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (
+        "cat/1.jpg",
+        "cat/more/1.jpg",
+        "cat/more/2.heic",
+        "cup/1.jpg",
+        "cup/2.jfif",
+        "__MACOSX/1.jpg",
+    ):
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_text(name)
+    assert make_subset(tmp_path / "source", tmp_path / "small", {"train": 2}) == {"train": 4}
+    copied = sorted(str(path.relative_to(tmp_path / "small")) for path in (tmp_path / "small").rglob("*.j*"))
+    assert copied == ["train/cat/1.jpg", "train/cat/more/1.jpg", "train/cup/1.jpg", "train/cup/2.jfif"]
+    assert "left out 1: the suffix .heic is not that of an image (cat/more/2.heic)" in caplog.text

@@ -145,11 +145,12 @@ def test_files_in_place_of_folders_and_folders_in_place_of_files_are_rejected_wi
     file = tmp_path / "photo.jpg"
     file.touch()
     train = ("train", "lenet5", "--data", "mnist", "--out")
-    assert reject(*train, file).startswith(f"argument --out: {file} is a file")
-    assert reject(*train, "run", "--cache", file).startswith(f"argument --cache: {file} is a file")
+    assert reject(*train, file).startswith(f"argument --out: must be a folder, but {file} is a file")
+    cache = reject(*train, "run", "--cache", file)
+    assert cache.startswith(f"argument --cache: must be a folder, but {file} is a file")
     assert "argument --out" in reject("inspect", "activations", "run", file, "--out", file)
-    assert "is a folder, not an image" in reject("inspect", "heatmap", "run", tmp_path, "--out", "h.png")
-    assert "there is no image" in reject("inspect", "heatmap", "run", "nowhere.jpg", "--out", "h.png")
+    assert "must be an image file, but" in reject("inspect", "heatmap", "run", tmp_path, "--out", "h.png")
+    assert "there is no file" in reject("inspect", "heatmap", "run", "nowhere.jpg", "--out", "h.png")
     for out in (tmp_path / "h.jpg", tmp_path / "h", file / "h.png"):
         assert reject("inspect", "heatmap", "run", file, "--out", out).startswith("argument --out: ")
     assert "argument --out" in reject("dataset", "make-subset", tmp_path, "--out", file)

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.model.run_folder import DataRecord
+from spyglass_contract.model.run_folder import DataRecord, LeftOut
 from spyglass_training.datasets.dataset import Dataset, Split
+from spyglass_training.datasets.duplicates import duplicate_warnings
 from spyglass_training.datasets.example import Example
+from spyglass_training.datasets.omissions import left_out_lines
+from spyglass_training.datasets.parts import TEST, TRAIN, VALIDATION
 from spyglass_training.datasets.reading.options import ReadingOptions
 from spyglass_training.datasets.reading.table import Table, read_table
 
 log = logging.getLogger(__name__)
-
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 # The images of each part. The validation part is optional.
 Parts = Mapping[str, Sequence[Example]]
@@ -42,13 +43,24 @@ class Origin:
 
 
 def assemble(
-    origin: Origin, class_names: Sequence[str], parts: Parts, spec: InputSpec, options: ReadingOptions
+    origin: Origin,
+    class_names: Sequence[str],
+    parts: Parts,
+    spec: InputSpec,
+    options: ReadingOptions,
+    *,
+    left_out: Sequence[LeftOut] = (),
+    warnings: Sequence[str] = (),
 ) -> Dataset:
     """Decode the parts and make a data set of them.
 
-    Raises InvalidInput if a part is empty, if a class has no training image, or if there are fewer than two
-    classes; and the errors of `read_table`. Logs a warning if a class has no test image.
+    Logs what is left out, `warnings`, images in two parts or under two labels, and classes without test
+    images. Raises InvalidInput if a part is empty, if a class has no training image, or if there are fewer
+    than two classes; and the errors of `read_table`.
     """
+    # Before the checks: that all images are left out is often the reason for what they find.
+    for line in left_out_lines(left_out):
+        log.warning("%s", line)
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
         raise InvalidInput(
@@ -68,6 +80,9 @@ def assemble(
         _check_parts(origin, left)
         if not segments:
             _check_classes(origin, left, class_names)
+    warnings = [*warnings, *duplicate_warnings(parts, class_names, table.account.repeated)]
+    for line in warnings:
+        log.warning("%s", line)
     return Dataset(
         record=DataRecord(origin.name, origin.licence, origin.sha256 or table.account.sha256),
         class_names=tuple(class_names),
@@ -75,7 +90,14 @@ def assemble(
         test=splits[TEST],
         validation=splits.get(VALIDATION),
         skipped=tuple(table.account.broken),
+        left_out=(*left_out, *_unreadable(table.account.broken)),
+        warnings=tuple(warnings),
     )
+
+
+def _unreadable(broken: Sequence[str]) -> list[LeftOut]:
+    """Return the entry of images that cannot be read, which are already logged."""
+    return [LeftOut("cannot be read", len(broken), tuple(broken[:3]))] if broken else []
 
 
 def _check_parts(origin: Origin, labels: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, Task
-from spyglass_contract.model.run_folder import DataRecord
+from spyglass_contract.model.run_folder import DataRecord, LeftOut
 
 # Rows that are copied at once from file to file.
 _BLOCK = 256
@@ -47,6 +47,10 @@ class Dataset:
     validation: Split | None = None
     # The images that could not be read and were skipped: "name: why".
     skipped: tuple[str, ...] = ()
+    # The files that are not used, by reason.
+    left_out: tuple[LeftOut, ...] = ()
+    # What is suspicious about the data, one sentence each.
+    warnings: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task.ValueType:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_contract.images.formats import IMAGE_SUFFIXES
+from spyglass_contract.images.folders import not_an_image
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,4 @@ def from_file(
 
 def images_in(folder: Path) -> list[Path]:
     """Return the images directly in `folder`, sorted by name; hidden files are ignored."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    return sorted(path for path in folder.iterdir() if not not_an_image(path.name) and path.is_file())

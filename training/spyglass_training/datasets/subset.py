@@ -6,16 +6,21 @@ numbers 0 to 999 of each for training, 1000 to 1499 for validation, 1500 to 2499
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spyglass_contract.errors import InvalidInput, NotFound
+from spyglass_contract.images.folders import is_hidden
 from spyglass_training.datasets.about import FILE_NAME
 from spyglass_training.datasets.example import images_in
 from spyglass_training.datasets.formats.class_folders import WHERE_FROM
 from spyglass_training.datasets.new_folder import check_new
+from spyglass_training.datasets.omissions import Omissions, images_below, left_out_lines
+
+log = logging.getLogger(__name__)
 
 # The class and number of an image, as in `cat.123.jpg`.
 _NUMBERED = re.compile(r"(?P<label>.+)\.(?P<number>\d+)")
@@ -32,19 +37,22 @@ def make_subset(source: Path, target: Path, sizes: Mapping[str, int]) -> dict[st
     """
     if not source.is_dir():
         raise NotFound(f"there is no folder {source}. {WHERE_FROM}.", reason="DATA_NOT_FOUND", field="source")
-    classes = _classes(source)
+    omissions = Omissions(source)
+    classes = _classes(source, omissions)
+    for line in left_out_lines(omissions.entries()):
+        log.warning("%s", line)
     _check(source, target, classes, sum(sizes.values()))
     for label, images in classes.items():
         first = 0
         for part, size in sizes.items():
-            _copy(images[first : first + size], target / part / label)
+            _copy(images[first : first + size], source, target / part / label)
             first += size
     if (source / FILE_NAME).exists():
         shutil.copyfile(source / FILE_NAME, target / FILE_NAME)
     return {part: size * len(classes) for part, size in sizes.items()}
 
 
-def _classes(source: Path) -> dict[str, list[Path]]:
+def _classes(source: Path, omissions: Omissions) -> dict[str, list[Path]]:
     """Return the images of every class, in order."""
     numbered: dict[str, list[tuple[int, Path]]] = {}
     for path in images_in(source):
@@ -52,8 +60,8 @@ def _classes(source: Path) -> dict[str, list[Path]]:
             numbered.setdefault(match["label"], []).append((int(match["number"]), path))
     if numbered:
         return {label: [path for _, path in sorted(numbered[label])] for label in sorted(numbered)}
-    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {folder.name: sorted(images_in(folder), key=_by_number) for folder in folders}
+    folders = sorted(path for path in source.iterdir() if path.is_dir() and not is_hidden(path.name))
+    return {folder.name: sorted(images_below(folder, omissions), key=_by_number) for folder in folders}
 
 
 def _by_number(path: Path) -> tuple[int, str]:
@@ -72,7 +80,12 @@ def _check(source: Path, target: Path, classes: Mapping[str, Sequence[Path]], re
     check_new(target, source)
 
 
-def _copy(images: Sequence[Path], folder: Path) -> None:
+def _copy(images: Sequence[Path], source: Path, folder: Path) -> None:
+    """Copy images into `folder`; an image of a sub-folder of its class stays in a sub-folder of this name."""
     folder.mkdir(parents=True)
     for path in images:
-        shutil.copyfile(path, folder / path.name)
+        inside = (
+            path.relative_to(source / folder.name) if path.is_relative_to(source / folder.name) else path.name
+        )
+        (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / inside)

@@ -9,6 +9,7 @@ import numpy as np
 from spyglass.v1.model_pb2 import TASK_SEGMENT
 from spyglass_contract.model.run_folder import RunFolder, RunRecord
 from spyglass_training.datasets.dataset import Split
+from spyglass_training.datasets.omissions import left_out_lines
 from spyglass_training.report.confusion import draw_confusion
 from spyglass_training.report.evaluation import Evaluation
 from spyglass_training.report.mistakes import draw_masks, draw_mistakes, worst_mistakes
@@ -33,6 +34,9 @@ def _head(record: RunRecord) -> Iterator[str]:
     yield f"{record.description} {record.parameters:,} parameters.\n"
     yield f"Trained in {record.seconds:.0f} s, {record.created}.\n"
     yield f"Data: {record.data.name}, {record.data.licence}, sha256 `{record.data.sha256}`.\n"
+    notes = [*(f"Warning: {warning}." for warning in record.data_warnings), *left_out_lines(record.left_out)]
+    if notes:
+        yield "\n".join(f"- {note}" for note in notes) + "\n"
 
 
 def _figures(record: RunRecord) -> Iterator[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_training.whole_files import whole_file
+from spyglass_contract.files import whole_file
 
 _FACTS = "facts"
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from spyglass_training.whole_files import write_whole
+from spyglass_contract.files import write_whole
 
 # Features that need more bytes than this are not kept in memory.
 MEMORY_BYTES = 4 * 1024**3

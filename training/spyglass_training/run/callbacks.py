@@ -10,12 +10,12 @@ from typing import Any
 import keras
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.files import whole_file
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_training.run.backup import write_backup
 from spyglass_training.run.epoch_log import Epoch, EpochLog
 from spyglass_training.run.options import TrainingOptions
 from spyglass_training.run.phases import Phase
-from spyglass_training.whole_files import whole_file
 
 
 class EndOfEpoch(keras.callbacks.Callback):

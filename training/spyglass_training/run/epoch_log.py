@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_training.whole_files import write_whole
+from spyglass_contract.files import write_whole
 
 
 @dataclass(frozen=True)

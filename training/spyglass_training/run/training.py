@@ -172,6 +172,8 @@ def _finish(
         created=now(),
         seconds=round(time.monotonic() - started, 1),
         task=architecture.task,
+        left_out=dataset.left_out,
+        data_warnings=dataset.warnings,
     )
     write_report(record, evaluation, dataset.test, folder)
     folder.write_record(record)

@@ -57,7 +57,13 @@ def test_without_parts_each_class_is_split_and_numeric_labels_are_ordered_by_val
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("list.csv", "file,class\nimages/cat0.png,cat\n", "line 2: expected a path and a label"),
+        (
+            "list.csv",
+            "file,class\nimages/cat0.png,cat\n",
+            r"line 1 must name .* without path and label, found: file, class",
+        ),
+        ("list.csv", "path;label\nimages/cat0.png;cat\n", "separated by commas"),
+        ("list.csv", "path,label\nimages/cat0.png,cat,grey\n", "line 2 has 3 fields, but line 1 has 2"),
         (
             "list.csv",
             "path,label\nimages/cat0.png,cat\nimages/cup0.png,\n",
@@ -122,3 +128,59 @@ def test_the_error_names_a_file_that_is_not_a_list(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidInput, match=f"{name} is not a list of images: {message}"):
         listing.load(tmp_path / name, spec)
+
+
+def test_blanks_and_the_case_of_the_columns_have_no_effect(tmp_path: Path, spec: InputSpec) -> None:
+    lines = [
+        f" images/{label}{index}.png ,\t{label} , {part}\u00a0\n"
+        for label in ("cup", "cat")
+        for index, part in enumerate(("Train", "train ", " train", "val", "TEST"))
+    ]
+    (tmp_path / "list.csv").write_text("".join(["Path , LABEL, part\n", *lines, " , ,\n"]))
+    dataset = listing.load(tmp_path / "list.csv", spec)
+    assert dataset.class_names == ("cat", "cup") and dataset.warnings == ()
+    assert dataset.validation is not None
+    assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [6, 2, 2]
+    rows = [
+        {"path": f" images/{name}{index}.png", "label": f"{name} ", "part": " dev" if index else "train"}
+        for name in ("cat", "cup")
+        for index in range(2)
+    ]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert {entry.label for entry in listing.read_entries(tmp_path / "list.jsonl")} == {"cat", "cup"}
+    assert {entry.part for entry in listing.read_entries(tmp_path / "list.jsonl")} == {"train", "validation"}
+
+
+def test_labels_that_differ_in_their_case_only_are_warned_of(tmp_path: Path, spec: InputSpec) -> None:
+    lines = [
+        f"images/{name}{index}.png,{label}\n"
+        for name, label in (("cat", "Cat"), ("cup", "cat"))
+        for index in range(5)
+    ]
+    (tmp_path / "list.csv").write_text("path,label\n" + "".join(lines))
+    (warning,) = listing.load(tmp_path / "list.csv", spec).warnings
+    assert warning.startswith("the labels 'Cat' and 'cat' are different classes")
+
+
+def test_a_path_that_is_listed_again_is_warned_of_if_its_part_or_label_differs(
+    tmp_path: Path, spec: InputSpec
+) -> None:
+    lines = [f"images/{name}{index}.png,{name},train\n" for name in ("cat", "cup") for index in range(4)]
+    lines += ["images/cat4.png,cat,test\n", "images/cat0.png,cat,test\n", "images/cup0.png,cat,train\n"]
+    (tmp_path / "list.csv").write_text("".join(["path,label,part\n", *lines]))
+    parts, labels, repeated = listing.load(tmp_path / "list.csv", spec).warnings
+    assert "1 image is in more than one part: 1 in train and test" in parts
+    assert "images/cup0.png as cup = images/cup0.png as cat" in labels
+    assert repeated.startswith("1 image is more than once in the part train")
+
+
+def test_parts_without_a_test_part_give_a_fifth_of_the_training_part(tmp_path: Path, spec: InputSpec) -> None:
+    parts = ("train",) * 4 + ("val",)
+    lines = [
+        f"images/{name}{index}.png,{name},{parts[index]}\n" for name in ("cat", "cup") for index in range(5)
+    ]
+    (tmp_path / "list.csv").write_text("".join(["path,label,part\n", *lines]))
+    dataset = listing.load(tmp_path / "list.csv", spec)
+    assert dataset.validation is not None
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (6, 2, 2)
+    assert "there is no test part: 2 of the training images are used for testing" in dataset.warnings

@@ -124,3 +124,44 @@ def test_the_error_for_another_layout_names_the_layout_and_the_source(
 ) -> None:
     with pytest.raises(NotFound, match=r"trimaps.*CC BY-SA 4\.0.*robots\.ox\.ac\.uk"):
         pets.load(tmp_path, spec)
+
+
+def test_images_of_any_suffix_are_found_and_those_left_out_are_counted(folder: Path, spec: InputSpec) -> None:
+    with Image.open(folder / "images/Cat_0.jpg") as image:
+        image.save(folder / "images/Cat_0.png")
+    (folder / "images/Cat_0.jpg").unlink()
+    (folder / "images/Cat_1.jpg").rename(folder / "images/Cat_1.jfif")
+    write_list(folder, "train.txt", range(5))
+    write_list(folder, "val.txt", range(5, 7))
+    write_list(folder, "test.txt", range(7, 9))
+    dataset = pets.load(folder, spec)
+    assert dataset.validation is not None
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (5, 2, 2)
+    (entry,) = dataset.left_out
+    assert (entry.reason, entry.count) == ("in no list of annotations", 1)
+    assert entry.examples == ("images/Cat_9.jpg",)
+
+
+def test_without_lists_an_image_without_a_trimap_is_counted(folder: Path, spec: InputSpec) -> None:
+    (folder / "annotations/trimaps/Cat_3.png").unlink()
+    (entry,) = pets.load(folder, spec).left_out
+    assert (entry.reason, entry.examples) == ("without a trimap", ("images/Cat_3.jpg",))
+
+
+def test_one_image_in_two_parts_is_warned_of(folder: Path, spec: InputSpec) -> None:
+    write_list(folder, "train.txt", range(7))
+    write_list(folder, "test.txt", range(6, 10))
+    (warning,) = pets.load(folder, spec).warnings
+    assert warning.startswith("1 image is in more than one part: 1 in train and test")
+
+
+def test_a_second_image_of_one_name_and_a_missing_test_list_are_said(folder: Path, spec: InputSpec) -> None:
+    with Image.open(folder / "images/Cat_0.jpg") as image:
+        image.save(folder / "images/Cat_0.png")
+    write_list(folder, "train.txt", range(10))
+    dataset = pets.load(folder, spec)
+    assert (len(dataset.train), len(dataset.test)) == (8, 2)
+    assert dataset.warnings == ("there is no test part: 2 of the training images are used for testing",)
+    (entry,) = dataset.left_out
+    assert entry.reason == "another image has the same name before the suffix"
+    assert entry.examples == ("images/Cat_0.png",)

@@ -6,6 +6,7 @@ object or a background of the training part.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,16 @@ from PIL import Image
 
 from spyglass_contract.errors import ImageError, InvalidInput, NotFound
 from spyglass_contract.images.decode import decode
+from spyglass_contract.images.folders import is_hidden
 from spyglass_contract.images.header import Limits, open_header
 from spyglass_training.datasets.about import About, write_about
-from spyglass_training.datasets.assembly import TEST, TRAIN, VALIDATION
 from spyglass_training.datasets.composition.scene import SceneOptions, compose
 from spyglass_training.datasets.example import images_in
 from spyglass_training.datasets.new_folder import check_new
+from spyglass_training.datasets.omissions import Omissions, images_below, left_out_lines
+from spyglass_training.datasets.parts import TEST, TRAIN, VALIDATION
+
+log = logging.getLogger(__name__)
 
 _FRACTIONS = {TRAIN: 0.7, VALIDATION: 0.1, TEST: 0.2}
 _JPEG_QUALITY = 92
@@ -78,10 +83,16 @@ def compose_folder(
 
 def _deal(cutouts: Path, backgrounds: Path, seed: int) -> dict[str, Material]:
     random = np.random.default_rng(seed)
-    groups = [cutouts, *sorted(path for path in _folder(cutouts).iterdir() if path.is_dir())]
+    folders = sorted(
+        path for path in _folder(cutouts).iterdir() if path.is_dir() and not is_hidden(path.name)
+    )
     # Group by group, so that every part has objects of every group.
-    objects = [deal(images_in(group), random) for group in groups]
-    scenery = deal(images_in(_folder(backgrounds)), random)
+    omissions = Omissions(cutouts), Omissions(backgrounds)
+    groups = [images_in(cutouts), *(images_below(folder, omissions[0]) for folder in folders)]
+    objects = [deal(group, random) for group in groups]
+    scenery = deal(images_below(_folder(backgrounds), omissions[1]), random)
+    for line in left_out_lines(entry for each in omissions for entry in each.entries()):
+        log.warning("%s", line)
     material = {
         part: Material([path for dealt in objects for path in dealt[part]], scenery[part])
         for part in _FRACTIONS

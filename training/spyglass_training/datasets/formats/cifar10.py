@@ -15,10 +15,11 @@ import numpy as np
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import NotFound
 from spyglass_training.array_pickle import read_array_pickle
-from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
+from spyglass_training.datasets.assembly import Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.example import Example
 from spyglass_training.datasets.formats.arrays import array_images, keras_cache
+from spyglass_training.datasets.parts import TEST, TRAIN
 from spyglass_training.datasets.reading.damaged_files import reading
 from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
 

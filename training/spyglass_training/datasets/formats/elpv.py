@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import InvalidInput, NotFound
-from spyglass_training.datasets.assembly import TEST, TRAIN, Origin, assemble
+from spyglass_training.datasets.assembly import Origin, assemble
 from spyglass_training.datasets.dataset import Dataset
 from spyglass_training.datasets.example import from_file
+from spyglass_training.datasets.parts import TEST, TRAIN
 from spyglass_training.datasets.reading.damaged_files import reading
 from spyglass_training.datasets.reading.options import DEFAULT_OPTIONS, ReadingOptions
 from spyglass_training.datasets.splits import stratified

@@ -30,8 +30,10 @@ class Decoded:
     pixels: NDArray[np.uint8]
     # uint8 [height, width]; None if the image has no mask.
     mask: NDArray[np.uint8] | None
-    # SHA-256 of the bytes that were read, lower-case hexadecimal.
+    # SHA-256 of the bytes that were read, with those of the mask, lower-case hexadecimal.
     sha256: str
+    # SHA-256 of the image alone.
+    image_sha256: str
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ def _decode(image: Example, spec: InputSpec) -> Decoded | Broken:
     except (SpyglassError, OSError) as error:
         return Broken(image.name, str(error))
     digest = hashlib.sha256(data if isinstance(data, bytes) else data.tobytes())
+    of_image = digest.hexdigest()
     if mask is None:
-        return Decoded(prepared.pixels, None, digest.hexdigest())
+        return Decoded(prepared.pixels, None, of_image, of_image)
     digest.update(mask.tobytes())
-    return Decoded(prepared.pixels, mask_to_input(mask, spec, outside=image.outside), digest.hexdigest())
+    placed = mask_to_input(mask, spec, outside=image.outside)
+    return Decoded(prepared.pixels, placed, digest.hexdigest(), of_image)
 
 
 def _check_size(mask: NDArray[np.uint8], prepared: Prepared) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec
@@ -44,6 +45,8 @@ class Account:
     broken: list[str]
     # SHA-256 over the names and contents of the images that were read, lower-case hexadecimal.
     sha256: str
+    # One list for each content that several images have: their indices in the given order.
+    repeated: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,9 @@ def _write(folder: Path, images: Sequence[Example], spec: InputSpec) -> None:
 
 def _key(images: Sequence[Example], spec: InputSpec) -> str:
     """Return a key that changes with the images, the network's input and the decoder."""
-    digest = hashlib.sha256(PIL.__version__.encode() + spec.SerializeToString(deterministic=True))
+    # As JSON: the numbers of enums have changed since early versions, their names have not.
+    described = json_format.MessageToJson(spec, sort_keys=True)
+    digest = hashlib.sha256(f"{PIL.__version__}\0{described}\0".encode())
     for image in images:
         digest.update(f"{image.name}\0{image.stamp}\0{image.outside}\n".encode())
     return digest.hexdigest()[:32]
@@ -159,6 +164,7 @@ def _fill(arrays: Sequence[NDArray[np.uint8]], images: Sequence[Example], spec: 
     rows: list[int] = []
     broken: list[str] = []
     digest = hashlib.sha256()
+    by_content: dict[str, list[int]] = {}
     for index, decoded in enumerate(decode_in_order(images, spec)):
         if isinstance(decoded, Broken):
             broken.append(f"{decoded.name}: {decoded.reason}")
@@ -167,8 +173,10 @@ def _fill(arrays: Sequence[NDArray[np.uint8]], images: Sequence[Example], spec: 
         if decoded.mask is not None:
             arrays[1][len(rows)] = decoded.mask
         rows.append(index)
+        by_content.setdefault(decoded.image_sha256, []).append(index)
         digest.update(f"{decoded.sha256}  {images[index].name}\n".encode())
-    return Account(rows, broken, digest.hexdigest())
+    repeated = [indices for indices in by_content.values() if len(indices) > 1]
+    return Account(rows, broken, digest.hexdigest(), repeated)
 
 
 def _table(arrays: Sequence[NDArray[np.uint8]], account: Account) -> Table:

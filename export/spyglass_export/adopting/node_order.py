@@ -1,0 +1,120 @@
+"""Order of a graph's nodes: each one behind the nodes that it reads, and only those that are needed."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TypeVar
+
+import onnx
+from google.protobuf.message import Message
+
+from spyglass_contract.errors import ModelError
+
+_Message = TypeVar("_Message", bound=Message)
+
+
+def in_order(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model, or a copy in which each node comes behind the nodes whose outputs it reads.
+
+    Raises ModelError if nodes read each other in a circle.
+    """
+    if all(_is_ordered(graph) for graph in _graphs(model.graph)):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for graph in _graphs(copy.graph):
+        _sort(graph)
+    return copy
+
+
+def keep_needed(graph: onnx.GraphProto, tensor: str) -> None:
+    """Remove the nodes and weights that `tensor` does not depend on, in place. The nodes must be in order."""
+    needed, kept = {tensor}, []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(_reads(node))
+            kept.append(node)
+    if len(kept) < len(graph.node):
+        nodes = [_copied(node) for node in reversed(kept)]
+        del graph.node[:]
+        graph.node.extend(nodes)
+    dropped = {weight.name for weight in graph.initializer} - needed
+    if dropped:
+        # In old files each weight is an input as well.
+        weights = [_copied(weight) for weight in graph.initializer if weight.name not in dropped]
+        inputs = [_copied(value) for value in graph.input if value.name not in dropped]
+        del graph.initializer[:], graph.input[:]
+        graph.initializer.extend(weights)
+        graph.input.extend(inputs)
+
+
+def _copied(message: _Message) -> _Message:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the graphs inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for inner in inner_graphs(node):
+            yield from _graphs(inner)
+
+
+def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Return the graphs of a node, such as the branches of an If and the body of a Loop."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph, also of the graphs inside its nodes."""
+    for each in _graphs(graph):
+        yield from each.node
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """The tensors that a node reads, also inside its own graphs."""
+    names = set(node.input)
+    for graph in inner_graphs(node):
+        names.update(value.name for value in graph.output)
+        names.update(*(_reads(inner) for inner in graph.node))
+    return names - {""}
+
+
+def _is_ordered(graph: onnx.GraphProto) -> bool:
+    later = {name for node in graph.node for name in node.output if name}
+    for node in graph.node:
+        if later.intersection(_reads(node)):
+            return False
+        later.difference_update(node.output)
+    return True
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Sort the nodes; of those that are ready, the one that came first in the file comes first."""
+    nodes = [_copied(node) for node in graph.node]
+    producers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    readers, missing = defaultdict(list), {}
+    for index, node in enumerate(nodes):
+        sources = {producers[name] for name in _reads(node) if name in producers}
+        missing[index] = len(sources)
+        for source in sources:
+            readers[source].append(index)
+    ready = [index for index, count in missing.items() if not count]
+    del graph.node[:]
+    while ready:
+        index = heapq.heappop(ready)
+        graph.node.append(nodes[index])
+        for reader in readers[index]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(ready, reader)
+    if len(graph.node) < len(nodes):
+        names = [nodes[index].name or nodes[index].op_type for index, count in missing.items() if count]
+        raise ModelError(f"the network's nodes read each other in a circle: {', '.join(names[:4])}")

@@ -1,0 +1,17 @@
+"""What a server may be set to: versions, default models and devices. This module imports no ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT
+
+# A request that names no model gets the default model of its task.
+DEFAULT_OF_TASK = {TASK_CLASSIFY: "imagenet", TASK_SEGMENT: "foreground"}
+DEFAULT_MODELS = tuple(DEFAULT_OF_TASK.values())
+
+Versions = Literal["latest", "all"]
+
+DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?"
+DEVICES = "auto, cpu, cuda or cuda:N"
+"""The devices as a text for messages."""

@@ -1,0 +1,49 @@
+"""The deadline that a request brings itself, within the deadline of its call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from google.protobuf.duration_pb2 import Duration
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.heatmap_pb2 import HeatmapRequest
+from spyglass.v1.segment_pb2 import SegmentRequest
+from spyglass_contract.errors import InvalidInput
+from spyglass_server.engine.call import Call
+
+# No lock can wait for the longest durations. A request with a longer timeout than this has none of its own.
+_ENDLESS_SECONDS = 1e8
+_NANOS = 1_000_000_000
+
+
+@contextmanager
+def own_deadline(call: Call, request: ClassifyRequest | HeatmapRequest | SegmentRequest) -> Iterator[Call]:
+    """Yield the call of one request, which ends with `call` or after the request's `timeout`, from now on.
+
+    Raises InvalidInput for a `timeout` that is not more than 0.
+    """
+    if not request.HasField("timeout"):
+        yield call
+        return
+    seconds = _seconds(request.timeout)
+    deadlines = [] if call.deadline is None else [call.deadline]
+    if seconds < _ENDLESS_SECONDS:
+        deadlines.append(time.monotonic() + seconds)
+    own = Call(min(deadlines, default=None), patient=call.patient)
+    with call.on_cancel(own.cancel):
+        yield own
+
+
+def _seconds(timeout: Duration) -> float:
+    seconds: float = timeout.seconds + timeout.nanos / _NANOS
+    if seconds <= 0 or not 0 <= timeout.nanos < _NANOS:
+        raise InvalidInput(
+            f"timeout must be more than 0 seconds and have 0 to {_NANOS - 1} nanos, not {timeout.seconds} "
+            f"seconds and {timeout.nanos} nanos",
+            reason="TIMEOUT_INVALID",
+            field="timeout",
+        )
+    return seconds
