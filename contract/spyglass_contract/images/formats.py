@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import ModuleType
 
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -22,9 +22,9 @@ class Format:
 
     # For people.
     title: str
-    # Pillow's name of the format, and the module that registers its decoder when it is imported.
+    # Pillow's name of the format, and its class for files of it.
     name: str
-    plugin: ModuleType
+    plugin: type[ImageFile.ImageFile]
     # Matches the start of every file of this format.
     first_bytes: re.Pattern[bytes]
     # Lower-case, with the dot; the usual one first.
@@ -32,13 +32,26 @@ class Format:
 
 
 FORMATS = (
-    Format("JPEG", "JPEG", JpegImagePlugin, re.compile(rb"\xff\xd8\xff"), (".jpg", ".jpeg", ".jpe", ".jfif")),
-    Format("PNG", "PNG", PngImagePlugin, re.compile(rb"\x89PNG\r\n\x1a\n"), (".png",)),
-    Format("WebP", "WEBP", WebPImagePlugin, re.compile(rb"RIFF.{4}WEBP", re.DOTALL), (".webp",)),
-    Format("BMP", "BMP", BmpImagePlugin, re.compile(rb"BM"), (".bmp",)),
-    Format("GIF", "GIF", GifImagePlugin, re.compile(rb"GIF8[79]a"), (".gif",)),
-    Format("TIFF", "TIFF", TiffImagePlugin, re.compile(rb"II\*\x00|MM\x00\*"), (".tif", ".tiff")),
+    Format(
+        "JPEG",
+        "JPEG",
+        JpegImagePlugin.JpegImageFile,
+        re.compile(rb"\xff\xd8\xff"),
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+    ),
+    Format("PNG", "PNG", PngImagePlugin.PngImageFile, re.compile(rb"\x89PNG\r\n\x1a\n"), (".png",)),
+    Format(
+        "WebP", "WEBP", WebPImagePlugin.WebPImageFile, re.compile(rb"RIFF.{4}WEBP", re.DOTALL), (".webp",)
+    ),
+    Format("BMP", "BMP", BmpImagePlugin.BmpImageFile, re.compile(rb"BM"), (".bmp",)),
+    Format("GIF", "GIF", GifImagePlugin.GifImageFile, re.compile(rb"GIF8[79]a"), (".gif",)),
+    Format(
+        "TIFF", "TIFF", TiffImagePlugin.TiffImageFile, re.compile(rb"II\*\x00|MM\x00\*"), (".tif", ".tiff")
+    ),
 )
+
+PLUGINS = {entry.name: entry.plugin for entry in FORMATS}
+"""Pillow's class of each format, by Pillow's name."""
 
 IMAGE_SUFFIXES = frozenset(suffix for entry in FORMATS for suffix in entry.suffixes)
 """The suffixes of files that are taken for images when a folder is searched, lower-case with the dot."""

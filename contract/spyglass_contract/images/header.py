@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from PIL import Image, ImageFile
+from PIL import Image
 
 from spyglass_contract.errors import ImageError, LimitExceeded
-from spyglass_contract.images.format_checks import check_jpeg, check_tiff, check_webp_length, webp_size
-from spyglass_contract.images.formats import FORMAT_TITLES, FORMATS
+from spyglass_contract.images.containers import bmp, gif, jpeg, png, tiff, webp
+from spyglass_contract.images.containers.container import Container
+from spyglass_contract.images.formats import FORMAT_TITLES, FORMATS, PLUGINS
+from spyglass_contract.images.limits import Limits as Limits
+from spyglass_contract.images.limits import check_pixels as check_pixels
+from spyglass_contract.images.refusals import broken_header
 
 # Formats that are named in the error, because callers send them by mistake.
 _REJECTED = (
@@ -36,27 +40,31 @@ _REJECTED = (
 _MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"))
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}
 
-# The most that libjpeg reads and writes. To resize and to interpolate takes memory for each row and column, a
-# hundred bytes and more: a line of 64 megapixels, a PNG of 62 kB, would take 5 GB.
-_MAX_SIDE = 65_500
-# The only decoder here that is written in Python: 0.1 s a megapixel, however small the file is.
-_SLOW_CODEC = "bmp_rle"
-_MAX_SLOW_PIXELS = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The largest image that is read: bytes of the file, and pixels of the image in it."""
-
-    max_bytes: int = 32 * 1024 * 1024
-    max_pixels: int = 64 * 1024 * 1024
+# By Pillow's name of the format: what finds the parts that decoding needs.
+_READERS: dict[str, Callable[[bytes, Limits], Container]] = {
+    "JPEG": jpeg.read,
+    "PNG": png.read,
+    "WEBP": webp.read,
+    "BMP": bmp.read,
+    "GIF": gif.read,
+    "TIFF": tiff.read,
+}
 
 
 def open_header(data: bytes, limits: Limits) -> Image.Image:
     """Open a file as far as its header, without decoding it or taking memory for its pixels.
 
-    Raises ImageError if it is not an image in one of the FORMATS, and LimitExceeded if it has more bytes or
-    pixels than `limits` allow, or a side of more than 65,500 pixels.
+    Profiles, texts and EXIF are not there to be read from it. Raises as `read_container` does.
+    """
+    return open_part(read_container(data, limits), 0)
+
+
+def read_container(data: bytes, limits: Limits) -> Container:
+    """Find the parts of a file that decoding needs, without decoding it or taking memory for its pixels.
+
+    Raises ImageError if it is not an image in one of the FORMATS or of a kind that is not read, and
+    LimitExceeded if it has more bytes or pixels than `limits` allow, a side of more than 65,500 pixels, or
+    more segments, chunks, blocks, strips or scans than its format's module allows.
     """
     if not data:
         raise ImageError("the image has no bytes", reason="IMAGE_EMPTY", field="image")
@@ -66,18 +74,24 @@ def open_header(data: bytes, limits: Limits) -> Image.Image:
             reason="IMAGE_TOO_MANY_BYTES",
             field="image",
         )
-    format_name = sniff(data)
-    if format_name == "WEBP":
-        check_pixels(*webp_size(data), limits)
-        check_webp_length(data)
-    elif format_name == "JPEG":
-        check_jpeg(data)
-    elif format_name == "TIFF":
-        check_tiff(data)
-    image = _open(data, format_name)
-    check_pixels(*image.size, limits)
-    if image.tile and image.tile[0].codec_name == _SLOW_CODEC:
-        check_pixels(*image.size, Limits(max_pixels=_MAX_SLOW_PIXELS))
+    return _READERS[sniff(data)](data, limits)
+
+
+def open_part(container: Container, index: int) -> Image.Image:
+    """Return a part of a file as Pillow's image, opened and not loaded.
+
+    Raises ImageError if Pillow cannot read its header, or finds another size than this package has checked.
+    """
+    plugin = PLUGINS[container.format_name]
+    try:
+        # Not Image.open, whose own limit of pixels prints warnings.
+        image: Image.Image = plugin(io.BytesIO(container.parts[index]))
+    # A broken header makes Pillow's parsers raise OSError, SyntaxError, struct.error, KeyError,
+    # OverflowError and more. All of them mean the same here.
+    except Exception as error:
+        raise broken_header(container.format_name) from error
+    if image.size != (container.width, container.height):
+        raise broken_header(container.format_name)
     return image
 
 
@@ -97,37 +111,6 @@ def sniff(data: bytes) -> str:
     raise ImageError(
         f"the file is not an image; expected {FORMAT_TITLES}", reason="IMAGE_UNRECOGNISED", field="image"
     )
-
-
-def check_pixels(width: int, height: int, limits: Limits) -> None:
-    """Raise LimitExceeded if an image of this size is too large, and ImageError if it has no pixels."""
-    if width < 1 or height < 1:
-        raise ImageError(f"the image has no pixels: its size is {width}x{height}", field="image")
-    if width * height > limits.max_pixels:
-        raise LimitExceeded(
-            f"the image has {width}x{height} pixels; the limit is {limits.max_pixels:,} pixels",
-            reason="IMAGE_TOO_MANY_PIXELS",
-            field="image",
-        )
-    if max(width, height) > _MAX_SIDE:
-        raise LimitExceeded(
-            f"the image has {width}x{height} pixels; the limit of a side is {_MAX_SIDE:,} pixels",
-            reason="IMAGE_TOO_MANY_PIXELS",
-            field="image",
-        )
-
-
-def _open(data: bytes, format_name: str) -> ImageFile.ImageFile:
-    try:
-        return Image.open(io.BytesIO(data), formats=[format_name])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitExceeded(
-            "the image has more pixels than the limit", reason="IMAGE_TOO_MANY_PIXELS", field="image"
-        ) from error
-    # A broken header makes Pillow's parsers raise OSError, SyntaxError, struct.error, KeyError,
-    # OverflowError and more. All of them mean the same here.
-    except Exception as error:
-        raise ImageError(f"the header of the {format_name} is broken or cut off", field="image") from error
 
 
 def _rejected_format(data: bytes) -> str:

@@ -5,6 +5,9 @@ One rule for the server and its clients: an orientation that cannot be read coun
 
 from __future__ import annotations
 
+import re
+import struct
+
 from PIL import Image
 from PIL.ExifTags import Base
 
@@ -24,6 +27,42 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# The directory of an EXIF block: no more than this many entries are searched.
+_MAX_ENTRIES = 1024
+# TIFF types of integers of at most 4 bytes, and how to read one.
+_INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l"}
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+
+
+def exif_orientation(block: bytes) -> int:
+    """Return the orientation that an EXIF block states, from its TIFF header on; 1 if it states none."""
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return AS_STORED
+    try:
+        (start,) = struct.unpack_from(f"{order}L", block, 4)
+        (entries,) = struct.unpack_from(f"{order}H", block, start)
+        for index in range(min(entries, _MAX_ENTRIES)):
+            at = start + 2 + 12 * index
+            tag, kind, count = struct.unpack_from(f"{order}HHL", block, at)
+            if tag == Base.Orientation and count == 1 and kind in _INTEGERS:
+                (stated,) = struct.unpack_from(order + _INTEGERS[kind], block, at + 8)
+                return known_orientation(stated)
+    except struct.error:
+        pass
+    return AS_STORED
+
+
+def xmp_orientation(block: bytes) -> int:
+    """Return the orientation that an XMP text states; 1 if it states none."""
+    found = _XMP_ORIENTATION.search(block)
+    return known_orientation(int(found[1])) if found else AS_STORED
+
+
+def known_orientation(stated: int) -> int:
+    """Return an orientation that a file states, or 1 (as stored) if it is not one of 1 to 8."""
+    return stated if stated in _TURNS else AS_STORED
+
 
 def orientation(image: Image.Image) -> int:
     """Return the orientation, 1 to 8; 1 (as stored) if the image states none or one that cannot be read."""
@@ -32,7 +71,7 @@ def orientation(image: Image.Image) -> int:
     # A broken EXIF block makes Pillow raise errors of many types.
     except Exception:
         return AS_STORED
-    return stated if stated in _TURNS else AS_STORED
+    return known_orientation(stated)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -42,5 +81,10 @@ def upright(image: Image.Image) -> Image.Image:
     """
     # First: Pillow finds the EXIF block of a PNG, and turns a TIFF upright, only when it loads them.
     image.load()
-    turn = _TURNS.get(orientation(image))
+    return turned(image, orientation(image))
+
+
+def turned(image: Image.Image, stated: int) -> Image.Image:
+    """Return a decoded image turned as the orientation `stated` says; the same object if it is 1."""
+    turn = _TURNS.get(stated)
     return image if turn is None else image.transpose(turn)

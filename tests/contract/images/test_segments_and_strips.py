@@ -1,4 +1,4 @@
-"""Checks of JPEGs and TIFFs before a decoder opens them."""
+"""The markers of JPEGs and the strips of TIFFs, before a decoder opens them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ import pytest
 from PIL import Image
 
 from spyglass_contract.errors import ImageError, LimitExceeded
+from spyglass_contract.images.containers.jpeg_markers import START_OF_SCAN, markers
 from spyglass_contract.images.decode import decode
-from spyglass_contract.images.format_checks import START_OF_SCAN, jpeg_markers
 from spyglass_contract.images.header import Limits
 
 Encode = Callable[..., bytes]
+
+
+def jpeg_markers(data: bytes) -> list[int]:
+    return [marker for marker, _ in markers(data)]
+
 
 START_OF_FRAME, PROGRESSIVE_FRAME, END_OF_IMAGE = 0xC0, 0xC2, 0xD9
 SCAN = bytes([0xFF, START_OF_SCAN])
 
 
 def test_the_markers_come_in_the_order_of_the_file(encode: Encode) -> None:
-    markers = list(jpeg_markers(encode(Image.new("RGB", (16, 16)), "JPEG")))
+    markers = jpeg_markers(encode(Image.new("RGB", (16, 16)), "JPEG"))
 
     assert markers[0] == 0xE0
     assert markers.index(START_OF_FRAME) < markers.index(START_OF_SCAN)
@@ -31,7 +36,7 @@ def test_a_progressive_jpeg_has_several_scans(
     photograph: Callable[[int, int], Image.Image], encode: Encode
 ) -> None:
     baseline, progressive = (
-        list(jpeg_markers(encode(photograph(99, 77), "JPEG", progressive=progressive)))
+        jpeg_markers(encode(photograph(99, 77), "JPEG", progressive=progressive))
         for progressive in (False, True)
     )
 
@@ -62,7 +67,7 @@ def test_restart_markers_in_the_coded_data_are_skipped(
     ],
 )
 def test_the_markers_of_a_broken_file_end(data: bytes, markers: list[int]) -> None:
-    assert list(jpeg_markers(data)) == markers
+    assert jpeg_markers(data) == markers
 
 
 def test_a_jpeg_of_thousands_of_scans_is_rejected(encode: Encode) -> None:
