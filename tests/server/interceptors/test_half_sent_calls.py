@@ -83,11 +83,15 @@ def test_a_request_that_does_not_arrive_in_time_is_refused(
 
 
 def test_who_has_waited_longest_gives_way_when_all_places_are_taken(
-    run_server: Callable[..., Any], request_for_red: ClassifyRequest, refused: Callable[..., Any]
+    run_server: Callable[..., Any],
+    request_for_red: ClassifyRequest,
+    refused: Callable[..., Any],
+    eventually: Eventually,
 ) -> None:
     server, idle = run_server(max_receiving=4, max_receiving_per_caller=4), Event()
     classify = server.channel.stream_unary(CLASSIFY, ClassifyRequest.SerializeToString)
     slow = [classify.future(silence(idle), timeout=PATIENCE) for _ in range(4)]
+    eventually(lambda: arriving(server) == 4)
     deadline = time.monotonic() + PATIENCE
 
     # They are protected for their first second; until then others are refused.
@@ -100,8 +104,9 @@ def test_who_has_waited_longest_gives_way_when_all_places_are_taken(
             assert "4 calls whose request has not arrived" in error.details()
             assert time.monotonic() < deadline
 
-    assert refused(slow[0].result).reason == "TOO_MANY_UNFINISHED_REQUESTS"
-    assert not any(call.done() for call in slow[1:])
+    eventually(lambda: any(call.done() for call in slow))
+    (gone,) = [call for call in slow if call.done()]
+    assert refused(gone.result).reason == "TOO_MANY_UNFINISHED_REQUESTS"
     idle.set()
 
 
