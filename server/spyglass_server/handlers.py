@@ -35,6 +35,7 @@ from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.model import Model
 from spyglass_server.engine.own_deadline import own_deadline
+from spyglass_server.engine.text import check_id
 from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
 from spyglass_server.heatmaps.explain import Explained, check_explains, infer_explained
 from spyglass_server.heatmaps.targets import target_indices
@@ -56,6 +57,7 @@ class Handlers:
 
     def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Return the `top_k` most probable classes of the image."""
+        check_id(request.id)
         with own_deadline(call, request) as call, self._engine.admission.permit(call):
             model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
             count = top_count(request.top_k, model)
@@ -77,6 +79,7 @@ class Handlers:
         With Score-CAM it takes a forward pass for each channel of the feature map.
         """
         engine = self._engine
+        check_id(request.id)
         with own_deadline(call, request) as call, engine.admission.permit(call):
             model = engine.repository.resolve(request.model, TASK_CLASSIFY)
             check_explains(model)
@@ -106,6 +109,7 @@ class Handlers:
     def segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
         """Return the class of each pixel of the upright image, and a probability map if requested."""
         engine = self._engine
+        check_id(request.id)
         with own_deadline(call, request) as call, engine.admission.permit(call):
             model = engine.repository.resolve(request.model, TASK_SEGMENT)
             segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)

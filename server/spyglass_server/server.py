@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -19,26 +20,40 @@ from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.memory import memory_returner
 from spyglass_server.engine.model import Model, Resources
 from spyglass_server.engine.repository import Repository, check_served, model_files
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.errors import Errors
+from spyglass_server.interceptors.parsing import Parsing
+from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.request_log import RequestLog
 from spyglass_server.interceptors.stream_limit import StreamLimit
+from spyglass_server.limits import WireLimits, channel_options
+from spyglass_server.listening import why_not
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
+from spyglass_server.ticker import Ticker
 
 _log = logging.getLogger(__name__)
 
 # Threads beyond those that requests and streams can hold: for reflection, ListModels, GetModel and refusals.
 _SPARE_THREADS = 16
 # When gRPC stops, it cancels the calls that have arrived and have no thread yet. For this long they still get
-# a thread, and the status UNAVAILABLE, after which their callers retry.
+# a thread, and the status UNAVAILABLE, after which their callers retry. The last of them get it when gRPC has
+# begun to stop, so that their callers send nothing more to this server.
 _LAST_CALLS_SECONDS = 0.5
-# A request up to this many times the limit of an image gets an error that names the limit; gRPC itself
-# refuses longer ones.
-_MESSAGE_HEADROOM = 2
+_HELD_SECONDS = 0.1
+# If no request has ended for this long while all permits are taken, health says NOT_SERVING.
+_STALL_SECONDS = 30.0
+# After requests of so many bytes at a time, free memory goes back to the system.
+_LARGE_BYTES = 32 * 1024 * 1024
+# When no call has been active for so long, the server does not wait for its connections to be closed.
+_QUIET_SECONDS = 0.25
+_LOOK_SECONDS = 0.05
+# How long gRPC may take to end the calls that it has cancelled, in seconds.
+_CANCELLED_SECONDS = 1.0
 
 
 class ListenError(SpyglassError):
@@ -54,6 +69,9 @@ class Server:
         """Bind the port. Raises ListenError."""
         self._settings = settings
         self._readiness = Readiness()
+        self._limits = WireLimits(settings)
+        self._trim = memory_returner()
+        self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
         self._grpc = self._build_server()
@@ -67,6 +85,7 @@ class Server:
         """
         started = time.monotonic()
         self._grpc.start()
+        self._ticker.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
             check_served(self._settings.default_model, files)
@@ -78,13 +97,45 @@ class Server:
         self._readiness.open()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
+    def refuse(self) -> None:
+        """Refuse further requests, and give those that come now a last chance to hear of it."""
+        self._readiness.drain()
+        time.sleep(min(_LAST_CALLS_SECONDS, self._settings.grace_seconds))
+
     def stop(self, grace: float | None = None) -> None:
         """Refuse further requests, finish those in work for up to `grace` seconds, and end."""
         seconds = self._settings.grace_seconds if grace is None else grace
+        ends = time.monotonic() + seconds
         self._readiness.drain()
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
-        self._grpc.stop(seconds).wait()
+        self._readiness.hold()
+        time.sleep(min(_HELD_SECONDS, seconds))
+        for places in (self._limits.receptions, self._limits.health_receptions):
+            places.dismiss(self._readiness.refusal())
+        left = max(0.0, ends - time.monotonic())
+        stopped = self._grpc.stop(left)
+        self._readiness.release()
+        self._wait_for_calls(stopped, left)
+        self._grpc.stop(0).wait(_CANCELLED_SECONDS)
+        self._ticker.stop()
         self._engine.close()
+
+    def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
+        """Wait until gRPC has stopped, or no call is active: clients can keep their connections open."""
+        ends = quiet = time.monotonic()
+        ends += seconds
+        while (now := time.monotonic()) < ends and now - quiet < _QUIET_SECONDS:
+            if stopped.wait(_LOOK_SECONDS):
+                return
+            if self._receiving.active:
+                quiet = time.monotonic()
+
+    def _watch_progress(self) -> None:
+        self._readiness.stall(self._engine.admission.stalled_seconds > _STALL_SECONDS)
+
+    def _give_back_memory(self) -> None:
+        if self._limits.bytes_in_flight.held == 0 and self._limits.bytes_in_flight.take_peak() > _LARGE_BYTES:
+            self._trim()
 
     def _resources(self) -> Resources:
         settings = self._settings
@@ -105,16 +156,32 @@ class Server:
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
-        streams = Admission(settings.max_streams)
         window = 2 * settings.effective_workers
         vision = Vision(Handlers(self._engine), self._readiness, window=window)
-        threads = self._engine.admission.capacity + streams.capacity + _SPARE_THREADS
+        limits = self._limits
+        threads = ThreadPoolExecutor(
+            self._engine.admission.capacity + settings.max_streams + _SPARE_THREADS, "grpc"
+        )
+        self._receiving = Receiving(
+            threads,
+            limits.receptions,
+            limits.health_receptions,
+            limits.bytes_in_flight,
+            limits.reading,
+        )
         server = grpc.server(
-            ThreadPoolExecutor(threads, "grpc"),
-            # The log is outermost: it sees the status that an error has become. The limit of streams is
-            # innermost: its refusals are errors, too.
-            interceptors=[RequestLog(), Errors(), StreamLimit(streams)],
-            options=_options(settings),
+            threads,
+            interceptors=[
+                # Outside of all: a call gets a thread, and is logged, when its request is there.
+                self._receiving,
+                # The log is outside of the errors: it sees the status that an error has become.
+                RequestLog(),
+                Errors(),
+                # The refusals of those inside are errors, too.
+                StreamLimit(limits.streams),
+                Parsing(),
+            ],
+            options=channel_options(settings),
         )
         add_VisionServicer_to_server(vision, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
@@ -126,18 +193,5 @@ class Server:
         try:
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
-            raise ListenError(
-                f"the server cannot listen on {address}; does another process use it?"
-            ) from error
-
-
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    return [
-        # Without this, two servers on one port would share its calls without a warning.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", _MESSAGE_HEADROOM * settings.max_image_bytes),
-        ("grpc.max_send_message_length", -1),
-        # Clients may keep an idle connection alive with a ping every ten seconds.
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ]
+            reason = why_not(self._settings.host, self._settings.port)
+            raise ListenError(f"the server cannot listen on {address}: {reason}") from error

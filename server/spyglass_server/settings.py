@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.bundled import bundled_models
 from spyglass_server.engine.choices import DEFAULT_MODELS, DEVICE_PATTERN, DEVICES, Versions
+from spyglass_server.engine.memory import usable_memory
 from spyglass_server.engine.processors import usable_cpus
 from spyglass_server.setting_flags import flag, read_flags
 from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
@@ -24,6 +26,8 @@ from spyglass_server.setting_values import (
     Names,
     expected,
 )
+
+_MESSAGE_BYTES_BESIDE_IMAGE = 1024 * 1024
 
 
 class ServerSettings(BaseSettings):
@@ -104,6 +108,43 @@ class ServerSettings(BaseSettings):
         "info", description="Lowest level of the log lines that the server writes."
     )
 
+    max_bytes_in_flight: int = Field(
+        0,
+        ge=0,
+        description="Bytes of requests that the server holds at a time; 0: a sixteenth of the usable memory.",
+    )
+    max_receiving: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        description="Calls whose request is still being received; 0: 32 to 1024, by the usable memory.",
+    )
+    receive_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Seconds that a request may take to arrive from its first byte on."
+    )
+    stream_idle_seconds: float = Field(
+        60.0, gt=0, le=86400, description="Seconds after which a stream ends that waits for its caller."
+    )
+    max_calls_per_connection: int = Field(
+        128, ge=1, le=65536, description="Calls at a time on one connection; further ones wait at the client."
+    )
+    max_connections: int = Field(1024, ge=1, le=1_000_000, description="Connections at a time.")
+    max_receiving_per_caller: int = Field(
+        0, ge=0, le=65536, description="The same for one address; 0: three quarters of all."
+    )
+    max_streams_per_caller: int = Field(
+        0, ge=0, le=1024, description="Streaming calls of one address; 0: as many as there are."
+    )
+    connection_age_seconds: float = Field(
+        3600.0,
+        ge=60,
+        le=30 * 86400,
+        description="Seconds after which a connection takes no further calls, and its client opens another.",
+    )
+    compressed_requests: bool = Field(
+        False, description="Accept compressed requests, which can take much more memory than their bytes."
+    )
+
     @property
     def effective_workers(self) -> int:
         """Inferences at once for each model."""
@@ -113,6 +154,26 @@ class ServerSettings(BaseSettings):
     def effective_max_in_flight(self) -> int:
         """Requests inside at a time."""
         return self.max_in_flight or max(64, 8 * usable_cpus())
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The longest message that gRPC reads; one that is longer than the limit of an image is refused."""
+        return self.max_image_bytes + max(self.max_image_bytes // 4, _MESSAGE_BYTES_BESIDE_IMAGE)
+
+    @property
+    def effective_max_bytes_in_flight(self) -> int:
+        """Bytes of requests that the server holds at a time."""
+        return self.max_bytes_in_flight or usable_memory() // 16
+
+    @property
+    def effective_max_receiving(self) -> int:
+        """Calls whose request is still being received: half of the memory if each sends the most it may."""
+        return self.max_receiving or min(max(32, usable_memory() // 2 // self.max_message_bytes), 1024)
+
+    @property
+    def effective_max_receiving_per_caller(self) -> int:
+        """The same for one address."""
+        return self.max_receiving_per_caller or math.ceil(0.75 * self.effective_max_receiving)
 
     @property
     def listen_address(self) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Event, Semaphore, Thread
+from threading import Event, Lock, Semaphore, Thread
 from typing import TypeVar
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
@@ -17,10 +19,17 @@ from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.errors import ModelError, SpyglassError
 from spyglass_contract.statuses import status_from_error
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.request_id import current_request_id
 
 Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
 Response = TypeVar("Response", ClassifyResponse, SegmentResponse, HeatmapResponse)
+
+_log = logging.getLogger(__name__)
+
+# A caller can make up any number of models: the log names some of them, by their first characters.
+_LOGGED_KINDS = 20
+_LOGGED_CHARACTERS = 100
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -38,8 +47,10 @@ def handle_stream(
     """Yield the response to each request; if one fails, its response holds the error and the stream goes on.
 
     `public_error` maps an exception and the request's id to the error that the caller sees. At most `window`
-    requests are in work. Raises the errors of `call.remaining`, and ModelError, which no response can carry.
+    requests are in work. Raises the errors of `call.remaining`, those of `requests`, and ModelError, which no
+    response can carry. If requests fail, one line of the log says how many, of which models, and why.
     """
+    failures = _Failures()
 
     def handle_one(request: Request) -> Response | ModelError:
         try:
@@ -48,21 +59,54 @@ def handle_stream(
             return error
         except Exception as error:
             request_id = current_request_id()
-            status = status_from_error(public_error(error, request_id), request_id)
-            return response(id=request.id, index=request.index, error=status)
+            public = public_error(error, request_id)
+            failures.add(request.model.name, public.reason)
+            return response(
+                id=request.id[:MAX_ID_CHARACTERS],
+                index=request.index,
+                error=status_from_error(public, request_id),
+            )
 
-    for result in map_unordered(handle_one, requests, window=window):
-        if isinstance(result, ModelError):
-            raise result
-        yield result
-    call.remaining()
+    count = 0
+    try:
+        for result in map_unordered(handle_one, requests, window=window):
+            if isinstance(result, ModelError):
+                raise result
+            count += 1
+            yield result
+        call.remaining()
+    finally:
+        failures.log(count)
+
+
+class _Failures:
+    """The failed requests of one stream, by model and reason."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._lock = Lock()
+
+    def add(self, model: str, reason: str) -> None:
+        with self._lock:
+            self._counts[model[:_LOGGED_CHARACTERS], reason] += 1
+            if len(self._counts) > _LOGGED_KINDS:
+                self._counts["others", ""] += self._counts.pop((model[:_LOGGED_CHARACTERS], reason))
+
+    def log(self, answered: int) -> None:
+        if self._counts:
+            kinds = ", ".join(
+                " ".join(filter(None, [model or "default model", reason, str(count)]))
+                for (model, reason), count in self._counts.most_common()
+            )
+            _log.warning("%d of %d requests of a stream failed: %s", self._counts.total(), answered, kinds)
 
 
 @dataclass(frozen=True)
 class _End:
-    """The requests have ended; this many came."""
+    """The requests have ended; this many came. `error` is why no further ones can be read."""
 
     count: int
+    error: SpyglassError | None = None
 
 
 def map_unordered(
@@ -71,21 +115,25 @@ def map_unordered(
     """Yield `function(item)` for each item, in the order in which the results are ready.
 
     At most `window` items are taken whose results were not yielded yet: if nobody reads the results, no more
-    items are read, so memory is bounded. `function` runs on threads of this call and must not raise.
+    items are read, so memory is bounded. `function` runs on threads of this call and must not raise. A
+    SpyglassError of `items` is raised after the results of the items before it.
     """
     ready: SimpleQueue[_Result | _End] = SimpleQueue()
     slots, stopped, context = Semaphore(window), Event(), copy_context()
 
     def read() -> None:
-        count = 0
+        count, failure = 0, None
         # StopIteration, gRPC's bare Exception after the caller has cancelled, or the pool's RuntimeError
         # after this generator has ended: there is nothing to read.
         with suppress(Exception):
-            while slots.acquire() and not stopped.is_set():
-                item = next(items)
-                pool.submit(context.copy().run, lambda taken=item: ready.put(function(taken)))
-                count += 1
-        ready.put(_End(count))
+            try:
+                while slots.acquire() and not stopped.is_set():
+                    item = next(items)
+                    pool.submit(context.copy().run, lambda taken=item: ready.put(function(taken)))
+                    count += 1
+            except SpyglassError as error:
+                failure = error
+        ready.put(_End(count, failure))
 
     with ThreadPoolExecutor(window, "stream") as pool:
         reader = Thread(target=read, name="stream-reader", daemon=True)
@@ -100,12 +148,14 @@ def map_unordered(
 
 
 def _results(ready: SimpleQueue[_Result | _End], slots: Semaphore) -> Iterator[_Result]:
-    yielded, total = 0, -1
-    while yielded != total:
+    yielded, end = 0, None
+    while end is None or yielded != end.count:
         item = ready.get()
         if isinstance(item, _End):
-            total = item.count
+            end = item
             continue
         yield item
         yielded += 1
         slots.release()
+    if end.error:
+        raise end.error

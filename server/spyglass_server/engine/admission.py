@@ -22,6 +22,7 @@ class Admission:
         self._inside = 0
         self._changed = Condition()
         self._mean_stay = 0.1
+        self._last_change = time.monotonic()
 
     @contextmanager
     def permit(self, call: Call) -> Iterator[None]:
@@ -38,6 +39,13 @@ class Admission:
         """The number of requests that hold a permit now."""
         return self._inside
 
+    @property
+    def stalled_seconds(self) -> float:
+        """Return for how long all permits have been taken and none was given back; 0 if one is free."""
+        with self._changed:
+            full = self._inside >= self.capacity
+            return time.monotonic() - self._last_change if full else 0.0
+
     def _enter(self, call: Call) -> None:
         with self._changed:
             if call.patient:
@@ -48,10 +56,12 @@ class Admission:
                     retry_after=self._retry_after(),
                 )
             self._inside += 1
+            self._last_change = time.monotonic()
 
     def _leave(self, stay: float) -> None:
         with self._changed:
             self._inside -= 1
+            self._last_change = time.monotonic()
             self._mean_stay += _SMOOTHING * (stay - self._mean_stay)
             self._changed.notify()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 from typing import TypeVar
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded
@@ -61,13 +61,21 @@ class Call:
                 self._callbacks.remove(callback)
 
     def wait(self, future: Future[T]) -> T:
-        """Return the result of a future. Raises DeadlineExceeded, Cancelled, and the future's own error."""
-        with self.on_cancel(future.cancel):
+        """Return the result of a future, or stop to wait for it when the call ends.
+
+        Raises DeadlineExceeded, Cancelled, and the future's own error.
+        """
+        ended = Event()
+        future.add_done_callback(lambda _: ended.set())
+        # A future that runs cannot be cancelled, but its caller need not wait.
+        with self.on_cancel(ended.set):
             try:
-                return future.result(timeout=self.remaining())
+                if not ended.wait(self.remaining()):
+                    raise DeadlineExceeded("the deadline passed before the response was ready")
+                if not future.done():
+                    raise Cancelled("the caller cancelled the call")
+                return future.result()
             except CancelledError as error:
                 raise Cancelled("the caller cancelled the call") from error
-            except TimeoutError as error:
-                raise DeadlineExceeded("the deadline passed before the response was ready") from error
             finally:
                 future.cancel()

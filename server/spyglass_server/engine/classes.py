@@ -12,6 +12,7 @@ from spyglass.v1.reply_pb2 import ClassScore
 from spyglass_contract.errors import InvalidInput
 from spyglass_contract.model.class_names import find_class
 from spyglass_server.engine.model import Model
+from spyglass_server.engine.text import quoted
 
 DEFAULT_TOP_K = 5
 """The number of classes in a response if the request does not say it."""
@@ -50,5 +51,11 @@ def named_class(message: Message, oneof: str) -> int | str | None:
 
 
 def class_index(target: int | str, names: Sequence[str], prefix: str = "") -> int:
-    """Return the index of one class. Raises InvalidInput; the error's field begins with `prefix`."""
-    return find_class(target, names, prefix + ("class_name" if isinstance(target, str) else "class_index"))
+    """Return the index of one class. Raises InvalidInput; the error's field begins with `prefix`.
+
+    A name that is longer than every name of the model is compared with none of them.
+    """
+    field = prefix + ("class_name" if isinstance(target, str) else "class_index")
+    if isinstance(target, str) and len(target) > max(map(len, names)):
+        raise InvalidInput(f"the model has no class {quoted(target)}", reason="CLASS_UNKNOWN", field=field)
+    return find_class(target, names, field)

@@ -14,7 +14,7 @@ from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.pixels import Prepared, prepare
 from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.image_threads import ImageThreads, wait_for
+from spyglass_server.engine.image_threads import ImageThreads
 from spyglass_server.engine.model import Model
 from spyglass_server.engine.repository import Repository
 from spyglass_server.engine.scheduler import Inference, Run
@@ -94,7 +94,7 @@ class Engine:
                 raise
 
         working = self.threads.submit(work)
-        inference = wait_for(call, done, working)
+        inference = self.threads.wait_for(call, done, working)
         return Inferred(*working.result(), inference)
 
     def close(self) -> None:

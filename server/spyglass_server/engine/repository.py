@@ -12,6 +12,7 @@ from spyglass_contract.errors import CardError, FailedPrecondition, InvalidInput
 from spyglass_contract.images.folders import is_hidden
 from spyglass_server.engine.choices import Versions
 from spyglass_server.engine.model import Model
+from spyglass_server.engine.text import quoted
 
 _log = logging.getLogger(__name__)
 
@@ -64,14 +65,14 @@ class Repository:
         check_named(ref)
         if ref.label:
             raise NotFound(
-                f"{ref.name} has no version with the label {ref.label!r}",
+                f"{ref.name} has no version with the label {quoted(ref.label)}",
                 reason="LABEL_NOT_FOUND",
                 field="model.label",
             )
         versions = self._models.get(ref.name)
         if not versions:
             raise NotFound(
-                f"the server has no model {ref.name[:100]!r}; it serves {listed_names(self.names())}",
+                f"the server has no model {quoted(ref.name)}; it serves {listed_names(self.names())}",
                 field="model.name",
             )
         if not ref.HasField("version"):

@@ -19,6 +19,7 @@ from spyglass_contract.errors import DeadlineExceeded, Overloaded, Unavailable
 from spyglass_server.engine.call import Call
 
 _SMOOTHING = 0.1
+_PURGE_LENGTH = 256
 
 Output = TypeVar("Output")
 
@@ -59,6 +60,8 @@ class Scheduler:
         self.max_batch = max_batch
         self._waiting: deque[_Entry] = deque()
         self._changed = Condition()
+        # The length at which the queue is purged next.
+        self._next_purge = _PURGE_LENGTH
         self._free = 0
         self._closed = False
         # Seconds that one batch takes, smoothed; 0 before the first batch.
@@ -80,6 +83,8 @@ class Scheduler:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
             self._check_deadline(call)
+            if len(self._waiting) >= self._next_purge:
+                self._purge()
             self._waiting.append(_Entry(pixels, run, call, done))
             self._changed.notify()
 
@@ -104,6 +109,11 @@ class Scheduler:
                 reason="DEADLINE_TOO_SHORT",
                 retry_after=batches_ahead * self._batch_seconds,
             )
+
+    def _purge(self) -> None:
+        """Drop the entries whose callers have gone: if a network does not return, nobody else does."""
+        self._waiting = deque(entry for entry in self._waiting if not entry.done.cancelled())
+        self._next_purge = max(_PURGE_LENGTH, 2 * len(self._waiting))
 
     def _work(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 
 import grpc
 
@@ -26,4 +27,7 @@ class Errors(Layer):
             context.abort_with_status(abort_status(Cancelled("the caller cancelled"), current_request_id()))
         except Exception as error:
             request_id = current_request_id()
-            context.abort_with_status(abort_status(public_error(error, request_id), request_id))
+            public = public_error(error, request_id)
+            # The frames hold the request. It is not needed any more.
+            clear_frames(error.__traceback__)
+            context.abort_with_status(abort_status(public, request_id))

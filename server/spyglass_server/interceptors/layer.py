@@ -34,9 +34,7 @@ class Layer(grpc.ServerInterceptor):
         return None if handler is None else self._wrap(handler, str(handler_call_details.method))
 
     def _wrap(self, handler: Handler, method: str) -> Handler:
-        arity = ("stream" if handler.request_streaming else "unary") + (
-            "_stream" if handler.response_streaming else "_unary"
-        )
+        arity = arity_of(handler)
         behaviour: Behaviour = getattr(handler, arity)
         # A behaviour that responds through callbacks (the health service's Watch) runs longer than its call.
         if getattr(behaviour, "experimental_non_blocking", False):
@@ -64,3 +62,9 @@ class Layer(grpc.ServerInterceptor):
                 yield from behaviour(request, context)
 
         return run
+
+
+def arity_of(handler: Handler) -> str:
+    """Return the name of the handler's behaviour, such as unary_stream."""
+    requests = "stream" if handler.request_streaming else "unary"
+    return f"{requests}_{'stream' if handler.response_streaming else 'unary'}"

@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2 import (
 )
 
 from spyglass_contract.errors import NotFound
+from spyglass_server.engine.text import quoted
 
 # Sends a reply to one watcher; None ends its call.
 Send = Callable[[HealthCheckResponse | None], None]
@@ -69,7 +70,9 @@ class Health:
     def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         if request.service not in self._statuses:
             raise NotFound(
-                f"the server has no service {request.service!r}", reason="SERVICE_NOT_FOUND", field="service"
+                f"the server has no service {quoted(request.service)}",
+                reason="SERVICE_NOT_FOUND",
+                field="service",
             )
         return HealthCheckResponse(status=self._statuses[request.service])
 

@@ -1,6 +1,8 @@
-"""The state of the server: starting, serving or draining; the health service reports it."""
+"""The state of the server: starting, serving, stalled or draining; the health service reports it."""
 
 from __future__ import annotations
+
+from threading import Event
 
 from spyglass.v1 import vision_pb2
 from spyglass_contract.errors import Unavailable
@@ -8,6 +10,9 @@ from spyglass_server.servicers.health import NOT_SERVING, SERVING, Health
 
 # From the descriptor: reflection can describe a service only after its descriptor was imported.
 VISION: str = vision_pb2.DESCRIPTOR.services_by_name["Vision"].full_name
+
+# The longest that a refusal is held back, in seconds.
+_HOLD_SECONDS = 1.0
 
 # The names under which the health service reports the server as a whole.
 _OVERALL = ("", VISION)
@@ -19,13 +24,32 @@ class Readiness:
     def __init__(self) -> None:
         self.health = Health()
         self._refusal = "the server is starting"
+        self._stalled = False
+        self._released = Event()
+        self._released.set()
         for service in _OVERALL:
             self.health.set(service, NOT_SERVING)
 
     def check(self) -> None:
         """Raise Unavailable unless the server accepts requests."""
         if self._refusal:
-            raise Unavailable(self._refusal)
+            self._released.wait(_HOLD_SECONDS)
+            raise self.refusal()
+
+    def refusal(self) -> Unavailable:
+        """Return the error that says why the server accepts no requests."""
+        return Unavailable(self._refusal)
+
+    def hold(self) -> None:
+        """Let `check` wait until `release` before it refuses a call.
+
+        gRPC cancels the calls that arrive while it stops. Callers who wait for a response send no such calls.
+        """
+        self._released.clear()
+
+    def release(self) -> None:
+        """End `hold`."""
+        self._released.set()
 
     def announce(self, model: str) -> None:
         """Report SERVING for a model whose certificate has been replayed."""
@@ -36,6 +60,16 @@ class Readiness:
         self._refusal = ""
         for service in _OVERALL:
             self.health.set(service, SERVING)
+
+    def stall(self, stalled: bool) -> None:
+        """Report NOT_SERVING for the server, not for its models, while no request makes progress.
+
+        Calls are still accepted: the first that gets a permit shows that the server works again.
+        """
+        if stalled != self._stalled and not self._refusal:
+            self._stalled = stalled
+            for service in _OVERALL:
+                self.health.set(service, NOT_SERVING if stalled else SERVING)
 
     def drain(self) -> None:
         """Refuse all further requests, and report NOT_SERVING for every service."""

@@ -133,3 +133,14 @@ def test_never_are_more_inside_than_there_is_room_for() -> None:
     assert len(seen) == 200
     assert max(seen) <= 3
     assert admission.inside == 0
+
+
+def test_a_stall_is_the_time_for_which_no_permit_changed_hands() -> None:
+    admission = Admission(1)
+    assert admission.stalled_seconds == 0
+
+    with admission.permit(Call()):
+        time.sleep(0.02)
+        assert admission.stalled_seconds >= 0.02
+
+    assert admission.stalled_seconds == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -143,9 +144,10 @@ def test_more_streams_than_allowed_are_refused(halted: Any, refused: Callable[..
     streams = [halted.vision.ClassifyStream(one_and_silence(), timeout=PATIENCE) for _ in range(2)]
     assert all(next(stream).HasField("error") for stream in streams)
 
-    refusal = refused(lambda: list(halted.vision.ClassifyStream(iter([]))))
+    refusal = refused(lambda: list(halted.vision.ClassifyStream(iter([ClassifyRequest()]))))
 
-    assert refusal.code is Code.RESOURCE_EXHAUSTED
+    assert (refusal.code, refusal.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
+    assert "2 streams" in refusal.message
     assert refusal.retry_delay is not None
     assert halted.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     idle.set()
@@ -157,18 +159,20 @@ def test_idle_streams_of_any_kind_leave_the_others_their_threads(
 ) -> None:
     server, idle = run_server(max_in_flight=4, max_streams=4), Event()
 
-    def silence() -> Iterator[ServerReflectionRequest]:
+    def one_and_silence() -> Iterator[ServerReflectionRequest]:
+        yield ServerReflectionRequest(list_services="")
         assert idle.wait(PATIENCE)
-        yield from ()
 
     reflection = ServerReflectionStub(server.channel)
-    streams = [reflection.ServerReflectionInfo(silence(), timeout=PATIENCE) for _ in range(100)]
+    streams = [reflection.ServerReflectionInfo(one_and_silence(), timeout=PATIENCE) for _ in range(100)]
 
     assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     assert server.vision.Classify(request_for_red, timeout=PATIENCE).classes
     idle.set()
-    codes = [stream.code() for stream in streams]
-    assert set(codes) == {Code.OK, Code.RESOURCE_EXHAUSTED}
+    for stream in streams:
+        with suppress(grpc.RpcError):
+            list(stream)
+    assert {stream.code() for stream in streams} == {Code.OK, Code.RESOURCE_EXHAUSTED}
 
 
 def test_health_is_told_while_every_thread_waits_for_callers_that_send_slowly(halted: Any) -> None:

@@ -52,3 +52,31 @@ def test_a_draining_server_takes_no_requests_ever_again() -> None:
     with pytest.raises(Unavailable, match="draining"):
         readiness.check()
     assert [health_of(readiness, name) for name in ("", VISION, "colors")] == [NOT_SERVING] * 3
+
+
+def test_a_server_that_makes_no_progress_says_so_and_recovers() -> None:
+    readiness = Readiness()
+    readiness.announce("colors")
+    readiness.open()
+
+    readiness.stall(True)
+    assert [health_of(readiness, name) for name in ("", VISION, "colors")] == [
+        NOT_SERVING,
+        NOT_SERVING,
+        SERVING,
+    ]
+    readiness.check()
+
+    readiness.stall(False)
+    assert health_of(readiness, "") == SERVING
+
+
+def test_a_stall_does_not_open_a_server_that_drains() -> None:
+    readiness = Readiness()
+    readiness.open()
+    readiness.stall(True)
+    readiness.drain()
+
+    readiness.stall(False)
+
+    assert health_of(readiness, "") == NOT_SERVING

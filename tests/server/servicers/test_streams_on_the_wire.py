@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import grpc
 import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
-from spyglass.v1.image_pb2 import Image
+from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.model_pb2 import ModelRef
 from spyglass_server.engine.model import Model
 
 PATIENCE = 30
@@ -84,14 +86,13 @@ def test_a_sender_that_is_not_answered_is_not_read_from(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
-    request_for: Callable[[str], ClassifyRequest],
     eventually: Eventually,
 ) -> None:
     server = run_server(open_network, max_in_flight=64)
     network.close_gate()
-    request, sent = request_for("red"), 0
     # Larger than what the transport takes in before its reader has.
-    request.id = "x" * 500_000
+    raw = RawImage(height=400, width=400, channels=3, data=bytes(480_000))
+    request, sent = ClassifyRequest(image=Image(raw=raw)), 0
 
     def endless() -> Iterator[ClassifyRequest]:
         nonlocal sent
@@ -147,3 +148,32 @@ def test_a_caller_that_hangs_up_leaves_nothing_behind(
     eventually(lambda: not any(thread.name.startswith("stream") for thread in threading.enumerate()))
     (reply,) = server.vision.ClassifyStream(iter([request_for("blue")]), timeout=PATIENCE)
     assert reply.id == "blue"
+
+
+def test_the_log_says_how_many_requests_of_a_stream_failed_and_why(
+    server: Any, request_for: Callable[[str], ClassifyRequest], caplog: pytest.LogCaptureFixture
+) -> None:
+    image = request_for("red").image
+    requests = [
+        request_for("red"),
+        ClassifyRequest(),
+        ClassifyRequest(),
+        ClassifyRequest(image=image, model=ModelRef(name="x" * 1000)),
+    ]
+
+    with caplog.at_level(logging.WARNING):
+        list(server.vision.ClassifyStream(iter(requests), timeout=PATIENCE))
+
+    (line,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+    assert line == (
+        f"3 of 4 requests of a stream failed: default model IMAGE_MISSING 2, {'x' * 100} MODEL_NOT_FOUND 1"
+    )
+
+
+def test_a_stream_of_good_images_logs_no_failures(
+    server: Any, request_for: Callable[[str], ClassifyRequest], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        list(server.vision.ClassifyStream(iter([request_for("red")]), timeout=PATIENCE))
+
+    assert not any("failed" in record.getMessage() for record in caplog.records)

@@ -1,0 +1,37 @@
+"""The files of this process's control groups, of both versions of their hierarchy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def values_v2(root: Path, name: str) -> list[str]:
+    """Return the file `name` of this process's group and of each group above it that has one."""
+    return _values(root, root / "sys/fs/cgroup", "", name)
+
+
+def values_v1(root: Path, controller: str, name: str) -> list[str]:
+    """As `values_v2`, in the old hierarchy of one controller, if it is mounted."""
+    return _values(root, root / "sys/fs/cgroup" / controller, controller, name)
+
+
+def read(path: Path) -> str:
+    """Return the text of a file without blanks around it, empty if it cannot be read."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _values(root: Path, mount: Path, controller: str, name: str) -> list[str]:
+    group = _group(root, controller)
+    return [value for folder in (group, *group.parents) if (value := read(mount / folder / name))]
+
+
+def _group(root: Path, controller: str) -> Path:
+    """Return this process's control group, a path relative to the mount point of the hierarchy."""
+    for line in read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return Path(path.lstrip("/"))
+    return Path()

@@ -1,0 +1,29 @@
+"""Text of a caller: how long it may be, and how an error quotes it."""
+
+from __future__ import annotations
+
+from spyglass_contract.errors import InvalidInput
+
+MAX_QUOTED_CHARACTERS = 100
+"""Characters of a caller's text in an error."""
+
+MAX_ID_CHARACTERS = 1024
+"""Characters of the `id` of a request, which its response repeats."""
+
+
+def quoted(text: str) -> str:
+    """Return `text` in quotes, cut after MAX_QUOTED_CHARACTERS."""
+    if len(text) <= MAX_QUOTED_CHARACTERS:
+        return repr(text)
+    return f"{text[:MAX_QUOTED_CHARACTERS]!r}…"
+
+
+def check_id(text: str) -> str:
+    """Return the id of a request. Raises InvalidInput if it is too long."""
+    if len(text) > MAX_ID_CHARACTERS:
+        raise InvalidInput(
+            f"the id of a request may have {MAX_ID_CHARACTERS} characters, not {len(text):,}",
+            reason="ID_TOO_LONG",
+            field="id",
+        )
+    return text

@@ -1,0 +1,124 @@
+"""The messages of one call, as bytes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from threading import Condition
+
+from spyglass_contract.errors import SpyglassError
+from spyglass_server.engine.byte_budget import ByteBudget
+from spyglass_server.engine.places import Place
+from spyglass_server.interceptors.grpcio_receive import PendingCall
+
+
+class Incoming:
+    """The request messages of one call; one thread at a time may call `next_message`.
+
+    Their bytes count in `budget` from the moment in which they are there until `answered` or `close`.
+    """
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        # None: grpcio itself receives the messages, through `iterator`.
+        self.pending: PendingCall | None = None
+        self.iterator: Iterator[bytes] = iter(())
+        # The place of a stream among the streams.
+        self.place: Place | None = None
+        self._changed = Condition()
+        self._received: deque[bytes | None] = deque()
+        self._asked = self._ended = self._closed = self._sending = False
+        # Of the messages that were received and not answered.
+        self._sizes: deque[int] = deque()
+        self._error: SpyglassError | None = None
+
+    def next_message(self) -> bytes | None:
+        """Wait for the next message, None: there are no more. Raises the error of `fail`."""
+        if self.pending is None:
+            message = next(self.iterator, None)
+            self._count(message)
+            return message
+        if not self._asked:
+            self._budget.wait_until_free(lambda: not self._closed and self._error is None)
+        self.ask(self.pending)
+        with self._changed:
+            self._changed.wait_for(lambda: self._received or self._error or self._closed)
+            if self._closed:
+                return None
+            if self._error:
+                raise self._error
+            self._asked = False
+            return self._received.popleft()
+
+    def ask(self, pending: PendingCall, then: Callable[[], object] | None = None) -> None:
+        """Start to receive the next message unless that is under way; `then` runs when it is there."""
+        if self._asked:
+            return
+        self._asked = True
+
+        def received(message: bytes | None) -> None:
+            with self._changed:
+                # The first message is refused if there are too many bytes. Later ones were asked for while
+                # there were few, and each stream has one of them at most.
+                self._count(message, always=then is None)
+                if not self._error:
+                    self._received.append(message)
+                self._changed.notify_all()
+            if then:
+                then()
+
+        pending.receive(received)
+
+    def fail(self, error: SpyglassError) -> None:
+        """Let `next_message` raise `error` from now on, and end a call whose caller reads no responses."""
+        with self._changed:
+            self._error = self._error or error
+            # A message that nobody will read takes no memory.
+            self._received.clear()
+            self._changed.notify_all()
+        if self._sending and self.pending:
+            self.pending.cancel()
+
+    def sending(self) -> None:
+        """Note that a response is sent: until it is taken, the call waits for its caller."""
+        self._sending = True
+        self._note()
+
+    def answered(self) -> None:
+        """Note that the response to a request was taken, or that the request needs none."""
+        self._sending = False
+        with self._changed:
+            if self._sizes:
+                self._budget.give_back(self._sizes.popleft())
+        self._note()
+
+    def close(self) -> None:
+        """Give back what the messages hold."""
+        with self._changed:
+            self._closed = True
+            while self._sizes:
+                self._budget.give_back(self._sizes.popleft())
+            self._received.clear()
+            # Its traceback holds this object: without a cycle all is freed at once.
+            self._error = None
+            self._changed.notify_all()
+
+    def _count(self, message: bytes | None, *, always: bool = True) -> None:
+        self._ended = message is None
+        if message is None or self._closed or self._error:
+            return
+        try:
+            self._budget.take(len(message), always=always)
+        except SpyglassError as error:
+            # Its traceback holds this frame, and with it the message.
+            self._error = error.with_traceback(None)
+            return
+        self._sizes.append(len(message))
+        self._note()
+
+    def _note(self) -> None:
+        """Tell the place whether the call waits for its caller."""
+        if self.place:
+            idle = not self._sizes and not self._ended
+            self.place.since = time.monotonic() if self._sending or idle else None

@@ -1,0 +1,85 @@
+"""The size of a message without its image, measured on the bytes, before anything is made of them."""
+
+from __future__ import annotations
+
+from google.protobuf.descriptor import Descriptor
+
+from spyglass.v1.image_pb2 import Image
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# The fields that hold an image's file or pixels, and the messages on the way to them.
+_PIXELS = frozenset({"spyglass.v1.Image.encoded", "spyglass.v1.RawImage.data"})
+_ON_THE_WAY = frozenset({"spyglass.v1.Image.raw"})
+
+
+def size_without_image(data: bytes, descriptor: Descriptor | None, limit: int) -> int:
+    """Return the bytes of a message of this type that are not the file or the pixels of an image.
+
+    A parsed message can take thirty times the memory of its bytes, if these hold empty messages: what is not
+    an image must be small. Bytes that are no message count in full, and counting stops above `limit`.
+    """
+    return _size(data, 0, len(data), _images(descriptor) if descriptor else {}, limit)
+
+
+Images = dict[int, "Images | None"]
+"""By field number: None for the pixels themselves, or the fields of a message that holds them."""
+
+_known: dict[str, Images] = {}
+
+
+def _images(descriptor: Descriptor) -> Images:
+    name = descriptor.full_name
+    if name not in _known:
+        fields: Images = {}
+        for field in descriptor.fields:
+            if field.full_name in _PIXELS:
+                fields[field.number] = None
+            elif field.message_type and (
+                field.message_type is Image.DESCRIPTOR or field.full_name in _ON_THE_WAY
+            ):
+                fields[field.number] = _images(field.message_type)
+        _known[name] = fields
+    return _known[name]
+
+
+def _size(data: bytes, at: int, end: int, images: Images, limit: int) -> int:
+    """Return the size of data[at:end] without what `images` leads to; stop above `limit`."""
+    if not images:
+        return end - at
+    size, start = 0, at
+    while at < end and size <= limit:
+        key, at = _varint(data, at, end)
+        kind, number = key & 7, key >> 3
+        if kind == _VARINT:
+            _, at = _varint(data, at, end)
+        elif kind in (_FIXED64, _FIXED32):
+            at += 8 if kind == _FIXED64 else 4
+        elif kind == _BYTES:
+            length, at = _varint(data, at, end)
+            if length > end - at:
+                return size + end - start
+            if number in images:
+                inside = images[number]
+                size += at - start + (0 if inside is None else _size(data, at, at + length, inside, limit))
+                at += length
+                start = at
+                continue
+            at += length
+        else:
+            return size + end - start
+        size += at - start
+        start = at
+    return size
+
+
+def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    # Not a number: nothing that follows can be read.
+    return 0x7, end

@@ -1,0 +1,129 @@
+"""The innermost layer: bytes to messages, each checked before anything is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError
+
+from spyglass_contract.errors import Cancelled, InvalidInput, LimitExceeded, SpyglassError
+from spyglass_server.faults import public_error
+from spyglass_server.interceptors.incoming import Incoming
+from spyglass_server.interceptors.layer import arity_of
+from spyglass_server.interceptors.message_size import size_without_image
+from spyglass_server.interceptors.statuses import abort_status
+from spyglass_server.request_id import request_id_of
+
+if TYPE_CHECKING:
+    from spyglass_server.interceptors.layer import Handler
+
+MAX_BYTES_WITHOUT_IMAGE = 128 * 1024
+"""Bytes of a request beside the file or the pixels of its image: names, lists and everything else."""
+
+
+class Parsing(grpc.ServerInterceptor):
+    """Gives the behaviour its request, or an iterator of its requests.
+
+    A request that is too large or no message of its type ends the call with an error. grpcio's own way, to
+    raise in the deserializer, leaks 20 kB for each, logs a stack trace and answers INTERNAL.
+    """
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of the method; None means an unknown method and stays None."""
+        handler = continuation(handler_call_details)
+        return None if handler is None else self._wrap(handler)
+
+    def _wrap(self, handler: Handler) -> Handler:
+        arity = arity_of(handler)
+        behaviour: Callable[..., Any] = getattr(handler, arity)
+        parse = _Parser(handler.request_deserializer)
+        if getattr(behaviour, "experimental_non_blocking", False):
+            run = _by_callback(behaviour, parse)
+        elif handler.request_streaming:
+            run = _many(behaviour, parse)
+        else:
+            run = _one(behaviour, parse)
+        make: Callable[..., Handler] = getattr(grpc, f"{arity}_rpc_method_handler")
+        return make(run, None, handler.response_serializer)
+
+
+class _Parser:
+    """Bytes to a message of one type."""
+
+    def __init__(self, from_string: Any) -> None:
+        self._from_string = from_string
+        # `from_string` is the class method of a message.
+        kind = getattr(from_string, "__self__", None)
+        self._descriptor: Descriptor | None = getattr(kind, "DESCRIPTOR", None)
+
+    def __call__(self, data: bytes) -> Any:
+        """Return the message. Raises LimitExceeded and InvalidInput."""
+        size = size_without_image(data, self._descriptor, MAX_BYTES_WITHOUT_IMAGE)
+        if size > MAX_BYTES_WITHOUT_IMAGE:
+            raise LimitExceeded(
+                f"beside its image a request may have {MAX_BYTES_WITHOUT_IMAGE:,} bytes; this one has more",
+                reason="REQUEST_TOO_LARGE",
+            )
+        try:
+            return self._from_string(data)
+        except DecodeError:
+            name = self._descriptor.name if self._descriptor else "request"
+            # Without the cause: what protobuf says of it is of no use to a caller.
+            raise InvalidInput(f"the bytes of the request are no {name}", reason="MESSAGE_INVALID") from None
+
+
+def _first(incoming: Incoming, parse: _Parser, context: grpc.ServicerContext) -> Any:
+    data = incoming.next_message()
+    if data is None:
+        if not context.is_active():
+            raise Cancelled("the caller cancelled the call")
+        raise InvalidInput("the call has no request message", reason="MESSAGE_MISSING")
+    return parse(data)
+
+
+def _one(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
+    @wraps(behaviour)
+    def run(incoming: Incoming, context: grpc.ServicerContext) -> Any:
+        return behaviour(_first(incoming, parse, context), context)
+
+    return run
+
+
+def _many(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
+    def requests(incoming: Incoming) -> Iterator[Any]:
+        while (data := incoming.next_message()) is not None:
+            yield parse(data)
+
+    @wraps(behaviour)
+    def run(incoming: Incoming, context: grpc.ServicerContext) -> Iterator[Any]:
+        for response in behaviour(requests(incoming), context):
+            incoming.sending()
+            yield response
+            incoming.answered()
+
+    return run
+
+
+def _by_callback(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
+    @wraps(behaviour)
+    def run(incoming: Incoming, context: grpc.ServicerContext, send: Callable[[Any], None]) -> None:
+        try:
+            behaviour(_first(incoming, parse, context), context, send)
+        # No layer is around a behaviour that responds through callbacks.
+        except SpyglassError as error:
+            request_id = request_id_of(context.invocation_metadata())
+            status = abort_status(public_error(error, request_id), request_id)
+            context.set_trailing_metadata(status.trailing_metadata)
+            context.set_code(status.code)
+            context.set_details(status.details)
+            send(None)
+
+    return run

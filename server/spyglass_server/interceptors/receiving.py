@@ -1,0 +1,109 @@
+"""The outermost layer: a call gets a thread when its first message is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from spyglass_server.engine.byte_budget import ByteBudget
+from spyglass_server.engine.places import Places
+from spyglass_server.engine.reading import Reading
+from spyglass_server.interceptors.incoming import Incoming
+from spyglass_server.interceptors.layer import arity_of
+from spyglass_server.interceptors.receiving_pool import ReceivingPool
+
+if TYPE_CHECKING:
+    from spyglass_server.interceptors.layer import Handler
+
+
+class Receiving(grpc.ServerInterceptor):
+    """Turns every handler into one that gets an `Incoming` in place of its request or requests.
+
+    The layers inside pass it on, and `Parsing`, the innermost, makes messages of it. Calls that wait for
+    their first message are bounded by `receptions`; those of behaviours with threads of their own, which
+    the health service has, by `own_receptions`, so that neither can take the places of the other.
+    """
+
+    def __init__(
+        self,
+        threads: ThreadPoolExecutor,
+        receptions: Places,
+        own_receptions: Places,
+        budget: ByteBudget,
+        reading: Reading,
+    ) -> None:
+        """Calls of behaviours without threads of their own run on `threads`."""
+        self._pool = ReceivingPool(threads, receptions, reading)
+        self._own_receptions = own_receptions
+        self._own_pools: dict[ThreadPoolExecutor, ReceivingPool] = {}
+        self._budget = budget
+        self._active = 0
+        self._lock = Lock()
+
+    @property
+    def active(self) -> int:
+        """The number of calls whose first message is there, and whose response is not with the caller."""
+        return self._active
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler that the next layer found; None means an unknown method and stays None."""
+        handler = continuation(handler_call_details)
+        return None if handler is None else self._wrap(handler)
+
+    def _wrap(self, handler: Handler) -> Handler:
+        behaviour: Callable[..., Any] = getattr(handler, arity_of(handler))
+        own = getattr(behaviour, "experimental_thread_pool", None)
+        incoming = Incoming(self._budget)
+
+        def single(iterator: Iterator[bytes], context: grpc.ServicerContext, *arguments: Any) -> Any:
+            self._begin(context)
+            incoming.iterator = iterator
+            try:
+                return behaviour(incoming, context, *arguments)
+            finally:
+                incoming.close()
+
+        def streaming(iterator: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+            self._begin(context)
+            incoming.iterator = iterator
+            try:
+                yield from behaviour(incoming, context)
+            finally:
+                incoming.close()
+
+        by_callback = getattr(behaviour, "experimental_non_blocking", False)
+        run = streaming if handler.response_streaming and not by_callback else single
+        vars(run).update(
+            incoming=incoming,
+            experimental_thread_pool=self._own_pool(own) if own else self._pool,
+            experimental_non_blocking=by_callback,
+        )
+        make: Callable[..., Handler] = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        return make(run, None, handler.response_serializer)
+
+    def _begin(self, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            self._active += 1
+        if not context.add_callback(self._end):
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._active -= 1
+
+    def _own_pool(self, threads: ThreadPoolExecutor) -> ReceivingPool:
+        if threads not in self._own_pools:
+            self._own_pools[threads] = ReceivingPool(threads, self._own_receptions)
+        return self._own_pools[threads]

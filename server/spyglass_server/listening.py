@@ -1,0 +1,37 @@
+"""The address that the server listens on, and why it cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+_HINTS = {
+    errno.EADDRINUSE: "another process uses this port",
+    errno.EACCES: "this user may not use this port; ports below 1024 need a privilege",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EAFNOSUPPORT: "this machine has no such kind of address",
+}
+
+
+def why_not(host: str, port: int) -> str:
+    """Return why nobody can listen on an address where gRPC could not.
+
+    gRPC itself only says that it failed: this binds a socket of its own, and closes it at once.
+    """
+    if host.startswith("unix:"):
+        return "the path of a unix socket must be in a folder that exists, and at most 107 bytes long"
+    name = host.removeprefix("[").removesuffix("]")
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        return f"{name!r} is no address of this machine, and no name of one"
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen(1)
+        except OSError as error:
+            return _HINTS.get(error.errno or 0) or os.strerror(error.errno or 0).lower()
+    return "gRPC does not say why; is the address written as HOST, 10.0.0.7 or [::1]?"

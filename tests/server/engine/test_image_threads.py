@@ -1,0 +1,103 @@
+"""The threads of images: turns, lost work, and the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from spyglass_contract.errors import Cancelled
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.image_threads import ImageThreads
+
+PATIENCE = 30
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def threads() -> Iterator[ImageThreads]:
+    made = ImageThreads(1)
+    yield made
+    made.close()
+
+
+def lose(threads: ImageThreads, work: Callable[[], object]) -> None:
+    """Run `work` for a caller that goes while it runs."""
+    call, entered = Call(), Event()
+
+    def enter() -> None:
+        entered.set()
+        work()
+
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(threads.run, call, enter)
+        assert entered.wait(PATIENCE)
+        call.cancel()
+        with pytest.raises(Cancelled):
+            asked.result(PATIENCE)
+
+
+def test_only_as_many_works_run_as_there_are_threads(threads: ImageThreads) -> None:
+    go_on, second = Event(), Event()
+    first = threads.submit(lambda: go_on.wait(PATIENCE))
+    later = threads.submit(second.set)
+
+    assert not second.wait(0.05)
+    go_on.set()
+
+    later.result(PATIENCE)
+    assert first.result(PATIENCE)
+
+
+def test_lost_work_leaves_its_turn_to_others(threads: ImageThreads) -> None:
+    go_on = Event()
+    lose(threads, lambda: go_on.wait(PATIENCE))
+
+    assert threads.lost == 1
+    assert threads.run(Call(), lambda: "done") == "done"
+    go_on.set()
+
+
+def test_lost_works_are_bounded(threads: ImageThreads, eventually: Eventually) -> None:
+    go_on, later = Event(), Event()
+    before = threading.active_count()
+    for _ in range(2):
+        lose(threads, lambda: go_on.wait(PATIENCE))
+
+    waiting = threads.submit(later.set)
+
+    assert threads.lost == 1
+    assert threading.active_count() <= before + 2
+    assert not later.wait(0.05)
+    go_on.set()
+    waiting.result(PATIENCE)
+    eventually(lambda: threads.lost == 0)
+
+
+def test_queued_work_of_a_caller_who_has_gone_is_forgotten(threads: ImageThreads) -> None:
+    go_on, call, ran = Event(), Call(), Event()
+    threads.submit(lambda: go_on.wait(PATIENCE))
+    call.cancel()
+
+    with pytest.raises(Cancelled):
+        threads.run(call, ran.set)
+
+    assert not threads._waiting
+    go_on.set()
+    threads.run(Call(), lambda: None)
+    assert not ran.is_set()
+
+
+def test_an_error_of_the_work_is_raised_without_what_its_frames_held(threads: ImageThreads) -> None:
+    def fail() -> None:
+        image = bytearray(10)
+        raise KeyError(len(image))
+
+    with pytest.raises(KeyError) as raised:
+        threads.run(Call(), fail)
+
+    frames = [entry.frame for entry in raised.traceback]
+    assert not any("image" in frame.f_locals for frame in frames)

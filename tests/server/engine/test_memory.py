@@ -1,0 +1,64 @@
+"""The memory that a process may use, in made-up `/proc` and `/sys` trees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spyglass_server.engine.memory import allocated_bytes, memory_returner, usable_memory
+
+MEMINFO = "MemTotal:       16384 kB\nMemFree:        1000 kB\n"
+V2 = {"proc/self/cgroup": "0::/pods/mine\n"}
+V1 = {"proc/self/cgroup": "5:memory:/docker/abc\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 1 << 30),
+        ({"proc/meminfo": MEMINFO}, 16 << 20),
+        ({"proc/meminfo": MEMINFO, **V2, "sys/fs/cgroup/pods/mine/memory.max": "max"}, 16 << 20),
+        ({"proc/meminfo": MEMINFO, **V2, "sys/fs/cgroup/pods/mine/memory.max": "5000000"}, 5_000_000),
+        ({"proc/meminfo": MEMINFO, **V2, "sys/fs/cgroup/pods/memory.max": "4000000"}, 4_000_000),
+        ({"proc/meminfo": MEMINFO, **V2, "sys/fs/cgroup/memory.max": "3000000"}, 3_000_000),
+        ({"proc/meminfo": MEMINFO, **V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "2000000"}, 2_000_000),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                **V1,
+                "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "9223372036854771712",
+            },
+            16 << 20,
+        ),
+    ],
+)
+def test_the_smallest_limit_counts(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+    assert usable_memory(tmp_path) == expected
+
+
+def test_this_machine_has_memory() -> None:
+    assert usable_memory() > 1 << 24
+
+
+def test_what_is_allocated_is_seen_and_goes_away() -> None:
+    allocated = allocated_bytes()
+    before = allocated()
+    if not before:
+        pytest.skip("this C library does not say")
+
+    block = bytes(100_000_000)
+    during = allocated()
+    del block
+
+    assert during - before > 90_000_000
+    assert during - allocated() > 90_000_000
+
+
+def test_memory_can_be_given_back_at_any_time() -> None:
+    memory_returner()()

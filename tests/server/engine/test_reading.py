@@ -1,0 +1,147 @@
+"""Which calls are read from: the bytes that are held, and those on the way, fit the budget."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from spyglass_contract.errors import Overloaded, SpyglassError
+from spyglass_server.engine import reading
+from spyglass_server.engine.byte_budget import ByteBudget
+from spyglass_server.engine.reading import Reader, Reading
+
+LONGEST = 10
+
+
+class Calls:
+    """Calls that note what happens to them."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self.allocated = 0
+        self.reading = Reading(budget, LONGEST, lambda: self.allocated)
+        self.reading.tick()
+        self.started: list[str] = []
+        self.refused: dict[str, SpyglassError] = {}
+
+    def enter(self, name: str) -> Reader:
+        return self.reading.enter(
+            lambda: self.started.append(name), lambda error: self.refused.update({name: error})
+        )
+
+
+@pytest.fixture
+def budget() -> ByteBudget:
+    return ByteBudget(3 * LONGEST)
+
+
+@pytest.fixture
+def calls(budget: ByteBudget) -> Calls:
+    return Calls(budget)
+
+
+def test_as_many_calls_are_read_from_as_could_send_the_longest_message(calls: Calls) -> None:
+    for name in "abcde":
+        calls.enter(name)
+
+    assert calls.started == ["a", "b", "c"]
+    assert calls.reading.waiting == 2
+
+
+def test_a_message_that_is_there_lets_the_last_one_begin(calls: Calls) -> None:
+    first, *_ = [calls.enter(name) for name in "abcde"]
+
+    calls.reading.leave(first)
+    calls.reading.leave(first)
+
+    assert calls.started == ["a", "b", "c", "e"]
+
+
+def test_bytes_that_are_held_count(calls: Calls, budget: ByteBudget) -> None:
+    budget.take(2 * LONGEST)
+
+    for name in "ab":
+        calls.enter(name)
+
+    assert calls.started == ["a"]
+
+
+def test_nothing_is_read_while_the_budget_is_used_up(calls: Calls, budget: ByteBudget) -> None:
+    budget.take(3 * LONGEST)
+    calls.enter("a")
+    assert calls.started == []
+
+    budget.give_back(3 * LONGEST)
+    calls.reading.tick()
+
+    assert calls.started == ["a"]
+
+
+def test_slow_senders_count_with_what_they_have_sent(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_YOUNG_SECONDS", 0.0)
+
+    for name in "abcdefgh":
+        calls.enter(name)
+    assert calls.started == list("abcdefgh")
+
+    calls.allocated = 3 * LONGEST
+    calls.enter("i")
+    assert calls.started == list("abcdefgh")
+
+
+def test_the_slowest_gives_way_if_memory_is_short(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PATIENT_SECONDS", 0.0)
+    for name in "abcd":
+        calls.enter(name)
+
+    calls.reading.tick()
+
+    assert list(calls.refused) == ["a"]
+    assert isinstance(calls.refused["a"], Overloaded)
+    assert calls.refused["a"].reason == "BYTES_IN_FLIGHT"
+
+
+def test_who_waits_for_too_long_is_refused(
+    calls: Calls, budget: ByteBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_WAIT_SECONDS", 0.01)
+    budget.take(3 * LONGEST)
+    calls.enter("a")
+    time.sleep(0.02)
+
+    calls.reading.tick()
+
+    assert list(calls.refused) == ["a"]
+    assert calls.reading.waiting == 0
+
+
+def test_a_message_that_is_there_at_once_is_no_trouble(budget: ByteBudget) -> None:
+    made = Reading(budget, LONGEST, lambda: 0)
+    readers: list[Reader] = []
+    started = []
+
+    for number in range(10):
+        readers.append(made.enter(lambda number=number: started.append(number), lambda error: None))
+        made.leave(readers[-1])
+
+    assert started == list(range(10))
+
+
+def test_one_message_is_always_allowed() -> None:
+    budget = ByteBudget(1)
+
+    budget.take(100)
+    with pytest.raises(Overloaded, match="already holds 100 bytes of requests; it may hold 1"):
+        budget.take(1)
+    budget.give_back(100)
+
+    budget.take(1)
+    assert budget.held == 1
+
+
+def test_the_peak_is_forgotten_once_it_was_told() -> None:
+    budget = ByteBudget(10)
+    budget.take(7)
+    budget.give_back(7)
+
+    assert [budget.take_peak(), budget.take_peak()] == [7, 0]
