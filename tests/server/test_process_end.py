@@ -69,6 +69,7 @@ def lines_until(process: subprocess.Popen[str], text: str) -> str:
     return next(line for line in process.stderr if text in line)
 
 
+@pytest.mark.slow
 def test_a_server_that_loads_ends_on_a_signal(stopping: Callable[[str], subprocess.Popen[str]]) -> None:
     process = stopping("loads")
     lines_until(process, "loading")
@@ -102,6 +103,7 @@ def test_a_network_that_never_returns_does_not_keep_the_process(
     assert "requests did not end within 0.5 s" in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_calls_that_never_arrive_do_not_keep_the_process(spawn_server: Spawn, tiny_models: Path) -> None:
     server = spawn_server("--models", tiny_models, "--grace-seconds", "20")
     server.wait_until_serving()
@@ -115,6 +117,7 @@ def test_calls_that_never_arrive_do_not_keep_the_process(spawn_server: Spawn, ti
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.slow
 def test_sighup_drains_as_sigterm_does(spawn_server: Spawn, tiny_models: Path) -> None:
     server = spawn_server("--models", tiny_models)
     server.wait_until_serving()
@@ -125,6 +128,7 @@ def test_sighup_drains_as_sigterm_does(spawn_server: Spawn, tiny_models: Path) -
     assert "draining for up to 20 s" in server.log[-2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_it_serves_with_closed_standard_streams(
     tiny_models: Path, color_image: Callable[..., bytes], closed: str

@@ -13,7 +13,6 @@ from spyglass_contract.model.card import (
     CLASS_INDEX,
     FEATURE_MAP,
     HEATMAP,
-    HEATMAP_METHODS,
     PROBABILITIES,
     SCORE_CAM,
     SCORES,
@@ -31,16 +30,13 @@ class ExplainedNetwork:
     def __init__(self, source: Path | bytes) -> None:
         """Open a file, or its bytes.
 
-        Raises CardError for an invalid card, and ModelError if ONNX Runtime cannot load the file, if it has
-        no heatmap, or if its heatmap method is unknown.
+        Raises CardError for an invalid card, and ModelError if ONNX Runtime cannot load the file or if it has
+        no heatmap.
         """
         self._session = open_session(source)
         self.card = read_card(self._session)
         if not self.card.explained_layer:
             raise ModelError(f"{self.card.name} has no heatmap to check", reason="HEATMAP_MISSING")
-        if self.card.heatmap_method and self.card.heatmap_method not in HEATMAP_METHODS:
-            methods = ", ".join(HEATMAP_METHODS)
-            raise ModelError(f"the heatmap method must be one of {methods}, not '{self.card.heatmap_method}'")
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities of uint8 [images, height, width, channels], float32 [images, classes]."""
