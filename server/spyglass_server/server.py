@@ -89,11 +89,13 @@ class Server:
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
             check_served(self._settings.default_model, files)
-        for path in files:
-            model = self._repository.load(
-                path, open_model or partial(Model.load, resources=self._resources())
-            )
-            self._readiness.announce(model.card.name)
+        load = partial(
+            self._repository.load, open_model=open_model or partial(Model.load, resources=self._resources())
+        )
+        # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
+        with ThreadPoolExecutor(self._settings.effective_workers, "load") as pool:
+            for model in pool.map(load, files):
+                self._readiness.announce(model.card.name)
         self._readiness.open()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
