@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Event, Lock, Semaphore, Thread
+from threading import Event, Semaphore, Thread
 from typing import TypeVar
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
@@ -24,12 +22,6 @@ from spyglass_server.request_id import current_request_id
 
 Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
 Response = TypeVar("Response", ClassifyResponse, SegmentResponse, HeatmapResponse)
-
-_log = logging.getLogger(__name__)
-
-# A caller can make up any number of models: the log names some of them, by their first characters.
-_LOGGED_KINDS = 20
-_LOGGED_CHARACTERS = 100
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -48,9 +40,8 @@ def handle_stream(
 
     `public_error` maps an exception and the request's id to the error that the caller sees. At most `window`
     requests are in work. Raises the errors of `call.remaining`, those of `requests`, and ModelError, which no
-    response can carry. If requests fail, one line of the log says how many, of which models, and why.
+    response can carry.
     """
-    failures = _Failures()
 
     def handle_one(request: Request) -> Response | ModelError:
         try:
@@ -59,46 +50,17 @@ def handle_stream(
             return error
         except Exception as error:
             request_id = current_request_id()
-            public = public_error(error, request_id)
-            failures.add(request.model.name, public.reason)
             return response(
                 id=request.id[:MAX_ID_CHARACTERS],
                 index=request.index,
-                error=status_from_error(public, request_id),
+                error=status_from_error(public_error(error, request_id), request_id),
             )
 
-    count = 0
-    try:
-        for result in map_unordered(handle_one, requests, window=window):
-            if isinstance(result, ModelError):
-                raise result
-            count += 1
-            yield result
-        call.remaining()
-    finally:
-        failures.log(count)
-
-
-class _Failures:
-    """The failed requests of one stream, by model and reason."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._lock = Lock()
-
-    def add(self, model: str, reason: str) -> None:
-        with self._lock:
-            self._counts[model[:_LOGGED_CHARACTERS], reason] += 1
-            if len(self._counts) > _LOGGED_KINDS:
-                self._counts["others", ""] += self._counts.pop((model[:_LOGGED_CHARACTERS], reason))
-
-    def log(self, answered: int) -> None:
-        if self._counts:
-            kinds = ", ".join(
-                " ".join(filter(None, [model or "default model", reason, str(count)]))
-                for (model, reason), count in self._counts.most_common()
-            )
-            _log.warning("%d of %d requests of a stream failed: %s", self._counts.total(), answered, kinds)
+    for result in map_unordered(handle_one, requests, window=window):
+        if isinstance(result, ModelError):
+            raise result
+        yield result
+    call.remaining()
 
 
 @dataclass(frozen=True)

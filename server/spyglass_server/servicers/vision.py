@@ -21,6 +21,7 @@ from spyglass_server.faults import public_error
 from spyglass_server.handlers import Handlers
 from spyglass_server.servicers.context import call_of
 from spyglass_server.servicers.readiness import Readiness
+from spyglass_server.servicers.stream_failures import StreamFailures
 from spyglass_server.streams import Request, Response, handle_stream
 
 
@@ -77,4 +78,9 @@ class Vision(VisionServicer):
     ) -> Iterator[Response]:
         self._readiness.check()
         call = call_of(context, patient=True)
-        yield from handle_stream(requests, handle, response, call, public_error, window=self._window)
+        failures = StreamFailures()
+        counted = failures.counting(handle)
+        try:
+            yield from handle_stream(requests, counted, response, call, public_error, window=self._window)
+        finally:
+            failures.log()
