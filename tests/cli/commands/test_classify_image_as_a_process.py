@@ -1,4 +1,4 @@
-"""`classify-image` among other processes: signals, pipes, terminals and odd names."""
+"""`classify-image` as a process: signals, pipes, terminals and unusual file names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def many_images(tmp_path: Path, color_image: Callable[..., bytes]) -> Path:
 
 
 class Speechless(VisionServicer):
-    """Takes images and never answers."""
+    """Takes images and never responds."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -60,12 +60,12 @@ def speechless() -> Iterator[tuple[Speechless, str]]:
     server.stop(None).wait()
 
 
-def test_an_interrupt_ends_the_command_with_130_and_no_more(
+def test_an_interrupt_ends_the_command_with_130_and_no_traceback(
     speechless: tuple[Speechless, str], folder: Path
 ) -> None:
     servicer, address = speechless
     # Without warnings as errors: an interrupt between the opening of a file and its `with` is one. And with
-    # the handler of the foreground: whatever runs this test may itself have been started to ignore SIGINT.
+    # the handler of a foreground process: the parent of this test may ignore SIGINT.
     foreground = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", foreground + COMMAND[-1]]
     with subprocess.Popen(
@@ -77,7 +77,7 @@ def test_an_interrupt_ends_the_command_with_130_and_no_more(
     assert (process.returncode, output, errors) == (130, b"", b"")
 
 
-def test_a_reader_that_leaves_ends_the_command_quietly(server: str, many_images: Path) -> None:
+def test_a_closed_pipe_ends_the_command_without_an_error(server: str, many_images: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, str(many_images), "--format", "jsonl", "--server", server],
         stdout=subprocess.PIPE,
@@ -113,14 +113,14 @@ def read_all(terminal: int) -> bytes:
     try:
         while more := os.read(terminal, 65536):
             drawn += more
-    # So Linux says that the other side of a terminal is closed.
+    # Linux raises this when the other side of a terminal is closed.
     except OSError:
         os.close(terminal)
     return drawn
 
 
 @pytest.mark.parametrize("format_name", ["table", "json", "jsonl", "csv"])
-def test_a_name_that_is_no_text_is_shown_all_the_same(
+def test_a_file_name_that_is_not_valid_text_is_shown(
     server: str, tmp_path: Path, color_image: Callable[..., bytes], format_name: str
 ) -> None:
     (tmp_path / "odd \udcff[red].png").write_bytes(color_image("red"))

@@ -1,4 +1,4 @@
-"""What a client lives through: servers that come and go, forks, silence, and a look at certificates."""
+"""Clients and faults: servers that restart, forks, silence, and certificates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Connect = Callable[..., Any]
 Serve = Callable[..., str]
 MakeVision = Callable[..., Any]
 
-# Enough to live through a restart, quick enough for a test.
+# Long enough for a restart, short enough for a test.
 PATIENT = sc.Retry(attempts=60, initial_backoff=0.05, max_backoff=0.2)
 
 
@@ -52,7 +52,7 @@ def free_port() -> int:
         return port
 
 
-def test_a_client_finds_a_restarted_server_again(
+def test_a_client_reconnects_to_a_restarted_server(
     serve_at: Callable[[int], grpc.Server], connect: Connect
 ) -> None:
     port = free_port()
@@ -133,7 +133,9 @@ def test_a_request_that_ends_its_server_is_sent_five_times(connect: Connect) -> 
         assert len(requests) == 5
 
 
-def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server], connect: Connect) -> None:
+def test_a_stream_survives_a_restart_of_the_server(
+    serve_at: Callable[[int], grpc.Server], connect: Connect
+) -> None:
     port = free_port()
     servers = [serve_at(port)]
 
@@ -148,7 +150,7 @@ def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server]
     assert [answer.best.name for answer in answers] == ["cat"] * 30
 
 
-def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_time_to_connect(
+def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_connect_timeout(
     connect: Connect,
 ) -> None:
     with socket.socket() as silent:
@@ -234,7 +236,7 @@ def test_a_cancelled_task_cancels_its_call(serve: Serve, fake_vision: MakeVision
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A key and a certificate for localhost, signed by itself."""
+    """A key and a self-signed certificate for localhost."""
     folder = tmp_path_factory.mktemp("tls")
     key, pem = folder / "key.pem", folder / "ca.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
@@ -243,7 +245,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return key, pem
 
 
-def test_a_server_with_a_certificate_is_believed_by_who_knows_its_signer(
+def test_a_client_trusts_a_server_only_with_the_certificate_of_its_signer(
     serve: Serve, connect: Connect, fake_vision: MakeVision, certificate: tuple[Path, Path]
 ) -> None:
     key, pem = certificate
@@ -265,5 +267,5 @@ def test_importing_the_library_does_not_import_grpc() -> None:
     subprocess.run([sys.executable, "-c", check], check=True, env=environment)
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     assert [name for name in sc.__all__ if not hasattr(sc, name)] == []

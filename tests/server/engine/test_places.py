@@ -1,4 +1,4 @@
-"""Places for those who wait: who gets one, and who gives way."""
+"""Places for waiting calls: which call gets one, and which call loses its place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def nobody(error: SpyglassError) -> None:
     raise AssertionError(error)
 
 
-def test_there_are_as_many_places_as_the_capacity_says() -> None:
+def test_there_are_as_many_places_as_the_capacity() -> None:
     made = places(protected_seconds=100.0)
     for caller in "abc":
         made.enter(caller, nobody)
@@ -39,7 +39,7 @@ def test_there_are_as_many_places_as_the_capacity_says() -> None:
     assert raised.value.retry_after
 
 
-def test_one_caller_has_its_share_and_no_more() -> None:
+def test_one_caller_gets_no_more_places_than_its_quota() -> None:
     made = places(protected_seconds=100.0)
     made.enter("a", nobody)
     made.enter("a", nobody)
@@ -49,7 +49,7 @@ def test_one_caller_has_its_share_and_no_more() -> None:
     made.enter("b", nobody)
 
 
-def test_a_place_that_was_left_is_free() -> None:
+def test_a_place_that_a_call_leaves_is_free_again() -> None:
     made = places(protected_seconds=100.0)
     first = made.enter("a", nobody)
     made.enter("a", nobody)
@@ -73,7 +73,7 @@ def test_the_caller_with_the_most_places_loses_its_oldest() -> None:
     assert len(made) == 3
 
 
-def test_who_works_does_not_give_way() -> None:
+def test_a_call_that_works_keeps_its_place() -> None:
     made = places(capacity=1)
     made.enter("a", nobody).works()
 
@@ -81,7 +81,7 @@ def test_who_works_does_not_give_way() -> None:
         made.enter("b", nobody)
 
 
-def test_who_waits_again_gives_way() -> None:
+def test_a_call_that_waits_again_may_lose_its_place() -> None:
     made, told = places(capacity=1), []
     place = made.enter("a", told.append)
     place.works()
@@ -92,7 +92,7 @@ def test_who_waits_again_gives_way() -> None:
     assert len(told) == 1
 
 
-def test_who_waits_for_too_long_has_to_go() -> None:
+def test_a_call_that_waits_for_too_long_loses_its_place() -> None:
     made, told = places(seconds=0.01), []
     made.enter("a", told.append)
     made.enter("b", nobody).works()
@@ -106,7 +106,7 @@ def test_who_waits_for_too_long_has_to_go() -> None:
     assert len(made) == 1
 
 
-def test_all_are_sent_away_with_one_error() -> None:
+def test_dismiss_ends_all_calls_with_the_same_error() -> None:
     made, told = places(), []
     made.enter("a", told.append)
     made.enter("b", told.append)

@@ -1,4 +1,4 @@
-"""What the health service says, and to whom, without a socket."""
+"""The health service without a socket: statuses and watchers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ENDED = -1
 
 
 class Watch:
-    """A call that remembers what it was told, and may hang up."""
+    """A call that records the statuses it receives, and may disconnect."""
 
     def __init__(self, health: Health, service: str) -> None:
         self.told: list[int] = []
         self._callbacks: list[Callable[[], object]] = []
-        # On the thread that gRPC calls it on, which is the one that does all the telling.
+        # On gRPC's own thread, which also sends all statuses.
         pool = health.Watch.experimental_thread_pool
         pool.submit(health.Watch, HealthCheckRequest(service=service), self, self._hear).result(30)
 
@@ -48,13 +48,13 @@ def status_of(health: Health, service: str) -> int:
     return int(health.Check(HealthCheckRequest(service=service), None).status)
 
 
-def test_the_status_of_a_service_is_what_was_set_last(health: Health) -> None:
+def test_the_status_of_a_service_is_the_last_one_that_was_set(health: Health) -> None:
     health.set("colors", NOT_SERVING)
 
     assert status_of(health, "colors") == NOT_SERVING
 
 
-def test_a_service_that_there_is_not_is_not_found(health: Health) -> None:
+def test_an_unknown_service_is_not_found(health: Health) -> None:
     with pytest.raises(NotFound, match="'other'"):
         status_of(health, "other")
 
@@ -70,7 +70,7 @@ def test_all_services_are_listed(health: Health) -> None:
     }
 
 
-def test_a_watcher_is_told_the_status_and_then_each_change(health: Health, eventually: Eventually) -> None:
+def test_a_watcher_receives_the_status_and_then_each_change(health: Health, eventually: Eventually) -> None:
     watch, other = Watch(health, "colors"), Watch(health, "")
 
     for status in (SERVING, NOT_SERVING, NOT_SERVING, SERVING):
@@ -81,7 +81,7 @@ def test_a_watcher_is_told_the_status_and_then_each_change(health: Health, event
     assert other.told == [UNKNOWN]
 
 
-def test_a_watcher_may_be_there_before_its_service(health: Health, eventually: Eventually) -> None:
+def test_a_watcher_may_come_before_its_service(health: Health, eventually: Eventually) -> None:
     watch = Watch(health, "late")
 
     health.set("late", SERVING)
@@ -89,7 +89,7 @@ def test_a_watcher_may_be_there_before_its_service(health: Health, eventually: E
     eventually(lambda: watch.told == [UNKNOWN, SERVING])
 
 
-def test_a_watcher_that_hung_up_is_told_nothing_more(health: Health, eventually: Eventually) -> None:
+def test_a_watcher_that_disconnected_receives_nothing_more(health: Health, eventually: Eventually) -> None:
     gone, there = Watch(health, "colors"), Watch(health, "colors")
 
     gone.hang_up()
@@ -99,7 +99,7 @@ def test_a_watcher_that_hung_up_is_told_nothing_more(health: Health, eventually:
     assert gone.told == [SERVING]
 
 
-def test_the_end_is_told_and_ends_the_watches(health: Health) -> None:
+def test_the_end_is_sent_to_all_watchers_and_ends_their_calls(health: Health) -> None:
     watch = Watch(health, "colors")
 
     health.end()
@@ -109,13 +109,13 @@ def test_the_end_is_told_and_ends_the_watches(health: Health) -> None:
     assert status_of(health, "colors") == NOT_SERVING
 
 
-def test_who_comes_after_the_end_is_told_so_and_sent_away(health: Health) -> None:
+def test_a_watcher_that_comes_after_the_end_receives_it_and_is_closed(health: Health) -> None:
     health.end()
 
     assert Watch(health, "colors").told == [NOT_SERVING, ENDED]
 
 
-def test_nobody_is_sent_away_twice(health: Health) -> None:
+def test_no_watcher_is_closed_twice(health: Health) -> None:
     watch = Watch(health, "colors")
 
     health.end()
