@@ -127,12 +127,12 @@ class Blocking:
 
         return call
 
-    def _results(self, answers: Any) -> Iterator[Any]:
+    def _results(self, items: Any) -> Iterator[Any]:
         try:
-            while (answer := self._loop.run_until_complete(anext(answers, None))) is not None:
-                yield answer
+            while (item := self._loop.run_until_complete(anext(items, None))) is not None:
+                yield item
         finally:
-            self._loop.run_until_complete(answers.aclose())
+            self._loop.run_until_complete(items.aclose())
 
     def end(self) -> None:
         self._loop.run_until_complete(self._client.close())

@@ -43,15 +43,15 @@ class Failing:
 def test_a_result_has_classes_model_timing_and_id(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
-    answer = connect(serve(fake_vision())).classify(b"image", id="holiday-7")
-    assert answer == sc.Classification(
+    result = connect(serve(fake_vision())).classify(b"image", id="holiday-7")
+    assert result == sc.Classification(
         classes=(sc.ClassScore(1, "cat", 0.75), sc.ClassScore(0, "dog", 0.25)),
         model=sc.ServedBy("pets", 3, "ab" * 32, "CPUExecutionProvider"),
         timing=sc.Timing(1.5, 0.25, 4.0, 0.125, 2),
         id="holiday-7",
     )
-    assert answer.best.name == "cat"
-    assert answer.error is None
+    assert result.best.name == "cat"
+    assert result.error is None
 
 
 def test_a_result_as_json_has_the_fields_of_the_api(

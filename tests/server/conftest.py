@@ -32,9 +32,9 @@ class GatedNetwork:
 
     provider = "CPUExecutionProvider"
 
-    def __init__(self, card: ModelCard, answer: Run) -> None:
+    def __init__(self, card: ModelCard, compute: Run) -> None:
         self.card = card
-        self.answer = answer
+        self.compute = compute
         self.gate = Event()
         self.gate.set()
         # Released once for each batch that has arrived.
@@ -45,7 +45,7 @@ class GatedNetwork:
         self.batches.append(len(pixels))
         self.entered.release()
         assert self.gate.wait(PATIENCE)
-        return self.answer(pixels)
+        return self.compute(pixels)
 
     def close_gate(self) -> None:
         """Make each run wait from now on; forget earlier runs."""

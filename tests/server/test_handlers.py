@@ -107,7 +107,7 @@ def test_a_request_without_top_k_gets_five_classes_or_all_of_fewer(
 def test_an_output_that_is_not_finite_is_a_fault(
     handled: Handled, network: Any, color_image: MakeImage, value: float
 ) -> None:
-    network.answer = lambda pixels: np.full((len(pixels), 3), value, np.float32)
+    network.compute = lambda pixels: np.full((len(pixels), 3), value, np.float32)
 
     with pytest.raises(InternalError) as raised:
         handled.classify(color_image("red"))
@@ -121,7 +121,7 @@ def test_a_failure_of_the_network_reaches_its_caller(
     def fail(pixels: object) -> object:
         raise RuntimeError("kernel failed")
 
-    network.answer = fail
+    network.compute = fail
 
     with pytest.raises(RuntimeError, match="kernel failed"):
         handled.classify(color_image("red"))
@@ -212,11 +212,11 @@ def test_the_permit_of_a_cancelled_call_is_free_at_once(
     both_busy.wait(PATIENCE)
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(handled.classify, color_image("red"), call=call)
+        request_ = pool.submit(handled.classify, color_image("red"), call=call)
         eventually(lambda: handled.permits == 1)
         call.cancel()
         with pytest.raises(Cancelled):
-            asked.result(PATIENCE)
+            request_.result(PATIENCE)
         assert handled.permits == 0
         go_on.set()
 

@@ -227,7 +227,7 @@ def test_an_unexpected_error_has_its_cause_in_the_same_process(
     def fail(pixels: object) -> object:
         raise RuntimeError("kernel failed")
 
-    network.answer = fail
+    network.compute = fail
     client = sc.Client(transport=gated)
 
     with pytest.raises(sc.InternalError, match="RuntimeError: kernel failed"):

@@ -51,9 +51,9 @@ def stopping(tiny_models: Path, tmp_path: Path) -> Iterator[Callable[[str], subp
     """Start a server that hangs: `stopping("loads")` or `stopping("runs")`."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(where: str) -> subprocess.Popen[str]:
+    def start(stage: str) -> subprocess.Popen[str]:
         flags = ["--models", str(tiny_models), "--host", "localhost", "--port", "0", "--grace-seconds", "0.5"]
-        command = [sys.executable, "-c", STOPPING, where, str(tmp_path / "flag"), *flags]
+        command = [sys.executable, "-c", STOPPING, stage, str(tmp_path / "flag"), *flags]
         started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
@@ -145,15 +145,15 @@ def test_a_server_with_closed_standard_streams_serves(
     try:
         with grpc.insecure_channel(f"localhost:{port}") as channel:
             request = ClassifyRequest(image=Image(encoded=color_image("red")))
-            answer = None
+            response = None
             deadline = time.monotonic() + PATIENCE
-            while answer is None and time.monotonic() < deadline:
+            while response is None and time.monotonic() < deadline:
                 try:
-                    answer = VisionStub(channel).Classify(request, wait_for_ready=True, timeout=PATIENCE)
+                    response = VisionStub(channel).Classify(request, wait_for_ready=True, timeout=PATIENCE)
                 except grpc.RpcError as error:
                     assert error.code() is grpc.StatusCode.UNAVAILABLE
-            assert answer
-            assert answer.classes[0].name == "red"
+            assert response
+            assert response.classes[0].name == "red"
     finally:
         process.terminate()
         _, log = process.communicate(timeout=PATIENCE)

@@ -35,23 +35,23 @@ def many_images(tmp_path: Path, color_image: Callable[..., bytes]) -> Path:
     return tmp_path
 
 
-class Speechless(VisionServicer):
+class Silent(VisionServicer):
     """Takes images and never responds."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.called = threading.Event()
 
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
     ) -> Iterator[ClassifyResponse]:
         for _ in request_iterator:
-            self.asked.set()
+            self.called.set()
         return iter(())
 
 
 @pytest.fixture
-def speechless() -> Iterator[tuple[Speechless, str]]:
-    servicer = Speechless()
+def silent() -> Iterator[tuple[Silent, str]]:
+    servicer = Silent()
     server = grpc.server(ThreadPoolExecutor(4))
     add_VisionServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -61,9 +61,9 @@ def speechless() -> Iterator[tuple[Speechless, str]]:
 
 
 def test_an_interrupt_ends_the_command_with_130_and_no_traceback(
-    speechless: tuple[Speechless, str], folder: Path
+    silent: tuple[Silent, str], folder: Path
 ) -> None:
-    servicer, address = speechless
+    servicer, address = silent
     # Without warnings as errors: an interrupt between the opening of a file and its `with` is one. And with
     # the handler of a foreground process: the parent of this test may ignore SIGINT.
     foreground = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -71,7 +71,7 @@ def test_an_interrupt_ends_the_command_with_130_and_no_traceback(
     with subprocess.Popen(
         [*command, "images", "--server", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        assert servicer.asked.wait(30)
+        assert servicer.called.wait(30)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, output, errors) == (130, b"", b"")

@@ -37,10 +37,10 @@ def test_failures_and_results_keep_the_order_of_the_images(
     cat = f"{examples}/chelsea.jpg"
     images = [cat, "images/broken.jpg", "missing.jpg", "*.gif"] * 6
     done = classify(*images, "--format", "jsonl", "--top-k", "1")
-    answers = [json.loads(line) for line in done.output.splitlines()]
+    results = [json.loads(line) for line in done.output.splitlines()]
     assert done.code == 1
-    assert [answer["path"] for answer in answers] == images
-    assert [answer.get("error", {}).get("reason") for answer in answers] == [
+    assert [result["path"] for result in results] == images
+    assert [result.get("error", {}).get("reason") for result in results] == [
         None,
         "IMAGE_CORRUPT",
         "IMAGE_UNREADABLE",

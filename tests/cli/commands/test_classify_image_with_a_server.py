@@ -30,28 +30,28 @@ def test_a_table_names_the_classes_best_first(classify: Classify, server: str, f
 
 def test_json_is_an_array_of_the_results_of_the_api(classify: Classify, server: str, folder: Path) -> None:
     done = classify("images/red.png", "--format", "json", "--top-k", "1", "--server", server)
-    (answer,) = json.loads(done.output)
-    assert answer["path"] == "images/red.png"
-    assert answer["model"] == {"name": "colors", "version": 1}
-    assert answer["classes"] == [{"index": 0, "name": "red", "score": pytest.approx(1.0, abs=1e-4)}]
-    assert set(answer["timing_ms"]) == {"decode", "queue", "inference", "encode"}
+    (result,) = json.loads(done.output)
+    assert result["path"] == "images/red.png"
+    assert result["model"] == {"name": "colors", "version": 1}
+    assert result["classes"] == [{"index": 0, "name": "red", "score": pytest.approx(1.0, abs=1e-4)}]
+    assert set(result["timing_ms"]) == {"decode", "queue", "inference", "encode"}
 
 
 def test_json_of_several_images_is_an_array_in_order(classify: Classify, server: str, folder: Path) -> None:
     done = classify("images/more/blue.png", "images/red.png", "--format", "json", "--server", server)
-    assert [answer["classes"][0]["name"] for answer in json.loads(done.output)] == ["blue", "red"]
+    assert [result["classes"][0]["name"] for result in json.loads(done.output)] == ["blue", "red"]
 
 
 def test_json_lines_are_objects_in_order(classify: Classify, server: str, folder: Path) -> None:
     done = classify("images", "--format", "jsonl", "--server", server)
-    answers = [json.loads(line) for line in done.output.splitlines()]
-    assert [answer["path"] for answer in answers] == [
+    results = [json.loads(line) for line in done.output.splitlines()]
+    assert [result["path"] for result in results] == [
         "images/broken.jpg",
         "images/red.png",
         "images/more/blue.png",
     ]
-    assert answers[0]["error"]["code"] == "INVALID_ARGUMENT"
-    assert answers[0]["error"]["reason"] == "IMAGE_CORRUPT"
+    assert results[0]["error"]["code"] == "INVALID_ARGUMENT"
+    assert results[0]["error"]["reason"] == "IMAGE_CORRUPT"
     assert done.code == 1
 
 
@@ -105,9 +105,9 @@ def test_an_image_comes_from_standard_input(
         finally:
             os.dup2(before, 0)
             os.close(before)
-    (answer,) = json.loads(done.output)
-    assert answer["path"] == "-"
-    assert answer["classes"][0]["name"] == "green"
+    (result,) = json.loads(done.output)
+    assert result["path"] == "-"
+    assert result["classes"][0]["name"] == "green"
 
 
 def test_more_images_than_the_window_holds_are_all_classified(
@@ -126,9 +126,9 @@ def test_the_command_and_the_library_have_the_same_results(
 ) -> None:
     done = classify("images/red.png", "--format", "json", "--server", server)
     with Client(server) as client:
-        answer = client.classify("images/red.png").to_dict()
-    (said,) = json.loads(done.output)
-    assert said["classes"] == answer["classes"]
+        result = client.classify("images/red.png").to_dict()
+    (printed,) = json.loads(done.output)
+    assert printed["classes"] == result["classes"]
 
 
 @pytest.mark.parametrize("model", ["colors", "colors:1"])
@@ -205,9 +205,9 @@ def test_the_library_classifies_streams_and_raises_errors_of_the_real_server(
 ) -> None:
     red = read_image("images/red.png")
     with Client(server) as client:
-        answers = list(client.classify_many([red, b"", red, "images/broken.jpg"] * 10, top_k=1))
+        results = list(client.classify_many([red, b"", red, "images/broken.jpg"] * 10, top_k=1))
         with pytest.raises(ImageError) as caught:
             client.classify(b"text")
-    assert [isinstance(answer, Classification) for answer in answers] == [True, False, True, False] * 10
+    assert [isinstance(result, Classification) for result in results] == [True, False, True, False] * 10
     assert caught.value.reason == "IMAGE_UNRECOGNISED"
     assert caught.value.request_id

@@ -42,13 +42,13 @@ def gradient(folder: Path, gradient_image: Image.Image) -> Path:
 def test_a_heatmap_is_written_beside_its_image(explain: Any, gradient: Path, explaining_server: str) -> None:
     code, output, errors = explain("gradient.png", "--class", "red")
     with Client(explaining_server) as client:
-        wanted = client.heatmap(gradient, target="red").overlay()
+        expected = client.heatmap(gradient, target="red").overlay()
     assert (code, errors) == (0, "")
     assert "gradient.heatmap.jpg: red" in output
     with Image.open("gradient.heatmap.jpg") as written:
         assert written.format == "JPEG"
         # JPEG is not exact, but every pixel has nearly the same place and colour.
-        assert np.abs(np.asarray(written, int) - np.asarray(wanted, int)).mean() < 6
+        assert np.abs(np.asarray(written, int) - np.asarray(expected, int)).mean() < 6
 
 
 def test_heatmaps_of_a_folder_go_under_out_and_failures_are_reported(explain: Any, folder: Path) -> None:
@@ -62,13 +62,13 @@ def test_each_requested_class_has_its_heatmap(explain: Any, gradient: Path) -> N
     code, output, _ = explain(
         "gradient.png", "--class", "red", "--class", "1", "--format", "json", "--top-k", "1"
     )
-    (answer,) = json.loads(output)
+    (result,) = json.loads(output)
     assert code == 0
-    assert [(each["target"]["name"], each["path"]) for each in answer["heatmaps"]] == [
+    assert [(each["target"]["name"], each["path"]) for each in result["heatmaps"]] == [
         ("red", "gradient.heatmap-0.jpg"),
         ("green", "gradient.heatmap-1.jpg"),
     ]
-    assert all(Path(each["path"]).is_file() for each in answer["heatmaps"])
+    assert all(Path(each["path"]).is_file() for each in result["heatmaps"])
 
 
 def test_csv_has_the_path_in_the_row_of_the_class(explain: Any, gradient: Path) -> None:
@@ -145,8 +145,8 @@ def test_classify_image_writes_heatmaps_into_a_folder(
     classify: Classify, folder: Path, explaining_server: str
 ) -> None:
     done = classify("images", "--heatmap", "why", "--format", "jsonl", "--server", explaining_server)
-    answers = [json.loads(line) for line in done.output.splitlines()]
-    assert [answer.get("heatmaps", [{}])[0].get("path") for answer in answers] == [
+    results = [json.loads(line) for line in done.output.splitlines()]
+    assert [result.get("heatmaps", [{}])[0].get("path") for result in results] == [
         None,
         "why/red.heatmap.jpg",
         "why/blue.heatmap.jpg",
@@ -174,11 +174,11 @@ def test_without_a_server_the_bundled_model_explains(
 ) -> None:
     coffee = repository_root / "examples/coffee.jpg"
     done = classify(str(coffee), "--heatmap", "why.png", "--format", "json", "--top-k", "1")
-    (answer,) = json.loads(done.output)
+    (result,) = json.loads(done.output)
     with Image.open("why.png") as written, Image.open(coffee) as image:
         overlay, plain = np.asarray(written, int), np.asarray(image.convert("RGB"), int)
     assert done.errors == "no server given: using the bundled models in this process\n"
-    assert answer["heatmaps"][0]["target"]["name"] == "espresso"
+    assert result["heatmaps"][0]["target"]["name"] == "espresso"
     # The coffee in the cup is red; the left edge, outside of the model's crop, has the blue of zero.
     tint = overlay - 0.6 * plain
     assert tint[140, 290, 0] > 50

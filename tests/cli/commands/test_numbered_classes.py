@@ -62,8 +62,8 @@ def run(capsys: pytest.CaptureFixture[str], numbered_server: str, folder: Path) 
 
 
 def explained(output: str) -> list[Any]:
-    (answer,) = json.loads(output)
-    return [(each["target"]["name"], each["target"]["index"]) for each in answer["heatmaps"]]
+    (result,) = json.loads(output)
+    return [(each["target"]["name"], each["target"]["index"]) for each in result["heatmaps"]]
 
 
 def test_a_number_that_is_a_name_and_the_index_of_another_class_is_refused_with_both_readings(

@@ -49,7 +49,7 @@ def segment(run: Segment, segmenting_server: str) -> Segment:
 
 
 @pytest.fixture
-def by_itself(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
+def segment_locally(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     """Run `spyglass segment` without a server, with the models of the server as the bundled ones."""
     monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: segmenting_models)
     return lambda *arguments: run(*arguments, "--model", "stretch")
@@ -85,13 +85,13 @@ def test_an_overlay_is_written_beside_its_image(
 ) -> None:
     code, output, errors = segment("square.png")
     with Client(segmenting_server) as client:
-        wanted = client.segment("square.png").overlay()
+        expected = client.segment("square.png").overlay()
     assert (code, errors) == (0, "")
     assert output.endswith("\nsquare.mask.jpg\n")
     with Image.open("square.mask.jpg") as written:
         assert written.format == "JPEG"
         # JPEG is not exact, but every pixel has nearly the same place and colour.
-        assert np.abs(np.asarray(written, int) - np.asarray(wanted, int)).mean() < 12
+        assert np.abs(np.asarray(written, int) - np.asarray(expected, int)).mean() < 12
 
 
 def test_a_mask_is_a_palette_png_of_the_images_size(segment: Segment, square: Image.Image) -> None:
@@ -122,8 +122,8 @@ def test_refinements_of_a_class_are_applied(segment: Segment, spots: None) -> No
     def red_pixels(*options: str) -> int:
         about = ("--class", "red") if options else ()
         _, output, _ = segment("spots.png", "--format", "json", *about, *options)
-        (answer,) = json.loads(output)
-        (red,) = (entry for entry in answer["classes"] if entry["name"] == "red")
+        (record,) = json.loads(output)
+        (red,) = (entry for entry in record["classes"] if entry["name"] == "red")
         return int(red["pixels"])
 
     box, hole, small = 32 * 32, 8 * 8, 8 * 8
@@ -161,10 +161,10 @@ def test_csv_has_a_row_for_each_class_that_occurs(segment: Segment, square: Imag
 
 def test_json_has_the_classes_and_the_path_of_the_file(segment: Segment, square: Image.Image) -> None:
     _, output, _ = segment("square.png", "--kind", "mask", "--format", "jsonl")
-    answer = json.loads(output)
-    assert answer["path"] == "square.png"
-    assert {entry["name"]: entry["fraction"] for entry in answer["classes"]} == {"red": 0.25, "blue": 0.75}
-    assert answer["mask"] == {"width": 64, "height": 48, "path": "square.mask.png"}
+    record = json.loads(output)
+    assert record["path"] == "square.png"
+    assert {entry["name"]: entry["fraction"] for entry in record["classes"]} == {"red": 0.25, "blue": 0.75}
+    assert record["mask"] == {"width": 64, "height": 48, "path": "square.mask.png"}
 
 
 def test_failures_in_a_folder_are_reported_and_the_other_masks_are_written(
@@ -206,8 +206,8 @@ def test_a_file_that_cannot_be_written_fails_and_the_other_images_are_segmented(
 ) -> None:
     Path("masks/blue.mask.jpg").mkdir(parents=True)
     code, output, _ = segment("images", "--out", "masks", "--format", format)
-    answers = json.loads(output) if format == "json" else [json.loads(line) for line in output.splitlines()]
-    errors = {Path(answer["path"]).name: answer.get("error", {}).get("reason") for answer in answers}
+    records = json.loads(output) if format == "json" else [json.loads(line) for line in output.splitlines()]
+    errors = {Path(record["path"]).name: record.get("error", {}).get("reason") for record in records}
     assert code == 1
     assert errors == {"red.png": None, "blue.png": "FILE_NOT_WRITTEN", "broken.jpg": "IMAGE_CORRUPT"}
     assert Path("masks/red.mask.jpg").is_file()
@@ -245,10 +245,10 @@ def test_invalid_options_are_usage_errors(
 
 
 def test_without_a_server_the_bundled_models_have_the_same_results(
-    by_itself: Segment, segment: Segment, spots: None
+    segment_locally: Segment, segment: Segment, spots: None
 ) -> None:
     options = ("spots.png", "--kind", "mask", "--format", "json", "--class", "red", "--largest")
-    code, output, errors = by_itself(*options, "--out", "here")
+    code, output, errors = segment_locally(*options, "--out", "here")
     _, theirs, _ = segment(*options, "--out", "there")
     (mine,), (served,) = json.loads(output), json.loads(theirs)
     assert (code, errors) == (0, "no server given: using the bundled models in this process\n")
@@ -257,20 +257,20 @@ def test_without_a_server_the_bundled_models_have_the_same_results(
 
 
 def test_without_the_package_for_refinements_the_error_names_it(
-    by_itself: Segment, square: Image.Image, monkeypatch: pytest.MonkeyPatch
+    segment_locally: Segment, square: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
-    code, _, errors = by_itself("square.png", "--class", "red", "--largest")
+    code, _, errors = segment_locally("square.png", "--class", "red", "--largest")
     assert code == 2
     assert install_hint("server") in errors
-    assert by_itself("square.png", "--kind", "cutout", "--class", "red")[0] == 0
+    assert segment_locally("square.png", "--kind", "cutout", "--class", "red")[0] == 0
 
 
 def test_a_soft_cutout_is_the_same_without_a_server(
-    by_itself: Segment, segment: Segment, square: Image.Image
+    segment_locally: Segment, segment: Segment, square: Image.Image
 ) -> None:
     options = ("square.png", "--kind", "cutout", "--class", "red", "--soft", "--out")
-    by_itself(*options, "here")
+    segment_locally(*options, "here")
     segment(*options, "there")
     with Image.open("here/square.cutout.png") as mine, Image.open("there/square.cutout.png") as served:
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(served))

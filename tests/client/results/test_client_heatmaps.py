@@ -66,11 +66,11 @@ def test_a_heatmap_of_another_image_is_not_drawn(client: Any, image: bytes) -> N
 
 
 def test_a_heatmap_is_also_a_classification(client: Any, image: bytes) -> None:
-    heat, answer = client.heatmap(image), client.classify(image)
+    heat, result = client.heatmap(image), client.classify(image)
     assert isinstance(heat, Classification)
-    assert heat.classes == answer.classes
-    assert heat.best == heat.target == answer.best
-    assert heat.model == answer.model
+    assert heat.classes == result.classes
+    assert heat.best == heat.target == result.best
+    assert heat.model == result.model
 
 
 def test_the_map_equals_that_of_the_server_for_size_image(
@@ -111,8 +111,8 @@ def test_a_path_an_image_and_an_array_have_the_same_overlay(
 def test_a_grey_array_is_drawn_over_in_colours(client: Any) -> None:
     grey = np.full((20, 40), 90, np.uint8)
     heat = client.heatmap(grey)
-    wanted = draw_overlay(PillowImage.fromarray(grey).convert("RGB"), heat.map)
-    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(wanted))
+    expected = draw_overlay(PillowImage.fromarray(grey).convert("RGB"), heat.map)
+    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(expected))
 
 
 def test_an_image_with_an_exif_rotation_is_drawn_upright(
@@ -122,9 +122,9 @@ def test_an_image_with_an_exif_rotation_is_drawn_upright(
     exif[0x0112] = 6
     turned = encode(gradient_image.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
     heat = client.heatmap(turned, target="red")
-    wanted = draw_overlay(gradient_image, heat.map)
+    expected = draw_overlay(gradient_image, heat.map)
     assert heat.map.shape == (20, 40)
-    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(wanted))
+    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(expected))
 
 
 def test_further_classes_have_their_own_maps(client: Any, image: bytes) -> None:
@@ -150,9 +150,9 @@ def test_json_has_the_layer_and_the_targets(client: Any, image: bytes) -> None:
 def test_many_images_are_explained_in_order_with_failures_in_their_places(client: Any, image: bytes) -> None:
     counted: list[int] = []
     images = [image, b"text", image, "missing.png", image] * 5
-    answers = list(client.heatmap_many(images, target="green", window=4, progress=counted.append))
-    assert [type(answer) for answer in answers] == [Heatmap, Failure, Heatmap, Failure, Heatmap] * 5
-    assert {answer.target.name for answer in answers if isinstance(answer, Heatmap)} == {"green"}
+    results = list(client.heatmap_many(images, target="green", window=4, progress=counted.append))
+    assert [type(result) for result in results] == [Heatmap, Failure, Heatmap, Failure, Heatmap] * 5
+    assert {result.target.name for result in results if isinstance(result, Heatmap)} == {"green"}
     assert counted == list(range(1, 26))
 
 

@@ -139,27 +139,27 @@ def segment_with(serve: Callable[..., str], connect: Connect, image: bytes) -> C
     """Return the client's result if the server sends this reply: `segment_with(reply, **arguments)`."""
 
     def segment(reply: SegmentResponse, **arguments: Any) -> Segmentation:
-        answer: Segmentation = connect(serve(FakeMasks(reply))).segment(image, **arguments)
-        return answer
+        result: Segmentation = connect(serve(FakeMasks(reply))).segment(image, **arguments)
+        return result
 
     return segment
 
 
 def test_a_segmentation_has_the_class_of_each_pixel(segment_with: Any) -> None:
-    answer = segment_with(reply_with(cat_on_the_left()), id="why")
-    assert answer.array.dtype == np.uint8
-    np.testing.assert_array_equal(answer.array, cat_on_the_left())
-    np.testing.assert_array_equal(answer.of(1), cat_on_the_left() == 1)
-    assert answer.of("dog").sum() == 0
-    assert (answer.width, answer.height, answer.box) == (WIDTH, HEIGHT, WHOLE)
-    assert (answer.id, answer.error, answer.soft) == ("why", None, None)
+    result = segment_with(reply_with(cat_on_the_left()), id="why")
+    assert result.array.dtype == np.uint8
+    np.testing.assert_array_equal(result.array, cat_on_the_left())
+    np.testing.assert_array_equal(result.of(1), cat_on_the_left() == 1)
+    assert result.of("dog").sum() == 0
+    assert (result.width, result.height, result.box) == (WIDTH, HEIGHT, WHOLE)
+    assert (result.id, result.error, result.soft) == ("why", None, None)
 
 
 def test_all_classes_are_listed_with_their_part_of_the_mask(segment_with: Any) -> None:
-    answer = segment_with(reply_with(cat_on_the_left()))
-    assert answer.class_names == NAMES
-    assert answer.classes[1] == SegmentedClass(1, "cat", 80, pytest.approx(0.1), 0.75, "#e69f00")
-    assert answer.classes[2].pixels == 0
+    result = segment_with(reply_with(cat_on_the_left()))
+    assert result.class_names == NAMES
+    assert result.classes[1] == SegmentedClass(1, "cat", 80, pytest.approx(0.1), 0.75, "#e69f00")
+    assert result.classes[2].pixels == 0
 
 
 def test_the_request_has_the_arguments_of_the_call(serve: Any, connect: Connect, image: bytes) -> None:
@@ -206,13 +206,13 @@ def test_a_mask_of_size_model_is_drawn_over_its_frame(segment_with: Any, gradien
     mask = np.zeros((4, 4), np.uint8)
     mask[:, 2:] = 2
     reply = reply_with(mask, box=(10.0, 0.0, 30.0, 20.0))
-    answer = segment_with(reply, size="model")
+    result = segment_with(reply, size="model")
     wanted = np.full((HEIGHT, WIDTH), 255, np.uint8)
     wanted[:, 10:20], wanted[:, 20:30] = 0, 2
-    assert answer.array.shape == (4, 4)
+    assert result.array.shape == (4, 4)
     overlay = draw_mask(gradient_image, wanted, NAMES, COLORS)
-    np.testing.assert_array_equal(np.asarray(answer.overlay()), np.asarray(overlay))
-    np.testing.assert_array_equal(np.asarray(answer.cutout("dog"))[..., 3], (wanted == 2) * 255)
+    np.testing.assert_array_equal(np.asarray(result.overlay()), np.asarray(overlay))
+    np.testing.assert_array_equal(np.asarray(result.cutout("dog"))[..., 3], (wanted == 2) * 255)
 
 
 def test_a_cutout_has_only_the_pixels_of_its_class(segment_with: Any, gradient_image: Image.Image) -> None:
@@ -226,18 +226,18 @@ def test_a_cutout_has_only_the_pixels_of_its_class(segment_with: Any, gradient_i
 
 def test_the_probability_map_is_the_opacity_of_the_cutout_of_its_class(segment_with: Any) -> None:
     soft = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH).astype(np.uint8)
-    answer = segment_with(reply_with(cat_on_the_left(), soft=soft), soft="dog")
-    np.testing.assert_array_equal(answer.soft, soft)
-    assert answer.soft_class == answer.classes[2]
-    np.testing.assert_array_equal(np.asarray(answer.cutout("dog"))[..., 3], soft)
-    assert np.asarray(answer.cutout(1))[..., 3].sum() == 80 * 255
+    result = segment_with(reply_with(cat_on_the_left(), soft=soft), soft="dog")
+    np.testing.assert_array_equal(result.soft, soft)
+    assert result.soft_class == result.classes[2]
+    np.testing.assert_array_equal(np.asarray(result.cutout("dog"))[..., 3], soft)
+    assert np.asarray(result.cutout(1))[..., 3].sum() == 80 * 255
 
 
 def test_a_probability_map_of_size_model_is_interpolated(segment_with: Any) -> None:
     soft = np.array([[0, 200]], np.uint8)
-    answer = segment_with(reply_with(np.zeros((1, 2), np.uint8), soft=soft), size="model", soft="dog")
-    opacity = np.asarray(answer.cutout("dog"))[0, :, 3]
-    assert answer.soft.shape == (1, 2)
+    result = segment_with(reply_with(np.zeros((1, 2), np.uint8), soft=soft), size="model", soft="dog")
+    opacity = np.asarray(result.cutout("dog"))[0, :, 3]
+    assert result.soft.shape == (1, 2)
     assert opacity[0] == 0
     assert opacity[-1] == 200
     assert (np.diff(opacity.astype(int)) >= 0).all()
@@ -248,12 +248,12 @@ def test_a_probability_map_of_size_model_is_interpolated(segment_with: Any) -> N
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_pycocotools_reads_a_class(segment_with: Any) -> None:
     coco = pytest.importorskip("pycocotools.mask")
-    answer = segment_with(reply_with(cat_on_the_left()))
+    result = segment_with(reply_with(cat_on_the_left()))
     for target, pixels in ((1, 80), ("background", HEIGHT * WIDTH - 80 - 4 * HEIGHT), ("dog", 0)):
-        runs = answer.coco(target)
+        runs = result.coco(target)
         assert runs["size"] == [HEIGHT, WIDTH]
         assert coco.area(runs) == pixels
-        np.testing.assert_array_equal(coco.decode(runs).astype(bool), answer.of(target))
+        np.testing.assert_array_equal(coco.decode(runs).astype(bool), result.of(target))
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_many_images_are_segmented_in_order_with_failures_in_their_places(
     counted: list[int] = []
     client = connect(serve(FakeMasks(reply_with(cat_on_the_left()))))
     images = [image, b"text", image, "missing.png", image] * 5
-    answers = list(client.segment_many(images, window=4, progress=counted.append))
-    assert [type(answer) for answer in answers] == [
+    results = list(client.segment_many(images, window=4, progress=counted.append))
+    assert [type(result) for result in results] == [
         Segmentation,
         Failure,
         Segmentation,
@@ -379,9 +379,9 @@ def test_a_truncated_mask_is_an_error_when_it_is_decoded(segment_with: Any) -> N
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
     reply.mask.data = reply.mask.data[:-30]
     reply.soft.data = reply.soft.data[:-30]
-    answer = segment_with(reply)
-    assert answer.classes[1].pixels == 80
-    for look in (lambda: answer.array, lambda: answer.soft, lambda: answer.overlay()):
+    result = segment_with(reply)
+    assert result.classes[1].pixels == 80
+    for look in (lambda: result.array, lambda: result.soft, lambda: result.overlay()):
         with pytest.raises(InternalError) as caught:
             look()
         assert caught.value.reason == "REPLY_INVALID"
@@ -390,8 +390,8 @@ def test_a_truncated_mask_is_an_error_when_it_is_decoded(segment_with: Any) -> N
 def test_a_mask_is_not_drawn_over_an_image_of_another_size(segment_with: Any) -> None:
     reply = reply_with(cat_on_the_left()[:10])
     reply.frame.image_height = 10
-    answer = segment_with(reply)
-    for draw in (answer.overlay, lambda: answer.cutout(1)):
+    result = segment_with(reply)
+    for draw in (result.overlay, lambda: result.cutout(1)):
         with pytest.raises(InternalError) as caught:
             draw()
         assert caught.value.reason == "REPLY_INVALID"
@@ -400,8 +400,8 @@ def test_a_mask_is_not_drawn_over_an_image_of_another_size(segment_with: Any) ->
 def test_no_memory_is_taken_for_an_image_that_was_not_sent(segment_with: Any) -> None:
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
     reply.frame.image_width = reply.frame.image_height = 2**32 - 1
-    answer = segment_with(reply, size="model")
-    for draw in (answer.overlay, lambda: answer.cutout("background"), lambda: answer.cutout("dog")):
+    result = segment_with(reply, size="model")
+    for draw in (result.overlay, lambda: result.cutout("background"), lambda: result.cutout("dog")):
         with pytest.raises(InternalError) as caught:
             draw()
         assert caught.value.reason == "REPLY_INVALID"

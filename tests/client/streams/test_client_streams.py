@@ -33,8 +33,8 @@ def images(count: int) -> list[bytes]:
     return [f"image {number}".encode() for number in range(count)]
 
 
-def names(answers: Iterator[sc.Classification | sc.Failure]) -> list[str]:
-    return [answer.model.name for answer in answers if isinstance(answer, sc.Classification)]
+def names(results: Iterator[sc.Classification | sc.Failure]) -> list[str]:
+    return [result.model.name for result in results if isinstance(result, sc.Classification)]
 
 
 class Backwards(VisionServicer):
@@ -48,12 +48,12 @@ class Backwards(VisionServicer):
 
 
 class Breaking(VisionServicer):
-    """Ends each of its first streams with an error after `answered` images, and serves later streams."""
+    """Ends each of its first streams with an error after `completed` images, and serves later streams."""
 
-    def __init__(self, error: Exception | None, *, breaks: int = 1, answered: int = 2) -> None:
+    def __init__(self, error: Exception | None, *, breaks: int = 1, completed: int = 2) -> None:
         self._error = error
         self._breaks = breaks
-        self._answered = answered
+        self._completed = completed
         self.streams = 0
 
     def ClassifyStream(
@@ -63,14 +63,14 @@ class Breaking(VisionServicer):
         if self.streams > self._breaks:
             yield from map(echo, request_iterator)
             return
-        yield from map(echo, itertools.islice(request_iterator, self._answered))
+        yield from map(echo, itertools.islice(request_iterator, self._completed))
         if self._error:
             context.abort_with_status(to_abort(self._error, "request-7"))
 
 
 def test_results_come_in_the_order_of_the_images(serve: Serve, connect: Connect) -> None:
-    answers = connect(serve(Backwards())).classify_many(images(40), window=8)
-    assert names(answers) == [f"image {number}" for number in range(40)]
+    results = connect(serve(Backwards())).classify_many(images(40), window=8)
+    assert names(results) == [f"image {number}" for number in range(40)]
 
 
 def test_without_images_there_are_no_results(serve: Serve, connect: Connect) -> None:
@@ -86,17 +86,17 @@ def test_an_image_that_fails_does_not_affect_the_results_of_the_others(
         return echo(request)
 
     client = connect(serve(fake_vision(respond)))
-    answers = list(client.classify_many([b"good", b"bad", tmp_path / "missing.jpg", b"fine"]))
-    assert names(iter(answers)) == ["good", "fine"]
-    assert [answer.error and answer.error.reason for answer in answers] == [
+    results = list(client.classify_many([b"good", b"bad", tmp_path / "missing.jpg", b"fine"]))
+    assert names(iter(results)) == ["good", "fine"]
+    assert [result.error and result.error.reason for result in results] == [
         None,
         "IMAGE_TRUNCATED",
         "IMAGE_UNREADABLE",
         None,
     ]
-    assert answers[1].error.request_id == "request-7"
+    assert results[1].error.request_id == "request-7"
     with pytest.raises(errors.ImageError, match="cut off"):
-        _ = answers[1].best
+        _ = results[1].best
 
 
 def test_a_failure_as_json_is_an_error_object() -> None:
@@ -111,9 +111,9 @@ def test_images_are_taken_only_when_they_are_needed(
 ) -> None:
     taken = itertools.count()
     endless = (f"image {next(taken)}".encode() for _ in itertools.count())
-    answers = connect(serve(fake_vision(echo))).classify_many(endless, window=4)
-    assert names(itertools.islice(answers, 50))[-1] == "image 49"
-    answers.close()
+    results = connect(serve(fake_vision(echo))).classify_many(endless, window=4)
+    assert names(itertools.islice(results, 50))[-1] == "image 49"
+    results.close()
     assert next(taken) <= 50 + 4
 
 
@@ -144,8 +144,8 @@ def test_images_of_a_broken_stream_are_sent_again_in_the_next_one(
     serve: Serve, connect: Connect, error: Exception | None
 ) -> None:
     breaking = Breaking(error, breaks=2)
-    answers = connect(serve(breaking)).classify_many(images(20), window=6)
-    assert names(answers) == [f"image {number}" for number in range(20)]
+    results = connect(serve(breaking)).classify_many(images(20), window=6)
+    assert names(results) == [f"image {number}" for number in range(20)]
     assert breaking.streams == 3
 
 
@@ -170,9 +170,9 @@ def test_only_the_image_that_is_too_large_to_send_fails(
     serve: Serve, connect: Connect, fake_vision: MakeVision
 ) -> None:
     client = connect(serve(fake_vision(echo)))
-    answers = list(client.classify_many([b"before", bytes(5 * 1024 * 1024), b"after"]))
-    assert names(iter(answers)) == ["before", "after"]
-    assert answers[1].error.reason == "MESSAGE_TOO_LARGE"
+    results = list(client.classify_many([b"before", bytes(5 * 1024 * 1024), b"after"]))
+    assert names(iter(results)) == ["before", "after"]
+    assert results[1].error.reason == "MESSAGE_TOO_LARGE"
 
 
 def test_an_image_without_a_response_fails_at_its_deadline(serve: Serve, connect: Connect) -> None:
@@ -182,8 +182,8 @@ def test_an_image_without_a_response_fails_at_its_deadline(serve: Serve, connect
         ) -> Iterator[ClassifyResponse]:
             return (echo(request) for request in request_iterator if request.index != 1)
 
-    answers = list(connect(serve(Forgetful())).classify_many(images(4), timeout=1.0))
-    assert [type(answer.error) for answer in answers] == [
+    results = list(connect(serve(Forgetful())).classify_many(images(4), timeout=1.0))
+    assert [type(result.error) for result in results] == [
         type(None),
         errors.DeadlineExceeded,
         type(None),
@@ -201,10 +201,10 @@ def test_a_caller_that_stops_early_ends_the_call_on_the_server(serve: Serve, con
             context.add_callback(ended.set)
             return map(echo, request_iterator)
 
-    answers = connect(serve(Watching())).classify_many(images(50), window=2)
-    next(answers)
+    results = connect(serve(Watching())).classify_many(images(50), window=2)
+    next(results)
     assert not ended.is_set()
-    answers.close()
+    results.close()
     assert ended.wait(10)
 
 
@@ -214,5 +214,5 @@ async def test_an_asyncio_client_takes_asynchronous_images(serve: Serve, fake_vi
             yield image
 
     async with sc.AsyncClient(serve(fake_vision(echo))) as client:
-        answers = [answer async for answer in client.classify_many(source(), window=3)]
-    assert names(iter(answers)) == [f"image {number}" for number in range(7)]
+        results = [result async for result in client.classify_many(source(), window=3)]
+    assert names(iter(results)) == [f"image {number}" for number in range(7)]

@@ -52,7 +52,7 @@ def sent(step: object) -> str:
     return step.request.id
 
 
-def given_back(step: object) -> Classification | Failure:
+def result_of(step: object) -> Classification | Failure:
     assert isinstance(step, Give)
     return step.result
 
@@ -78,7 +78,7 @@ def test_results_keep_the_order_of_the_images_for_any_order_of_responses(order: 
     assert [sent(pipeline.step()) for _ in order] == list("012345")
     for number in order:
         pipeline.hear(reply(number))
-    assert [given_back(pipeline.step()).id for _ in order] == list("012345")
+    assert [result_of(pipeline.step()).id for _ in order] == list("012345")
     assert pipeline.step() == Stop()
 
 
@@ -92,9 +92,9 @@ def test_no_more_images_are_taken_than_the_window_holds() -> None:
     pipeline.hear(reply(1))
     assert pipeline.step() == Wait(None)
     pipeline.hear(reply(0))
-    assert given_back(pipeline.step()).id == "0"
+    assert result_of(pipeline.step()).id == "0"
     pipeline.hear(None)
-    assert given_back(pipeline.step()).id == "1"
+    assert result_of(pipeline.step()).id == "1"
     assert pipeline.step() == Take()
 
 
@@ -107,7 +107,7 @@ def test_received_responses_are_handled_before_more_images_are_taken() -> None:
     pipeline.step()
     assert pipeline.step() == Wait(0)
     pipeline.hear(reply(0))
-    assert given_back(pipeline.step()).id == "0"
+    assert result_of(pipeline.step()).id == "0"
 
 
 def test_a_window_of_zero_images_is_rejected() -> None:
@@ -122,14 +122,14 @@ def test_an_image_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pip
     pipeline.take(None)
     pipeline.step()
     pipeline.hear(reply(0))
-    assert given_back(pipeline.step()).error is None
-    assert isinstance(given_back(pipeline.step()).error, errors.ImageError)
+    assert result_of(pipeline.step()).error is None
+    assert isinstance(result_of(pipeline.step()).error, errors.ImageError)
 
 
 def test_an_image_that_the_server_refuses_fails_at_once(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1)
     pipeline.hear(refusal(0, errors.ImageError("cut off", reason="IMAGE_TRUNCATED")))
-    error = given_back(pipeline.step()).error
+    error = result_of(pipeline.step()).error
     assert error is not None
     assert error.reason == "IMAGE_TRUNCATED"
 
@@ -152,13 +152,13 @@ def test_an_image_fails_when_its_attempts_are_used_up(make: Callable[..., Pipeli
         clock.now += 1.0
         sent(pipeline.step())
     pipeline.hear(refusal(0, errors.Unavailable("draining")))
-    assert isinstance(given_back(pipeline.step()), Failure)
+    assert isinstance(result_of(pipeline.step()), Failure)
 
 
 def test_an_image_is_not_delayed_past_its_deadline(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1, seconds=2.0)
     pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=5.0)))
-    assert isinstance(given_back(pipeline.step()).error, errors.Overloaded)
+    assert isinstance(result_of(pipeline.step()).error, errors.Overloaded)
 
 
 def test_an_image_past_its_deadline_fails_and_its_late_response_is_dropped(
@@ -170,8 +170,8 @@ def test_an_image_past_its_deadline_fails_and_its_late_response_is_dropped(
     pipeline.hear(reply(1))
     pipeline.hear(None)
     pipeline.hear(reply(0))
-    assert isinstance(given_back(pipeline.step()).error, errors.DeadlineExceeded)
-    assert given_back(pipeline.step()).error is None
+    assert isinstance(result_of(pipeline.step()).error, errors.DeadlineExceeded)
+    assert result_of(pipeline.step()).error is None
 
 
 def test_images_without_a_response_are_sent_again_after_the_stream_broke(
@@ -199,7 +199,7 @@ def test_a_response_between_two_breaks_resets_the_count(make: Callable[..., Pipe
         pipeline.hear(errors.Unavailable("gone"))
         pipeline.hear(errors.Unavailable("gone"))
         pipeline.hear(reply(number))
-    assert given_back(pipeline.step()).id == "0"
+    assert result_of(pipeline.step()).id == "0"
 
 
 def test_an_error_that_a_retry_cannot_help_is_raised_at_once(make: Callable[..., Pipeline]) -> None:
@@ -213,8 +213,8 @@ def test_if_a_message_is_too_large_only_the_largest_image_fails(make: Callable[.
     assert [sent(pipeline.step()) for _ in range(2)] == ["0", "1"]
     pipeline.hear(reply(0))
     pipeline.hear(reply(1))
-    answers = [given_back(pipeline.step()) for _ in range(3)]
-    assert [type(answer.error) for answer in answers] == [type(None), type(None), errors.LimitExceeded]
+    outcomes = [result_of(pipeline.step()) for _ in range(3)]
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), type(None), errors.LimitExceeded]
 
 
 def test_progress_counts_results_and_failures(clock: Clock) -> None:
@@ -233,7 +233,7 @@ def test_a_stream_that_ends_without_open_images_is_not_an_error(clock: Clock) ->
     pipeline.take(ClassifyRequest())
     assert sent(pipeline.step()) == "0"
     pipeline.hear(reply(0))
-    given_back(pipeline.step())
+    result_of(pipeline.step())
     clock.now += 1000
     pipeline.hear(errors.DeadlineExceeded("the stream was idle"))
     pipeline.take(ClassifyRequest())
@@ -270,7 +270,7 @@ def test_a_response_restarts_the_time_of_silence(clock: Clock) -> None:
             clock.now += 1
         assert sent(pipeline.step()) == str(number)
         pipeline.hear(reply(number))
-        assert given_back(pipeline.step())
+        assert result_of(pipeline.step())
 
 
 def test_without_a_timeout_a_stream_waits_for_a_server_without_limit(clock: Clock) -> None:
@@ -308,4 +308,4 @@ def test_a_response_is_matched_by_its_index_alone(make: Callable[..., Pipeline])
     pipeline.hear(ClassifyResponse(index=1, id="0"))
     assert isinstance(pipeline.step(), Wait)
     pipeline.hear(ClassifyResponse(index=0, id="0"))
-    assert [given_back(pipeline.step()).id for _ in range(2)] == ["0", "0"]
+    assert [result_of(pipeline.step()).id for _ in range(2)] == ["0", "0"]

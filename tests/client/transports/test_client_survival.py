@@ -146,8 +146,8 @@ def test_a_stream_survives_a_restart_of_the_server(
                 servers.append(serve_at(port))
             yield b"image"
 
-    answers = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(images(), window=4))
-    assert [answer.best.name for answer in answers] == ["cat"] * 30
+    predictions = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(images(), window=4))
+    assert [prediction.best.name for prediction in predictions] == ["cat"] * 30
 
 
 def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_connect_timeout(
@@ -173,10 +173,10 @@ client = Client(sys.argv[1])
 client.classify(b"image")
 child = os.fork()
 if child == 0:
-    answered = client.classify(b"image", timeout=20).best.name == "cat"
-    streamed = [answer.best.name for answer in client.classify_many([b"image"] * 3)]
+    classified = client.classify(b"image", timeout=20).best.name == "cat"
+    streamed = [prediction.best.name for prediction in client.classify_many([b"image"] * 3)]
     client.close()
-    os._exit(0 if answered and streamed == ["cat"] * 3 else 1)
+    os._exit(0 if classified and streamed == ["cat"] * 3 else 1)
 _, status = os.waitpid(child, 0)
 client.classify(b"image", timeout=20)
 client.close()
@@ -194,8 +194,8 @@ def test_a_forked_process_has_a_connection_of_its_own(serve: Serve, fake_vision:
 def test_many_threads_share_a_client(serve: Serve, fake_vision: MakeVision) -> None:
     with sc.Client(serve(fake_vision())) as client, ThreadPoolExecutor(8) as pool:
         ids = [f"request {number}" for number in range(64)]
-        answers = pool.map(lambda id: client.classify(b"image", id=id), ids)
-        assert [answer.id for answer in answers] == ids
+        predictions = pool.map(lambda id: client.classify(b"image", id=id), ids)
+        assert [prediction.id for prediction in predictions] == ids
 
 
 def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
@@ -205,8 +205,8 @@ def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
     ids = [f"request {number}" for number in range(64)]
 
     async def ask_all() -> list[str]:
-        answers = await asyncio.gather(*(client.classify(b"image", id=id) for id in ids))
-        return [answer.id for answer in answers]
+        predictions = await asyncio.gather(*(client.classify(b"image", id=id) for id in ids))
+        return [prediction.id for prediction in predictions]
 
     assert asyncio.run(ask_all()) == ids
     assert asyncio.run(ask_all()) == ids

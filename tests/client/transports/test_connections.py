@@ -66,13 +66,13 @@ def servers(serve: Serve, fake_vision: MakeVision, calls: list[str]) -> list[str
     cat = fake_vision().respond
 
     def respond(name: str) -> Callable[[Any], Any]:
-        def answer(request: Any) -> Any:
+        def respond_as_named(request: Any) -> Any:
             calls.append(name)
             if name == "first" and request.model.name == "gone":
                 raise sc.Unavailable("draining", reason="DRAINING")
             return cat(request)
 
-        return answer
+        return respond_as_named
 
     return [serve(fake_vision(respond(name))) for name in ("first", "second")]
 

@@ -96,27 +96,27 @@ def test_work_that_has_started_is_not_cancelled() -> None:
 
 
 def test_a_callback_runs_if_the_caller_cancels_inside_of_the_block() -> None:
-    call, told = Call(), []
+    call, notes = Call(), []
 
-    with call.on_cancel(lambda: told.append("gone")):
+    with call.on_cancel(lambda: notes.append("cancelled")):
         call.cancel()
 
-    assert told == ["gone"]
+    assert notes == ["cancelled"]
 
 
 def test_a_callback_runs_at_once_if_the_call_is_already_cancelled() -> None:
-    call, told = Call(), []
+    call, notes = Call(), []
     call.cancel()
 
-    with call.on_cancel(lambda: told.append("gone")):
-        assert told == ["gone"]
+    with call.on_cancel(lambda: notes.append("cancelled")):
+        assert notes == ["cancelled"]
 
 
 def test_a_callback_does_not_run_after_the_block() -> None:
-    call, told = Call(), []
+    call, notes = Call(), []
 
-    with call.on_cancel(lambda: told.append("gone")):
+    with call.on_cancel(lambda: notes.append("cancelled")):
         pass
     call.cancel()
 
-    assert told == []
+    assert notes == []

@@ -33,11 +33,11 @@ def lose(threads: ImageThreads, work: Callable[[], object]) -> None:
         work()
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(threads.run, call, enter)
+        future = pool.submit(threads.run, call, enter)
         assert entered.wait(PATIENCE)
         call.cancel()
         with pytest.raises(Cancelled):
-            asked.result(PATIENCE)
+            future.result(PATIENCE)
 
 
 def test_no_more_works_run_at_a_time_than_there_are_threads(threads: ImageThreads) -> None:

@@ -29,10 +29,10 @@ def model(make_model: MakeModel) -> Iterator[Model]:
 
 def test_a_valid_file_is_loaded_as_a_model(model: Model) -> None:
     blue = np.full((8, 8, 3), (0, 0, 255), np.uint8)
-    answer = submit(model, blue, Call(), model.network.run).result(30)
+    inference = submit(model, blue, Call(), model.network.run).result(30)
 
     assert model.class_names == ("red", "green", "blue")
-    assert int(answer.output.argmax()) == 2
+    assert int(inference.output.argmax()) == 2
 
 
 def test_a_model_has_the_path_and_the_hash_of_its_file(make_model: MakeModel) -> None:
@@ -45,8 +45,8 @@ def test_a_model_has_the_path_and_the_hash_of_its_file(make_model: MakeModel) ->
 
 
 @pytest.mark.parametrize(("asked", "found"), [(0, 1), (4, 4)])
-def test_images_run_one_by_one_on_a_cpu_by_default(make_model: MakeModel, asked: int, found: int) -> None:
-    with closing(Model.load(make_model(), Resources(device="cpu", max_batch=asked))) as model:
+def test_images_run_one_by_one_on_a_cpu_by_default(make_model: MakeModel, setting: int, found: int) -> None:
+    with closing(Model.load(make_model(), Resources(device="cpu", max_batch=setting))) as model:
         assert model.max_batch == found
 
 

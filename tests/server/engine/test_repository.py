@@ -217,9 +217,9 @@ def test_a_file_in_the_folder_of_another_model_is_refused(
 
 def test_an_error_about_a_file_names_the_file(repository: Repository) -> None:
     def open_model(path: Path) -> Model:
-        raise CertificateError("the answers differ")
+        raise CertificateError("the outputs differ")
 
-    with pytest.raises(CertificateError, match=r"^colors/3: the answers differ$"):
+    with pytest.raises(CertificateError, match=r"^colors/3: the outputs differ$"):
         repository.load(Path("models/colors/3/model.onnx"), open_model)
 
 

@@ -85,12 +85,12 @@ def occupy(scheduler: Queue, network: Network) -> list[Future[Inference]]:
 
 
 def test_an_image_gets_its_output(schedule: Callable[..., Queue]) -> None:
-    answer = schedule().put(image(21), Call()).result(PATIENCE)
+    inference = schedule().put(image(21), Call()).result(PATIENCE)
 
-    assert answer.output.tolist() == [42]
-    assert answer.batch_size == 1
-    assert answer.queue_ms >= 0
-    assert answer.inference_ms > 0
+    assert inference.output.tolist() == [42]
+    assert inference.batch_size == 1
+    assert inference.queue_ms >= 0
+    assert inference.inference_ms > 0
 
 
 def test_waiting_images_run_in_one_batch_up_to_the_best_size(
@@ -217,7 +217,7 @@ def test_a_free_worker_takes_an_image_even_if_the_last_batch_was_slow(
     eventually(is_taken)
 
 
-@pytest.mark.parametrize("expired", [Call(0.0), Call()], ids=["late", "gone"])
+@pytest.mark.parametrize("expired", [Call(0.0), Call()], ids=["late", "cancelled"])
 def test_a_late_or_cancelled_call_is_not_queued(schedule: Callable[..., Queue], expired: Call) -> None:
     if expired.deadline is None:
         expired.cancel()
@@ -290,14 +290,14 @@ def test_many_callers_get_their_own_outputs_while_others_cancel(
 ) -> None:
     scheduler = schedule(workers=3, max_batch=4)
 
-    def ask(value: int) -> tuple[int, float | None]:
+    def put_one(value: int) -> tuple[int, float | None]:
         future = scheduler.put(image(value), Call(time.monotonic() + PATIENCE))
         if value % 5 == 0 and future.cancel():
             return value, None
         return value, future.result(PATIENCE).output.item()
 
     with ThreadPoolExecutor(16) as pool:
-        answers = dict(pool.map(ask, range(250)))
+        outputs = dict(pool.map(put_one, range(250)))
 
-    assert all(answer in (None, 2 * value) for value, answer in answers.items())
-    assert all(answers[value] is not None for value in range(250) if value % 5)
+    assert all(inference in (None, 2 * value) for value, inference in outputs.items())
+    assert all(outputs[value] is not None for value in range(250) if value % 5)

@@ -26,10 +26,10 @@ def test_a_session_has_the_outputs_of_the_network(
 ) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3), np.uint8)
 
-    answer = Session(make_model()).run(pixels)
+    probabilities = Session(make_model()).run(pixels)
 
-    assert answer.dtype == np.float32
-    np.testing.assert_allclose(answer, classify_colors(pixels), atol=1e-6)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, classify_colors(pixels), atol=1e-6)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("auto", marks=without_cuda)])

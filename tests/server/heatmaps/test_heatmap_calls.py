@@ -133,8 +133,8 @@ def test_an_overlay_of_size_image_is_drawn_over_the_upright_image(
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_OVERLAY
     overlay = png(vision.Heatmap(request).heatmap)
-    wanted = draw_overlay(gradient_image, numbers)
-    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+    expected = draw_overlay(gradient_image, numbers)
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(expected))
 
 
 def test_an_overlay_of_size_model_is_drawn_over_the_input_of_the_model(

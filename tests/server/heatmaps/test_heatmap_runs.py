@@ -142,13 +142,13 @@ def test_only_entries_with_the_same_kind_of_run_are_in_one_batch(
     runs = [None, why, why_red, None, Explain(network, (PREDICTED,)), why_red]
     futures = [submit(scheduler, pixels[n % 3], Call(), run or network.run) for n, run in enumerate(runs)]
     network.gate.set()
-    answers = [future.result(PATIENCE) for future in (first, *futures)][1:]
+    inferences = [future.result(PATIENCE) for future in (first, *futures)][1:]
     scheduler.close()
     assert network.runs == [(2, ()), (2, (PREDICTED,)), (2, (0,))]
-    for n, (run, answer) in enumerate(zip(runs, answers, strict=True)):
-        probabilities = answer.output.probabilities if run else answer.output
+    for n, (run, inference) in enumerate(zip(runs, inferences, strict=True)):
+        probabilities = inference.output.probabilities if run else inference.output
         assert probabilities.argmax() == n % 3
-        assert answer.batch_size == 2
+        assert inference.batch_size == 2
 
 
 def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(

@@ -69,8 +69,8 @@ def test_a_heatmap_drawn_in_strips_equals_one_drawn_at_once(photograph: Callable
     canvas = canvas_of(photograph(1501, 1103))
     whole = map_to_image(VALUES, canvas.box, canvas.width, canvas.height)
     np.testing.assert_array_equal(read(MapDrawing(canvas, GRAY).draw(VALUES).data), grey_levels(whole))
-    wanted = np.asarray(draw_overlay(canvas.upright, whole))
-    np.testing.assert_array_equal(read(MapDrawing(canvas, OVERLAY).draw(VALUES).data), wanted)
+    expected = np.asarray(draw_overlay(canvas.upright, whole))
+    np.testing.assert_array_equal(read(MapDrawing(canvas, OVERLAY).draw(VALUES).data), expected)
 
 
 @pytest.mark.parametrize(

@@ -267,13 +267,13 @@ def test_a_cancelled_call_stops_between_the_passes(
     handled = open_handled()
     call = Call()
     network.stop_at = 3
-    asking = handled.engine.threads.submit(lambda: handled.heatmap(pixels, call=call))
+    future = handled.engine.threads.submit(lambda: handled.heatmap(pixels, call=call))
     assert network.stopped.wait(PATIENCE)
     call.cancel()
     # A pass that has started runs to its end.
     network.gate.set()
     with pytest.raises(Cancelled):
-        asking.result(PATIENCE)
+        future.result(PATIENCE)
     assert handled.permits == 0
     handled.classify(pixels)
     assert len(network.batches) == 3

@@ -105,8 +105,8 @@ def test_the_call_that_has_waited_longest_loses_its_place_if_all_are_taken(
             assert time.monotonic() < deadline
 
     eventually(lambda: any(call.done() for call in slow))
-    (gone,) = [call for call in slow if call.done()]
-    assert refused(gone.result).reason == "TOO_MANY_UNFINISHED_REQUESTS"
+    (ended,) = [call for call in slow if call.done()]
+    assert refused(ended.result).reason == "TOO_MANY_UNFINISHED_REQUESTS"
     idle.set()
 
 

@@ -122,10 +122,10 @@ def test_the_server_drops_the_work_of_a_cancelled_call(
 ) -> None:
     running = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
     assert network.entered.acquire(timeout=PATIENCE)
-    gone = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    cancelled = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
     eventually(lambda: inside(halted) == 2)
 
-    gone.cancel()
+    cancelled.cancel()
 
     eventually(lambda: inside(halted) == 1)
     network.gate.set()

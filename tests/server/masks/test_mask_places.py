@@ -116,12 +116,12 @@ def test_the_mask_undoes_the_resize_rule_to_within_half_a_cell(
         | near_border(size, (-9999, top, 9999, bottom), down / 2)
         | (upright_edges & level_edges)
     )
-    wanted = square_mask(size, box)
+    expected = square_mask(size, box)
     if model == "crop":
-        wanted[outside_of(frame, size)] = VOID
+        expected[outside_of(frame, size)] = VOID
     else:
         assert VOID not in found
-    np.testing.assert_array_equal(np.where(tolerated, wanted, found), wanted)
+    np.testing.assert_array_equal(np.where(tolerated, expected, found), expected)
     assert tolerated.mean() < 0.5
 
 
@@ -164,18 +164,18 @@ def test_the_mask_is_exact_to_the_pixel_if_edges_lie_between_cells(
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[:, :, 2] = 255
     (pixels[:, :edge] if upright_edge else pixels[:edge])[:] = (255, 0, 0)
-    wanted = np.where(pixels[:, :, 0] > 0, RED, BLUE)
-    assert {RED, BLUE} == set(wanted.flat)
+    expected = np.where(pixels[:, :, 0] > 0, RED, BLUE)
+    assert {RED, BLUE} == set(expected.flat)
     left, top = corner
     unseen = np.ones((height, width), np.bool_)
     unseen[max(top, 0) : top + ROWS * side, max(left, 0) : left + COLUMNS * side] = False
-    wanted[unseen] = VOID
+    expected[unseen] = VOID
     request = SegmentRequest(
         image=Image(encoded=encode(PillowImage.fromarray(pixels))),
         model=ModelRef(name=model),
         format=MASK_FORMAT_RAW,
     )
-    np.testing.assert_array_equal(raw(segmenting.Segment(request)), wanted)
+    np.testing.assert_array_equal(raw(segmenting.Segment(request)), expected)
 
 
 @pytest.mark.parametrize(
@@ -197,14 +197,14 @@ def test_cells_that_show_padding_are_unseen_in_a_mask_of_the_networks_size(
             soft_class_index=RED,
         )
     )
-    wanted = np.full((ROWS, COLUMNS), VOID)
-    wanted[rows, columns] = RED
-    np.testing.assert_array_equal(raw(reply), wanted)
-    assert [entry.pixels for entry in reply.classes] == [0, (wanted == RED).sum(), 0, 0]
-    assert reply.classes[RED].fraction == pytest.approx((wanted == RED).mean())
+    expected = np.full((ROWS, COLUMNS), VOID)
+    expected[rows, columns] = RED
+    np.testing.assert_array_equal(raw(reply), expected)
+    assert [entry.pixels for entry in reply.classes] == [0, (expected == RED).sum(), 0, 0]
+    assert reply.classes[RED].fraction == pytest.approx((expected == RED).mean())
     assert 0.9 < reply.classes[RED].mean_score <= 1
     soft = np.asarray(PillowImage.open(io.BytesIO(reply.soft.data)))
-    np.testing.assert_array_equal(soft > 0, wanted == RED)
+    np.testing.assert_array_equal(soft > 0, expected == RED)
 
 
 def test_cropped_pixels_are_unseen_and_count_for_no_class(

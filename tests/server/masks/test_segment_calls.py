@@ -89,13 +89,13 @@ def test_the_response_has_the_model_the_frame_and_the_timing(segmenting: VisionS
 
 @pytest.mark.parametrize("size", [MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL])
 def test_every_format_holds_the_same_mask(segmenting: VisionStub, image: Image, size: Any) -> None:
-    def ask(mask_format: Any) -> SegmentResponse:
+    def segment(mask_format: Any) -> SegmentResponse:
         return segmenting.Segment(SegmentRequest(image=image, format=mask_format, size=size))
 
-    plain = raw(ask(MASK_FORMAT_RAW))
+    plain = raw(segment(MASK_FORMAT_RAW))
     assert plain.shape == ((48, 64) if size == MASK_SIZE_AS_IMAGE else (ROWS, COLUMNS))
-    np.testing.assert_array_equal(decode_mask(ask(MASK_FORMAT_PNG_INDEXED).mask.data), plain)
-    runs, compressed = ask(MASK_FORMAT_RLE).mask, ask(MASK_FORMAT_RLE_COMPRESSED).mask
+    np.testing.assert_array_equal(decode_mask(segment(MASK_FORMAT_PNG_INDEXED).mask.data), plain)
+    runs, compressed = segment(MASK_FORMAT_RLE).mask, segment(MASK_FORMAT_RLE_COMPRESSED).mask
     assert not runs.data and not compressed.data
     for index in range(len(CLASSES)):
         assert runs.runs[index].class_index == compressed.runs[index].class_index == index
@@ -112,8 +112,8 @@ def test_an_overlay_is_drawn_as_in_the_python_client(
     mask = raw(segmenting.Segment(request))
     request.format = MASK_FORMAT_PNG_OVERLAY
     overlay = PillowImage.open(io.BytesIO(segmenting.Segment(request).mask.data))
-    wanted = draw_mask(square_image(SIZE, BOX), mask, CLASSES, class_colors(CLASSES))
-    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+    expected = draw_mask(square_image(SIZE, BOX), mask, CLASSES, class_colors(CLASSES))
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(expected))
 
 
 def test_an_overlay_of_size_model_has_the_size_of_the_networks_output(

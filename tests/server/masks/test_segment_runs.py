@@ -37,15 +37,15 @@ class WatchedNetwork:
         self.card, self.provider = session.card, session.provider
         self.gate = Event()
         self.gate.set()
-        self.spoil: Callable[[NDArray[np.float32]], object] = lambda answer: None
+        self.spoil: Callable[[NDArray[np.float32]], object] = lambda output: None
         self.runs = 0
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.runs += 1
         assert self.gate.wait(PATIENCE)
-        answer = self._session.run(pixels)
-        self.spoil(answer)
-        return answer
+        output = self._session.run(pixels)
+        self.spoil(output)
+        return output
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def handled(network: WatchedNetwork) -> Iterator[Handled]:
 def test_an_output_that_is_not_finite_is_a_fault_of_the_server(
     handled: Handled, network: WatchedNetwork, color_image: Callable[..., bytes], value: float
 ) -> None:
-    def spoil(answer: NDArray[np.float32]) -> None:
-        answer[0, 3, 4, 1] = value
+    def spoil(output: NDArray[np.float32]) -> None:
+        output[0, 3, 4, 1] = value
 
     network.spoil = spoil
     with pytest.raises(InternalError) as caught:

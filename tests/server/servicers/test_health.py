@@ -19,22 +19,22 @@ class Watch:
     """A call that records the statuses it receives, and may disconnect."""
 
     def __init__(self, health: Health, service: str) -> None:
-        self.told: list[int] = []
+        self.received: list[int] = []
         self._callbacks: list[Callable[[], object]] = []
         # On gRPC's own thread, which also sends all statuses.
         pool = health.Watch.experimental_thread_pool
-        pool.submit(health.Watch, HealthCheckRequest(service=service), self, self._hear).result(30)
+        pool.submit(health.Watch, HealthCheckRequest(service=service), self, self._receive).result(30)
 
     def add_callback(self, callback: Callable[[], object]) -> bool:
         self._callbacks.append(callback)
         return True
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         for callback in self._callbacks:
             callback()
 
-    def _hear(self, reply: HealthCheckResponse | None) -> None:
-        self.told.append(ENDED if reply is None else reply.status)
+    def _receive(self, reply: HealthCheckResponse | None) -> None:
+        self.received.append(ENDED if reply is None else reply.status)
 
 
 @pytest.fixture
@@ -75,10 +75,10 @@ def test_a_watcher_receives_the_status_and_then_each_change(health: Health, even
 
     for status in (SERVING, NOT_SERVING, NOT_SERVING, SERVING):
         health.set("colors", status)
-        eventually(lambda wanted=status: watch.told[-1] == wanted)
+        eventually(lambda expected=status: watch.received[-1] == expected)
 
-    assert watch.told == [SERVING, NOT_SERVING, SERVING]
-    assert other.told == [UNKNOWN]
+    assert watch.received == [SERVING, NOT_SERVING, SERVING]
+    assert other.received == [UNKNOWN]
 
 
 def test_a_watcher_may_come_before_its_service(health: Health, eventually: Eventually) -> None:
@@ -86,17 +86,17 @@ def test_a_watcher_may_come_before_its_service(health: Health, eventually: Event
 
     health.set("late", SERVING)
 
-    eventually(lambda: watch.told == [UNKNOWN, SERVING])
+    eventually(lambda: watch.received == [UNKNOWN, SERVING])
 
 
 def test_a_watcher_that_disconnected_receives_nothing_more(health: Health, eventually: Eventually) -> None:
-    gone, there = Watch(health, "colors"), Watch(health, "colors")
+    closed, open_ = Watch(health, "colors"), Watch(health, "colors")
 
-    gone.hang_up()
+    closed.disconnect()
     health.set("colors", NOT_SERVING)
 
-    eventually(lambda: there.told == [SERVING, NOT_SERVING])
-    assert gone.told == [SERVING]
+    eventually(lambda: open_.received == [SERVING, NOT_SERVING])
+    assert closed.received == [SERVING]
 
 
 def test_the_end_is_sent_to_all_watchers_and_ends_their_calls(health: Health) -> None:
@@ -105,14 +105,14 @@ def test_the_end_is_sent_to_all_watchers_and_ends_their_calls(health: Health) ->
     health.end()
     health.set("colors", SERVING)
 
-    assert watch.told == [SERVING, NOT_SERVING, ENDED]
+    assert watch.received == [SERVING, NOT_SERVING, ENDED]
     assert status_of(health, "colors") == NOT_SERVING
 
 
 def test_a_watcher_that_comes_after_the_end_receives_it_and_is_closed(health: Health) -> None:
     health.end()
 
-    assert Watch(health, "colors").told == [NOT_SERVING, ENDED]
+    assert Watch(health, "colors").received == [NOT_SERVING, ENDED]
 
 
 def test_no_watcher_is_closed_twice(health: Health) -> None:
@@ -121,4 +121,4 @@ def test_no_watcher_is_closed_twice(health: Health) -> None:
     health.end()
     health.end()
 
-    assert watch.told == [SERVING, NOT_SERVING, ENDED]
+    assert watch.received == [SERVING, NOT_SERVING, ENDED]

@@ -215,7 +215,7 @@ def test_a_fault_of_the_server_is_internal_and_shows_only_the_request_id(
             raise RuntimeError("secret of /srv/models")
         return np.full((len(pixels), 3), np.nan, np.float32)
 
-    network.answer = fail
+    network.compute = fail
     with caplog.at_level(logging.ERROR):
         refusal = refused(
             lambda: server.vision.Classify(
