@@ -165,7 +165,7 @@ def test_a_server_with_closed_standard_streams_serves(
     ("host", "port", "reason"),
     [
         ("203.0.113.7", "0", "this machine has no such address"),
-        ("no-such-host.invalid", "0", "is no address of this machine"),
+        ("no-such-host.invalid", "0", "is not an address or a host name of this machine"),
         ("unix:/no/such/folder/socket", "0", "the path of a unix socket"),
     ],
 )

@@ -102,7 +102,7 @@ def test_a_hidden_folder_that_is_named_is_searched() -> None:
     assert paths(".cache/*.jpg") == [".cache/a.jpg"]
 
 
-def test_the_error_of_a_folder_without_images_lists_its_contents() -> None:
+def test_the_error_of_a_folder_without_images_names_the_suffixes_of_its_files() -> None:
     touch("album/a.heic", "album/b.heic", "album/notes", "album/.DS_Store")
     (source,) = find_sources(["album"])
     assert source.error is not None

@@ -60,12 +60,12 @@ def silent() -> Iterator[tuple[Silent, str]]:
     server.stop(None).wait()
 
 
-def test_an_interrupt_ends_the_command_with_130_and_no_traceback(
+def test_an_interrupt_ends_the_command_with_130_and_no_output(
     silent: tuple[Silent, str], folder: Path
 ) -> None:
     servicer, address = silent
-    # Without warnings as errors: an interrupt between the opening of a file and its `with` is one. And with
-    # the handler of a foreground process: the parent of this test may ignore SIGINT.
+    # Without `-W error`, because an interrupt between the opening of a file and its `with` emits a warning.
+    # With the handler of a foreground process, because the parent of this test may ignore SIGINT.
     foreground = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", foreground + COMMAND[-1]]
     with subprocess.Popen(

@@ -21,7 +21,9 @@ def examples(repository_root: Path) -> str:
     return str(repository_root / "examples")
 
 
-def test_the_bundled_model_classifies_and_the_output_names_it(classify: Classify, examples: str) -> None:
+def test_the_bundled_model_classifies_and_the_command_reports_its_use(
+    classify: Classify, examples: str
+) -> None:
     done = classify(examples, "--format", "json", "--top-k", "3")
     cat, cup = json.loads(done.output)
     assert done.code == 0

@@ -198,8 +198,8 @@ def test_json_has_the_classes_that_occur_and_no_pixels(segment_with: Any) -> Non
 
 def test_the_overlay_has_the_shared_drawing(segment_with: Any, gradient_image: Image.Image) -> None:
     overlay = segment_with(reply_with(cat_on_the_left())).overlay()
-    wanted = draw_mask(gradient_image, cat_on_the_left(), NAMES, COLORS)
-    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+    reference = draw_mask(gradient_image, cat_on_the_left(), NAMES, COLORS)
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(reference))
 
 
 def test_a_mask_of_size_model_is_drawn_over_its_frame(segment_with: Any, gradient_image: Image.Image) -> None:
@@ -207,12 +207,12 @@ def test_a_mask_of_size_model_is_drawn_over_its_frame(segment_with: Any, gradien
     mask[:, 2:] = 2
     reply = reply_with(mask, box=(10.0, 0.0, 30.0, 20.0))
     result = segment_with(reply, size="model")
-    wanted = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    wanted[:, 10:20], wanted[:, 20:30] = 0, 2
+    reference = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    reference[:, 10:20], reference[:, 20:30] = 0, 2
     assert result.array.shape == (4, 4)
-    overlay = draw_mask(gradient_image, wanted, NAMES, COLORS)
+    overlay = draw_mask(gradient_image, reference, NAMES, COLORS)
     np.testing.assert_array_equal(np.asarray(result.overlay()), np.asarray(overlay))
-    np.testing.assert_array_equal(np.asarray(result.cutout("dog"))[..., 3], (wanted == 2) * 255)
+    np.testing.assert_array_equal(np.asarray(result.cutout("dog"))[..., 3], (reference == 2) * 255)
 
 
 def test_a_cutout_has_only_the_pixels_of_its_class(segment_with: Any, gradient_image: Image.Image) -> None:

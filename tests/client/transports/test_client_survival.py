@@ -204,12 +204,12 @@ def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
     client = sc.AsyncClient(serve(fake_vision()))
     ids = [f"request {number}" for number in range(64)]
 
-    async def ask_all() -> list[str]:
+    async def classify_all() -> list[str]:
         predictions = await asyncio.gather(*(client.classify(b"image", id=id) for id in ids))
         return [prediction.id for prediction in predictions]
 
-    assert asyncio.run(ask_all()) == ids
-    assert asyncio.run(ask_all()) == ids
+    assert asyncio.run(classify_all()) == ids
+    assert asyncio.run(classify_all()) == ids
     asyncio.run(client.close())
 
 

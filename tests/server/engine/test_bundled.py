@@ -57,7 +57,7 @@ def test_a_checkout_is_recognised_by_its_project_file(tmp_path: Path) -> None:
     assert bundled_models(lay_out(tmp_path, CHECKOUT, "models")) == tmp_path / "models"
 
 
-def test_a_package_elsewhere_on_the_path_may_hold_them(
+def test_a_package_elsewhere_on_the_path_may_hold_the_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     libs = lay_out(tmp_path, OTHER_PROJECT)

@@ -44,7 +44,7 @@ def test_a_model_has_the_path_and_the_hash_of_its_file(make_model: MakeModel) ->
         assert model.served_by.provider == "CPUExecutionProvider"
 
 
-@pytest.mark.parametrize(("asked", "found"), [(0, 1), (4, 4)])
+@pytest.mark.parametrize(("setting", "found"), [(0, 1), (4, 4)])
 def test_images_run_one_by_one_on_a_cpu_by_default(make_model: MakeModel, setting: int, found: int) -> None:
     with closing(Model.load(make_model(), Resources(device="cpu", max_batch=setting))) as model:
         assert model.max_batch == found
