@@ -31,17 +31,17 @@ from spyglass_server.engine.session import Session
 from spyglass_server.process import serve
 from spyglass_server.settings import load_settings
 
-where, flag, *flags = sys.argv[1:]
-original = Session.__init__ if where == "loads" else Session.run
+stage, flag, *flags = sys.argv[1:]
+original = Session.__init__ if stage == "loads" else Session.run
 
 def stop(self, *arguments, **keywords):
-    if where == "loads":
+    if stage == "loads":
         print("loading", file=sys.stderr, flush=True)
-    while where == "loads" or os.path.exists(flag):
+    while stage == "loads" or os.path.exists(flag):
         time.sleep(0.1)
     return original(self, *arguments, **keywords)
 
-setattr(Session, "__init__" if where == "loads" else "run", stop)
+setattr(Session, "__init__" if stage == "loads" else "run", stop)
 sys.exit(serve(load_settings(flags)))
 """
 

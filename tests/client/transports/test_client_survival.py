@@ -255,7 +255,7 @@ def test_a_client_trusts_a_server_only_with_the_certificate_of_its_signer(
         trusting = connect(address, credentials=sc.Credentials.from_files(ca=pem))
         assert trusting.classify(b"image").best.name == "cat"
     for address, credentials in ((target, sc.Credentials(tls=True)), (f"https://{target}", sc.Credentials())):
-        # At once, whatever the timeout: another attempt meets the same certificate.
+        # At once: another attempt meets the same certificate, so that the timeout does not matter.
         with pytest.raises(sc.Unavailable) as caught:
             connect(address, credentials=credentials, retry=sc.Retry()).classify(b"image", timeout=600)
         assert caught.value.reason == "TLS_FAILED"

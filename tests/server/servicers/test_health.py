@@ -21,7 +21,7 @@ class Watch:
     def __init__(self, health: Health, service: str) -> None:
         self.received: list[int] = []
         self._callbacks: list[Callable[[], object]] = []
-        # On gRPC's own thread, which also sends all statuses.
+        # On the thread on which gRPC runs watches; it also sends all statuses.
         pool = health.Watch.experimental_thread_pool
         pool.submit(health.Watch, HealthCheckRequest(service=service), self, self._receive).result(30)
 
