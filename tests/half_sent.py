@@ -1,4 +1,4 @@
-"""Calls of which only a part is sent, written on a socket by hand: no gRPC client sends such."""
+"""Calls of which only a part is sent, written directly to a socket: a gRPC client cannot send them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _headers(method: str) -> bytes:
         "te": "trailers",
         "content-type": "application/grpc",
     }
-    # HPACK: literals that enter no table, their lengths below 127.
+    # HPACK: literals that are not added to a table, each shorter than 127 bytes.
     return b"".join(
         b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
         for name, value in fields.items()

@@ -1,4 +1,4 @@
-"""Calls of the server's handlers with Python values in place of messages."""
+"""Calls of the server's handlers, with Python values in place of messages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Handled:
 
 
 def message(image: ImageData) -> Image:
-    """The message of a file or of pixels."""
+    """Return the message of a file or of pixels."""
     if isinstance(image, bytes):
         return Image(encoded=image)
     height, width, channels = image.shape
@@ -91,12 +91,12 @@ def message(image: ImageData) -> Image:
 
 
 def explained(response: HeatmapResponse) -> list[ExplainedClass]:
-    """Every explained class with its map, the first one included."""
+    """Return every explained class with its heatmap, the first one included."""
     return [ExplainedClass(target=response.target, heatmap=response.heatmap), *response.further]
 
 
 def submit(queue: Any, pixels: NDArray[np.uint8], call: Call, run: Any) -> Future[Inference[Any]]:
-    """Queues one image in a scheduler or model, and returns the future of its output."""
+    """Queue one image in a scheduler or model, and return the future of its output."""
     done: Future[Inference[Any]] = Future()
     queue.submit(pixels, run, call, done)
     return done

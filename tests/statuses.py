@@ -1,4 +1,4 @@
-"""Errors to statuses, as the server makes them, for fake servers and for expectations."""
+"""Convert errors to statuses as the server does, for fake servers and expected values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from spyglass_server.interceptors.statuses import AbortStatus, abort_status
 
 
 def to_status(error: Exception, request_id: str) -> Status:
-    """The status of an error in a stream's response."""
+    """Return the status of an error in a stream's response."""
     return status_from_error(public_error(error, request_id), request_id)
 
 
 def to_abort(error: Exception, request_id: str) -> AbortStatus:
-    """The status that ends a call."""
+    """Return the status that ends a call."""
     return abort_status(public_error(error, request_id), request_id)

@@ -9,22 +9,22 @@ from spyglass_server.engine.places import Places, Rules
 from spyglass_server.engine.reading import Reading
 from spyglass_server.settings import ServerSettings
 
-# Calls of the health service whose request is still being received.
+# The most calls of the health service whose request is still being received.
 _HEALTH_CALLS = 256
-# A call that has waited for less than this does not give way to another: seconds.
+# A call that has waited for less than this many seconds keeps its place.
 _PROTECTED_RECEPTION = 1.0
 _PROTECTED_STREAM = 5.0
 _CLEANED_UP_STREAMS = 1000
 _RETRY_SECONDS = 0.5
 _HANDSHAKE_MS = 10_000
 _IDLE_CONNECTION_MS = 600_000
-# A connection without traffic is asked if its client is still there.
+# After this time without traffic, the server pings a connection to check that its client is still connected.
 _PING_MS = 60_000
 _PING_TIMEOUT_MS = 20_000
 
 
 class WireLimits:
-    """The bounds of what callers may have at a time, all of them measured on the wire."""
+    """The limits of what callers may use at a time: bytes, calls and streams."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.bytes_in_flight = ByteBudget(settings.effective_max_bytes_in_flight)
@@ -50,7 +50,7 @@ class WireLimits:
         )
 
     def sweep(self) -> None:
-        """End the calls that have waited for their callers for too long."""
+        """End the calls that have waited for too long, and continue to read from others."""
         for places in (self.receptions, self.health_receptions, self.streams):
             places.sweep()
         self.reading.tick()
@@ -83,15 +83,15 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.max_calls_per_connection),
-        # Else gRPC refuses calls that its own client rightly sends while earlier ones are cleaned up.
+        # Without this, gRPC refuses valid calls of its own client while it cleans up earlier ones.
         ("grpc.http2.max_deallocating_streams", _CLEANED_UP_STREAMS),
-        # Else gRPC takes in megabytes of each call on a fast connection before anyone reads them.
+        # Without this, gRPC buffers megabytes of each call on a fast connection before the server reads them.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),
         ("grpc.max_connection_age_ms", age_ms),
-        # Streams that are open have as long again.
+        # Open streams may continue for the same time again.
         ("grpc.max_connection_age_grace_ms", age_ms),
         ("grpc.keepalive_time_ms", _PING_MS),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
@@ -100,6 +100,6 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ]
     if not settings.compressed_requests:
-        # A set of algorithms as bits; the first is "none".
+        # A set of compression algorithms as bits; the first bit is "none".
         options.append(("grpc.compression_enabled_algorithms_bitset", 1))
     return options

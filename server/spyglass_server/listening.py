@@ -1,4 +1,4 @@
-"""The address that the server listens on, and why it cannot."""
+"""The cause if the server cannot listen on its address."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HINTS = {
 
 
 def why_not(host: str, port: int) -> str:
-    """Return why nobody can listen on an address where gRPC could not.
+    """Return the reason why gRPC could not listen on an address.
 
-    gRPC itself only says that it failed: this binds a socket of its own, and closes it at once.
+    gRPC itself only reports that it failed. This function binds a socket of its own and closes it at once.
     """
     if host.startswith("unix:"):
         return "the path of a unix socket must be in a folder that exists, and at most 107 bytes long"
@@ -25,7 +25,7 @@ def why_not(host: str, port: int) -> str:
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        return f"{name!r} is no address of this machine, and no name of one"
+        return f"{name!r} is not an address or a host name of this machine"
     for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as probe:
@@ -34,4 +34,4 @@ def why_not(host: str, port: int) -> str:
                 probe.listen(1)
         except OSError as error:
             return _HINTS.get(error.errno or 0) or os.strerror(error.errno or 0).lower()
-    return "gRPC does not say why; is the address written as HOST, 10.0.0.7 or [::1]?"
+    return "gRPC reports no cause; write the address as HOST, 10.0.0.7 or [::1]"

@@ -1,4 +1,4 @@
-"""A thread that looks after time limits and the like a few times a second."""
+"""A thread that runs periodic tasks, such as time limits, a few times a second."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ class Ticker:
             for task in self._tasks:
                 try:
                     task()
-                # The limits of the other tasks must hold.
+                # An error must not stop the other tasks.
                 except Exception:
                     _log.exception("a periodic task of the server failed")

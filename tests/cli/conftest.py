@@ -1,4 +1,4 @@
-"""A real server with the tiny model of colours, and a folder of images to ask it about."""
+"""A real server with the tiny model of colours, and a folder of images to classify."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def no_server_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     output: str
@@ -49,7 +49,7 @@ class Finished:
 
 @pytest.fixture
 def classify(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Runs `classify-image` in this process."""
+    """Run `classify-image` in this process."""
 
     def run(*arguments: str) -> Finished:
         try:

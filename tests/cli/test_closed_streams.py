@@ -1,4 +1,4 @@
-"""Commands whose standard streams are closed or full: one line, exit code 1, and never a traceback."""
+"""Commands with closed or full standard streams: one line, exit code 1, and no traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASSIFY = "from spyglass_cli.commands.classify_image import main; raise SystemE
 
 
 def shell(command: str, server: str, redirections: str) -> tuple[int, str, str]:
-    """Run a command with redirections of a shell. Return exit code, output and errors."""
+    """Run a command with redirections of a shell; return exit code, output and errors."""
     done = subprocess.run(
         ["sh", "-c", f'exec "$0" {command} --server {server} {redirections}', sys.executable],
         capture_output=True,
@@ -26,19 +26,21 @@ def shell(command: str, server: str, redirections: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_closed_output_is_one_line(folder: Path, server: str) -> None:
+def test_a_closed_output_is_an_error_of_one_line(folder: Path, server: str) -> None:
     expected = "classify-image: cannot write the output: standard output is closed\n"
     assert shell(f"-c '{CLASSIFY}' images/red.png", server, ">&-") == (1, "", expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["json", "jsonl", "csv"])
-def test_a_closed_output_is_one_line_in_every_format(folder: Path, server: str, output: str) -> None:
+def test_a_closed_output_is_an_error_of_one_line_in_every_format(
+    folder: Path, server: str, output: str
+) -> None:
     expected = "classify-image: cannot write the output: standard output is closed\n"
     assert shell(f"-c '{CLASSIFY}' images/red.png --format {output}", server, ">&-") == (1, "", expected)
 
 
-def test_a_full_output_is_one_line(folder: Path, server: str) -> None:
+def test_a_full_output_is_an_error_of_one_line(folder: Path, server: str) -> None:
     expected = "classify-image: cannot write the output: No space left on device\n"
     assert shell(f"-c '{CLASSIFY}' images/red.png", server, ">/dev/full") == (1, "", expected)
 
@@ -49,15 +51,13 @@ def test_a_closed_input_is_the_error_of_its_image(folder: Path, server: str) -> 
     assert "images/red.png" in output
 
 
-def test_without_a_place_for_errors_the_output_and_the_exit_code_are_the_same(
-    folder: Path, server: str
-) -> None:
+def test_closed_standard_error_does_not_change_the_output_or_the_exit_code(folder: Path, server: str) -> None:
     code, output, _ = shell(f"-c '{CLASSIFY}' images/red.png --format csv", server, "2>&-")
     assert code == 0 and output.startswith("path,model")
 
 
 @pytest.mark.slow
-def test_without_any_stream_the_exit_code_is_left(folder: Path, server: str) -> None:
+def test_without_any_stream_the_exit_code_is_the_same(folder: Path, server: str) -> None:
     assert shell(f"-c '{CLASSIFY}' nowhere.png", server, "2>&-")[:2] == (1, "")
     assert shell("-m spyglass_cli models list", server, "<&- >&- 2>&-") == (1, "", "")
 
@@ -72,6 +72,6 @@ def test_closed_descriptors_are_not_given_to_other_files(tmp_path: Path) -> None
     )
 
 
-def test_to_write_to_a_closed_output_is_an_error() -> None:
+def test_writing_to_a_closed_output_is_an_error() -> None:
     with pytest.raises(OSError, match="standard output is closed"):
         print("text", file=streams.ClosedOutput())

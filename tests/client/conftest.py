@@ -1,4 +1,4 @@
-"""A tiny server with answers of a test's own, on a real socket, and both clients behind one face."""
+"""A tiny server whose responses a test chooses, on a real socket, and both clients with one interface."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Respond = Callable[[ClassifyRequest], ClassifyResponse]
 
 
 def cat(request: ClassifyRequest) -> ClassifyResponse:
-    """Whatever the image is, it is a cat."""
+    """Return the class cat for any image."""
     return ClassifyResponse(
         id=request.id,
         index=request.index,
@@ -33,7 +33,7 @@ def cat(request: ClassifyRequest) -> ClassifyResponse:
 
 
 class FakeVision(VisionServicer):
-    """Answers as `respond` does, remembers what it was asked, and fails where that raises."""
+    """Responds with `respond`, records its requests, and fails if `respond` raises."""
 
     def __init__(self, respond: Respond = cat) -> None:
         self.respond = respond
@@ -89,7 +89,7 @@ def fake_vision() -> type[FakeVision]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves a servicer until the test ends: `serve(servicer)` gives its HOST:PORT."""
+    """Serve a servicer until the test ends: `serve(servicer)` returns its HOST:PORT."""
     servers = []
 
     def start(servicer: VisionServicer, credentials: grpc.ServerCredentials | None = None) -> str:
@@ -112,7 +112,7 @@ QUICK = Retry(attempts=3, initial_backoff=0.01, max_backoff=0.02)
 
 
 class Blocking:
-    """The asyncio client, each of its calls run to its end: for tests that hold for both clients."""
+    """The asyncio client with blocking calls: for tests of both clients."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
@@ -122,17 +122,17 @@ class Blocking:
         def call(*arguments: Any, **options: Any) -> Any:
             result = getattr(self._client, name)(*arguments, **options)
             return (
-                self._answers(result) if inspect.isasyncgen(result) else self._loop.run_until_complete(result)
+                self._results(result) if inspect.isasyncgen(result) else self._loop.run_until_complete(result)
             )
 
         return call
 
-    def _answers(self, answers: Any) -> Iterator[Any]:
+    def _results(self, items: Any) -> Iterator[Any]:
         try:
-            while (answer := self._loop.run_until_complete(anext(answers, None))) is not None:
-                yield answer
+            while (item := self._loop.run_until_complete(anext(items, None))) is not None:
+                yield item
         finally:
-            self._loop.run_until_complete(answers.aclose())
+            self._loop.run_until_complete(items.aclose())
 
     def end(self) -> None:
         self._loop.run_until_complete(self._client.close())
@@ -141,7 +141,7 @@ class Blocking:
 
 @pytest.fixture(params=["blocking", "asyncio"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Either client: `connect(target, **options)`, with the methods of `Client` and quick retries."""
+    """Connect a client of either kind: `connect(target, **options)` has quick retries."""
     clients: list[Any] = []
 
     def make(target: str, **options: Any) -> Any:

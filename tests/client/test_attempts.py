@@ -1,4 +1,4 @@
-"""When to ask again, and when to give up."""
+"""When to retry, and when to give up."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert [policy.pause_after(UNAVAILABLE) for _ in range(5)] == [0.5, 1, 2, 3, 3]
 
 
-def test_full_jitter_draws_from_all_of_the_pause() -> None:
+def test_full_jitter_draws_from_the_whole_pause() -> None:
     retry = Retry(initial_backoff=1.0)
     pauses = [RetryPolicy(retry).pause_after(UNAVAILABLE) or 0.0 for _ in range(500)]
     assert all(0 <= pause <= 1 for pause in pauses)
     assert min(pauses) < 0.1 < 0.9 < max(pauses)
 
 
-def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
+def test_the_pause_for_a_full_server_is_the_time_that_it_gives() -> None:
     full = errors.Overloaded("full", retry_after=2.0)
     assert RetryPolicy(STEADY).pause_after(full) == 2.5
 
@@ -42,7 +42,7 @@ def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
         errors.Unavailable("another certificate", reason=TLS_FAILED),
     ],
 )
-def test_nothing_else_is_asked_again(error: errors.SpyglassError) -> None:
+def test_no_other_error_is_retried(error: errors.SpyglassError) -> None:
     assert RetryPolicy(STEADY).pause_after(error) is None
 
 
@@ -59,7 +59,7 @@ def test_a_pause_that_reaches_past_the_deadline_is_not_begun() -> None:
         attempts.pause_after(UNAVAILABLE)
 
 
-def test_an_attempt_has_what_is_left_of_the_deadline() -> None:
+def test_an_attempt_has_the_time_that_is_left_until_the_deadline() -> None:
     remaining = Attempts(STEADY, 60.0).remaining()
     assert remaining is not None
     assert 0 < remaining <= 60
@@ -73,10 +73,10 @@ def test_by_default_only_the_deadline_ends_the_attempts() -> None:
     assert set(pauses[5:]) == {2.0}
 
 
-def test_a_request_that_loses_its_connection_again_and_again_is_not_sent_for_ever() -> None:
+def test_a_request_that_loses_its_connection_repeatedly_is_sent_a_limited_number_of_times() -> None:
     lost = errors.Unavailable("reset", reason=CONNECTION_LOST)
     policy = RetryPolicy(Retry())
-    # Attempts that reach no server do not count.
+    # Attempts that reach no server do not count towards the limit.
     outcomes = [
         policy.pause_after(error) for error in (lost, UNAVAILABLE, lost, UNAVAILABLE, lost, lost, lost)
     ]

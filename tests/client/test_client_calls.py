@@ -29,7 +29,7 @@ Serve = Callable[..., str]
 
 
 class Failing:
-    """Raises the errors it is given, one a request; then cats."""
+    """Raises the given errors, one for each request; then returns cats."""
 
     def __init__(self, *failures: Exception) -> None:
         self._failures = list(failures)
@@ -40,21 +40,21 @@ class Failing:
         return ClassifyResponse(id=request.id, index=request.index)
 
 
-def test_an_answer_has_classes_model_timing_and_id(
+def test_a_result_has_classes_model_timing_and_id(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
-    answer = connect(serve(fake_vision())).classify(b"image", id="holiday-7")
-    assert answer == sc.Classification(
+    result = connect(serve(fake_vision())).classify(b"image", id="holiday-7")
+    assert result == sc.Classification(
         classes=(sc.ClassScore(1, "cat", 0.75), sc.ClassScore(0, "dog", 0.25)),
         model=sc.ServedBy("pets", 3, "ab" * 32, "CPUExecutionProvider"),
         timing=sc.Timing(1.5, 0.25, 4.0, 0.125, 2),
         id="holiday-7",
     )
-    assert answer.best.name == "cat"
-    assert answer.error is None
+    assert result.best.name == "cat"
+    assert result.error is None
 
 
-def test_an_answer_as_json_is_what_the_api_says(
+def test_a_result_as_json_has_the_fields_of_the_api(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     assert connect(serve(fake_vision())).classify(b"image").to_dict() == {
@@ -67,7 +67,7 @@ def test_an_answer_as_json_is_what_the_api_says(
     }
 
 
-def test_the_request_says_what_the_caller_said(
+def test_the_request_has_the_arguments_of_the_caller(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision()
@@ -78,7 +78,7 @@ def test_the_request_says_what_the_caller_said(
     assert request.top_k == 2
 
 
-def test_what_the_caller_leaves_out_is_left_to_the_server(
+def test_arguments_that_the_caller_leaves_out_are_not_in_the_request(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision()
@@ -88,12 +88,12 @@ def test_what_the_caller_leaves_out_is_left_to_the_server(
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 2**32])
-def test_a_top_k_that_cannot_be_is_refused_before_anything_is_sent(connect: Connect, top_k: int) -> None:
+def test_an_invalid_top_k_is_rejected_before_anything_is_sent(connect: Connect, top_k: int) -> None:
     with pytest.raises(errors.InvalidInput, match="top_k"):
         connect("localhost:1").classify(b"image", top_k=top_k)
 
 
-def test_a_missing_file_is_refused_before_anything_is_sent(connect: Connect, tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_before_anything_is_sent(connect: Connect, tmp_path: Path) -> None:
     with pytest.raises(errors.ImageError, match="No such file"):
         connect("localhost:1").classify(tmp_path / "missing.jpg")
 
@@ -111,7 +111,7 @@ def test_a_model_shows_its_card(serve: Serve, connect: Connect, fake_vision: Cal
     assert details.served.name == "pets"
 
 
-def test_an_error_comes_back_with_reason_field_and_the_id_to_quote(
+def test_an_error_has_its_reason_its_field_and_the_request_id(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     failing = Failing(errors.ImageError("cut off", reason="IMAGE_TRUNCATED", field="image"))
@@ -121,7 +121,7 @@ def test_an_error_comes_back_with_reason_field_and_the_id_to_quote(
     assert (error.reason, error.field, error.request_id) == ("IMAGE_TRUNCATED", "image", "request-7")
 
 
-def test_a_server_that_is_not_ready_is_asked_again(
+def test_a_call_to_a_server_that_is_not_ready_is_retried(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision(Failing(errors.Unavailable("starting"), errors.Overloaded("full", retry_after=0.001)))
@@ -132,7 +132,7 @@ def test_a_server_that_is_not_ready_is_asked_again(
 @pytest.mark.parametrize(
     "error", [errors.NotFound("no"), errors.Overloaded("full for good"), errors.InternalError("a fault")]
 )
-def test_what_asking_again_does_not_cure_is_asked_once(
+def test_an_error_that_a_retry_cannot_help_is_not_retried(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any], error: errors.SpyglassError
 ) -> None:
     fake = fake_vision(Failing(error))
@@ -141,7 +141,7 @@ def test_what_asking_again_does_not_cure_is_asked_once(
     assert len(fake.requests) == 1
 
 
-def test_a_client_that_shall_not_ask_again_does_not(
+def test_a_client_without_retries_does_not_retry(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     fake = fake_vision(Failing(errors.Unavailable("starting")))
@@ -149,9 +149,7 @@ def test_a_client_that_shall_not_ask_again_does_not(
         connect(serve(fake), retry=sc.Retry(attempts=1)).classify(b"image")
 
 
-def test_a_call_ends_with_its_deadline(
-    serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
-) -> None:
+def test_a_call_ends_at_its_deadline(serve: Serve, connect: Connect, fake_vision: Callable[..., Any]) -> None:
     released = threading.Event()
 
     def slow(request: ClassifyRequest) -> ClassifyResponse:
@@ -165,7 +163,7 @@ def test_a_call_ends_with_its_deadline(
         released.set()
 
 
-def test_a_server_out_of_reach_is_unavailable(connect: Connect) -> None:
+def test_an_unreachable_server_is_unavailable(connect: Connect) -> None:
     with pytest.raises(errors.Unavailable, match="cannot be reached") as caught:
         connect("localhost:1").classify(b"image")
     assert caught.value.reason == "UNREACHABLE"
@@ -176,7 +174,9 @@ def test_a_call_that_the_server_lacks_is_unimplemented(serve: Serve, connect: Co
         connect(serve(VisionServicer())).models()
 
 
-def test_the_token_goes_along(serve: Serve, connect: Connect, fake_vision: Callable[..., Any]) -> None:
+def test_the_token_is_sent_with_each_call(
+    serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
+) -> None:
     fake = fake_vision()
     connect(serve(fake), credentials=sc.Credentials(token="s3cret")).classify(b"image")
     assert fake.metadata["authorization"] == "Bearer s3cret"
@@ -187,11 +187,13 @@ def test_an_image_of_any_size_is_sent_whole(
 ) -> None:
     with pytest.raises(errors.LimitExceeded) as caught:
         connect(serve(fake_vision())).classify(bytes(5 * 1024 * 1024))
-    # The server's limit, gRPC's four megabytes here, is the only one.
+    # The only limit is that of the server, here gRPC's four megabytes.
     assert caught.value.reason == "MESSAGE_TOO_LARGE"
 
 
-def test_a_closed_client_says_so(serve: Serve, connect: Connect, fake_vision: Callable[..., Any]) -> None:
+def test_a_call_of_a_closed_client_is_an_error(
+    serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
+) -> None:
     client = connect(serve(fake_vision()))
     client.classify(b"image")
     client.close()
@@ -200,13 +202,13 @@ def test_a_closed_client_says_so(serve: Serve, connect: Connect, fake_vision: Ca
         client.classify(b"image")
 
 
-def test_a_test_plugs_in_a_channel_of_its_own(serve: Serve, fake_vision: Callable[..., Any]) -> None:
+def test_a_client_takes_a_channel_of_the_caller(serve: Serve, fake_vision: Callable[..., Any]) -> None:
     target = serve(fake_vision())
     with sc.Client(open_channel=lambda: grpc.insecure_channel(target)) as client:
         assert client.classify(b"image").best.name == "cat"
 
 
-async def test_an_asyncio_test_plugs_in_a_channel_of_its_own(
+async def test_an_asyncio_client_takes_a_channel_of_the_caller(
     serve: Serve, fake_vision: Callable[..., Any]
 ) -> None:
     target = serve(fake_vision())
@@ -215,11 +217,11 @@ async def test_an_asyncio_test_plugs_in_a_channel_of_its_own(
 
 
 def test_a_model_is_found_by_its_task(serve: Serve, connect: Connect) -> None:
-    class Asked(VisionServicer):
+    class Recording(VisionServicer):
         def GetModel(self, request: GetModelRequest, context: grpc.ServicerContext) -> GetModelResponse:
             return GetModelResponse(card=ModelCard(name=f"{request.model.name}/{request.task}"))
 
-    client = connect(serve(Asked()))
+    client = connect(serve(Recording()))
     assert client.model().card.name == f"/{TASK_UNSPECIFIED}"
     assert client.model(task="segment").card.name == f"/{TASK_SEGMENT}"
     assert client.model("pets", task="classify").card.name == f"pets/{TASK_CLASSIFY}"

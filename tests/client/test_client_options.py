@@ -1,4 +1,4 @@
-"""The value objects that say how a client behaves."""
+"""The value objects with the options of a client."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NO_TIMES = [0, -1.0, math.nan, -math.inf, "30", True, [30]]
 
 @pytest.mark.parametrize("field", ["call", "connect"])
 @pytest.mark.parametrize("wrong", NO_TIMES, ids=repr)
-def test_a_timeout_that_is_no_time_is_refused(field: str, wrong: Any) -> None:
+def test_an_invalid_timeout_is_rejected(field: str, wrong: Any) -> None:
     with pytest.raises(ValueError, match="call > 0"):
         Timeout(**{field: wrong})
 
 
 @pytest.mark.parametrize("wrong", NO_TIMES, ids=repr)
-def test_the_timeout_of_one_call_is_checked_alike(wrong: Any) -> None:
+def test_the_timeout_of_one_call_is_validated_in_the_same_way(wrong: Any) -> None:
     with pytest.raises(InvalidInput, match="timeout must be a positive number of seconds") as caught:
         Timeout().override(wrong)
     assert (caught.value.reason, caught.value.field) == ("TIMEOUT_INVALID", "timeout")
@@ -66,7 +66,7 @@ def test_one_call_may_have_an_endless_timeout(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, math.nan])
-def test_a_call_or_stream_with_no_time_is_refused_before_it_is_sent(
+def test_a_call_or_stream_with_a_timeout_of_zero_is_rejected_before_it_is_sent(
     serve: Callable[..., str], connect: Callable[..., Any], fake_vision: Callable[..., Any], wrong: float
 ) -> None:
     vision = fake_vision()
@@ -89,17 +89,17 @@ def test_a_call_or_stream_with_no_time_is_refused_before_it_is_sent(
         {"jitter": 1.5},
     ],
 )
-def test_retries_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_retries_are_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="attempts >= 1"):
         Retry(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_token_does_not_show_when_credentials_are_printed() -> None:
+def test_printed_credentials_do_not_show_the_token() -> None:
     assert "s3cret" not in repr(Credentials(token="s3cret"))
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "ünïcode", "bell\a"])
-def test_a_token_that_cannot_travel_is_refused_without_being_shown(token: str) -> None:
+def test_an_invalid_token_is_rejected_without_being_shown(token: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         Credentials(token=token)
     assert token not in caught.value.message
@@ -113,11 +113,11 @@ def test_credentials_come_from_files(tmp_path: Path) -> None:
     assert credentials.encrypted
 
 
-def test_without_files_there_is_no_token_and_no_encryption() -> None:
+def test_without_files_there_is_no_token_and_no_tls() -> None:
     assert Credentials.from_files() == Credentials()
     assert not Credentials().encrypted
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"token: No such file"):
         Credentials.from_files(token=tmp_path / "token")

@@ -1,4 +1,4 @@
-"""What a caller may call an image."""
+"""The types of image arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pixels_of(message: ImageMessage) -> np.ndarray:
 
 
 @pytest.mark.parametrize("as_path", [str, Path])
-def test_a_path_sends_the_file_as_it_is(
+def test_the_file_of_a_path_is_sent_unchanged(
     as_path: Callable[[Path], str | Path], tmp_path: Path, chelsea: bytes
 ) -> None:
     (tmp_path / "cat.jpg").write_bytes(chelsea)
@@ -31,11 +31,11 @@ def test_a_path_sends_the_file_as_it_is(
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_bytes_of_any_kind_are_sent_as_they_are(kind: Callable[[bytes], bytes], chelsea: bytes) -> None:
+def test_bytes_of_any_kind_are_sent_unchanged(kind: Callable[[bytes], bytes], chelsea: bytes) -> None:
     assert image_message(kind(chelsea)).encoded == chelsea
 
 
-def test_no_bytes_are_still_an_image_for_the_server_to_refuse() -> None:
+def test_empty_bytes_are_sent_and_left_to_the_server_to_refuse() -> None:
     assert image_message(b"").WhichOneof("source") == "encoded"
 
 
@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_read_is_an_image_error(path: str, tmp_path: Path)
     assert caught.value.reason == "IMAGE_UNREADABLE"
 
 
-def test_a_file_larger_than_any_message_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_larger_than_any_message_is_rejected_without_reading_it(tmp_path: Path) -> None:
     with (tmp_path / "film.jpg").open("wb") as sparse:
         sparse.truncate(2**31)
     with pytest.raises(LimitExceeded, match="more than"):
@@ -61,7 +61,7 @@ def test_an_array_is_sent_row_by_row_with_its_shape(shape: tuple[int, ...]) -> N
     assert sent.data == array.tobytes()
 
 
-def test_a_view_that_is_not_contiguous_is_sent_in_its_own_order() -> None:
+def test_a_view_that_is_not_contiguous_is_sent_in_the_order_of_its_pixels() -> None:
     array = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)[::-1, ::2]
     np.testing.assert_array_equal(pixels_of(image_message(array)), array)
 
@@ -75,14 +75,14 @@ def test_a_view_that_is_not_contiguous_is_sent_in_its_own_order() -> None:
         np.zeros((1, 4, 4, 3), np.uint8),
     ],
 )
-def test_an_array_that_is_no_image_is_an_image_error(array: np.ndarray) -> None:
+def test_an_array_that_is_not_an_image_is_an_image_error(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8") as caught:
         image_message(array)
     assert caught.value.reason == "IMAGE_SHAPE"
 
 
 @pytest.mark.parametrize("image", [None, 7, ["a.jpg"]])
-def test_what_is_no_image_at_all_is_a_type_error(image: object) -> None:
+def test_a_value_of_another_type_is_a_type_error(image: object) -> None:
     with pytest.raises(TypeError, match="an image must be"):
         image_message(image)  # type: ignore[arg-type]
 
@@ -96,11 +96,11 @@ def test_a_pillow_image_is_sent_upright_and_without_loss(encode: Callable[..., b
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1", "I;16"])
-def test_a_pillow_image_of_any_mode_is_sent_as_its_file_would_be_read(
+def test_a_pillow_image_of_any_mode_is_sent_with_the_pixels_of_its_file(
     mode: str, encode: Callable[..., bytes]
 ) -> None:
     noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (5, 7, 4), np.uint8))
-    # A palette with transparent colours, and a depth of 16 bits, are not what `convert` makes at once.
+    # A single `convert` does not handle a palette with transparent colours or a depth of 16 bits.
     between = {"P": "RGB", "I;16": "I"}.get(mode, "RGBA")
     image = noise.convert(between).convert(mode)
     expected, _ = decode(encode(image, "TIFF"), Limits())
@@ -112,6 +112,6 @@ def test_a_grey_pillow_image_stays_grey() -> None:
     assert image_message(Image.new("L", (4, 3), 9)).raw.channels == 1
 
 
-def test_a_pillow_image_whose_file_is_cut_off_is_an_image_error(chelsea: bytes) -> None:
+def test_a_pillow_image_of_a_truncated_file_is_an_image_error(chelsea: bytes) -> None:
     with pytest.raises(ImageError, match="cannot be decoded"):
         image_message(Image.open(io.BytesIO(chelsea[:4000])))

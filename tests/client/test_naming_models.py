@@ -1,4 +1,4 @@
-"""NAME, NAME:VERSION, NAME@LABEL."""
+"""Model references: NAME, NAME:VERSION, NAME@LABEL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_model_is_named_with_or_without_version_or_label(text: str, ref: Model
 @pytest.mark.parametrize(
     "text", [":1", "@stable", "a:", "a@", "a:0", "a:-1", "a:x", "a:1:2", "a@b@c", "a b", "a:" + "9" * 30]
 )
-def test_what_names_no_model_is_refused_before_anything_is_sent(text: str) -> None:
+def test_an_invalid_model_reference_is_rejected_before_anything_is_sent(text: str) -> None:
     with pytest.raises(InvalidInput, match="NAME:VERSION or NAME@LABEL") as caught:
         model_ref(text)
     assert caught.value.field == "model"

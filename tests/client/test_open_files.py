@@ -51,7 +51,7 @@ def in_an_archive(path: Path) -> Any:
 
 
 class Response:
-    """Bytes from a network: they come in small parts, and only once."""
+    """A response of the network: its bytes come in small parts, and only once."""
 
     def __init__(self, path: Path) -> None:
         self._data = io.BytesIO(path.read_bytes())
@@ -85,11 +85,11 @@ def test_an_open_file_is_sent_whole(open_: Callable[[Path], Any], cat: Path) -> 
         getattr(file, "close", lambda: None)()
 
 
-def test_a_file_that_was_just_written_is_sent_from_its_start() -> None:
+def test_a_file_that_was_just_written_is_sent_from_its_beginning() -> None:
     file = io.BytesIO()
     Image.new("RGB", (4, 3)).save(file, "PNG")
     assert image_message(file).encoded == file.getvalue()
-    # And again, as for the next call.
+    # And again, as a second call does.
     assert image_message(file).encoded == file.getvalue()
 
 
@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_read_is_an_image_error(make: Callable[[], Any], c
     assert (caught.value.reason, caught.value.field) == ("IMAGE_UNREADABLE", "image")
 
 
-def test_one_bad_file_does_not_end_a_stream(
+def test_a_file_that_cannot_be_read_does_not_end_a_stream(
     serve: Callable[..., str], fake_vision: Callable[..., Any]
 ) -> None:
     files = [io.BytesIO(b"a"), io.StringIO("b"), io.BytesIO(b"c")]
@@ -192,7 +192,7 @@ def test_one_bad_file_does_not_end_a_stream(
     assert [isinstance(result, sc.Failure) for result in results] == [False, True, False]
 
 
-def test_a_file_without_an_end_is_read_up_to_the_limit() -> None:
+def test_an_endless_file_is_read_up_to_the_limit() -> None:
     taken = []
 
     class Endless:

@@ -1,4 +1,4 @@
-"""The .proto files: what every language can rely on."""
+"""The .proto files: rules that clients in every language rely on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_zero_means_unspecified_in_every_enum() -> None:
 
 
 @pytest.mark.parametrize("call", STREAMED)
-def test_a_request_has_an_index_and_a_timeout_and_its_response_the_index(call: str) -> None:
+def test_every_request_has_index_and_timeout_and_every_response_has_index(call: str) -> None:
     service = vision_pb2.DESCRIPTOR.services_by_name["Vision"]
     for method in (service.methods_by_name[call], service.methods_by_name[f"{call}Stream"]):
         request, response = method.input_type.fields_by_name, method.output_type.fields_by_name
@@ -59,7 +59,7 @@ def test_a_file_states_its_package_for_other_languages(file: FileDescriptor) -> 
 
 
 @pytest.mark.parametrize("name", ["status.proto", "error_details.proto"])
-def test_the_copies_of_google_are_the_ones_of_the_installed_package(name: str) -> None:
+def test_the_copied_google_protos_equal_those_of_the_installed_package(name: str) -> None:
     """Generated Python code imports the package's; all other languages are generated from the copy."""
     folders = [Path(folder) for folder in google.rpc.__path__ if not Path(folder).is_relative_to(PROTOS)]
     copy = (PROTOS / "google/rpc" / name).read_text(encoding="utf-8")

@@ -28,16 +28,16 @@ PATIENCE = 30
 
 
 class GatedNetwork:
-    """The colour network; while its gate is closed, whoever runs it waits."""
+    """The colour network; while its gate is closed, each run waits."""
 
     provider = "CPUExecutionProvider"
 
-    def __init__(self, card: ModelCard, answer: Run) -> None:
+    def __init__(self, card: ModelCard, compute: Run) -> None:
         self.card = card
-        self.answer = answer
+        self.compute = compute
         self.gate = Event()
         self.gate.set()
-        # One more for each batch that has come in.
+        # Released once for each batch that has arrived.
         self.entered = Semaphore(0)
         self.batches: list[int] = []
 
@@ -45,10 +45,10 @@ class GatedNetwork:
         self.batches.append(len(pixels))
         self.entered.release()
         assert self.gate.wait(PATIENCE)
-        return self.answer(pixels)
+        return self.compute(pixels)
 
     def close_gate(self) -> None:
-        """From now on whoever runs waits; what ran before is forgotten."""
+        """Make each run wait from now on; forget earlier runs."""
         self.gate.clear()
         self.batches.clear()
         self.entered = Semaphore(0)
@@ -63,13 +63,13 @@ def network(make_card: Callable[..., ModelCard], classify_colors: Run) -> Iterat
 
 @pytest.fixture
 def open_network(network: GatedNetwork) -> Callable[[Path], Model]:
-    """Opens the gated network as a model with one worker, whatever the path."""
+    """Open the gated network as a model with one worker, for any path."""
     return lambda path: Model(network, "ab" * 32, Resources(workers=1))
 
 
 @dataclass
 class Running:
-    """A server, and stubs that talk to it."""
+    """A server, and stubs that call it."""
 
     server: Server
     channel: grpc.Channel
@@ -81,7 +81,7 @@ class Running:
 
 @pytest.fixture
 def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
-    """Starts a server in this process: `run_server(open_model=None, **settings)`."""
+    """Start a server in this process: `run_server(open_model=None, **settings)`."""
     running: list[Running] = []
 
     def start(open_model: Callable[[Path], Model] | None = None, **settings: object) -> Running:
@@ -100,13 +100,13 @@ def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def server(run_server: Callable[..., Running]) -> Running:
-    """A server of the tiny classifier with the default settings."""
+    """A server with the tiny classifier and the default settings."""
     return run_server()
 
 
 @pytest.fixture
 def segmenting(segmenting_server: str) -> Iterator[VisionStub]:
-    """A stub that talks to the server of the segmentation models."""
+    """A stub that calls the server of the segmentation models."""
     unlimited = [("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(segmenting_server, unlimited) as channel:
         yield VisionStub(channel)
@@ -114,7 +114,7 @@ def segmenting(segmenting_server: str) -> Iterator[VisionStub]:
 
 @dataclass
 class Refusal:
-    """How a call failed, as its caller sees it."""
+    """The error of a failed call, as its caller receives it."""
 
     code: grpc.StatusCode
     message: str
@@ -128,7 +128,7 @@ class Refusal:
 
 @pytest.fixture(scope="session")
 def refused() -> Callable[[Callable[[], object]], Refusal]:
-    """Makes a call that fails: `refused(lambda: stub.Classify(request))`."""
+    """Make a call that fails: `refused(lambda: stub.Classify(request))`."""
 
     def refuse(call: Callable[[], object]) -> Refusal:
         with pytest.raises(grpc.RpcError) as raised:
@@ -144,7 +144,7 @@ def refused() -> Callable[[Callable[[], object]], Refusal]:
 
 @pytest.fixture(scope="session")
 def refusal_in() -> Callable[[Status], Refusal]:
-    """What a status inside of a streamed reply says."""
+    """Return the error of a status inside of a streamed response."""
     return refusal_of
 
 

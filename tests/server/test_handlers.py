@@ -1,4 +1,4 @@
-"""The handlers: a request in, a response out."""
+"""The handlers: one request to one response."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_image_is_classified(handled: Handled, color_image: MakeImage) -> Non
     assert (result.served_by.model, result.served_by.version) == ("colors", 1)
 
 
-def test_pixels_are_classified_as_the_file_of_them_is(handled: Handled, color_image: MakeImage) -> None:
+def test_pixels_are_classified_like_their_file(handled: Handled, color_image: MakeImage) -> None:
     pixels = np.full((12, 20, 3), (200, 180, 10), np.uint8)
 
     from_pixels = handled.classify(pixels)
@@ -60,7 +60,7 @@ def test_pixels_are_classified_as_the_file_of_them_is(handled: Handled, color_im
     assert from_pixels.classes == from_file.classes
 
 
-def test_the_time_of_each_part_is_told(handled: Handled, color_image: MakeImage) -> None:
+def test_a_response_has_the_time_of_each_step(handled: Handled, color_image: MakeImage) -> None:
     timing = handled.classify(color_image("red")).timing
 
     assert timing.decode_ms > 0
@@ -71,14 +71,14 @@ def test_the_time_of_each_part_is_told(handled: Handled, color_image: MakeImage)
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(0, 3), (1, 1), (2, 2), (3, 3)])
-def test_as_many_classes_come_as_were_asked_for(
+def test_a_response_has_top_k_classes(
     handled: Handled, color_image: MakeImage, top_k: int, count: int
 ) -> None:
     assert len(handled.classify(color_image("red"), top_k=top_k).classes) == count
 
 
 @pytest.mark.parametrize("top_k", [4, 1000])
-def test_more_classes_than_there_are_cannot_be_had(
+def test_a_top_k_above_the_number_of_classes_is_rejected(
     handled: Handled, color_image: MakeImage, top_k: int
 ) -> None:
     with pytest.raises(InvalidInput, match="colors has 3 classes") as raised:
@@ -87,7 +87,7 @@ def test_more_classes_than_there_are_cannot_be_had(
     assert (raised.value.reason, raised.value.field) == ("TOP_K_INVALID", "top_k")
 
 
-def test_the_best_classes_come_first_and_equal_ones_by_their_index() -> None:
+def test_classes_are_sorted_by_probability_and_then_by_index() -> None:
     probabilities = np.array([0.1, 0.3, 0.1, 0.3, 0.2], np.float32)
 
     assert [score.index for score in best_classes(probabilities, "abcde", 5)] == [1, 3, 4, 0, 2]
@@ -104,10 +104,10 @@ def test_a_request_without_top_k_gets_five_classes_or_all_of_fewer(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_answer_that_is_not_finite_is_a_fault(
+def test_an_output_that_is_not_finite_is_a_fault(
     handled: Handled, network: Any, color_image: MakeImage, value: float
 ) -> None:
-    network.answer = lambda pixels: np.full((len(pixels), 3), value, np.float32)
+    network.compute = lambda pixels: np.full((len(pixels), 3), value, np.float32)
 
     with pytest.raises(InternalError) as raised:
         handled.classify(color_image("red"))
@@ -121,14 +121,14 @@ def test_a_failure_of_the_network_reaches_its_caller(
     def fail(pixels: object) -> object:
         raise RuntimeError("kernel failed")
 
-    network.answer = fail
+    network.compute = fail
 
     with pytest.raises(RuntimeError, match="kernel failed"):
         handled.classify(color_image("red"))
     assert handled.permits == 0
 
 
-def test_limits_hold(handled: Handled, color_image: MakeImage) -> None:
+def test_the_limits_of_bytes_and_pixels_are_enforced(handled: Handled, color_image: MakeImage) -> None:
     with pytest.raises(LimitExceeded):
         handled.classify(color_image("red", (101, 100)))
     with pytest.raises(LimitExceeded):
@@ -137,7 +137,7 @@ def test_limits_hold(handled: Handled, color_image: MakeImage) -> None:
         handled.classify(bytes(100_001))
 
 
-def test_who_fails_gives_the_permit_back(handled: Handled, color_image: MakeImage) -> None:
+def test_a_request_that_fails_gives_its_permit_back(handled: Handled, color_image: MakeImage) -> None:
     for _ in range(10):
         with pytest.raises(ImageError):
             handled.classify(b"no image")
@@ -147,7 +147,7 @@ def test_who_fails_gives_the_permit_back(handled: Handled, color_image: MakeImag
     assert handled.permits == 0
 
 
-def test_without_room_a_request_is_refused_before_its_image_is_looked_at(
+def test_without_a_permit_a_request_is_refused_before_its_image_is_read(
     handled: Handled, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
@@ -161,7 +161,7 @@ def test_without_room_a_request_is_refused_before_its_image_is_looked_at(
         assert all(future.result(PATIENCE).classes[0].name == "red" for future in waiting)
 
 
-def test_a_deadline_that_passes_drops_what_waits(
+def test_a_request_that_waits_is_dropped_at_its_deadline(
     handled: Handled, network: Any, color_image: MakeImage
 ) -> None:
     network.close_gate()
@@ -178,7 +178,7 @@ def test_a_deadline_that_passes_drops_what_waits(
     assert network.batches == [1, 1]
 
 
-def test_a_caller_that_goes_drops_what_waits(
+def test_a_request_that_waits_is_dropped_if_its_caller_cancels(
     handled: Handled, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
@@ -199,7 +199,7 @@ def test_a_caller_that_goes_drops_what_waits(
     assert network.batches == [1, 1]
 
 
-def test_the_permit_of_a_caller_who_has_gone_is_free_at_once(
+def test_the_permit_of_a_cancelled_call_is_free_at_once(
     handled: Handled, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     call, go_on, both_busy = Call(), Event(), Barrier(3)
@@ -212,11 +212,11 @@ def test_the_permit_of_a_caller_who_has_gone_is_free_at_once(
     both_busy.wait(PATIENCE)
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(handled.classify, color_image("red"), call=call)
+        request_ = pool.submit(handled.classify, color_image("red"), call=call)
         eventually(lambda: handled.permits == 1)
         call.cancel()
         with pytest.raises(Cancelled):
-            asked.result(PATIENCE)
+            request_.result(PATIENCE)
         assert handled.permits == 0
         go_on.set()
 

@@ -177,7 +177,7 @@ def test_a_cancelled_task_cancels_its_local_call(
     assert network.batches == [1]
 
 
-def test_a_stream_that_is_left_early_cancels_the_images_in_work(
+def test_a_stream_that_the_caller_ends_early_cancels_the_images_in_work(
     gated: LocalTransport, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
@@ -221,13 +221,13 @@ def test_closing_cancels_the_calls_in_progress(
     client.close()
 
 
-def test_an_unexpected_error_tells_its_cause_in_the_same_process(
+def test_an_unexpected_error_has_its_cause_in_the_same_process(
     gated: LocalTransport, network: Any, color_image: MakeImage
 ) -> None:
     def fail(pixels: object) -> object:
         raise RuntimeError("kernel failed")
 
-    network.answer = fail
+    network.compute = fail
     client = sc.Client(transport=gated)
 
     with pytest.raises(sc.InternalError, match="RuntimeError: kernel failed"):
@@ -236,7 +236,7 @@ def test_an_unexpected_error_tells_its_cause_in_the_same_process(
     assert "kernel failed" in str(result.error)
 
 
-def test_the_bundled_default_is_taken_before_any_other(
+def test_the_bundled_default_model_comes_before_any_other(
     make_card: MakeCard, make_model: MakeModel, tmp_path: Path, color_image: MakeImage
 ) -> None:
     make_model(make_card("colors"))
@@ -246,7 +246,7 @@ def test_the_bundled_default_is_taken_before_any_other(
         assert client.classify(color_image("blue")).model.name == "imagenet"
 
 
-def test_of_several_models_none_is_the_default(
+def test_among_several_models_there_is_no_default(
     make_card: MakeCard, make_model: MakeModel, tmp_path: Path, color_image: MakeImage
 ) -> None:
     make_model(make_card("colors"))
@@ -273,7 +273,7 @@ def test_without_a_version_the_highest_is_used(
             client.classify(image, model="colors:3")
 
 
-def test_a_model_that_no_call_names_is_not_opened(
+def test_a_model_is_not_opened_before_a_call_names_it(
     make_card: MakeCard, make_model: MakeModel, tmp_path: Path, color_image: MakeImage
 ) -> None:
     make_model(make_card("colors"))
@@ -287,7 +287,7 @@ def test_a_model_that_no_call_names_is_not_opened(
             list(client.classify_many([color_image("red")], model="broken"))
 
 
-def test_a_model_is_opened_once(make_model: MakeModel, tmp_path: Path, color_image: MakeImage) -> None:
+def test_a_model_is_opened_only_once(make_model: MakeModel, tmp_path: Path, color_image: MakeImage) -> None:
     path = make_model()
 
     with local_client(tmp_path / "models") as client:
@@ -307,7 +307,7 @@ def test_a_model_that_fails_its_certificate_is_not_used(
         client.classify(color_image("red"))
 
 
-def test_a_deadline_holds(gated: LocalTransport, network: Any, color_image: MakeImage) -> None:
+def test_a_call_ends_at_its_deadline(gated: LocalTransport, network: Any, color_image: MakeImage) -> None:
     network.close_gate()
     started = time.monotonic()
 
@@ -318,12 +318,12 @@ def test_a_deadline_holds(gated: LocalTransport, network: Any, color_image: Make
     network.gate.set()
 
 
-def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a folder of models"):
         local_client(tmp_path / "nowhere")
 
 
-def test_a_device_that_is_missing_is_an_error(tiny_models: Path, color_image: MakeImage) -> None:
+def test_a_missing_device_is_an_error(tiny_models: Path, color_image: MakeImage) -> None:
     with local_client(tiny_models, device="cuda") as client, pytest.raises(ModelError, match="no CUDA"):
         client.classify(color_image("red"))
 

@@ -24,7 +24,7 @@ def record(message: str = "answered", **extra: object) -> logging.LogRecord:
 
 @pytest.fixture
 def untouched_root() -> Iterator[None]:
-    """Puts the root logger back as it was."""
+    """Restore the root logger after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -70,7 +70,7 @@ def test_a_line_for_people_starts_with_the_time() -> None:
 
 
 @pytest.mark.usefixtures("untouched_root")
-def test_everything_from_the_level_on_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_at_or_above_the_level_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", "warning")
 
     logging.getLogger("spyglass").info("unheard")
@@ -105,7 +105,9 @@ def test_debug_lines_of_other_libraries_are_not_written(
     assert "details of ours" in written and "news of another library" in written
 
 
-def test_a_higher_level_holds_for_all(untouched_root: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_higher_level_applies_to_all_loggers(
+    untouched_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure_logging("console", "error")
     for name in ("PIL", "spyglass_server.engine"):
         logging.getLogger(name).warning("not so bad")

@@ -1,4 +1,4 @@
-"""The end of the process: by which signal, when, and with which exit code, whatever it does."""
+"""The end of the process: by which signal, when, and with which exit code."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ from spyglass.v1.vision_pb2_grpc import VisionStub
 PATIENCE = 30
 Spawn = Callable[..., Any]
 
-# A server whose networks stop for ever: in `Session.__init__` or, once a file is there, in `Session.run`.
+# A server whose networks never return: from `Session.__init__` or, once a file exists, from `Session.run`.
 STOPPING = """
 import os, sys, time
 from spyglass_server.engine.session import Session
 from spyglass_server.process import serve
 from spyglass_server.settings import load_settings
 
-where, flag, *flags = sys.argv[1:]
-original = Session.__init__ if where == "loads" else Session.run
+stage, flag, *flags = sys.argv[1:]
+original = Session.__init__ if stage == "loads" else Session.run
 
 def stop(self, *arguments, **keywords):
-    if where == "loads":
+    if stage == "loads":
         print("loading", file=sys.stderr, flush=True)
-    while where == "loads" or os.path.exists(flag):
+    while stage == "loads" or os.path.exists(flag):
         time.sleep(0.1)
     return original(self, *arguments, **keywords)
 
-setattr(Session, "__init__" if where == "loads" else "run", stop)
+setattr(Session, "__init__" if stage == "loads" else "run", stop)
 sys.exit(serve(load_settings(flags)))
 """
 
 
 @pytest.fixture
 def stopping(tiny_models: Path, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Starts a server that stops: `stopping("loads")` or `stopping("runs")`."""
+    """Start a server that hangs: `stopping("loads")` or `stopping("runs")`."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(where: str) -> subprocess.Popen[str]:
+    def start(stage: str) -> subprocess.Popen[str]:
         flags = ["--models", str(tiny_models), "--host", "localhost", "--port", "0", "--grace-seconds", "0.5"]
-        command = [sys.executable, "-c", STOPPING, where, str(tmp_path / "flag"), *flags]
+        command = [sys.executable, "-c", STOPPING, stage, str(tmp_path / "flag"), *flags]
         started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
@@ -70,7 +70,9 @@ def lines_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_server_that_loads_ends_on_a_signal(stopping: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_a_server_that_loads_a_model_ends_on_a_signal(
+    stopping: Callable[[str], subprocess.Popen[str]],
+) -> None:
     process = stopping("loads")
     lines_until(process, "loading")
     started = time.monotonic()
@@ -83,7 +85,7 @@ def test_a_server_that_loads_ends_on_a_signal(stopping: Callable[[str], subproce
     assert "stopped while the models were loaded" in process.stderr.read()
 
 
-def test_a_network_that_never_returns_does_not_keep_the_process(
+def test_a_network_that_never_returns_does_not_keep_the_process_alive(
     stopping: Callable[[str], subprocess.Popen[str]], color_image: Callable[..., bytes], tmp_path: Path
 ) -> None:
     process = stopping("runs")
@@ -97,14 +99,16 @@ def test_a_network_that_never_returns_does_not_keep_the_process(
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(PATIENCE) == 128 + signal.SIGTERM
-        # gRPC has told them before the process ended.
+        # gRPC has sent them their status before the process ended.
         assert {call.code() for call in calls} <= {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
     assert process.stderr
     assert "requests did not end within 0.5 s" in process.stderr.read()
 
 
 @pytest.mark.slow
-def test_calls_that_never_arrive_do_not_keep_the_process(spawn_server: Spawn, tiny_models: Path) -> None:
+def test_calls_that_never_arrive_do_not_keep_the_process_alive(
+    spawn_server: Spawn, tiny_models: Path
+) -> None:
     server = spawn_server("--models", tiny_models, "--grace-seconds", "20")
     server.wait_until_serving()
     with closing(HalfSent(server.port, host="localhost")) as half:
@@ -130,7 +134,7 @@ def test_sighup_drains_as_sigterm_does(spawn_server: Spawn, tiny_models: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
-def test_it_serves_with_closed_standard_streams(
+def test_a_server_with_closed_standard_streams_serves(
     tiny_models: Path, color_image: Callable[..., bytes], closed: str
 ) -> None:
     with socket.create_server(("localhost", 0)) as probe:
@@ -141,15 +145,15 @@ def test_it_serves_with_closed_standard_streams(
     try:
         with grpc.insecure_channel(f"localhost:{port}") as channel:
             request = ClassifyRequest(image=Image(encoded=color_image("red")))
-            answer = None
+            response = None
             deadline = time.monotonic() + PATIENCE
-            while answer is None and time.monotonic() < deadline:
+            while response is None and time.monotonic() < deadline:
                 try:
-                    answer = VisionStub(channel).Classify(request, wait_for_ready=True, timeout=PATIENCE)
+                    response = VisionStub(channel).Classify(request, wait_for_ready=True, timeout=PATIENCE)
                 except grpc.RpcError as error:
                     assert error.code() is grpc.StatusCode.UNAVAILABLE
-            assert answer
-            assert answer.classes[0].name == "red"
+            assert response
+            assert response.classes[0].name == "red"
     finally:
         process.terminate()
         _, log = process.communicate(timeout=PATIENCE)
@@ -161,11 +165,11 @@ def test_it_serves_with_closed_standard_streams(
     ("host", "port", "reason"),
     [
         ("203.0.113.7", "0", "this machine has no such address"),
-        ("no-such-host.invalid", "0", "is no address of this machine"),
+        ("no-such-host.invalid", "0", "is not an address or a host name of this machine"),
         ("unix:/no/such/folder/socket", "0", "the path of a unix socket"),
     ],
 )
-def test_a_listen_error_says_its_cause(
+def test_a_listen_error_has_its_cause(
     spawn_server: Spawn, tiny_models: Path, host: str, port: str, reason: str
 ) -> None:
     server = spawn_server("--models", tiny_models, "--host", host, "--port", port)
@@ -177,7 +181,7 @@ def test_a_listen_error_says_its_cause(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may use every port")
-def test_a_port_that_needs_a_privilege_is_named_so(spawn_server: Spawn, tiny_models: Path) -> None:
+def test_the_error_of_a_privileged_port_names_the_privilege(spawn_server: Spawn, tiny_models: Path) -> None:
     server = spawn_server("--models", tiny_models, "--host", "127.0.0.1", "--port", "1")
 
     assert server.wait_until_ended() == 1

@@ -1,4 +1,4 @@
-"""Random requests of every kind, to a server with little memory: it says what is wrong, and lives."""
+"""Random requests of every kind, to a server with little memory: it refuses them, and survives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 from spyglass.v1 import vision_pb2
 
 MAX_MESSAGE = 4 * 1024 * 1024
-# Address space beside what the server has when its model is loaded; a thread reserves 8 MiB.
+# Address space in addition to that of a server with a loaded model; a thread reserves 8 MiB.
 EXTRA_MEMORY = 768 * 1024 * 1024
 METHODS = vision_pb2.DESCRIPTOR.services_by_name["Vision"].methods
 EXPECTED = {
@@ -32,7 +32,7 @@ EXPECTED = {
 }
 DEEPEST = 6
 
-# Texts, bytes that are no text, and bytes that are empty messages when they are read as fields.
+# Texts, bytes that are not text, and bytes that are empty messages if they are read as fields.
 UNITS = st.sampled_from([b"\0", b"x", b"\xff", b"\xc3\xa9", b"\n\0", b"\x12\0", b"{"])
 SIZES = st.one_of(
     st.integers(0, 300), st.sampled_from([1 << 10, 1 << 16, 1 << 17, MAX_MESSAGE, 2 * MAX_MESSAGE])
@@ -58,7 +58,7 @@ def repeated(part: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 
 
 def parts(descriptor: Descriptor, depth: int) -> list[st.SearchStrategy[bytes]]:
-    """The fields of a message, with any content, and one that nobody knows."""
+    """The fields of a message, with any content, and an unknown one."""
     made = [st.just(b""), BLOBS.map(lambda data: field(1000, data))]
     for each in descriptor.fields:
         number = each.number
@@ -103,10 +103,10 @@ def send(channel: grpc.Channel, method: MethodDescriptor, data: bytes) -> str:
 @pytest.mark.parametrize(
     "examples", [40, pytest.param(500, marks=pytest.mark.slow)], ids=["fast", "thorough"]
 )
-def test_no_request_takes_the_server_down_or_its_memory(
+def test_no_request_ends_the_server_or_uses_up_its_memory(
     spawn_server: Callable[..., Any], tiny_models: Path, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
-    # A limit of address space counts what is reserved: each arena of the C library reserves 64 MiB.
+    # A limit of address space includes reserved memory: each arena of the C library reserves 64 MiB.
     monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     limits = ("--workers", 1, "--max-in-flight", 4, "--max-streams", 4, "--max-image-bytes", MAX_MESSAGE)
     server = spawn_server("--models", tiny_models, *limits)

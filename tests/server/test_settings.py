@@ -1,4 +1,4 @@
-"""Settings from flags, environment and file, in that order."""
+"""Settings from flags, the environment and a file, in this order of precedence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spyglass_server.settings import ServerSettings, load_settings, read_setting
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], str]:
-    """Writes a YAML file and gives its path."""
+    """Write a YAML file and return its path."""
 
     def make(text: str) -> str:
         path = tmp_path / "spyglass.yaml"
@@ -33,7 +33,7 @@ def write(tmp_path: Path) -> Callable[[str], str]:
     return make
 
 
-def test_without_anything_the_defaults_hold() -> None:
+def test_without_any_source_the_defaults_apply() -> None:
     settings = load_settings([])
 
     assert (settings.port, settings.device, settings.versions) == (50051, "auto", "latest")
@@ -41,7 +41,7 @@ def test_without_anything_the_defaults_hold() -> None:
     assert settings.default_model == ["imagenet", "foreground"]
 
 
-def test_every_setting_has_a_sentence() -> None:
+def test_every_setting_has_a_description() -> None:
     for name, field in ServerSettings.model_fields.items():
         assert (field.description or "").endswith("."), name
 
@@ -55,7 +55,7 @@ def test_flags_are_read() -> None:
     assert (settings.max_in_flight, settings.grace_seconds) == (7, 0.5)
 
 
-def test_a_flag_with_several_values_is_given_several_times() -> None:
+def test_a_flag_of_a_list_may_be_repeated() -> None:
     settings = load_settings(["--default-model", "pets", "--default-model", "digits"])
 
     assert settings.default_model == ["pets", "digits"]
@@ -84,7 +84,7 @@ def test_the_environment_may_name_the_file(
     assert load_settings([]).port == 1234
 
 
-def test_flags_win_over_the_environment_and_that_over_the_file(
+def test_flags_override_the_environment_and_the_environment_overrides_the_file(
     write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPYGLASS_WORKERS", "2")
@@ -115,7 +115,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
         ("--versions", "newest"),
     ],
 )
-def test_a_value_out_of_range_is_refused_by_name(flag: str, value: str) -> None:
+def test_the_error_of_a_value_out_of_range_names_the_setting(flag: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=f"^{flag} must be .*, not {re.escape(repr(value))}$") as raised:
         load_settings([flag, value])
     assert raised.value.field == flag.strip("-").replace("-", "_")
@@ -124,7 +124,7 @@ def test_a_value_out_of_range_is_refused_by_name(flag: str, value: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--prot", "1"], ["models"], ["--port"], ["--por", "1"], ["--port", "1", "--port", "2"]]
 )
-def test_a_flag_that_there_is_not_ends_the_program_with_its_usage(
+def test_an_unknown_flag_ends_the_program_with_its_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -134,22 +134,20 @@ def test_a_flag_that_there_is_not_ends_the_program_with_its_usage(
     assert "usage: spyglass serve" in capsys.readouterr().err
 
 
-def test_a_setting_that_there_is_not_is_refused_in_a_file(write: Callable[[str], str]) -> None:
+def test_an_unknown_setting_in_a_file_is_refused(write: Callable[[str], str]) -> None:
     with pytest.raises(InvalidInput, match=r"has the unknown setting 'prot' \(did you mean port\?\)"):
         load_settings(["--config", write("prot: 1234")])
 
 
 @pytest.mark.parametrize("text", ["[1, 2", "- port", "just a sentence", "port: 1\n\tmodels: x", "\x01"])
-def test_a_file_that_is_not_of_settings_is_refused_in_one_line(
-    write: Callable[[str], str], text: str
-) -> None:
+def test_a_file_without_settings_is_refused_in_one_line(write: Callable[[str], str], text: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be read") as raised:
         load_settings(["--config", write(text)])
 
     assert "\n" not in raised.value.message
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput, match="no settings file at"):
         load_settings(["--config", str(tmp_path / "nowhere.yaml")])
 
@@ -167,7 +165,7 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytes
         ('["pets", "digits"]', ["pets", "digits"]),
     ],
 )
-def test_a_list_is_plain_or_separated_by_commas_or_json_everywhere(
+def test_every_source_takes_a_list_as_one_value_with_commas_or_as_json(
     text: str, names: list[str], write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_settings(["--default-model", text]).default_model == names
@@ -176,7 +174,7 @@ def test_a_list_is_plain_or_separated_by_commas_or_json_everywhere(
     assert load_settings([]).default_model == names
 
 
-def test_models_may_be_several_folders(
+def test_the_models_may_come_from_several_folders(
     tmp_path: Path, write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, odd = tmp_path / "a", tmp_path / "b", tmp_path / "c,d:e"
@@ -187,7 +185,7 @@ def test_models_may_be_several_folders(
     for separator in (os.pathsep, ",", ", "):
         monkeypatch.setenv("SPYGLASS_MODELS", f"{first}{separator}{second}")
         assert load_settings([]).models == [first, second]
-    # An existing folder is never cut.
+    # The path of an existing folder is never split.
     monkeypatch.setenv("SPYGLASS_MODELS", str(odd))
     assert load_settings([]).models == [odd]
     assert ServerSettings(models=first).models == [first]
@@ -213,7 +211,7 @@ def test_choices_are_read_in_any_case(write: Callable[[str], str], monkeypatch: 
     assert (settings.versions, settings.device) == ("all", "cpu")
 
 
-def test_an_error_names_the_place_of_the_value(
+def test_an_error_names_the_source_of_the_value(
     write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write("port: yes\nworkers: 1")
@@ -234,7 +232,7 @@ def test_a_long_value_is_cut_in_the_error() -> None:
     assert len(raised.value.message) < 200
 
 
-# As Kubernetes sets them in every pod of a namespace that has a Service named "spyglass".
+# Kubernetes sets these in every pod of a namespace that has a Service named "spyglass".
 SERVICE_VARIABLES = {
     "SPYGLASS_SERVICE_HOST": "10.96.12.7",
     "SPYGLASS_SERVICE_PORT": "50051",
@@ -311,12 +309,12 @@ def test_a_host_is_an_address_to_listen_on_and_one_to_reach_it_on(
         "x" * 300,
     ],
 )
-def test_a_malformed_host_is_refused_with_what_is_expected(host: str) -> None:
+def test_the_error_of_a_malformed_host_has_the_expected_form(host: str) -> None:
     with pytest.raises(InvalidInput, match=r"^--host must be a host without a port, such as localhost"):
         load_settings(["--host", host])
 
 
-def test_nobody_knows_the_target_of_any_free_port() -> None:
+def test_port_0_has_no_target() -> None:
     with pytest.raises(InvalidInput, match="port 0"):
         _ = load_settings(["--port", "0"]).local_target
 
@@ -326,21 +324,21 @@ def test_reading_settings_imports_no_inference_engine() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_what_is_not_set_is_sized_by_the_processors() -> None:
+def test_settings_without_a_value_are_sized_by_the_processors() -> None:
     settings = ServerSettings()
 
     assert settings.effective_workers == usable_cpus()
     assert settings.effective_max_in_flight == max(64, 8 * usable_cpus())
 
 
-def test_what_is_set_is_not_sized_by_anything() -> None:
+def test_settings_with_a_value_are_kept() -> None:
     settings = ServerSettings(workers=3, max_in_flight=5)
 
     assert (settings.effective_workers, settings.effective_max_in_flight) == (3, 5)
 
 
 class Switch(BaseSettings):
-    """One setting of true or false."""
+    """A group of settings with one boolean."""
 
     compressed: bool = Field(False, description="Accept compressed requests.")
     seconds: float = Field(1.0, gt=0, le=60, description="A time.")
@@ -351,13 +349,13 @@ class Switch(BaseSettings):
     ("arguments", "value"),
     [(["--compressed"], "true"), (["--compressed", "false"], "false"), (["--compressed=yes"], "yes")],
 )
-def test_a_flag_of_true_or_false_alone_means_true(arguments: list[str], value: str) -> None:
+def test_a_boolean_flag_without_a_value_is_true(arguments: list[str], value: str) -> None:
     assert read_flags(Switch, arguments, "switch") == {"compressed": value}
     with pytest.raises(SystemExit):
         read_flags(Switch, [*arguments, "--compressed"], "switch")
 
 
-def test_what_a_setting_should_be_follows_from_its_type_and_bounds() -> None:
+def test_the_expected_value_in_an_error_follows_from_the_type_and_the_bounds() -> None:
     words = {name: expected(field) for name, field in Switch.model_fields.items()}
     assert words == {
         "compressed": "true or false",

@@ -1,4 +1,4 @@
-"""The process: what it takes to start, what it says where it cannot, and how it ends."""
+"""The process: its start, its errors if it cannot start, and its end."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_default_model_that_is_not_served_is_an_error_with_the_models(
     assert "the default model 'nope' is not among the models: colors" in line
 
 
-def test_it_serves_and_ends_on_sigterm(
+def test_the_server_serves_and_ends_on_sigterm(
     spawn_server: Spawn, tiny_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     server = spawn_server("--models", tiny_models)
@@ -72,7 +72,7 @@ def test_it_serves_and_ends_on_sigterm(
     assert re.search(r"stopped\n$", server.log[-1])
 
 
-def test_it_ends_on_sigint_too(spawn_server: Spawn, tiny_models: Path) -> None:
+def test_the_server_ends_on_sigint_too(spawn_server: Spawn, tiny_models: Path) -> None:
     server = spawn_server("--models", tiny_models)
     server.wait_until_serving()
 
@@ -81,7 +81,7 @@ def test_it_ends_on_sigint_too(spawn_server: Spawn, tiny_models: Path) -> None:
     assert server.wait_until_ended() == 0
 
 
-def test_a_second_signal_ends_it_at_once(spawn_server: Spawn, tiny_models: Path) -> None:
+def test_a_second_signal_ends_the_server_at_once(spawn_server: Spawn, tiny_models: Path) -> None:
     server, idle = spawn_server("--models", tiny_models), Event()
     server.wait_until_serving()
 
@@ -102,7 +102,7 @@ def test_a_second_signal_ends_it_at_once(spawn_server: Spawn, tiny_models: Path)
         idle.set()
 
 
-def test_its_log_is_for_machines_where_asked_for(
+def test_the_log_is_json_if_the_setting_says_so(
     spawn_server: Spawn, tiny_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     server = spawn_server("--models", tiny_models, "--log-format", "json")
@@ -120,7 +120,7 @@ def test_its_log_is_for_machines_where_asked_for(
     assert line["duration_ms"] > 0
 
 
-def test_it_imports_nothing_that_only_training_and_export_need(tiny_models: Path) -> None:
+def test_the_server_imports_no_package_of_training_or_export(tiny_models: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", SERVE_AND_LIST_MODULES, str(tiny_models)],
         capture_output=True,
@@ -134,11 +134,11 @@ def test_it_imports_nothing_that_only_training_and_export_need(tiny_models: Path
     assert not loaded & {"spyglass_export", "spyglass_client"}
 
 
-def test_it_does_not_start_without_its_folder(spawn_server: Spawn, tmp_path: Path) -> None:
+def test_the_server_does_not_start_without_its_folder(spawn_server: Spawn, tmp_path: Path) -> None:
     assert "is not a folder of models" in refusal_to_start(spawn_server, "--models", tmp_path / "nowhere")
 
 
-def test_it_does_not_start_with_a_corrupted_certificate(
+def test_the_server_does_not_start_with_a_corrupted_certificate(
     spawn_server: Spawn, make_card: MakeCard, make_model: MakeModel, tmp_path: Path
 ) -> None:
     card = make_card()
@@ -150,7 +150,7 @@ def test_it_does_not_start_with_a_corrupted_certificate(
     assert "colors/1: golden red.png: the PNG is cut off" in line
 
 
-def test_it_does_not_start_with_a_model_in_anothers_place(
+def test_the_server_does_not_start_with_a_model_in_the_folder_of_another(
     spawn_server: Spawn, make_model: MakeModel, tmp_path: Path
 ) -> None:
     make_model().parent.parent.rename(tmp_path / "models/pets")
@@ -160,7 +160,7 @@ def test_it_does_not_start_with_a_model_in_anothers_place(
     assert "pets/1: the card in the file is of colors/1" in line
 
 
-def test_it_does_not_start_with_a_file_that_is_no_model(
+def test_the_server_does_not_start_with_a_file_that_is_not_a_model(
     spawn_server: Spawn, make_model: MakeModel, tmp_path: Path
 ) -> None:
     make_model().write_bytes(b"<html>not found</html>")
@@ -170,7 +170,7 @@ def test_it_does_not_start_with_a_file_that_is_no_model(
     )
 
 
-def test_it_does_not_start_on_a_port_that_is_taken(spawn_server: Spawn, tiny_models: Path) -> None:
+def test_the_server_does_not_start_on_a_port_in_use(spawn_server: Spawn, tiny_models: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = refusal_to_start(spawn_server, "--models", tiny_models, "--host", "127.0.0.1", "--port", port)
@@ -181,7 +181,7 @@ def test_it_does_not_start_on_a_port_that_is_taken(spawn_server: Spawn, tiny_mod
 @pytest.mark.skipif(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this ONNX Runtime has CUDA"
 )
-def test_it_does_not_start_on_a_gpu_that_is_not_there(spawn_server: Spawn, tiny_models: Path) -> None:
+def test_the_server_does_not_start_on_a_missing_gpu(spawn_server: Spawn, tiny_models: Path) -> None:
     line = refusal_to_start(spawn_server, "--models", tiny_models, "--device", "cuda")
 
     assert "cuda was requested, but this ONNX Runtime has no CUDA" in line
@@ -195,9 +195,7 @@ def test_it_does_not_start_on_a_gpu_that_is_not_there(spawn_server: Spawn, tiny_
         (["--prot", "1"], "spyglass serve: error: unrecognized arguments: --prot 1"),
     ],
 )
-def test_a_setting_that_is_wrong_is_a_matter_of_usage(
-    spawn_server: Spawn, flags: list[str], message: str
-) -> None:
+def test_an_invalid_setting_is_invalid_usage(spawn_server: Spawn, flags: list[str], message: str) -> None:
     server = spawn_server(*flags)
 
     assert server.wait_until_ended() == 2

@@ -1,4 +1,4 @@
-"""Many requests over one call: side by side, as they get ready, and never more than the window."""
+"""Many requests over one call: in parallel, in the order in which they complete, within the window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 class Sender:
-    """Requests 0, 1, 2, … that remember how many were read."""
+    """Requests 0, 1, 2, … that count how many were read."""
 
     def __init__(self, count: int) -> None:
         self._numbers = iter(range(count))
@@ -32,44 +32,44 @@ class Sender:
         return number
 
 
-def test_each_request_gets_its_reply() -> None:
+def test_each_request_gets_its_response() -> None:
     assert sorted(map_unordered(lambda number: number * 2, Sender(100), window=4)) == list(range(0, 200, 2))
 
 
-def test_no_request_gets_no_reply() -> None:
+def test_without_requests_there_are_no_responses() -> None:
     assert list(map_unordered(lambda number: number, Sender(0), window=4)) == []
 
 
-def test_requests_are_answered_side_by_side() -> None:
+def test_requests_run_in_parallel() -> None:
     together = Barrier(3)
 
-    def answer(number: int) -> int:
+    def respond(number: int) -> int:
         together.wait(PATIENCE)
         return number
 
-    assert sorted(map_unordered(answer, Sender(3), window=3)) == [0, 1, 2]
+    assert sorted(map_unordered(respond, Sender(3), window=3)) == [0, 1, 2]
 
 
-def test_replies_come_as_they_get_ready() -> None:
+def test_responses_come_in_the_order_in_which_they_complete() -> None:
     go_on = Event()
 
-    def answer(number: int) -> int:
+    def respond(number: int) -> int:
         assert number or go_on.wait(PATIENCE)
         return number
 
-    replies = map_unordered(answer, Sender(2), window=2)
+    replies = map_unordered(respond, Sender(2), window=2)
 
     assert next(replies) == 1
     go_on.set()
     assert list(replies) == [0]
 
 
-def test_no_more_is_read_than_the_window_where_replies_are_not_taken(eventually: Eventually) -> None:
+def test_no_more_than_the_window_is_read_while_responses_are_not_taken(eventually: Eventually) -> None:
     sender = Sender(1000)
 
     with closing(map_unordered(lambda number: number, sender, window=5)) as replies:
         next(replies)
-        # One was taken: the generator goes on, and gives its place back, when the next is asked for.
+        # One was taken: the generator continues, and frees its place, when the caller requests the next.
         eventually(lambda: sender.read == 5)
         next(replies)
         eventually(lambda: sender.read == 6)
@@ -77,10 +77,10 @@ def test_no_more_is_read_than_the_window_where_replies_are_not_taken(eventually:
     assert sender.read <= 7
 
 
-def test_never_are_more_in_work_than_the_window() -> None:
+def test_no_more_requests_are_in_work_than_the_window() -> None:
     lock, inside, most = Lock(), 0, 0
 
-    def answer(number: int) -> int:
+    def respond(number: int) -> int:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -89,11 +89,11 @@ def test_never_are_more_in_work_than_the_window() -> None:
             inside -= 1
         return number
 
-    assert len(list(map_unordered(answer, Sender(300), window=3))) == 300
+    assert len(list(map_unordered(respond, Sender(300), window=3))) == 300
     assert most <= 3
 
 
-def test_a_caller_that_goes_ends_the_reading_and_the_threads(eventually: Eventually) -> None:
+def test_closing_ends_the_reading_and_the_threads(eventually: Eventually) -> None:
     before = set(threading.enumerate())
     sender = Sender(1000)
 
@@ -104,7 +104,7 @@ def test_a_caller_that_goes_ends_the_reading_and_the_threads(eventually: Eventua
     eventually(lambda: set(threading.enumerate()) <= before)
 
 
-def test_a_sender_that_breaks_off_ends_the_replies_after_what_it_sent() -> None:
+def test_a_sender_that_fails_ends_the_responses_after_those_of_its_requests() -> None:
     def broken() -> Iterator[int]:
         yield from range(3)
         raise Exception("the connection was reset")
@@ -113,7 +113,7 @@ def test_a_sender_that_breaks_off_ends_the_replies_after_what_it_sent() -> None:
 
 
 @pytest.mark.parametrize("window", [1, 8])
-def test_the_request_id_of_the_call_is_known_to_each_answer(window: int) -> None:
+def test_each_request_knows_the_request_id_of_the_call(window: int) -> None:
     with using_request_id("id-1"):
         ids = list(map_unordered(lambda number: current_request_id(), Sender(10), window=window))
 

@@ -1,4 +1,4 @@
-"""The bytes of request messages that the server holds at a time."""
+"""A budget of bytes for the request messages that the server holds at a time."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from threading import Condition
 from spyglass_contract.errors import Overloaded
 
 _RETRY_SECONDS = 0.5
-# How often a stream that waits looks if its caller is still there.
+# How often a waiting stream checks whether its call is still active.
 _LOOK_SECONDS = 0.25
 
 
 class ByteBudget:
-    """Up to `limit` bytes, and always at least one message, whatever its size."""
+    """A budget of `limit` bytes; it always admits one message, whatever its size."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._held = 0
-        # The most that was held since `take_peak` was called last.
+        # The most bytes that were held at a time since the last call of `take_peak`.
         self._peak = 0
         self._changed = Condition()
 
     @property
     def held(self) -> int:
-        """The bytes that are held now."""
+        """The number of bytes that are held now."""
         return self._held
 
     def take(self, size: int, *, always: bool = False) -> None:
-        """Hold `size` bytes. Raises Overloaded if they are too many beside the others, unless `always`."""
+        """Hold `size` bytes. Raises Overloaded if the sum exceeds the limit, unless `always`."""
         with self._changed:
             if self._held and self._held + size > self.limit and not always:
                 raise self._refusal()
@@ -36,13 +36,13 @@ class ByteBudget:
             self._peak = max(self._peak, self._held)
 
     def give_back(self, size: int) -> None:
-        """Give back `size` bytes of `take`."""
+        """Give back `size` bytes that `take` holds."""
         with self._changed:
             self._held -= size
             self._changed.notify_all()
 
     def wait_until_free(self, active: Callable[[], bool]) -> None:
-        """Wait until a further message may be read, or until `active` returns False."""
+        """Wait until another message may be read, or until `active` returns False."""
         with self._changed:
             while self._held >= self.limit and active():
                 self._changed.wait(_LOOK_SECONDS)

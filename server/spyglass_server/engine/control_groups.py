@@ -1,4 +1,4 @@
-"""The files of this process's control groups, of both versions of their hierarchy."""
+"""The files of this process's control groups, in versions 1 and 2 of their hierarchy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 def values_v2(root: Path, name: str) -> list[str]:
-    """Return the file `name` of this process's group and of each group above it that has one."""
+    """Return the texts of the file `name` of this process's group and of each parent group that has it."""
     return _values(root, root / "sys/fs/cgroup", "", name)
 
 
 def values_v1(root: Path, controller: str, name: str) -> list[str]:
-    """As `values_v2`, in the old hierarchy of one controller, if it is mounted."""
+    """Return the same as `values_v2`, from version 1 of the hierarchy of one controller, if it is mounted."""
     return _values(root, root / "sys/fs/cgroup" / controller, controller, name)
 
 
 def read(path: Path) -> str:
-    """Return the text of a file without blanks around it, empty if it cannot be read."""
+    """Return the text of a file without surrounding white space, or an empty text if it cannot be read."""
     try:
         return path.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The memory that this process may use, and how it gives memory back."""
+"""The memory that this process may use, and the return of free memory to the system."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from spyglass_server.engine.control_groups import read, values_v1, values_v2
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 64 * 1024 * 1024
 _LARGE_BLOCK_BYTES = 16 * 1024 * 1024
-# If nothing says how much memory there is.
+# Used if neither the machine nor a control group reports a limit.
 _FALLBACK_BYTES = 1 << 30
 
 
 def usable_memory(root: Path = Path("/")) -> int:
-    """Return the bytes of memory of the machine or of the control group's limit, the lesser.
+    """Return the memory of the machine or the limit of the control group in bytes, whichever is smaller.
 
     `root` is the folder that holds `proc` and `sys`.
     """
@@ -34,9 +34,9 @@ def usable_memory(root: Path = Path("/")) -> int:
 
 
 def memory_returner() -> Callable[[], object]:
-    """Return a function that gives free memory of the C library back to the system, if it can.
+    """Return a function that returns free memory of the C library to the system, if the library can.
 
-    After large requests the library keeps the memory of each of its arenas.
+    Without it the library keeps the memory of each of its arenas after large requests.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim
@@ -46,15 +46,15 @@ def memory_returner() -> Callable[[], object]:
 
 
 def return_large_blocks() -> None:
-    """Let the C library give the memory of large blocks back as soon as they are free.
+    """Make the C library return the memory of a large block to the system as soon as the block is free.
 
-    By default it stops to do so for blocks up to the size of those that were freed before: after some
-    large images they lie in its arenas, among small blocks that keep their neighbours from being given back.
+    By default the library raises its threshold for this to the largest block that was freed. After some
+    large images it places large blocks in its arenas, and small blocks beside them prevent their return.
     """
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
-        # Else each arena gives back every little that becomes free, and asks for it again.
+        # Without this, each arena returns every small free part and allocates it again.
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
@@ -79,7 +79,7 @@ class _MallocState(ctypes.Structure):
 
 
 def allocated_bytes() -> Callable[[], int]:
-    """Return a function that returns the bytes that the C library has given out; 0 if it does not say."""
+    """Return a function that returns the allocated bytes of the C library, or 0 if they are unknown."""
     try:
         state = ctypes.CDLL(None).mallinfo2
     except (AttributeError, OSError):

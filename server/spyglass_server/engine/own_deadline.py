@@ -1,4 +1,4 @@
-"""The deadline that a request brings itself, within the deadline of its call."""
+"""The deadline of one request, from its field `timeout`, within the deadline of its call."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from spyglass.v1.segment_pb2 import SegmentRequest
 from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.call import Call
 
-# No lock can wait for the longest durations. A request with a longer timeout than this has none of its own.
+# No lock can wait for the longest durations. A longer timeout than this sets no deadline.
 _ENDLESS_SECONDS = 1e8
 _NANOS = 1_000_000_000
 
 
 @contextmanager
 def own_deadline(call: Call, request: ClassifyRequest | HeatmapRequest | SegmentRequest) -> Iterator[Call]:
-    """Yield the call of one request, which ends with `call` or after the request's `timeout`, from now on.
+    """Yield a call for one request. It ends when `call` ends, or when the request's `timeout` has passed.
 
-    Raises InvalidInput for a `timeout` that is not more than 0.
+    Raises InvalidInput if `timeout` is not more than 0.
     """
     if not request.HasField("timeout"):
         yield call

@@ -1,4 +1,4 @@
-"""A bounded number of places for those who wait; the one that has waited longest gives way."""
+"""A bounded number of places for calls; the call that has waited longest loses its place to a new one."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from spyglass_contract.errors import SpyglassError
 
 @dataclass(eq=False)
 class Place:
-    """The place of one call. `since` is when it began to wait (monotonic), None: it does not wait now."""
+    """The place of one call. `since` is the monotonic time when its wait began; None: it does not wait."""
 
     caller: str
     give_up: Callable[[SpyglassError], object]
     since: float | None
 
     def waits(self) -> None:
-        """Note that the call waits from now on."""
+        """Record that the call waits from now on."""
         self.since = time.monotonic()
 
     def works(self) -> None:
-        """Note that the call does not wait."""
+        """Record that the call does not wait."""
         self.since = None
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How many places there are, and how long a call may wait in one. Times are in seconds.
+    """The number of places, and the time that a call may wait in one. Times are in seconds.
 
-    `what` names those inside in messages. `full` makes the error of one that finds no place or has to give
-    way, `late` of one that has waited for too long.
+    `what` names the calls in messages. `full` makes the error of a call that finds or keeps no place.
+    `late` makes the error of a call that has waited for too long.
     """
 
     what: str
@@ -42,12 +42,12 @@ class Rules:
     capacity: int
     per_caller: int
     seconds: float
-    # One that has waited for less time never gives way to another.
+    # A call that has waited for less time than this keeps its place.
     protected_seconds: float
 
 
 class Places:
-    """Places for `capacity` calls, `per_caller` of them for one address; safe to use from any thread.
+    """Places for `capacity` calls, at most `per_caller` of them for one address; safe to use from any thread.
 
     If all places are taken, the call that has waited longest loses its place to the new one.
     """
@@ -64,9 +64,9 @@ class Places:
         return len(self._places)
 
     def enter(self, caller: str, give_up: Callable[[SpyglassError], object]) -> Place:
-        """Take a place. `give_up` is called, in any thread, if the call has to leave; it must not wait.
+        """Take a place. `give_up` is called, in any thread, if the call loses its place; it must not block.
 
-        Raises the error of `Rules.full` if there is no place and nobody who has to give way.
+        Raises the error of `Rules.full` if all places are taken and every call in them keeps its place.
         """
         now = time.monotonic()
         place, victim = Place(caller, give_up, now), None
@@ -81,17 +81,19 @@ class Places:
             self._counts[caller] += 1
         if victim:
             idle = now - (victim.since or now)
-            victim.give_up(self.rules.full(f"others wait, and this call has been idle for {idle:.0f} s"))
+            victim.give_up(
+                self.rules.full(f"another call needs the place of this call, which was idle for {idle:.0f} s")
+            )
         return place
 
     def leave(self, place: Place) -> None:
-        """Give a place back; a place that was lost already is no error."""
+        """Give a place back; does nothing if the call has already lost it."""
         with self._lock:
             if place in self._places:
                 self._remove(place)
 
     def dismiss(self, error: SpyglassError) -> None:
-        """Let all of them go with this error."""
+        """End all calls with this error."""
         with self._lock:
             places = list(self._places)
             for place in places:
@@ -100,7 +102,7 @@ class Places:
             place.give_up(error)
 
     def sweep(self) -> None:
-        """Let those go that have waited for too long."""
+        """End the calls that have waited for too long."""
         now = time.monotonic()
         with self._lock:
             late = [
@@ -119,7 +121,7 @@ class Places:
         return "caller" if self._counts[caller] >= self.rules.per_caller else ""
 
     def _victim(self, now: float, caller: str | None) -> Place | None:
-        """Return the one that has waited longest: of `caller`, or of the caller with the most places."""
+        """Return the call that has waited longest, of `caller` or of the caller with the most places."""
         if caller is None:
             ((caller, _),) = self._counts.most_common(1)
         waiting = [
@@ -134,9 +136,9 @@ class Places:
     def _refusal(self, full: str) -> SpyglassError:
         rules = self.rules
         message = (
-            f"this address already has {rules.per_caller} {rules.what}, as many as it may"
+            f"this address already has {rules.per_caller} {rules.what}, which is the limit"
             if full == "caller"
-            else f"the server already has {rules.capacity} {rules.what}, as many as it may"
+            else f"the server already has {rules.capacity} {rules.what}, which is the limit"
         )
         return rules.full(message)
 

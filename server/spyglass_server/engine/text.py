@@ -1,14 +1,14 @@
-"""Text of a caller: how long it may be, and how an error quotes it."""
+"""Text of a caller: its limits, and its quotes in errors."""
 
 from __future__ import annotations
 
 from spyglass_contract.errors import InvalidInput
 
 MAX_QUOTED_CHARACTERS = 100
-"""Characters of a caller's text in an error."""
+"""The number of characters of a caller's text that an error quotes."""
 
 MAX_ID_CHARACTERS = 1024
-"""Characters of the `id` of a request, which its response repeats."""
+"""The most characters of the `id` of a request, which its response repeats."""
 
 
 def quoted(text: str) -> str:
@@ -22,7 +22,7 @@ def check_id(text: str) -> str:
     """Return the id of a request. Raises InvalidInput if it is too long."""
     if len(text) > MAX_ID_CHARACTERS:
         raise InvalidInput(
-            f"the id of a request may have {MAX_ID_CHARACTERS} characters, not {len(text):,}",
+            f"the id of a request may have at most {MAX_ID_CHARACTERS} characters, not {len(text):,}",
             reason="ID_TOO_LONG",
             field="id",
         )

@@ -1,8 +1,8 @@
-"""The one file that uses grpcio's private names: it receives a message without a thread that waits for it.
+"""The reception of a message without a thread that waits for it. Only this file uses grpcio's private names.
 
-grpcio's server gives a call a thread first, and that thread waits for the message: callers who send slowly,
-or only half of a message, take every thread. Here a call gets its thread when its message is there. If a
-version of grpcio has other names, `PendingCall.of` returns None, and a call waits on a thread as before.
+grpcio's server gives a call a thread first, and that thread waits for the message: callers that send slowly,
+or send only half of a message, take every thread. Here a call gets its thread when its message has arrived.
+If a version of grpcio has other names, `PendingCall.of` returns None, and each call waits on a thread.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 Received = Callable[[bytes | None], object]
-"""Gets the bytes of a message, or None if there is none: the caller sent no more, or has gone."""
+"""A callback. It gets the bytes of a message, or None if the caller sends no more or has disconnected."""
 
 _NAMES = ("_receive_message", "_RECEIVE_MESSAGE_TOKEN", "_RPCState", "_is_rpc_state_active")
 
 
 class PendingCall:
-    """A call that grpcio has announced, and whose messages nobody has read yet."""
+    """A call that grpcio has announced, and whose messages are still unread."""
 
     def __init__(self, call: Any, state: Any) -> None:
         self._call = call
@@ -28,7 +28,7 @@ class PendingCall:
 
     @classmethod
     def of(cls, arguments: tuple[Any, ...]) -> PendingCall | None:
-        """Return the call of what grpcio submits to the pool of a call; None if it is not what we know.
+        """Return the call of the arguments that grpcio submits to a pool; None if their form is unknown.
 
         grpcio submits `(function, rpc_event, state, behaviour, …)`.
         """
@@ -44,11 +44,11 @@ class PendingCall:
         return str(self._call.peer().decode("utf-8", "replace"))
 
     def cancel(self) -> None:
-        """End the call without a status of the server's; its caller sees CANCELLED."""
+        """End the call without a status of the server; its caller gets CANCELLED."""
         self._call.cancel()
 
     def receive(self, received: Received) -> None:
-        """Read the next message. `received` is called once, on gRPC's own thread: it must not wait."""
+        """Read the next message. `received` is called once, on gRPC's own thread: it must not block."""
         finish = _server._receive_message(self._state, self._call, None)
 
         def tag(event: Any) -> Any:

@@ -14,14 +14,14 @@ from spyglass_server.interceptors.grpcio_receive import PendingCall
 
 
 class Incoming:
-    """The request messages of one call; one thread at a time may call `next_message`.
+    """The request messages of one call; only one thread at a time may call `next_message`.
 
-    Their bytes count in `budget` from the moment in which they are there until `answered` or `close`.
+    Their bytes count in `budget` from their arrival until `answered` or `close`.
     """
 
     def __init__(self, budget: ByteBudget) -> None:
         self._budget = budget
-        # None: grpcio itself receives the messages, through `iterator`.
+        # None: grpcio itself receives the messages and passes them through `iterator`.
         self.pending: PendingCall | None = None
         self.iterator: Iterator[bytes] = iter(())
         # The place of a stream among the streams.
@@ -29,12 +29,12 @@ class Incoming:
         self._changed = Condition()
         self._received: deque[bytes | None] = deque()
         self._asked = self._ended = self._closed = self._sending = False
-        # Of the messages that were received and not answered.
+        # The sizes of the messages that were received and have no response yet.
         self._sizes: deque[int] = deque()
         self._error: SpyglassError | None = None
 
     def next_message(self) -> bytes | None:
-        """Wait for the next message, None: there are no more. Raises the error of `fail`."""
+        """Wait for the next message and return it; None: there are no more. Raises the error of `fail`."""
         if self.pending is None:
             message = next(self.iterator, None)
             self._count(message)
@@ -52,15 +52,15 @@ class Incoming:
             return self._received.popleft()
 
     def ask(self, pending: PendingCall, then: Callable[[], object] | None = None) -> None:
-        """Start to receive the next message unless that is under way; `then` runs when it is there."""
+        """Start to receive the next message, unless that has started; `then` runs when it has arrived."""
         if self._asked:
             return
         self._asked = True
 
         def received(message: bytes | None) -> None:
             with self._changed:
-                # The first message is refused if there are too many bytes. Later ones were asked for while
-                # there were few, and each stream has one of them at most.
+                # The first message is refused if it exceeds the budget. The server requests later ones only
+                # while the budget has free bytes, and at most one at a time for each stream.
                 self._count(message, always=then is None)
                 if not self._error:
                     self._received.append(message)
@@ -71,22 +71,22 @@ class Incoming:
         pending.receive(received)
 
     def fail(self, error: SpyglassError) -> None:
-        """Let `next_message` raise `error` from now on, and end a call whose caller reads no responses."""
+        """Make `next_message` raise `error` from now on, and end a call whose caller reads no responses."""
         with self._changed:
             self._error = self._error or error
-            # A message that nobody will read takes no memory.
+            # Free the memory of the messages that will not be read.
             self._received.clear()
             self._changed.notify_all()
         if self._sending and self.pending:
             self.pending.cancel()
 
     def sending(self) -> None:
-        """Note that a response is sent: until it is taken, the call waits for its caller."""
+        """Record that a response is being sent: the call waits for its caller until the caller takes it."""
         self._sending = True
         self._note()
 
     def answered(self) -> None:
-        """Note that the response to a request was taken, or that the request needs none."""
+        """Record that the caller took the response to a request, or that the request needs none."""
         self._sending = False
         with self._changed:
             if self._sizes:
@@ -94,13 +94,13 @@ class Incoming:
         self._note()
 
     def close(self) -> None:
-        """Give back what the messages hold."""
+        """Give back the bytes of the messages."""
         with self._changed:
             self._closed = True
             while self._sizes:
                 self._budget.give_back(self._sizes.popleft())
             self._received.clear()
-            # Its traceback holds this object: without a cycle all is freed at once.
+            # The traceback of the error holds this object: without a cycle, all memory is freed at once.
             self._error = None
             self._changed.notify_all()
 
@@ -111,14 +111,14 @@ class Incoming:
         try:
             self._budget.take(len(message), always=always)
         except SpyglassError as error:
-            # Its traceback holds this frame, and with it the message.
+            # The traceback holds this frame, and the frame holds the message.
             self._error = error.with_traceback(None)
             return
         self._sizes.append(len(message))
         self._note()
 
     def _note(self) -> None:
-        """Tell the place whether the call waits for its caller."""
+        """Update the place: record whether the call waits for its caller."""
         if self.place:
             idle = not self._sizes and not self._ended
             self.place.since = time.monotonic() if self._sending or idle else None

@@ -1,4 +1,4 @@
-"""The size of a message without its image, measured on the bytes, before anything is made of them."""
+"""The size of a message without its image, measured on the bytes before they are parsed."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from google.protobuf.descriptor import Descriptor
 from spyglass.v1.image_pb2 import Image
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-# The fields that hold an image's file or pixels, and the messages on the way to them.
+# The fields that hold an image's file or pixels, and the messages that contain these fields.
 _PIXELS = frozenset({"spyglass.v1.Image.encoded", "spyglass.v1.RawImage.data"})
 _ON_THE_WAY = frozenset({"spyglass.v1.Image.raw"})
 
 
 def size_without_image(data: bytes, descriptor: Descriptor | None, limit: int) -> int:
-    """Return the bytes of a message of this type that are not the file or the pixels of an image.
+    """Return the number of bytes of a message of this type without the file or the pixels of its image.
 
-    A parsed message can take thirty times the memory of its bytes, if these hold empty messages: what is not
-    an image must be small. Bytes that are no message count in full, and counting stops above `limit`.
+    A parsed message can take thirty times the memory of its bytes if they hold empty messages. So the rest of
+    a request must be small. Bytes that are not a message count in full. Counting stops above `limit`.
     """
     return _size(data, 0, len(data), _images(descriptor) if descriptor else {}, limit)
 
 
 Images = dict[int, "Images | None"]
-"""By field number: None for the pixels themselves, or the fields of a message that holds them."""
+"""Fields by number: None for a field of pixels, or the fields of a message that contains one."""
 
 _known: dict[str, Images] = {}
 
@@ -43,7 +43,7 @@ def _images(descriptor: Descriptor) -> Images:
 
 
 def _size(data: bytes, at: int, end: int, images: Images, limit: int) -> int:
-    """Return the size of data[at:end] without what `images` leads to; stop above `limit`."""
+    """Return the size of data[at:end] without the image fields in `images`; stop above `limit`."""
     if not images:
         return end - at
     size, start = 0, at
@@ -81,5 +81,5 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    # Not a number: nothing that follows can be read.
+    # Not a number: the bytes that follow cannot be read.
     return 0x7, end

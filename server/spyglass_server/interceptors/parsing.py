@@ -1,4 +1,4 @@
-"""The innermost layer: bytes to messages, each checked before anything is made of it."""
+"""The innermost layer: it checks the bytes of each message and parses them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from spyglass_server.interceptors.layer import Handler
 
 MAX_BYTES_WITHOUT_IMAGE = 128 * 1024
-"""Bytes of a request beside the file or the pixels of its image: names, lists and everything else."""
+"""The most bytes of a request without the file or the pixels of its image: names, lists and other fields."""
 
 
 class Parsing(grpc.ServerInterceptor):
     """Gives the behaviour its request, or an iterator of its requests.
 
-    A request that is too large or no message of its type ends the call with an error. grpcio's own way, to
-    raise in the deserializer, leaks 20 kB for each, logs a stack trace and answers INTERNAL.
+    A request that is too large or is not a message of its type ends the call with an error. If the
+    deserializer raised instead, grpcio would leak 20 kB each time, log a stack trace and send INTERNAL.
     """
 
     def intercept_service(
@@ -56,7 +56,7 @@ class Parsing(grpc.ServerInterceptor):
 
 
 class _Parser:
-    """Bytes to a message of one type."""
+    """A parser of bytes to a message of one type."""
 
     def __init__(self, from_string: Any) -> None:
         self._from_string = from_string
@@ -65,19 +65,21 @@ class _Parser:
         self._descriptor: Descriptor | None = getattr(kind, "DESCRIPTOR", None)
 
     def __call__(self, data: bytes) -> Any:
-        """Return the message. Raises LimitExceeded and InvalidInput."""
+        """Return the message. Raises LimitExceeded if it is too large, InvalidInput if it is invalid."""
         size = size_without_image(data, self._descriptor, MAX_BYTES_WITHOUT_IMAGE)
         if size > MAX_BYTES_WITHOUT_IMAGE:
             raise LimitExceeded(
-                f"beside its image a request may have {MAX_BYTES_WITHOUT_IMAGE:,} bytes; this one has more",
+                f"a request may have {MAX_BYTES_WITHOUT_IMAGE:,} bytes without its image; this one has more",
                 reason="REQUEST_TOO_LARGE",
             )
         try:
             return self._from_string(data)
         except DecodeError:
             name = self._descriptor.name if self._descriptor else "request"
-            # Without the cause: what protobuf says of it is of no use to a caller.
-            raise InvalidInput(f"the bytes of the request are no {name}", reason="MESSAGE_INVALID") from None
+            # Without the cause: the text of protobuf does not help a caller.
+            raise InvalidInput(
+                f"the bytes of the request are not a valid {name}", reason="MESSAGE_INVALID"
+            ) from None
 
 
 def _first(incoming: Incoming, parse: _Parser, context: grpc.ServicerContext) -> Any:

@@ -1,4 +1,4 @@
-"""The outermost layer: a call gets a thread when its first message is there."""
+"""The outermost layer: a call gets a thread when its first message has arrived."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Receiving(grpc.ServerInterceptor):
     """Turns every handler into one that gets an `Incoming` in place of its request or requests.
 
-    The layers inside pass it on, and `Parsing`, the innermost, makes messages of it. Calls that wait for
-    their first message are bounded by `receptions`; those of behaviours with threads of their own, which
-    the health service has, by `own_receptions`, so that neither can take the places of the other.
+    The inner layers pass it on, and `Parsing`, the innermost, parses its messages. `receptions` limits the
+    calls that wait for their first message. `own_receptions` limits those of behaviours with their own
+    threads, such as the health service, so that neither kind can take the places of the other.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Receiving(grpc.ServerInterceptor):
         budget: ByteBudget,
         reading: Reading,
     ) -> None:
-        """Calls of behaviours without threads of their own run on `threads`."""
+        """Calls of behaviours without their own threads run on `threads`."""
         self._pool = ReceivingPool(threads, receptions, reading)
         self._own_receptions = own_receptions
         self._own_pools: dict[ThreadPoolExecutor, ReceivingPool] = {}
@@ -46,7 +46,7 @@ class Receiving(grpc.ServerInterceptor):
 
     @property
     def active(self) -> int:
-        """The number of calls whose first message is there, and whose response is not with the caller."""
+        """The number of calls whose first message has arrived and which have not ended."""
         return self._active
 
     def intercept_service(

@@ -1,4 +1,4 @@
-"""The pool that gives a call its thread when its first message is there."""
+"""The pool that gives a call its thread when its first message has arrived."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from spyglass_server.interceptors.incoming import Incoming
 
 
 class ReceivingPool(ThreadPoolExecutor):
-    """Submits a call to `threads` when its first message is there, or when it has to give up."""
+    """Submits a call to `threads` when its first message has arrived or the call must end with an error."""
 
     def __init__(
         self, threads: ThreadPoolExecutor, receptions: Places, reading: Reading | None = None
     ) -> None:
-        """`reading` says when a call is read from; None: at once."""
+        """`reading` decides when the server reads from a call; None: at once."""
         super().__init__(1)
         self._target = threads
         self._receptions = receptions
         self._reading = reading
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
-        """grpcio calls this with its locks held, on the thread that handles all its events."""
+        """Submit a call; must not block: grpcio holds its locks, and this is the thread of all its events."""
         incoming = getattr(arguments[3], "incoming", None) if len(arguments) > 3 else None
         pending = PendingCall.of(arguments)
         if incoming is None or pending is None:
@@ -47,13 +47,13 @@ class _Reception:
     """The wait for the first message of one call."""
 
     def __init__(self, incoming: Incoming, run: Callable[[], Future[Any]]) -> None:
-        # grpcio only counts the calls that are done.
+        # grpcio uses this future only to count the calls that are done.
         self.done: Future[Any] = Future()
         self._incoming = incoming
         self._run = run
         self._lock = Lock()
         self._submitted = False
-        # What the call gives back when it gets its thread.
+        # Called when the call gets its thread: each gives one of its places back.
         self._leave: list[Callable[[], None]] = []
 
     def start(self, pending: PendingCall, receptions: Places, place: Place, reading: Reading | None) -> None:

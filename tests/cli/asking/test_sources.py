@@ -1,4 +1,4 @@
-"""What the PATHs of a command line mean."""
+"""The images that the PATHs of a command line name."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def paths(*arguments: str) -> list[str]:
     return [source.path for source in find_sources(arguments)]
 
 
-def test_a_file_is_taken_whatever_it_is_called() -> None:
+def test_a_file_is_taken_whatever_its_suffix() -> None:
     touch("image", "notes.txt")
     assert paths("image", "notes.txt") == ["image", "notes.txt"]
 
 
-def test_a_folder_gives_its_images_by_name_those_of_folders_in_it_after() -> None:
+def test_a_folder_gives_its_images_by_name_and_then_those_of_its_folders() -> None:
     touch("album/b.PNG", "album/a.jpg", "album/notes.txt", "album/y/d.webp", "album/x/c.tiff")
     assert paths("album") == ["album/a.jpg", "album/b.PNG", "album/x/c.tiff", "album/y/d.webp"]
 
 
-def test_a_glob_gives_what_matches_by_name() -> None:
+def test_a_glob_gives_its_matches_by_name() -> None:
     touch("b.png", "a.png", "deep/er/c.png")
     assert paths("*.png") == ["a.png", "b.png"]
     assert paths("**/*.png") == ["a.png", "b.png", "deep/er/c.png"]
@@ -59,7 +59,7 @@ def test_the_order_of_the_command_line_is_kept() -> None:
 
 
 @pytest.mark.parametrize("path", ["empty", "*.gif"])
-def test_what_holds_no_image_is_reported_and_not_passed_over(path: str) -> None:
+def test_a_path_without_an_image_is_reported(path: str) -> None:
     Path("empty").mkdir()
     (source,) = find_sources([path])
     assert source.path == path
@@ -67,22 +67,22 @@ def test_what_holds_no_image_is_reported_and_not_passed_over(path: str) -> None:
     assert source.error.reason == "IMAGE_NOT_FOUND"
 
 
-def test_a_file_that_is_not_there_is_left_to_whoever_opens_it() -> None:
+def test_a_missing_file_is_returned_and_fails_when_it_is_opened() -> None:
     assert find_sources(["missing.jpg"]) == [Source("missing.jpg")]
 
 
-def test_a_link_that_leads_nowhere_is_left_to_whoever_opens_it() -> None:
+def test_a_broken_link_is_returned_and_fails_when_it_is_opened() -> None:
     os.symlink("nowhere", "link[1].jpg")
     assert find_sources(["link[1].jpg"]) == [Source("link[1].jpg")]
 
 
-def test_a_folder_linked_into_itself_ends() -> None:
+def test_a_folder_with_a_link_to_itself_is_read_once() -> None:
     touch("album/a.png")
     os.symlink("..", "album/up")
     assert paths("album") == ["album/a.png"]
 
 
-def test_hidden_files_and_sidecars_are_no_images() -> None:
+def test_hidden_files_and_sidecar_files_are_skipped() -> None:
     touch("album/IMG_1.jpg", "album/._IMG_1.jpg", "album/.trash/a.jpg", "album/__MACOSX/b.jpg")
     touch("album/Thumbs.db", "album/.DS_Store")
     for path in ("album", "album/", "./album", "a*", "**"):
@@ -102,7 +102,7 @@ def test_a_hidden_folder_that_is_named_is_searched() -> None:
     assert paths(".cache/*.jpg") == [".cache/a.jpg"]
 
 
-def test_a_folder_without_images_says_what_it_has() -> None:
+def test_the_error_of_a_folder_without_images_names_the_suffixes_of_its_files() -> None:
     touch("album/a.heic", "album/b.heic", "album/notes", "album/.DS_Store")
     (source,) = find_sources(["album"])
     assert source.error is not None

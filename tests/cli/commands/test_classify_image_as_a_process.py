@@ -1,4 +1,4 @@
-"""`classify-image` among other processes: signals, pipes, terminals and odd names."""
+"""`classify-image` as a process: signals, pipes, terminals and unusual file names."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def many_images(tmp_path: Path, color_image: Callable[..., bytes]) -> Path:
     return tmp_path
 
 
-class Speechless(VisionServicer):
-    """Takes images and never answers."""
+class Silent(VisionServicer):
+    """Takes images and never responds."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.called = threading.Event()
 
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
     ) -> Iterator[ClassifyResponse]:
         for _ in request_iterator:
-            self.asked.set()
+            self.called.set()
         return iter(())
 
 
 @pytest.fixture
-def speechless() -> Iterator[tuple[Speechless, str]]:
-    servicer = Speechless()
+def silent() -> Iterator[tuple[Silent, str]]:
+    servicer = Silent()
     server = grpc.server(ThreadPoolExecutor(4))
     add_VisionServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -60,24 +60,24 @@ def speechless() -> Iterator[tuple[Speechless, str]]:
     server.stop(None).wait()
 
 
-def test_an_interrupt_ends_the_command_with_130_and_no_more(
-    speechless: tuple[Speechless, str], folder: Path
+def test_an_interrupt_ends_the_command_with_130_and_no_output(
+    silent: tuple[Silent, str], folder: Path
 ) -> None:
-    servicer, address = speechless
-    # Without warnings as errors: an interrupt between the opening of a file and its `with` is one. And with
-    # the handler of the foreground: whatever runs this test may itself have been started to ignore SIGINT.
+    servicer, address = silent
+    # Without `-W error`, because an interrupt between the opening of a file and its `with` emits a warning.
+    # With the handler of a foreground process, because the parent of this test may ignore SIGINT.
     foreground = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", foreground + COMMAND[-1]]
     with subprocess.Popen(
         [*command, "images", "--server", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        assert servicer.asked.wait(30)
+        assert servicer.called.wait(30)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, output, errors) == (130, b"", b"")
 
 
-def test_a_reader_that_leaves_ends_the_command_quietly(server: str, many_images: Path) -> None:
+def test_a_closed_pipe_ends_the_command_without_an_error(server: str, many_images: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, str(many_images), "--format", "jsonl", "--server", server],
         stdout=subprocess.PIPE,
@@ -113,14 +113,14 @@ def read_all(terminal: int) -> bytes:
     try:
         while more := os.read(terminal, 65536):
             drawn += more
-    # So Linux says that the other side of a terminal is closed.
+    # Linux raises this when the other side of a terminal is closed.
     except OSError:
         os.close(terminal)
     return drawn
 
 
 @pytest.mark.parametrize("format_name", ["table", "json", "jsonl", "csv"])
-def test_a_name_that_is_no_text_is_shown_all_the_same(
+def test_a_file_name_that_is_not_valid_text_is_shown(
     server: str, tmp_path: Path, color_image: Callable[..., bytes], format_name: str
 ) -> None:
     (tmp_path / "odd \udcff[red].png").write_bytes(color_image("red"))

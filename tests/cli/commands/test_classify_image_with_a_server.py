@@ -28,30 +28,30 @@ def test_a_table_names_the_classes_best_first(classify: Classify, server: str, f
     assert "colors:1" in done.output
 
 
-def test_json_is_an_array_of_what_the_api_says(classify: Classify, server: str, folder: Path) -> None:
+def test_json_is_an_array_of_the_results_of_the_api(classify: Classify, server: str, folder: Path) -> None:
     done = classify("images/red.png", "--format", "json", "--top-k", "1", "--server", server)
-    (answer,) = json.loads(done.output)
-    assert answer["path"] == "images/red.png"
-    assert answer["model"] == {"name": "colors", "version": 1}
-    assert answer["classes"] == [{"index": 0, "name": "red", "score": pytest.approx(1.0, abs=1e-4)}]
-    assert set(answer["timing_ms"]) == {"decode", "queue", "inference", "encode"}
+    (result,) = json.loads(done.output)
+    assert result["path"] == "images/red.png"
+    assert result["model"] == {"name": "colors", "version": 1}
+    assert result["classes"] == [{"index": 0, "name": "red", "score": pytest.approx(1.0, abs=1e-4)}]
+    assert set(result["timing_ms"]) == {"decode", "queue", "inference", "encode"}
 
 
-def test_json_of_several_is_an_array_in_order(classify: Classify, server: str, folder: Path) -> None:
+def test_json_of_several_images_is_an_array_in_order(classify: Classify, server: str, folder: Path) -> None:
     done = classify("images/more/blue.png", "images/red.png", "--format", "json", "--server", server)
-    assert [answer["classes"][0]["name"] for answer in json.loads(done.output)] == ["blue", "red"]
+    assert [result["classes"][0]["name"] for result in json.loads(done.output)] == ["blue", "red"]
 
 
 def test_json_lines_are_objects_in_order(classify: Classify, server: str, folder: Path) -> None:
     done = classify("images", "--format", "jsonl", "--server", server)
-    answers = [json.loads(line) for line in done.output.splitlines()]
-    assert [answer["path"] for answer in answers] == [
+    results = [json.loads(line) for line in done.output.splitlines()]
+    assert [result["path"] for result in results] == [
         "images/broken.jpg",
         "images/red.png",
         "images/more/blue.png",
     ]
-    assert answers[0]["error"]["code"] == "INVALID_ARGUMENT"
-    assert answers[0]["error"]["reason"] == "IMAGE_CORRUPT"
+    assert results[0]["error"]["code"] == "INVALID_ARGUMENT"
+    assert results[0]["error"]["reason"] == "IMAGE_CORRUPT"
     assert done.code == 1
 
 
@@ -69,7 +69,7 @@ def test_csv_has_a_row_for_each_class_and_each_failure(classify: Classify, serve
     assert (rows[1]["class"], rows[1]["model"], rows[1]["version"]) == ("red", "colors", "1")
 
 
-def test_a_failure_has_a_line_of_its_own_and_the_others_are_answered(
+def test_a_failure_has_its_own_line_and_the_other_images_are_classified(
     classify: Classify, server: str, folder: Path
 ) -> None:
     done = classify("images", "missing.jpg", "*.gif", "--server", server)
@@ -84,7 +84,7 @@ def test_a_failure_has_a_line_of_its_own_and_the_others_are_answered(
 
 
 @pytest.mark.parametrize("format_name", ["table", "json", "jsonl", "csv"])
-def test_failures_alone_are_written_in_any_format(
+def test_every_format_can_hold_only_failures(
     classify: Classify, server: str, folder: Path, format_name: str
 ) -> None:
     done = classify("missing.jpg", "--format", format_name, "--server", server)
@@ -105,12 +105,12 @@ def test_an_image_comes_from_standard_input(
         finally:
             os.dup2(before, 0)
             os.close(before)
-    (answer,) = json.loads(done.output)
-    assert answer["path"] == "-"
-    assert answer["classes"][0]["name"] == "green"
+    (result,) = json.loads(done.output)
+    assert result["path"] == "-"
+    assert result["classes"][0]["name"] == "green"
 
 
-def test_more_images_than_the_window_holds_are_all_answered(
+def test_more_images_than_the_window_holds_are_all_classified(
     classify: Classify, server: str, tmp_path: Path, color_image: Callable[..., bytes]
 ) -> None:
     colors = ["red", "green", "blue"] * 20
@@ -121,16 +121,18 @@ def test_more_images_than_the_window_holds_are_all_answered(
     assert done.code == 0
 
 
-def test_the_command_and_the_library_say_the_same(classify: Classify, server: str, folder: Path) -> None:
+def test_the_command_and_the_library_have_the_same_results(
+    classify: Classify, server: str, folder: Path
+) -> None:
     done = classify("images/red.png", "--format", "json", "--server", server)
     with Client(server) as client:
-        answer = client.classify("images/red.png").to_dict()
-    (said,) = json.loads(done.output)
-    assert said["classes"] == answer["classes"]
+        result = client.classify("images/red.png").to_dict()
+    (printed,) = json.loads(done.output)
+    assert printed["classes"] == result["classes"]
 
 
 @pytest.mark.parametrize("model", ["colors", "colors:1"])
-def test_a_model_is_asked_by_name_and_version(
+def test_a_model_is_chosen_by_name_and_version(
     classify: Classify, server: str, folder: Path, model: str
 ) -> None:
     assert classify("images/red.png", "--model", model, "--server", server).code == 0
@@ -157,7 +159,7 @@ def test_the_environment_names_the_server(
     assert done.errors == ""
 
 
-def test_a_server_out_of_reach_fails_every_image(classify: Classify, folder: Path) -> None:
+def test_an_unreachable_server_fails_every_image(classify: Classify, folder: Path) -> None:
     done = classify("images", "*.gif", "--format", "jsonl", "--server", "127.0.0.1:1", "--timeout", "0.5")
     reasons = [json.loads(line)["error"]["reason"] for line in done.output.splitlines()]
     assert reasons == ["UNREACHABLE"] * 3 + ["IMAGE_NOT_FOUND"]
@@ -182,16 +184,14 @@ def test_a_server_out_of_reach_fails_every_image(classify: Classify, folder: Pat
         ("a.png", "--heatmap", __file__),
     ],
 )
-def test_a_command_that_makes_no_sense_ends_with_2_and_says_why(
-    classify: Classify, arguments: tuple[str, ...]
-) -> None:
+def test_invalid_usage_ends_with_2_and_an_error(classify: Classify, arguments: tuple[str, ...]) -> None:
     done = classify(*arguments)
     assert done.code == 2
     assert "classify-image: " in done.errors
     assert "Traceback" not in done.errors
 
 
-def test_an_address_in_the_environment_that_is_none_ends_with_2(
+def test_an_invalid_address_in_the_environment_ends_with_2(
     classify: Classify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPYGLASS_SERVER", "nowhere:port")
@@ -200,12 +200,14 @@ def test_an_address_in_the_environment_that_is_none_ends_with_2(
     assert "HOST:PORT" in done.errors
 
 
-def test_the_library_reads_streams_and_fails_against_the_real_server(server: str, folder: Path) -> None:
+def test_the_library_classifies_streams_and_raises_errors_of_the_real_server(
+    server: str, folder: Path
+) -> None:
     red = read_image("images/red.png")
     with Client(server) as client:
-        answers = list(client.classify_many([red, b"", red, "images/broken.jpg"] * 10, top_k=1))
+        results = list(client.classify_many([red, b"", red, "images/broken.jpg"] * 10, top_k=1))
         with pytest.raises(ImageError) as caught:
             client.classify(b"text")
-    assert [isinstance(answer, Classification) for answer in answers] == [True, False, True, False] * 10
+    assert [isinstance(result, Classification) for result in results] == [True, False, True, False] * 10
     assert caught.value.reason == "IMAGE_UNRECOGNISED"
     assert caught.value.request_id

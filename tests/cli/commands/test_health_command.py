@@ -105,7 +105,7 @@ def test_without_a_server_the_settings_of_the_environment_name_it(
     assert health() == (0, "SERVING\n", "")
 
 
-def test_the_file_of_the_settings_names_it_too(
+def test_the_settings_file_names_the_server_too(
     health: Health, server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "settings.yaml").write_text(f"port: {server.split(':')[1]}\nhost: 127.0.0.1\n")

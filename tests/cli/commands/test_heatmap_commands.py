@@ -1,4 +1,4 @@
-"""`spyglass explain` and `classify-image --heatmap`: what they write, and where."""
+"""`spyglass explain` and `classify-image --heatmap`: the files and the output that they write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Classify = Callable[..., Any]
 def explain(
     capsys: pytest.CaptureFixture[str], explaining_server: str
 ) -> Callable[..., tuple[int, str, str]]:
-    """Runs `spyglass explain` in this process: code, output, errors."""
+    """Run `spyglass explain` in this process; return exit code, output and errors."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = spyglass.main(["explain", *arguments, "--server", explaining_server])
@@ -42,33 +42,33 @@ def gradient(folder: Path, gradient_image: Image.Image) -> Path:
 def test_a_heatmap_is_written_beside_its_image(explain: Any, gradient: Path, explaining_server: str) -> None:
     code, output, errors = explain("gradient.png", "--class", "red")
     with Client(explaining_server) as client:
-        wanted = client.heatmap(gradient, target="red").overlay()
+        expected = client.heatmap(gradient, target="red").overlay()
     assert (code, errors) == (0, "")
     assert "gradient.heatmap.jpg: red" in output
     with Image.open("gradient.heatmap.jpg") as written:
         assert written.format == "JPEG"
-        # JPEG is not exact, but nothing is elsewhere or in another colour.
-        assert np.abs(np.asarray(written, int) - np.asarray(wanted, int)).mean() < 6
+        # JPEG is not exact, but every pixel has nearly the same place and colour.
+        assert np.abs(np.asarray(written, int) - np.asarray(expected, int)).mean() < 6
 
 
-def test_heatmaps_of_a_folder_go_under_out_and_failures_are_told(explain: Any, folder: Path) -> None:
+def test_heatmaps_of_a_folder_go_under_out_and_failures_are_reported(explain: Any, folder: Path) -> None:
     code, _, errors = explain("images", "--out", "why/not")
     assert code == 1
     assert sorted(path.name for path in Path("why/not").iterdir()) == ["blue.heatmap.jpg", "red.heatmap.jpg"]
     assert "images/broken.jpg" in errors
 
 
-def test_each_class_that_was_asked_for_has_its_heatmap(explain: Any, gradient: Path) -> None:
+def test_each_requested_class_has_its_heatmap(explain: Any, gradient: Path) -> None:
     code, output, _ = explain(
         "gradient.png", "--class", "red", "--class", "1", "--format", "json", "--top-k", "1"
     )
-    (answer,) = json.loads(output)
+    (result,) = json.loads(output)
     assert code == 0
-    assert [(each["target"]["name"], each["path"]) for each in answer["heatmaps"]] == [
+    assert [(each["target"]["name"], each["path"]) for each in result["heatmaps"]] == [
         ("red", "gradient.heatmap-0.jpg"),
         ("green", "gradient.heatmap-1.jpg"),
     ]
-    assert all(Path(each["path"]).is_file() for each in answer["heatmaps"])
+    assert all(Path(each["path"]).is_file() for each in result["heatmaps"])
 
 
 def test_csv_has_the_path_in_the_row_of_the_class(explain: Any, gradient: Path) -> None:
@@ -87,7 +87,7 @@ def test_images_of_one_name_do_not_overwrite_each_others_heatmaps(explain: Any, 
     assert sorted(path.name for path in Path("why").iterdir()) == ["red-2.heatmap.jpg", "red.heatmap.jpg"]
 
 
-def test_a_folder_is_explained_twice_without_its_heatmaps(explain: Any, folder: Path) -> None:
+def test_a_second_run_over_a_folder_skips_the_heatmaps_of_the_first(explain: Any, folder: Path) -> None:
     first = explain("images", "--format", "jsonl")
     second = explain("images", "--format", "jsonl")
     paths = [[json.loads(line)["path"] for line in output.splitlines()] for _, output, _ in (first, second)]
@@ -95,13 +95,13 @@ def test_a_folder_is_explained_twice_without_its_heatmaps(explain: Any, folder: 
     assert paths[0] == paths[1]
 
 
-def test_a_class_that_there_is_not_fails_with_a_hint(explain: Any, gradient: Path) -> None:
+def test_an_unknown_class_fails_with_a_hint(explain: Any, gradient: Path) -> None:
     code, _, errors = explain("gradient.png", "--class", "gren")
     assert code == 1
     assert "did you mean 'green'" in errors
 
 
-def test_classify_image_writes_one_heatmap_as_a_file_of_any_kind(
+def test_classify_image_writes_one_heatmap_as_a_file_of_any_format(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     done = classify("gradient.png", "--heatmap", "new/why.png", "--server", explaining_server)
@@ -124,7 +124,7 @@ def test_an_image_is_not_overwritten_by_its_own_heatmap(
     assert gradient.read_bytes() == before and sorted(gradient.parent.rglob("*")) == files
 
 
-def test_an_image_that_is_named_by_its_link_is_not_overwritten_either(
+def test_an_image_behind_a_link_is_not_overwritten_by_its_own_heatmap(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     Path("link.png").symlink_to("gradient.png")
@@ -133,7 +133,7 @@ def test_an_image_that_is_named_by_its_link_is_not_overwritten_either(
     assert done.code == 2 and gradient.read_bytes() == before
 
 
-def test_a_kind_of_image_that_is_not_written_makes_no_folder_of_that_name(
+def test_an_output_format_that_cannot_be_written_creates_no_folder_of_that_name(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     done = classify("gradient.png", "--heatmap", "new/why.gif", "--server", explaining_server)
@@ -145,8 +145,8 @@ def test_classify_image_writes_heatmaps_into_a_folder(
     classify: Classify, folder: Path, explaining_server: str
 ) -> None:
     done = classify("images", "--heatmap", "why", "--format", "jsonl", "--server", explaining_server)
-    answers = [json.loads(line) for line in done.output.splitlines()]
-    assert [answer.get("heatmaps", [{}])[0].get("path") for answer in answers] == [
+    results = [json.loads(line) for line in done.output.splitlines()]
+    assert [result.get("heatmaps", [{}])[0].get("path") for result in results] == [
         None,
         "why/red.heatmap.jpg",
         "why/blue.heatmap.jpg",
@@ -161,7 +161,7 @@ def test_classify_image_alone_writes_no_heatmap(
     assert not list(gradient.parent.glob("*.heatmap*"))
 
 
-def test_a_model_without_a_heatmap_says_how_to_get_one(
+def test_the_error_of_a_model_without_heatmaps_says_how_to_attach_one(
     classify: Classify, gradient: Path, explaining_server: str
 ) -> None:
     done = classify("gradient.png", "--heatmap", "why", "--model", "plain", "--server", explaining_server)
@@ -174,12 +174,12 @@ def test_without_a_server_the_bundled_model_explains(
 ) -> None:
     coffee = repository_root / "examples/coffee.jpg"
     done = classify(str(coffee), "--heatmap", "why.png", "--format", "json", "--top-k", "1")
-    (answer,) = json.loads(done.output)
+    (result,) = json.loads(done.output)
     with Image.open("why.png") as written, Image.open(coffee) as image:
         overlay, plain = np.asarray(written, int), np.asarray(image.convert("RGB"), int)
     assert done.errors == "no server given: using the bundled models in this process\n"
-    assert answer["heatmaps"][0]["target"]["name"] == "espresso"
-    # The coffee in the cup is red; the left edge, which the model's crop leaves out, is in the blue of zero.
+    assert result["heatmaps"][0]["target"]["name"] == "espresso"
+    # The coffee in the cup is red; the left edge, outside of the model's crop, has the blue of zero.
     tint = overlay - 0.6 * plain
     assert tint[140, 290, 0] > 50
     assert tint[140, 290, 2] < 5

@@ -1,4 +1,4 @@
-"""`--class 2` among classes whose names are numbers: a name, an index, or a refusal that says both."""
+"""`--class 2` if class names are numbers: a name, an index, or an error with both readings."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ def run(capsys: pytest.CaptureFixture[str], numbered_server: str, folder: Path) 
 
 
 def explained(output: str) -> list[Any]:
-    (answer,) = json.loads(output)
-    return [(each["target"]["name"], each["target"]["index"]) for each in answer["heatmaps"]]
+    (result,) = json.loads(output)
+    return [(each["target"]["name"], each["target"]["index"]) for each in result["heatmaps"]]
 
 
-def test_a_number_that_is_a_name_and_another_index_is_refused_with_both_readings(run: Run) -> None:
+def test_a_number_that_is_a_name_and_the_index_of_another_class_is_refused_with_both_readings(
+    run: Run,
+) -> None:
     code, output, errors = run("explain", "--class", "2")
     assert (code, output) == (2, "")
     assert "the class named '2', whose index is 1" in errors
@@ -74,22 +76,22 @@ def test_a_number_that_is_a_name_and_another_index_is_refused_with_both_readings
     assert errors.count("\n") == 1
 
 
-def test_the_index_alone_is_told_by_its_own_flag(run: Run) -> None:
+def test_class_index_is_always_an_index(run: Run) -> None:
     code, output, _ = run("explain", "--class-index", "2", "--class-index", "0", "--format", "json")
     assert (code, explained(output)) == (0, [("3", 2), ("1", 0)])
 
 
-def test_a_name_whose_number_is_no_index_is_the_name(run: Run) -> None:
+def test_a_number_that_is_a_name_but_not_an_index_is_the_name(run: Run) -> None:
     code, output, _ = run("explain", "--class", "3", "--format", "json")
     assert (code, explained(output)) == (0, [("3", 2)])
 
 
-def test_a_number_that_is_no_name_is_an_index(run: Run) -> None:
+def test_a_number_that_is_not_a_name_is_an_index(run: Run) -> None:
     code, output, _ = run("explain", "--class", "0", "--model", "tens", "--class", "20", "--format", "json")
     assert (code, explained(output)) == (0, [("10", 0), ("20", 1)])
 
 
-def test_a_name_that_equals_its_index_needs_no_choice(run: Run) -> None:
+def test_a_name_that_equals_its_own_index_is_accepted(run: Run) -> None:
     code, output, _ = run("explain", "--class", "2", "--model", "from-zero", "--format", "json")
     assert (code, explained(output)) == (0, [("2", 2)])
 
@@ -102,7 +104,7 @@ def test_a_number_that_is_neither_fails(run: Run) -> None:
 
 
 @pytest.mark.parametrize("flags", [["--kind", "cutout"], ["--largest"], ["--kind", "cutout", "--soft"]])
-def test_segment_reads_classes_alike(run: Run, flags: list[str]) -> None:
+def test_segment_reads_classes_in_the_same_way(run: Run, flags: list[str]) -> None:
     code, _, errors = run("segment", *flags, "--class", "2")
     assert code == 2 and "two readings" in errors
     assert run("segment", *flags, "--class-index", "1")[0] == 0
@@ -121,7 +123,7 @@ def test_without_a_number_the_model_is_not_looked_up(run: Run, monkeypatch: pyte
     assert run("explain", "--class", "2", "--model", "from-one")[0] == 2
 
 
-def test_without_a_server_a_number_is_read_alike(
+def test_without_a_server_a_number_is_read_in_the_same_way(
     numbered_models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: numbered_models)

@@ -1,4 +1,4 @@
-"""`spyglass segment`: what it writes, where, and what it tells; with a server and without."""
+"""`spyglass segment`: its files and its output, with a server and without."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RED, BLUE = 1, 3
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Segment:
-    """Runs `spyglass segment` in this process, without a server: code, output, errors."""
+    """Run `spyglass segment` in this process, without a server; return exit code, output and errors."""
 
     def segment(*arguments: str) -> tuple[int, str, str]:
         try:
@@ -44,13 +44,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Segment:
 
 @pytest.fixture
 def segment(run: Segment, segmenting_server: str) -> Segment:
-    """The same with a server."""
+    """Run `spyglass segment` with a server."""
     return lambda *arguments: run(*arguments, "--server", segmenting_server)
 
 
 @pytest.fixture
-def by_itself(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
-    """The same with the models of the server as those that are bundled."""
+def segment_locally(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
+    """Run `spyglass segment` without a server, with the models of the server as the bundled ones."""
     monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: segmenting_models)
     return lambda *arguments: run(*arguments, "--model", "stretch")
 
@@ -85,13 +85,13 @@ def test_an_overlay_is_written_beside_its_image(
 ) -> None:
     code, output, errors = segment("square.png")
     with Client(segmenting_server) as client:
-        wanted = client.segment("square.png").overlay()
+        expected = client.segment("square.png").overlay()
     assert (code, errors) == (0, "")
     assert output.endswith("\nsquare.mask.jpg\n")
     with Image.open("square.mask.jpg") as written:
         assert written.format == "JPEG"
-        # JPEG is not exact, but nothing is elsewhere or in another colour.
-        assert np.abs(np.asarray(written, int) - np.asarray(wanted, int)).mean() < 12
+        # JPEG is not exact, but every pixel has nearly the same place and colour.
+        assert np.abs(np.asarray(written, int) - np.asarray(expected, int)).mean() < 12
 
 
 def test_a_mask_is_a_palette_png_of_the_images_size(segment: Segment, square: Image.Image) -> None:
@@ -101,7 +101,7 @@ def test_a_mask_is_a_palette_png_of_the_images_size(segment: Segment, square: Im
         np.testing.assert_array_equal(np.asarray(written), np.where(inside(), RED, BLUE))
 
 
-def test_a_cutout_has_one_class_and_is_clear_elsewhere(segment: Segment, square: Image.Image) -> None:
+def test_a_cutout_has_one_class_and_is_transparent_elsewhere(segment: Segment, square: Image.Image) -> None:
     segment("square.png", "--kind", "cutout", "--class", "red")
     with Image.open("square.cutout.png") as written:
         pixels = np.asarray(written)
@@ -118,22 +118,22 @@ def test_a_soft_cutout_is_as_opaque_as_the_class_is_probable(segment: Segment, s
     assert 0 < opacity[15] < 128 < opacity[16] < 255
 
 
-def test_what_is_known_of_a_class_is_applied(segment: Segment, spots: None) -> None:
+def test_refinements_of_a_class_are_applied(segment: Segment, spots: None) -> None:
     def red_pixels(*options: str) -> int:
         about = ("--class", "red") if options else ()
         _, output, _ = segment("spots.png", "--format", "json", *about, *options)
-        (answer,) = json.loads(output)
-        (red,) = (entry for entry in answer["classes"] if entry["name"] == "red")
+        (record,) = json.loads(output)
+        (red,) = (entry for entry in record["classes"] if entry["name"] == "red")
         return int(red["pixels"])
 
     box, hole, small = 32 * 32, 8 * 8, 8 * 8
-    # The corners of what lies alone are rounded where probabilities are interpolated.
+    # Interpolation of probabilities rounds the corners of the region.
     assert red_pixels() == pytest.approx(box - hole + small, abs=16)
     assert red_pixels("--largest") == pytest.approx(box - hole, abs=16)
     assert red_pixels("--largest", "--fill-holes") == pytest.approx(box, abs=16)
 
 
-def test_the_table_tells_what_each_class_has_of_the_image(segment: Segment, square: Image.Image) -> None:
+def test_the_table_has_the_part_of_the_image_of_each_class(segment: Segment, square: Image.Image) -> None:
     _, output, _ = segment("square.png")
     lines = [line.split() for line in output.splitlines()]
     assert ["image", "class", "fraction", "pixels", "mean", "score"] in lines
@@ -159,22 +159,24 @@ def test_csv_has_a_row_for_each_class_that_occurs(segment: Segment, square: Imag
     assert missing["error"].startswith("IMAGE_UNREADABLE")
 
 
-def test_json_has_the_classes_and_where_the_file_is(segment: Segment, square: Image.Image) -> None:
+def test_json_has_the_classes_and_the_path_of_the_file(segment: Segment, square: Image.Image) -> None:
     _, output, _ = segment("square.png", "--kind", "mask", "--format", "jsonl")
-    answer = json.loads(output)
-    assert answer["path"] == "square.png"
-    assert {entry["name"]: entry["fraction"] for entry in answer["classes"]} == {"red": 0.25, "blue": 0.75}
-    assert answer["mask"] == {"width": 64, "height": 48, "path": "square.mask.png"}
+    record = json.loads(output)
+    assert record["path"] == "square.png"
+    assert {entry["name"]: entry["fraction"] for entry in record["classes"]} == {"red": 0.25, "blue": 0.75}
+    assert record["mask"] == {"width": 64, "height": 48, "path": "square.mask.png"}
 
 
-def test_of_a_folder_failures_are_told_and_the_others_are_written(segment: Segment, folder: Path) -> None:
+def test_failures_in_a_folder_are_reported_and_the_other_masks_are_written(
+    segment: Segment, folder: Path
+) -> None:
     code, _, errors = segment("images", "--out", "masks")
     assert code == 1
     assert "images/broken.jpg" in errors
     assert sorted(path.name for path in Path("masks").iterdir()) == ["blue.mask.jpg", "red.mask.jpg"]
 
 
-def test_a_folder_is_segmented_twice_without_what_was_written(segment: Segment, folder: Path) -> None:
+def test_a_second_run_over_a_folder_skips_the_files_of_the_first(segment: Segment, folder: Path) -> None:
     cut = ("--kind", "cutout", "--class", "red")
     outputs = [
         segment("images", "--format", "jsonl", *options)[1] for options in ((), ("--kind", "mask"), cut, ())
@@ -190,7 +192,7 @@ def test_images_of_one_name_do_not_overwrite_each_others_masks(segment: Segment,
     assert sorted(path.name for path in Path("masks").iterdir()) == ["red-2.mask.jpg", "red.mask.jpg"]
 
 
-def test_images_of_one_folder_by_two_names_do_not_overwrite_each_others_masks(
+def test_images_of_one_folder_under_two_names_do_not_overwrite_each_others_masks(
     segment: Segment, square: Image.Image, folder: Path
 ) -> None:
     square.save("square.bmp")
@@ -199,20 +201,20 @@ def test_images_of_one_folder_by_two_names_do_not_overwrite_each_others_masks(
 
 
 @pytest.mark.parametrize("format", ["json", "jsonl"])
-def test_a_file_that_cannot_be_written_fails_and_the_others_are_answered(
+def test_a_file_that_cannot_be_written_fails_and_the_other_images_are_segmented(
     segment: Segment, folder: Path, format: str
 ) -> None:
     Path("masks/blue.mask.jpg").mkdir(parents=True)
     code, output, _ = segment("images", "--out", "masks", "--format", format)
-    answers = json.loads(output) if format == "json" else [json.loads(line) for line in output.splitlines()]
-    errors = {Path(answer["path"]).name: answer.get("error", {}).get("reason") for answer in answers}
+    records = json.loads(output) if format == "json" else [json.loads(line) for line in output.splitlines()]
+    errors = {Path(record["path"]).name: record.get("error", {}).get("reason") for record in records}
     assert code == 1
     assert errors == {"red.png": None, "blue.png": "FILE_NOT_WRITTEN", "broken.jpg": "IMAGE_CORRUPT"}
     assert Path("masks/red.mask.jpg").is_file()
 
 
 @pytest.mark.parametrize("options", [(), ("--soft",), ("--largest",)])
-def test_a_class_that_there_is_not_fails_with_a_hint(
+def test_an_unknown_class_fails_with_a_hint(
     segment: Segment, square: Image.Image, options: tuple[str, ...]
 ) -> None:
     code, _, errors = segment("square.png", "--kind", "cutout", "--class", "redd", *options)
@@ -234,7 +236,7 @@ def test_a_class_that_there_is_not_fails_with_a_hint(
         ("--out", "square.png"),
     ],
 )
-def test_options_that_make_no_sense_are_usage_errors(
+def test_invalid_options_are_usage_errors(
     segment: Segment, square: Image.Image, options: tuple[str, ...]
 ) -> None:
     code, output, errors = segment("square.png", *options)
@@ -242,11 +244,11 @@ def test_options_that_make_no_sense_are_usage_errors(
     assert errors
 
 
-def test_without_a_server_the_bundled_models_answer_the_same(
-    by_itself: Segment, segment: Segment, spots: None
+def test_without_a_server_the_bundled_models_have_the_same_results(
+    segment_locally: Segment, segment: Segment, spots: None
 ) -> None:
     options = ("spots.png", "--kind", "mask", "--format", "json", "--class", "red", "--largest")
-    code, output, errors = by_itself(*options, "--out", "here")
+    code, output, errors = segment_locally(*options, "--out", "here")
     _, theirs, _ = segment(*options, "--out", "there")
     (mine,), (served,) = json.loads(output), json.loads(theirs)
     assert (code, errors) == (0, "no server given: using the bundled models in this process\n")
@@ -254,27 +256,27 @@ def test_without_a_server_the_bundled_models_answer_the_same(
     assert Path("here/spots.mask.png").read_bytes() == Path("there/spots.mask.png").read_bytes()
 
 
-def test_who_lacks_what_refinements_need_is_told_so(
-    by_itself: Segment, square: Image.Image, monkeypatch: pytest.MonkeyPatch
+def test_without_the_package_for_refinements_the_error_names_it(
+    segment_locally: Segment, square: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
-    code, _, errors = by_itself("square.png", "--class", "red", "--largest")
+    code, _, errors = segment_locally("square.png", "--class", "red", "--largest")
     assert code == 2
     assert install_hint("server") in errors
-    assert by_itself("square.png", "--kind", "cutout", "--class", "red")[0] == 0
+    assert segment_locally("square.png", "--kind", "cutout", "--class", "red")[0] == 0
 
 
-def test_without_a_server_a_soft_cutout_is_the_same(
-    by_itself: Segment, segment: Segment, square: Image.Image
+def test_a_soft_cutout_is_the_same_without_a_server(
+    segment_locally: Segment, segment: Segment, square: Image.Image
 ) -> None:
     options = ("square.png", "--kind", "cutout", "--class", "red", "--soft", "--out")
-    by_itself(*options, "here")
+    segment_locally(*options, "here")
     segment(*options, "there")
     with Image.open("here/square.cutout.png") as mine, Image.open("there/square.cutout.png") as served:
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(served))
 
 
-def test_where_no_bundled_model_segments_the_command_says_so(
+def test_without_a_bundled_segmentation_model_the_error_says_so(
     run: Segment, tiny_models: Path, square: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: tiny_models)

@@ -68,7 +68,7 @@ def test_without_a_known_origin_the_hint_names_both_ways_and_no_package_of_an_in
     )
 
 
-def test_no_text_tells_to_install_a_package_that_is_not_published(repository_root: Path) -> None:
+def test_no_text_suggests_a_package_that_is_not_published(repository_root: Path) -> None:
     folders = ("cli", "contract", "training", "export", "server", "clients", "docs", "deploy", "runs")
     texts = [repository_root / "README.md", *(p for f in folders for p in (repository_root / f).rglob("*"))]
     named = re.compile(r"pip3? install (-\S+ )*[\"'`]?spyglass(\[|\b(?!-))")

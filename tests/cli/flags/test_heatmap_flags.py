@@ -1,4 +1,4 @@
-"""The text about what a model's heatmaps explain."""
+"""The text about the score that a model's heatmaps explain."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_value_in_range_is_accepted(type_: Callable[[str], object], text: str,
         (types.server_address, "somewhere:port", "the port must be a number from 1 to 65535"),
     ],
 )
-def test_an_error_has_what_was_expected_and_what_came(
+def test_an_error_has_the_expected_and_the_given_value(
     type_: Callable[[str], object], text: str, message: str
 ) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:

@@ -16,7 +16,7 @@ from spyglass_contract.errors import DeadlineExceeded, ImageError, LimitExceeded
 Run = Callable[..., Any]
 
 
-def test_an_error_about_the_server_has_one_line_and_errors_about_images_one_each() -> None:
+def test_an_error_of_the_server_has_one_line_and_each_error_of_an_image_has_its_own() -> None:
     failures = Failures()
     failures.add("a.jpg", Unavailable("no server"))
     failures.add("b.jpg", ImageError("not an image"))
@@ -34,7 +34,7 @@ def test_an_error_about_the_server_has_one_line_and_errors_about_images_one_each
     ]
 
 
-def test_if_all_images_failed_only_errors_about_images_have_a_line_each() -> None:
+def test_if_all_images_failed_each_error_of_an_image_still_has_its_own_line() -> None:
     failures = Failures()
     for path in ("a.jpg", "b.jpg"):
         failures.add(path, DeadlineExceeded("too late"))

@@ -7,7 +7,7 @@ import io
 from spyglass_cli.output.tables import Column, add_row, make_table, print_table
 
 
-def test_a_table_in_a_file_leaves_long_names_whole() -> None:
+def test_a_table_in_a_file_does_not_cut_long_names() -> None:
     name, output = "n" * 120, io.StringIO()
     table = make_table([Column("image"), Column("score", "right", foldable=False)])
     add_row(table, (name, "97.5%"))

@@ -48,7 +48,7 @@ def pixels_of(image: PillowImage.Image) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def test_a_heatmap_names_what_it_explains(client: Any, image: bytes) -> None:
+def test_a_heatmap_names_the_class_and_the_layer_that_it_explains(client: Any, image: bytes) -> None:
     heat = client.heatmap(image, target="red", top_k=2, id="why")
     assert heat.target.name == "red"
     assert heat.layer == "floats"
@@ -66,14 +66,14 @@ def test_a_heatmap_of_another_image_is_not_drawn(client: Any, image: bytes) -> N
 
 
 def test_a_heatmap_is_also_a_classification(client: Any, image: bytes) -> None:
-    heat, answer = client.heatmap(image), client.classify(image)
+    heat, result = client.heatmap(image), client.classify(image)
     assert isinstance(heat, Classification)
-    assert heat.classes == answer.classes
-    assert heat.best == heat.target == answer.best
-    assert heat.model == answer.model
+    assert heat.classes == result.classes
+    assert heat.best == heat.target == result.best
+    assert heat.model == result.model
 
 
-def test_the_map_is_the_one_that_the_server_makes_as_image(
+def test_the_map_equals_that_of_the_server_for_size_image(
     client: Any, explaining_server: str, image: bytes
 ) -> None:
     theirs = drawn_by_the_server(
@@ -84,9 +84,7 @@ def test_the_map_is_the_one_that_the_server_makes_as_image(
     np.testing.assert_array_equal(heat.map, np.frombuffer(theirs.data, "<f4").reshape(20, 40))
 
 
-def test_the_overlay_is_the_one_that_the_server_draws(
-    client: Any, explaining_server: str, image: bytes
-) -> None:
+def test_the_overlay_equals_that_of_the_server(client: Any, explaining_server: str, image: bytes) -> None:
     theirs = drawn_by_the_server(
         explaining_server,
         image=Image(encoded=image),
@@ -97,7 +95,7 @@ def test_the_overlay_is_the_one_that_the_server_draws(
     np.testing.assert_array_equal(pixels_of(overlay), pixels_of(PillowImage.open(io.BytesIO(theirs.data))))
 
 
-def test_a_path_an_image_and_an_array_are_drawn_over_alike(
+def test_a_path_an_image_and_an_array_have_the_same_overlay(
     client: Any, gradient_image: PillowImage.Image, image: bytes, tmp_path: Path
 ) -> None:
     path = tmp_path / "image.png"
@@ -113,23 +111,23 @@ def test_a_path_an_image_and_an_array_are_drawn_over_alike(
 def test_a_grey_array_is_drawn_over_in_colours(client: Any) -> None:
     grey = np.full((20, 40), 90, np.uint8)
     heat = client.heatmap(grey)
-    wanted = draw_overlay(PillowImage.fromarray(grey).convert("RGB"), heat.map)
-    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(wanted))
+    expected = draw_overlay(PillowImage.fromarray(grey).convert("RGB"), heat.map)
+    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(expected))
 
 
-def test_an_image_that_lies_on_its_side_is_drawn_upright(
+def test_an_image_with_an_exif_rotation_is_drawn_upright(
     client: Any, gradient_image: PillowImage.Image, encode: Callable[..., bytes]
 ) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6
     turned = encode(gradient_image.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
     heat = client.heatmap(turned, target="red")
-    wanted = draw_overlay(gradient_image, heat.map)
+    expected = draw_overlay(gradient_image, heat.map)
     assert heat.map.shape == (20, 40)
-    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(wanted))
+    np.testing.assert_array_equal(pixels_of(heat.overlay()), pixels_of(expected))
 
 
-def test_further_classes_come_with_maps_of_their_own(client: Any, image: bytes) -> None:
+def test_further_classes_have_their_own_maps(client: Any, image: bytes) -> None:
     heat = client.heatmap(image, target="red", further=["green", 2])
     assert [each.target.name for each in heat.explained] == ["red", "green", "blue"]
     assert heat.explained[0] is heat
@@ -149,34 +147,34 @@ def test_json_has_the_layer_and_the_targets(client: Any, image: bytes) -> None:
     assert len(fields["classes"]) == 1
 
 
-def test_many_are_explained_in_order_and_failures_keep_their_place(client: Any, image: bytes) -> None:
+def test_many_images_are_explained_in_order_with_failures_in_their_places(client: Any, image: bytes) -> None:
     counted: list[int] = []
     images = [image, b"text", image, "missing.png", image] * 5
-    answers = list(client.heatmap_many(images, target="green", window=4, progress=counted.append))
-    assert [type(answer) for answer in answers] == [Heatmap, Failure, Heatmap, Failure, Heatmap] * 5
-    assert {answer.target.name for answer in answers if isinstance(answer, Heatmap)} == {"green"}
+    results = list(client.heatmap_many(images, target="green", window=4, progress=counted.append))
+    assert [type(result) for result in results] == [Heatmap, Failure, Heatmap, Failure, Heatmap] * 5
+    assert {result.target.name for result in results if isinstance(result, Heatmap)} == {"green"}
     assert counted == list(range(1, 26))
 
 
 @pytest.mark.parametrize("target", ["violet", 3])
-def test_a_class_that_there_is_not_is_an_error(client: Any, image: bytes, target: int | str) -> None:
+def test_an_unknown_class_is_an_error(client: Any, image: bytes, target: int | str) -> None:
     with pytest.raises(InvalidInput) as caught:
         client.heatmap(image, target=target)
     assert caught.value.reason == "CLASS_UNKNOWN"
 
 
-def test_a_number_that_is_no_index_is_refused_before_it_is_sent(connect: Connect) -> None:
+def test_an_invalid_index_is_rejected_before_it_is_sent(connect: Connect) -> None:
     with pytest.raises(InvalidInput):
         connect("localhost:1").heatmap(b"", further=[-1])
 
 
-def test_a_model_without_a_heatmap_is_an_error(client: Any, image: bytes) -> None:
+def test_a_model_without_heatmaps_is_an_error(client: Any, image: bytes) -> None:
     with pytest.raises(FailedPrecondition) as caught:
         client.heatmap(image, model="plain")
     assert caught.value.reason == "HEATMAP_MISSING"
 
 
-def test_an_image_too_large_for_the_servers_maps_is_drawn_here(
+def test_the_client_draws_images_that_are_too_large_for_maps_of_the_server(
     client: Any, color_image: Callable[..., bytes]
 ) -> None:
     overlay = client.heatmap(color_image("red", (2100, 2100))).overlay()

@@ -1,4 +1,4 @@
-"""`Client.segment` and `AsyncClient.segment`, against a server that answers with masks of a test's own."""
+"""`Client.segment` and `AsyncClient.segment`, against a server whose masks a test chooses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ WHOLE = (0.0, 0.0, float(WIDTH), float(HEIGHT))
 
 
 def cat_on_the_left() -> NDArray[np.uint8]:
-    """The mask of an image of 40 × 20 pixels: a cat in 8 × 10 of them, and 4 columns that were not seen."""
+    """The mask of an image of 40 × 20 pixels: a cat of 8 × 10 pixels, and 4 columns that were not seen."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[5:15, 2:10] = 1
     mask[:, 36:] = 255
@@ -68,7 +68,7 @@ def reply_with(
     box: tuple[float, float, float, float] = WHOLE,
     soft: NDArray[np.uint8] | None = None,
 ) -> SegmentResponse:
-    """What a server says of `mask`; the soft map, where there is one, is the dog's."""
+    """Return the response for `mask`; the probability map, if there is one, is that of the dog."""
     height, width = mask.shape
     left, top, right, bottom = box
     classes = [
@@ -97,7 +97,7 @@ def reply_with(
 
 
 class FakeMasks(VisionServicer):
-    """Answers with one reply, remembers what it was asked, and refuses images that are no PNG."""
+    """Responds with one reply, records its requests, and refuses images that are not PNG."""
 
     def __init__(self, reply: SegmentResponse) -> None:
         self.reply = reply
@@ -135,34 +135,34 @@ def image(gradient_image: Image.Image, encode: Callable[..., bytes]) -> bytes:
 
 
 @pytest.fixture
-def ask(serve: Callable[..., str], connect: Connect, image: bytes) -> Callable[..., Segmentation]:
-    """The client's answer where the server gives this reply: `ask(reply, **arguments)`."""
+def segment_with(serve: Callable[..., str], connect: Connect, image: bytes) -> Callable[..., Segmentation]:
+    """Return the client's result if the server sends this reply: `segment_with(reply, **arguments)`."""
 
     def segment(reply: SegmentResponse, **arguments: Any) -> Segmentation:
-        answer: Segmentation = connect(serve(FakeMasks(reply))).segment(image, **arguments)
-        return answer
+        result: Segmentation = connect(serve(FakeMasks(reply))).segment(image, **arguments)
+        return result
 
     return segment
 
 
-def test_a_segmentation_says_which_class_each_pixel_is(ask: Any) -> None:
-    answer = ask(reply_with(cat_on_the_left()), id="why")
-    assert answer.array.dtype == np.uint8
-    np.testing.assert_array_equal(answer.array, cat_on_the_left())
-    np.testing.assert_array_equal(answer.of(1), cat_on_the_left() == 1)
-    assert answer.of("dog").sum() == 0
-    assert (answer.width, answer.height, answer.box) == (WIDTH, HEIGHT, WHOLE)
-    assert (answer.id, answer.error, answer.soft) == ("why", None, None)
+def test_a_segmentation_has_the_class_of_each_pixel(segment_with: Any) -> None:
+    result = segment_with(reply_with(cat_on_the_left()), id="why")
+    assert result.array.dtype == np.uint8
+    np.testing.assert_array_equal(result.array, cat_on_the_left())
+    np.testing.assert_array_equal(result.of(1), cat_on_the_left() == 1)
+    assert result.of("dog").sum() == 0
+    assert (result.width, result.height, result.box) == (WIDTH, HEIGHT, WHOLE)
+    assert (result.id, result.error, result.soft) == ("why", None, None)
 
 
-def test_all_classes_are_listed_with_what_they_have_of_the_mask(ask: Any) -> None:
-    answer = ask(reply_with(cat_on_the_left()))
-    assert answer.class_names == NAMES
-    assert answer.classes[1] == SegmentedClass(1, "cat", 80, pytest.approx(0.1), 0.75, "#e69f00")
-    assert answer.classes[2].pixels == 0
+def test_all_classes_are_listed_with_their_part_of_the_mask(segment_with: Any) -> None:
+    result = segment_with(reply_with(cat_on_the_left()))
+    assert result.class_names == NAMES
+    assert result.classes[1] == SegmentedClass(1, "cat", 80, pytest.approx(0.1), 0.75, "#e69f00")
+    assert result.classes[2].pixels == 0
 
 
-def test_the_request_says_what_was_asked_for(serve: Any, connect: Connect, image: bytes) -> None:
+def test_the_request_has_the_arguments_of_the_call(serve: Any, connect: Connect, image: bytes) -> None:
     servicer = FakeMasks(reply_with(cat_on_the_left()))
     client = connect(serve(servicer))
     refinements = [Refinement("cat", largest_component=True), Refinement(2, fill_holes=True)]
@@ -180,8 +180,8 @@ def test_the_request_says_what_was_asked_for(serve: Any, connect: Connect, image
     assert (second.size, second.soft_class_index, list(second.refine)) == (MASK_SIZE_AS_IMAGE, 2, [])
 
 
-def test_json_has_the_classes_that_occur_and_no_pixels(ask: Any) -> None:
-    fields = ask(reply_with(cat_on_the_left())).to_dict()
+def test_json_has_the_classes_that_occur_and_no_pixels(segment_with: Any) -> None:
+    fields = segment_with(reply_with(cat_on_the_left())).to_dict()
     assert fields["model"] == {"name": "pets", "version": 3}
     assert fields["mask"] == {"width": WIDTH, "height": HEIGHT}
     assert [entry["name"] for entry in fields["classes"]] == ["background", "cat"]
@@ -196,29 +196,27 @@ def test_json_has_the_classes_that_occur_and_no_pixels(ask: Any) -> None:
     assert fields["timing_ms"]["inference"] == 4
 
 
-def test_the_overlay_is_drawn_as_everywhere(ask: Any, gradient_image: Image.Image) -> None:
-    overlay = ask(reply_with(cat_on_the_left())).overlay()
-    wanted = draw_mask(gradient_image, cat_on_the_left(), NAMES, COLORS)
-    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+def test_the_overlay_has_the_shared_drawing(segment_with: Any, gradient_image: Image.Image) -> None:
+    overlay = segment_with(reply_with(cat_on_the_left())).overlay()
+    reference = draw_mask(gradient_image, cat_on_the_left(), NAMES, COLORS)
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(reference))
 
 
-def test_a_mask_of_the_networks_size_is_laid_over_what_it_covers(
-    ask: Any, gradient_image: Image.Image
-) -> None:
+def test_a_mask_of_size_model_is_drawn_over_its_frame(segment_with: Any, gradient_image: Image.Image) -> None:
     mask = np.zeros((4, 4), np.uint8)
     mask[:, 2:] = 2
     reply = reply_with(mask, box=(10.0, 0.0, 30.0, 20.0))
-    answer = ask(reply, size="model")
-    wanted = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    wanted[:, 10:20], wanted[:, 20:30] = 0, 2
-    assert answer.array.shape == (4, 4)
-    overlay = draw_mask(gradient_image, wanted, NAMES, COLORS)
-    np.testing.assert_array_equal(np.asarray(answer.overlay()), np.asarray(overlay))
-    np.testing.assert_array_equal(np.asarray(answer.cutout("dog"))[..., 3], (wanted == 2) * 255)
+    result = segment_with(reply, size="model")
+    reference = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    reference[:, 10:20], reference[:, 20:30] = 0, 2
+    assert result.array.shape == (4, 4)
+    overlay = draw_mask(gradient_image, reference, NAMES, COLORS)
+    np.testing.assert_array_equal(np.asarray(result.overlay()), np.asarray(overlay))
+    np.testing.assert_array_equal(np.asarray(result.cutout("dog"))[..., 3], (reference == 2) * 255)
 
 
-def test_a_cutout_has_the_class_and_nothing_else(ask: Any, gradient_image: Image.Image) -> None:
-    cutout = ask(reply_with(cat_on_the_left())).cutout(1)
+def test_a_cutout_has_only_the_pixels_of_its_class(segment_with: Any, gradient_image: Image.Image) -> None:
+    cutout = segment_with(reply_with(cat_on_the_left())).cutout(1)
     pixels, cat = np.asarray(cutout), cat_on_the_left() == 1
     assert (cutout.mode, cutout.size) == ("RGBA", (WIDTH, HEIGHT))
     np.testing.assert_array_equal(pixels[cat, :3], np.asarray(gradient_image)[cat])
@@ -226,36 +224,36 @@ def test_a_cutout_has_the_class_and_nothing_else(ask: Any, gradient_image: Image
     assert not pixels[~cat].any()
 
 
-def test_the_soft_map_is_the_opacity_of_its_classes_cutout(ask: Any) -> None:
+def test_the_probability_map_is_the_opacity_of_the_cutout_of_its_class(segment_with: Any) -> None:
     soft = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH).astype(np.uint8)
-    answer = ask(reply_with(cat_on_the_left(), soft=soft), soft="dog")
-    np.testing.assert_array_equal(answer.soft, soft)
-    assert answer.soft_class == answer.classes[2]
-    np.testing.assert_array_equal(np.asarray(answer.cutout("dog"))[..., 3], soft)
-    assert np.asarray(answer.cutout(1))[..., 3].sum() == 80 * 255
+    result = segment_with(reply_with(cat_on_the_left(), soft=soft), soft="dog")
+    np.testing.assert_array_equal(result.soft, soft)
+    assert result.soft_class == result.classes[2]
+    np.testing.assert_array_equal(np.asarray(result.cutout("dog"))[..., 3], soft)
+    assert np.asarray(result.cutout(1))[..., 3].sum() == 80 * 255
 
 
-def test_a_soft_map_of_the_networks_size_is_interpolated(ask: Any) -> None:
+def test_a_probability_map_of_size_model_is_interpolated(segment_with: Any) -> None:
     soft = np.array([[0, 200]], np.uint8)
-    answer = ask(reply_with(np.zeros((1, 2), np.uint8), soft=soft), size="model", soft="dog")
-    opacity = np.asarray(answer.cutout("dog"))[0, :, 3]
-    assert answer.soft.shape == (1, 2)
+    result = segment_with(reply_with(np.zeros((1, 2), np.uint8), soft=soft), size="model", soft="dog")
+    opacity = np.asarray(result.cutout("dog"))[0, :, 3]
+    assert result.soft.shape == (1, 2)
     assert opacity[0] == 0
     assert opacity[-1] == 200
     assert (np.diff(opacity.astype(int)) >= 0).all()
     assert len(set(opacity.tolist())) > 10
 
 
-# pycocotools makes its arrays by an interface that numpy has deprecated.
+# pycocotools makes its arrays with an interface that numpy has deprecated.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_pycocotools_reads_a_class(ask: Any) -> None:
+def test_pycocotools_reads_a_class(segment_with: Any) -> None:
     coco = pytest.importorskip("pycocotools.mask")
-    answer = ask(reply_with(cat_on_the_left()))
+    result = segment_with(reply_with(cat_on_the_left()))
     for target, pixels in ((1, 80), ("background", HEIGHT * WIDTH - 80 - 4 * HEIGHT), ("dog", 0)):
-        runs = answer.coco(target)
+        runs = result.coco(target)
         assert runs["size"] == [HEIGHT, WIDTH]
         assert coco.area(runs) == pixels
-        np.testing.assert_array_equal(coco.decode(runs).astype(bool), answer.of(target))
+        np.testing.assert_array_equal(coco.decode(runs).astype(bool), result.of(target))
 
 
 @pytest.mark.parametrize(
@@ -266,15 +264,15 @@ def test_pycocotools_reads_a_class(ask: Any) -> None:
         ("cat", "CLASS_AMBIGUOUS", "1, 3"),
     ],
 )
-def test_a_class_that_is_none_or_several_is_an_error(
-    ask: Any, target: int | str, reason: str, hint: str
+def test_an_unknown_or_ambiguous_class_is_an_error(
+    segment_with: Any, target: int | str, reason: str, hint: str
 ) -> None:
     with pytest.raises(InvalidInput, match=hint) as caught:
-        ask(reply_with(cat_on_the_left())).of(target)
+        segment_with(reply_with(cat_on_the_left())).of(target)
     assert caught.value.reason == reason
 
 
-def test_an_array_and_an_image_are_drawn_over_alike(
+def test_an_array_and_an_image_have_the_same_overlay(
     serve: Any, connect: Connect, gradient_image: Image.Image, image: bytes
 ) -> None:
     client = connect(serve(FakeMasks(reply_with(cat_on_the_left()))))
@@ -286,14 +284,14 @@ def test_an_array_and_an_image_are_drawn_over_alike(
         np.testing.assert_array_equal(overlay, overlays[0])
 
 
-def test_many_are_segmented_in_order_and_failures_keep_their_place(
+def test_many_images_are_segmented_in_order_with_failures_in_their_places(
     serve: Any, connect: Connect, image: bytes
 ) -> None:
     counted: list[int] = []
     client = connect(serve(FakeMasks(reply_with(cat_on_the_left()))))
     images = [image, b"text", image, "missing.png", image] * 5
-    answers = list(client.segment_many(images, window=4, progress=counted.append))
-    assert [type(answer) for answer in answers] == [
+    results = list(client.segment_many(images, window=4, progress=counted.append))
+    assert [type(result) for result in results] == [
         Segmentation,
         Failure,
         Segmentation,
@@ -364,7 +362,7 @@ def soft_map_of_another_size(reply: SegmentResponse) -> None:
         soft_map_of_another_size,
     ],
 )
-def test_a_reply_that_cannot_be_is_an_error(
+def test_an_invalid_response_is_an_error(
     serve: Any, connect: Connect, image: bytes, spoil: Callable[[SegmentResponse], None]
 ) -> None:
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
@@ -377,33 +375,33 @@ def test_a_reply_that_cannot_be_is_an_error(
     assert failure.error.reason == "REPLY_INVALID"
 
 
-def test_a_mask_that_is_cut_off_is_an_error_when_it_is_looked_at(ask: Any) -> None:
+def test_a_truncated_mask_is_an_error_when_it_is_decoded(segment_with: Any) -> None:
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
     reply.mask.data = reply.mask.data[:-30]
     reply.soft.data = reply.soft.data[:-30]
-    answer = ask(reply)
-    assert answer.classes[1].pixels == 80
-    for look in (lambda: answer.array, lambda: answer.soft, lambda: answer.overlay()):
+    result = segment_with(reply)
+    assert result.classes[1].pixels == 80
+    for look in (lambda: result.array, lambda: result.soft, lambda: result.overlay()):
         with pytest.raises(InternalError) as caught:
             look()
         assert caught.value.reason == "REPLY_INVALID"
 
 
-def test_a_mask_of_another_image_is_not_drawn_over_this_one(ask: Any) -> None:
+def test_a_mask_is_not_drawn_over_an_image_of_another_size(segment_with: Any) -> None:
     reply = reply_with(cat_on_the_left()[:10])
     reply.frame.image_height = 10
-    answer = ask(reply)
-    for draw in (answer.overlay, lambda: answer.cutout(1)):
+    result = segment_with(reply)
+    for draw in (result.overlay, lambda: result.cutout(1)):
         with pytest.raises(InternalError) as caught:
             draw()
         assert caught.value.reason == "REPLY_INVALID"
 
 
-def test_no_memory_is_taken_for_an_image_that_was_not_sent(ask: Any) -> None:
+def test_no_memory_is_taken_for_an_image_that_was_not_sent(segment_with: Any) -> None:
     reply = reply_with(cat_on_the_left(), soft=cat_on_the_left())
     reply.frame.image_width = reply.frame.image_height = 2**32 - 1
-    answer = ask(reply, size="model")
-    for draw in (answer.overlay, lambda: answer.cutout("background"), lambda: answer.cutout("dog")):
+    result = segment_with(reply, size="model")
+    for draw in (result.overlay, lambda: result.cutout("background"), lambda: result.cutout("dog")):
         with pytest.raises(InternalError) as caught:
             draw()
         assert caught.value.reason == "REPLY_INVALID"
@@ -423,14 +421,14 @@ def test_no_memory_is_taken_for_an_image_that_was_not_sent(ask: Any) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_asked_is_refused_before_it_is_sent(
+def test_invalid_arguments_are_rejected_before_anything_is_sent(
     connect: Connect, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidInput):
         connect("localhost:1").segment(b"", **arguments)
 
 
-def test_the_overlay_is_the_one_that_the_server_draws(
+def test_the_overlay_equals_that_of_the_server(
     connect: Connect, segmenting_server: str, image: bytes
 ) -> None:
     request = SegmentRequest(image=ImageMessage(encoded=image), format=MASK_FORMAT_PNG_OVERLAY)
@@ -441,7 +439,7 @@ def test_the_overlay_is_the_one_that_the_server_draws(
 
 
 @pytest.mark.parametrize("model", ["stretch", "crop", "pad", "coarse"])
-def test_both_sizes_are_of_the_same_place_in_the_image(
+def test_masks_of_both_sizes_cover_the_same_part_of_the_image(
     connect: Connect, segmenting_server: str, square_image: Callable[..., Image.Image], model: str
 ) -> None:
     client, image = connect(segmenting_server), square_image((301, 100), (120, 20, 180, 80))

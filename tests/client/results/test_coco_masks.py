@@ -24,7 +24,7 @@ def compressed(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def run_list(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """The same as a list: a run for each change of value, the first one of zeros."""
+    """The same run lengths as a list: one for each change of value, the first one of zeros."""
     values = mask.ravel(order="F")
     borders = np.flatnonzero(np.diff(values)) + 1
     lengths = np.diff([0, *borders, values.size]).tolist()
@@ -32,7 +32,7 @@ def run_list(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 @given(mask=masks)
-def test_a_mask_of_pycocotools_comes_back(mask: NDArray[np.bool_]) -> None:
+def test_run_lengths_of_pycocotools_are_decoded_to_the_mask(mask: NDArray[np.bool_]) -> None:
     encoded = compressed(mask)
     decoded = mask_from_coco(encoded)
     assert decoded.dtype == np.bool_
@@ -41,28 +41,28 @@ def test_a_mask_of_pycocotools_comes_back(mask: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(mask_from_coco(json.loads(json.dumps(as_text))), mask)
 
 
-# Of pycocotools, which is older than numpy 2.
+# pycocotools, which is older than numpy 2, emits this warning.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 @given(mask=masks)
-def test_a_list_of_run_lengths_comes_back(mask: NDArray[np.bool_]) -> None:
+def test_a_list_of_run_lengths_is_decoded_to_the_mask(mask: NDArray[np.bool_]) -> None:
     encoded = run_list(mask)
     np.testing.assert_array_equal(mask_from_coco(encoded), mask)
-    # The list is what pycocotools takes for the same mask.
+    # pycocotools reads this list as the same mask.
     np.testing.assert_array_equal(reference.decode(reference.frPyObjects(encoded, *mask.shape)), mask)
 
 
 @pytest.mark.parametrize("mask", [np.zeros((3, 5)), np.ones((3, 5)), np.eye(4), np.eye(1)], ids=str)
-def test_empty_full_and_diagonal_masks_come_back(mask: NDArray[np.float64]) -> None:
+def test_empty_full_and_diagonal_masks_are_decoded(mask: NDArray[np.float64]) -> None:
     np.testing.assert_array_equal(mask_from_coco(compressed(mask.astype(bool))), mask.astype(bool))
 
 
-def test_a_large_mask_comes_back() -> None:
+def test_a_large_mask_is_decoded() -> None:
     rng = np.random.default_rng(5)
     mask = np.repeat(np.repeat(rng.random((75, 100)) < 0.3, 16, axis=0), 16, axis=1)
     np.testing.assert_array_equal(mask_from_coco(compressed(mask)), mask)
 
 
-def test_the_size_may_be_numpys_and_the_counts_an_array() -> None:
+def test_the_size_may_be_numpy_integers_and_the_counts_an_array() -> None:
     encoded = {"size": np.array([2, 3]), "counts": np.array([1, 5], np.uint32)}
     assert mask_from_coco(encoded).tolist() == [[False, True, True], [True, True, True]]
 
@@ -113,7 +113,7 @@ HOSTILE: list[Any] = [
 
 
 @pytest.mark.parametrize("encoded", HOSTILE, ids=lambda encoded: str(encoded)[:40])
-def test_what_is_no_mask_is_refused(encoded: Any) -> None:
+def test_invalid_run_lengths_are_rejected(encoded: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         mask_from_coco(encoded)
     assert caught.value.reason == "RUNS_INVALID"
@@ -125,7 +125,9 @@ def test_what_is_no_mask_is_refused(encoded: Any) -> None:
     size=st.tuples(st.integers(-1, 9), st.integers(-1, 9)),
     counts=st.binary(max_size=30) | st.text(max_size=30),
 )
-def test_random_counts_are_a_mask_of_that_size_or_refused(size: tuple[int, int], counts: bytes | str) -> None:
+def test_random_counts_give_a_mask_of_that_size_or_are_rejected(
+    size: tuple[int, int], counts: bytes | str
+) -> None:
     try:
         mask = mask_from_coco({"size": size, "counts": counts})
     except InvalidInput:

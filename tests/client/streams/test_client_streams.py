@@ -23,7 +23,7 @@ MakeVision = Callable[..., Any]
 
 
 def echo(request: ClassifyRequest) -> ClassifyResponse:
-    """Says in the model's name what the image was."""
+    """Return a response whose model name is the text of the image."""
     reply = ClassifyResponse(id=request.id, index=request.index)
     reply.served_by.model = request.image.encoded.decode()
     return reply
@@ -33,12 +33,12 @@ def images(count: int) -> list[bytes]:
     return [f"image {number}".encode() for number in range(count)]
 
 
-def names(answers: Iterator[sc.Classification | sc.Failure]) -> list[str]:
-    return [answer.model.name for answer in answers if isinstance(answer, sc.Classification)]
+def names(results: Iterator[sc.Classification | sc.Failure]) -> list[str]:
+    return [result.model.name for result in results if isinstance(result, sc.Classification)]
 
 
 class Backwards(VisionServicer):
-    """Answers four images at a time, the last one first."""
+    """Responds to four images at a time, the last one first."""
 
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
@@ -48,12 +48,12 @@ class Backwards(VisionServicer):
 
 
 class Breaking(VisionServicer):
-    """Ends each of its first streams after `answered` images with an error; later ones it serves."""
+    """Ends each of its first streams with an error after `completed` images, and serves later streams."""
 
-    def __init__(self, error: Exception | None, *, breaks: int = 1, answered: int = 2) -> None:
+    def __init__(self, error: Exception | None, *, breaks: int = 1, completed: int = 2) -> None:
         self._error = error
         self._breaks = breaks
-        self._answered = answered
+        self._completed = completed
         self.streams = 0
 
     def ClassifyStream(
@@ -63,21 +63,21 @@ class Breaking(VisionServicer):
         if self.streams > self._breaks:
             yield from map(echo, request_iterator)
             return
-        yield from map(echo, itertools.islice(request_iterator, self._answered))
+        yield from map(echo, itertools.islice(request_iterator, self._completed))
         if self._error:
             context.abort_with_status(to_abort(self._error, "request-7"))
 
 
-def test_answers_come_in_the_order_of_the_images(serve: Serve, connect: Connect) -> None:
-    answers = connect(serve(Backwards())).classify_many(images(40), window=8)
-    assert names(answers) == [f"image {number}" for number in range(40)]
+def test_results_come_in_the_order_of_the_images(serve: Serve, connect: Connect) -> None:
+    results = connect(serve(Backwards())).classify_many(images(40), window=8)
+    assert names(results) == [f"image {number}" for number in range(40)]
 
 
-def test_no_images_are_no_answers(serve: Serve, connect: Connect) -> None:
+def test_without_images_there_are_no_results(serve: Serve, connect: Connect) -> None:
     assert list(connect(serve(Backwards())).classify_many([])) == []
 
 
-def test_a_failing_image_does_not_keep_the_others_from_their_answers(
+def test_an_image_that_fails_does_not_affect_the_results_of_the_others(
     serve: Serve, connect: Connect, fake_vision: MakeVision, tmp_path: Path
 ) -> None:
     def respond(request: ClassifyRequest) -> ClassifyResponse:
@@ -86,17 +86,17 @@ def test_a_failing_image_does_not_keep_the_others_from_their_answers(
         return echo(request)
 
     client = connect(serve(fake_vision(respond)))
-    answers = list(client.classify_many([b"good", b"bad", tmp_path / "missing.jpg", b"fine"]))
-    assert names(iter(answers)) == ["good", "fine"]
-    assert [answer.error and answer.error.reason for answer in answers] == [
+    results = list(client.classify_many([b"good", b"bad", tmp_path / "missing.jpg", b"fine"]))
+    assert names(iter(results)) == ["good", "fine"]
+    assert [result.error and result.error.reason for result in results] == [
         None,
         "IMAGE_TRUNCATED",
         "IMAGE_UNREADABLE",
         None,
     ]
-    assert answers[1].error.request_id == "request-7"
+    assert results[1].error.request_id == "request-7"
     with pytest.raises(errors.ImageError, match="cut off"):
-        _ = answers[1].best
+        _ = results[1].best
 
 
 def test_a_failure_as_json_is_an_error_object() -> None:
@@ -106,16 +106,18 @@ def test_a_failure_as_json_is_an_error_object() -> None:
     }
 
 
-def test_images_are_taken_as_they_are_needed(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
+def test_images_are_taken_only_when_they_are_needed(
+    serve: Serve, connect: Connect, fake_vision: MakeVision
+) -> None:
     taken = itertools.count()
     endless = (f"image {next(taken)}".encode() for _ in itertools.count())
-    answers = connect(serve(fake_vision(echo))).classify_many(endless, window=4)
-    assert names(itertools.islice(answers, 50))[-1] == "image 49"
-    answers.close()
+    results = connect(serve(fake_vision(echo))).classify_many(endless, window=4)
+    assert names(itertools.islice(results, 50))[-1] == "image 49"
+    results.close()
     assert next(taken) <= 50 + 4
 
 
-def test_what_goes_wrong_with_the_callers_images_is_raised_to_the_caller(
+def test_an_error_of_the_callers_iterator_of_images_is_raised(
     serve: Serve, connect: Connect, fake_vision: MakeVision
 ) -> None:
     def failing() -> Iterator[bytes]:
@@ -126,62 +128,62 @@ def test_what_goes_wrong_with_the_callers_images_is_raised_to_the_caller(
         list(connect(serve(fake_vision(echo))).classify_many(failing()))
 
 
-def test_a_model_that_cannot_be_is_refused_before_any_image_is_taken(connect: Connect) -> None:
+def test_an_invalid_model_name_is_rejected_before_any_image_is_taken(connect: Connect) -> None:
     with pytest.raises(errors.InvalidInput):
         connect("localhost:1").classify_many(iter([]), model="a:b:c")
 
 
-def test_progress_is_told(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
+def test_progress_is_reported(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
     counted: list[int] = []
     list(connect(serve(fake_vision(echo))).classify_many(images(5), progress=counted.append))
     assert counted == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("error", [errors.Unavailable("draining"), None])
-def test_images_in_a_stream_that_broke_are_answered_by_the_next(
+def test_images_of_a_broken_stream_are_sent_again_in_the_next_one(
     serve: Serve, connect: Connect, error: Exception | None
 ) -> None:
     breaking = Breaking(error, breaks=2)
-    answers = connect(serve(breaking)).classify_many(images(20), window=6)
-    assert names(answers) == [f"image {number}" for number in range(20)]
+    results = connect(serve(breaking)).classify_many(images(20), window=6)
+    assert names(results) == [f"image {number}" for number in range(20)]
     assert breaking.streams == 3
 
 
-def test_what_ends_a_stream_for_good_is_raised(serve: Serve, connect: Connect) -> None:
+def test_an_error_that_a_retry_cannot_help_is_raised(serve: Serve, connect: Connect) -> None:
     breaking = Breaking(errors.PermissionDenied("not yours"))
     with pytest.raises(errors.PermissionDenied, match="not yours"):
         list(connect(serve(breaking)).classify_many(images(5)))
     assert breaking.streams == 1
 
 
-def test_a_server_without_streams_is_not_worked_around(serve: Serve, connect: Connect) -> None:
+def test_a_server_without_streams_is_an_error(serve: Serve, connect: Connect) -> None:
     with pytest.raises(errors.Unimplemented):
         list(connect(serve(VisionServicer())).classify_many(images(3)))
 
 
-def test_a_server_out_of_reach_is_unavailable(connect: Connect) -> None:
+def test_an_unreachable_server_is_unavailable(connect: Connect) -> None:
     with pytest.raises(errors.Unavailable):
         list(connect("localhost:1").classify_many(images(3)))
 
 
-def test_an_image_too_large_to_carry_fails_alone(
+def test_only_the_image_that_is_too_large_to_send_fails(
     serve: Serve, connect: Connect, fake_vision: MakeVision
 ) -> None:
     client = connect(serve(fake_vision(echo)))
-    answers = list(client.classify_many([b"before", bytes(5 * 1024 * 1024), b"after"]))
-    assert names(iter(answers)) == ["before", "after"]
-    assert answers[1].error.reason == "MESSAGE_TOO_LARGE"
+    results = list(client.classify_many([b"before", bytes(5 * 1024 * 1024), b"after"]))
+    assert names(iter(results)) == ["before", "after"]
+    assert results[1].error.reason == "MESSAGE_TOO_LARGE"
 
 
-def test_an_image_that_is_never_answered_fails_when_its_time_is_over(serve: Serve, connect: Connect) -> None:
+def test_an_image_without_a_response_fails_at_its_deadline(serve: Serve, connect: Connect) -> None:
     class Forgetful(VisionServicer):
         def ClassifyStream(
             self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
         ) -> Iterator[ClassifyResponse]:
             return (echo(request) for request in request_iterator if request.index != 1)
 
-    answers = list(connect(serve(Forgetful())).classify_many(images(4), timeout=1.0))
-    assert [type(answer.error) for answer in answers] == [
+    results = list(connect(serve(Forgetful())).classify_many(images(4), timeout=1.0))
+    assert [type(result.error) for result in results] == [
         type(None),
         errors.DeadlineExceeded,
         type(None),
@@ -189,7 +191,7 @@ def test_an_image_that_is_never_answered_fails_when_its_time_is_over(serve: Serv
     ]
 
 
-def test_a_caller_that_leaves_early_ends_the_call_on_the_server(serve: Serve, connect: Connect) -> None:
+def test_a_caller_that_stops_early_ends_the_call_on_the_server(serve: Serve, connect: Connect) -> None:
     ended = threading.Event()
 
     class Watching(VisionServicer):
@@ -199,10 +201,10 @@ def test_a_caller_that_leaves_early_ends_the_call_on_the_server(serve: Serve, co
             context.add_callback(ended.set)
             return map(echo, request_iterator)
 
-    answers = connect(serve(Watching())).classify_many(images(50), window=2)
-    next(answers)
+    results = connect(serve(Watching())).classify_many(images(50), window=2)
+    next(results)
     assert not ended.is_set()
-    answers.close()
+    results.close()
     assert ended.wait(10)
 
 
@@ -212,5 +214,5 @@ async def test_an_asyncio_client_takes_asynchronous_images(serve: Serve, fake_vi
             yield image
 
     async with sc.AsyncClient(serve(fake_vision(echo))) as client:
-        answers = [answer async for answer in client.classify_many(source(), window=3)]
-    assert names(iter(answers)) == [f"image {number}" for number in range(7)]
+        results = [result async for result in client.classify_many(source(), window=3)]
+    assert names(iter(results)) == [f"image {number}" for number in range(7)]

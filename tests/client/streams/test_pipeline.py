@@ -1,4 +1,4 @@
-"""`classify_many` without a wire: the order of things."""
+"""`classify_many` without a connection: order, window, retries and deadlines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def clock() -> Clock:
 @pytest.fixture
 def make(clock: Clock) -> Callable[..., Pipeline]:
     def pipeline(count: int, *, window: int = 8, seconds: float | None = 10.0) -> Pipeline:
-        """A pipeline that has sent `count` images of one, two, three … bytes and waits for replies."""
+        """Return a pipeline that has sent `count` images of one, two, three … bytes and waits for replies."""
         made = Pipeline(read=read, window=window, retry=STEADY, seconds=seconds, clock=clock)
         for number in range(count):
             made.take(ClassifyRequest(image=Image(encoded=b"x" * (number + 1))))
@@ -52,7 +52,7 @@ def sent(step: object) -> str:
     return step.request.id
 
 
-def given_back(step: object) -> Classification | Failure:
+def result_of(step: object) -> Classification | Failure:
     assert isinstance(step, Give)
     return step.result
 
@@ -70,7 +70,7 @@ def refusal(number: int, error: errors.SpyglassError) -> ClassifyResponse:
 
 
 @given(order=st.permutations(range(6)))
-def test_answers_keep_the_order_of_the_images_whatever_that_of_the_replies(order: list[int]) -> None:
+def test_results_keep_the_order_of_the_images_for_any_order_of_responses(order: list[int]) -> None:
     pipeline = Pipeline(read=read, window=6, retry=STEADY, seconds=None)
     for _ in order:
         pipeline.take(ClassifyRequest())
@@ -78,7 +78,7 @@ def test_answers_keep_the_order_of_the_images_whatever_that_of_the_replies(order
     assert [sent(pipeline.step()) for _ in order] == list("012345")
     for number in order:
         pipeline.hear(reply(number))
-    assert [given_back(pipeline.step()).id for _ in order] == list("012345")
+    assert [result_of(pipeline.step()).id for _ in order] == list("012345")
     assert pipeline.step() == Stop()
 
 
@@ -92,13 +92,13 @@ def test_no_more_images_are_taken_than_the_window_holds() -> None:
     pipeline.hear(reply(1))
     assert pipeline.step() == Wait(None)
     pipeline.hear(reply(0))
-    assert given_back(pipeline.step()).id == "0"
+    assert result_of(pipeline.step()).id == "0"
     pipeline.hear(None)
-    assert given_back(pipeline.step()).id == "1"
+    assert result_of(pipeline.step()).id == "1"
     assert pipeline.step() == Take()
 
 
-def test_replies_that_have_come_are_heard_before_the_caller_is_asked_for_more() -> None:
+def test_received_responses_are_handled_before_more_images_are_taken() -> None:
     pipeline = Pipeline(read=read, window=4, retry=STEADY, seconds=None)
     assert pipeline.step() == Wait(0)
     pipeline.hear(None)
@@ -107,10 +107,10 @@ def test_replies_that_have_come_are_heard_before_the_caller_is_asked_for_more() 
     pipeline.step()
     assert pipeline.step() == Wait(0)
     pipeline.hear(reply(0))
-    assert given_back(pipeline.step()).id == "0"
+    assert result_of(pipeline.step()).id == "0"
 
 
-def test_a_window_that_lets_nothing_through_is_refused() -> None:
+def test_a_window_of_zero_images_is_rejected() -> None:
     with pytest.raises(ValueError, match="window"):
         Pipeline(read=read, window=0, retry=STEADY, seconds=None)
 
@@ -122,19 +122,19 @@ def test_an_image_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pip
     pipeline.take(None)
     pipeline.step()
     pipeline.hear(reply(0))
-    assert given_back(pipeline.step()).error is None
-    assert isinstance(given_back(pipeline.step()).error, errors.ImageError)
+    assert result_of(pipeline.step()).error is None
+    assert isinstance(result_of(pipeline.step()).error, errors.ImageError)
 
 
 def test_an_image_that_the_server_refuses_fails_at_once(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1)
     pipeline.hear(refusal(0, errors.ImageError("cut off", reason="IMAGE_TRUNCATED")))
-    error = given_back(pipeline.step()).error
+    error = result_of(pipeline.step()).error
     assert error is not None
     assert error.reason == "IMAGE_TRUNCATED"
 
 
-def test_an_image_that_found_no_room_is_sent_again_when_the_server_said(
+def test_an_image_that_a_full_server_refused_is_sent_again_after_the_time_that_it_gave(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(1)
@@ -152,16 +152,16 @@ def test_an_image_fails_when_its_attempts_are_used_up(make: Callable[..., Pipeli
         clock.now += 1.0
         sent(pipeline.step())
     pipeline.hear(refusal(0, errors.Unavailable("draining")))
-    assert isinstance(given_back(pipeline.step()), Failure)
+    assert isinstance(result_of(pipeline.step()), Failure)
 
 
-def test_an_image_is_not_put_off_past_its_deadline(make: Callable[..., Pipeline]) -> None:
+def test_an_image_is_not_delayed_past_its_deadline(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1, seconds=2.0)
     pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=5.0)))
-    assert isinstance(given_back(pipeline.step()).error, errors.Overloaded)
+    assert isinstance(result_of(pipeline.step()).error, errors.Overloaded)
 
 
-def test_an_image_whose_time_is_over_fails_and_its_late_reply_is_dropped(
+def test_an_image_past_its_deadline_fails_and_its_late_response_is_dropped(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(2, seconds=5.0)
@@ -170,11 +170,11 @@ def test_an_image_whose_time_is_over_fails_and_its_late_reply_is_dropped(
     pipeline.hear(reply(1))
     pipeline.hear(None)
     pipeline.hear(reply(0))
-    assert isinstance(given_back(pipeline.step()).error, errors.DeadlineExceeded)
-    assert given_back(pipeline.step()).error is None
+    assert isinstance(result_of(pipeline.step()).error, errors.DeadlineExceeded)
+    assert result_of(pipeline.step()).error is None
 
 
-def test_images_without_an_answer_are_sent_again_after_the_stream_broke(
+def test_images_without_a_response_are_sent_again_after_the_stream_broke(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(3)
@@ -193,31 +193,31 @@ def test_a_stream_that_breaks_again_and_again_raises(make: Callable[..., Pipelin
         pipeline.hear(errors.Unavailable("gone"))
 
 
-def test_a_reply_between_two_breaks_starts_the_count_anew(make: Callable[..., Pipeline]) -> None:
+def test_a_response_between_two_breaks_resets_the_count(make: Callable[..., Pipeline]) -> None:
     pipeline = make(4)
     for number in range(3):
         pipeline.hear(errors.Unavailable("gone"))
         pipeline.hear(errors.Unavailable("gone"))
         pipeline.hear(reply(number))
-    assert given_back(pipeline.step()).id == "0"
+    assert result_of(pipeline.step()).id == "0"
 
 
-def test_what_asking_again_does_not_cure_is_raised_at_once(make: Callable[..., Pipeline]) -> None:
+def test_an_error_that_a_retry_cannot_help_is_raised_at_once(make: Callable[..., Pipeline]) -> None:
     with pytest.raises(errors.Unauthenticated):
         make(1).hear(errors.Unauthenticated("no token"))
 
 
-def test_of_images_too_large_to_carry_only_the_largest_fails(make: Callable[..., Pipeline]) -> None:
+def test_if_a_message_is_too_large_only_the_largest_image_fails(make: Callable[..., Pipeline]) -> None:
     pipeline = make(3)
     pipeline.hear(errors.LimitExceeded("too large", reason=MESSAGE_TOO_LARGE))
     assert [sent(pipeline.step()) for _ in range(2)] == ["0", "1"]
     pipeline.hear(reply(0))
     pipeline.hear(reply(1))
-    answers = [given_back(pipeline.step()) for _ in range(3)]
-    assert [type(answer.error) for answer in answers] == [type(None), type(None), errors.LimitExceeded]
+    outcomes = [result_of(pipeline.step()) for _ in range(3)]
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), type(None), errors.LimitExceeded]
 
 
-def test_progress_counts_the_answers_failures_included(clock: Clock) -> None:
+def test_progress_counts_results_and_failures(clock: Clock) -> None:
     counted: list[int] = []
     pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=None, progress=counted.append)
     pipeline.take(errors.ImageError("unreadable"))
@@ -227,13 +227,13 @@ def test_progress_counts_the_answers_failures_included(clock: Clock) -> None:
     assert counted == [1, 2]
 
 
-def test_a_stream_that_ends_while_nothing_is_under_way_is_no_error(clock: Clock) -> None:
+def test_a_stream_that_ends_without_open_images_is_not_an_error(clock: Clock) -> None:
     """A server may end a stream whose caller is slow to find its next image."""
     pipeline = Pipeline(read=read, window=2, retry=Retry(attempts=1), seconds=10, clock=clock)
     pipeline.take(ClassifyRequest())
     assert sent(pipeline.step()) == "0"
     pipeline.hear(reply(0))
-    given_back(pipeline.step())
+    result_of(pipeline.step())
     clock.now += 1000
     pipeline.hear(errors.DeadlineExceeded("the stream was idle"))
     pipeline.take(ClassifyRequest())
@@ -244,7 +244,7 @@ PERSISTENT = Retry(initial_backoff=1.0, max_backoff=1.0, jitter=0)
 UNREACHABLE = errors.Unavailable("nobody listens", reason="UNREACHABLE")
 
 
-def test_a_server_that_is_silent_for_the_time_of_an_image_ends_the_stream(clock: Clock) -> None:
+def test_the_stream_ends_if_the_server_is_silent_for_the_timeout_of_an_image(clock: Clock) -> None:
     pipeline = Pipeline(read=read, window=2, retry=PERSISTENT, seconds=10, clock=clock)
     for _ in range(2):
         pipeline.take(ClassifyRequest())
@@ -260,7 +260,7 @@ def test_a_server_that_is_silent_for_the_time_of_an_image_ends_the_stream(clock:
     assert attempts == 8
 
 
-def test_after_a_response_the_time_of_silence_starts_again(clock: Clock) -> None:
+def test_a_response_restarts_the_time_of_silence(clock: Clock) -> None:
     pipeline = Pipeline(read=read, window=1, retry=PERSISTENT, seconds=10, clock=clock)
     for number in range(5):
         pipeline.take(ClassifyRequest())
@@ -270,10 +270,10 @@ def test_after_a_response_the_time_of_silence_starts_again(clock: Clock) -> None
             clock.now += 1
         assert sent(pipeline.step()) == str(number)
         pipeline.hear(reply(number))
-        assert given_back(pipeline.step())
+        assert result_of(pipeline.step())
 
 
-def test_without_a_limit_a_stream_waits_for_a_server_as_long_as_it_takes(clock: Clock) -> None:
+def test_without_a_timeout_a_stream_waits_for_a_server_without_limit(clock: Clock) -> None:
     pipeline = Pipeline(read=read, window=1, retry=PERSISTENT, seconds=None, clock=clock)
     pipeline.take(ClassifyRequest())
     for _ in range(3000):
@@ -283,7 +283,7 @@ def test_without_a_limit_a_stream_waits_for_a_server_as_long_as_it_takes(clock: 
     assert sent(pipeline.step()) == "0"
 
 
-def test_the_server_is_told_how_much_time_is_left(clock: Clock) -> None:
+def test_a_request_has_the_time_that_is_left(clock: Clock) -> None:
     pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=10.0, clock=clock)
     pipeline.take(ClassifyRequest())
     clock.now += 2.5
@@ -296,7 +296,7 @@ def test_the_server_is_told_how_much_time_is_left(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("seconds", [None, 1e12, float("inf")])
-def test_no_time_is_stated_if_there_is_no_limit(seconds: float | None) -> None:
+def test_without_a_limit_a_request_has_no_timeout(seconds: float | None) -> None:
     pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=seconds)
     pipeline.take(ClassifyRequest())
     step = pipeline.step()
@@ -308,4 +308,4 @@ def test_a_response_is_matched_by_its_index_alone(make: Callable[..., Pipeline])
     pipeline.hear(ClassifyResponse(index=1, id="0"))
     assert isinstance(pipeline.step(), Wait)
     pipeline.hear(ClassifyResponse(index=0, id="0"))
-    assert [given_back(pipeline.step()).id for _ in range(2)] == ["0", "0"]
+    assert [result_of(pipeline.step()).id for _ in range(2)] == ["0", "0"]

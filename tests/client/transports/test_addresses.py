@@ -1,4 +1,4 @@
-"""How people write the address of a server."""
+"""Addresses of servers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_an_address_becomes_the_target_of_grpc(text: str, expected: str) -> None
     ],
 )
 @pytest.mark.parametrize("make", [sc.Client, sc.AsyncClient, parse_addresses])
-def test_a_malformed_address_is_refused_at_once_with_what_is_expected(
+def test_the_error_of_a_malformed_address_has_the_expected_form(
     make: type[sc.Client], text: str, cause: str
 ) -> None:
     with pytest.raises(sc.InvalidInput) as caught:
@@ -116,12 +116,12 @@ def test_a_malformed_address_is_refused_at_once_with_what_is_expected(
 
 
 @pytest.mark.parametrize("address", [None, 7, b"localhost:7", ("localhost", 7)])
-def test_an_address_is_text(address: str) -> None:
+def test_an_address_must_be_text(address: str) -> None:
     with pytest.raises(sc.InvalidInput, match="must be text"):
         parse_addresses(address)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+def test_a_password_in_an_address_is_rejected_and_not_repeated() -> None:
     with pytest.raises(sc.InvalidInput) as caught:
         parse_addresses("https://me:s3cret@server")
     assert "s3cret" not in caught.value.message
@@ -152,7 +152,7 @@ def test_the_scheme_says_whether_to_use_tls(text: str, tls: bool | None) -> None
 
 
 @pytest.mark.parametrize("make", [sc.Client, sc.AsyncClient])
-def test_credentials_with_tls_and_an_address_without_it_are_refused_together(make: type[sc.Client]) -> None:
+def test_credentials_with_tls_and_an_address_without_it_are_rejected_together(make: type[sc.Client]) -> None:
     with pytest.raises(sc.InvalidInput, match="https://HOST:PORT"):
         make("a:1,http://b", credentials=sc.Credentials(tls=True))
 
@@ -181,10 +181,10 @@ def test_an_address_elsewhere_is_not_local(text: str) -> None:
     assert not parse_addresses(text)[0].local
 
 
-def test_a_channel_of_its_own_is_to_one_server() -> None:
+def test_a_channel_of_the_caller_allows_only_one_address() -> None:
     with pytest.raises(sc.InvalidInput, match="one server, not of 2"):
         sc.open_channel("a,b")
 
 
-def test_an_address_is_a_value() -> None:
+def test_equal_addresses_are_equal_values() -> None:
     assert parse_addresses("a:7") == (Address("dns:///a:7"),)

@@ -1,4 +1,4 @@
-"""Errors cross the wire and come back as what they were."""
+"""Errors of the server, raised by the client with the same class and details."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FailedRpc:
 @pytest.mark.parametrize(
     "kind", sorted(set(STATUS_CODES) - {errors.InternalError}, key=lambda kind: kind.__name__)
 )
-def test_every_error_comes_back_as_it_was_sent(kind: type[errors.SpyglassError]) -> None:
+def test_every_error_has_the_class_and_details_that_the_server_sent(kind: type[errors.SpyglassError]) -> None:
     sent = kind("said so", reason="A_REASON", field="model.name")
     received = error_from_status(to_status(sent, "id-1"))
     assert type(received) is kind
@@ -42,12 +42,12 @@ def test_every_error_comes_back_as_it_was_sent(kind: type[errors.SpyglassError])
     assert received.request_id == "id-1"
 
 
-def test_an_image_error_comes_back_as_one() -> None:
+def test_an_image_error_is_raised_as_an_image_error() -> None:
     received = error_from_status(to_status(errors.ImageError("cut off", reason="IMAGE_TRUNCATED"), "id-1"))
     assert type(received) is errors.ImageError
 
 
-def test_a_fault_of_the_servers_comes_back_with_its_id_and_nothing_else() -> None:
+def test_a_fault_of_the_server_has_only_its_request_id() -> None:
     received = error_from_status(to_status(KeyError("secret"), "id-1"))
     assert type(received) is errors.InternalError
     assert "secret" not in received.message
@@ -55,13 +55,13 @@ def test_a_fault_of_the_servers_comes_back_with_its_id_and_nothing_else() -> Non
 
 
 @pytest.mark.parametrize("seconds", [0.25, 3.0, None])
-def test_an_overloaded_server_says_when_to_come_again(seconds: float | None) -> None:
+def test_an_overload_error_has_the_time_to_retry_after(seconds: float | None) -> None:
     received = error_from_status(to_status(errors.Overloaded("full", retry_after=seconds), "id-1"))
     assert isinstance(received, errors.Overloaded)
     assert received.retry_after == seconds
 
 
-def test_a_reason_of_another_domain_is_not_taken_for_ours() -> None:
+def test_a_reason_of_another_domain_is_ignored() -> None:
     detail = Any()
     detail.Pack(ErrorInfo(reason="IMAGE_TRUNCATED", domain="proxy.example"))
     received = error_from_status(Status(code=3, message="no", details=[detail]))
@@ -70,7 +70,7 @@ def test_a_reason_of_another_domain_is_not_taken_for_ours() -> None:
 
 
 @pytest.mark.parametrize("code", [2, 6, 10, 15, 99])
-def test_codes_that_no_server_of_ours_sends_are_its_fault(code: int) -> None:
+def test_other_status_codes_are_faults_of_the_server(code: int) -> None:
     assert type(error_from_status(Status(code=code, message="what?"))) is errors.InternalError
 
 
@@ -86,18 +86,18 @@ def test_codes_that_no_server_of_ours_sends_are_its_fault(code: int) -> None:
     ],
 )
 @pytest.mark.parametrize("details", ["because", "", None])
-def test_what_grpc_says_by_itself_becomes_an_error_of_the_same_tree(
+def test_a_status_of_grpc_itself_becomes_an_error_of_the_same_tree(
     code: grpc.StatusCode, kind: type[errors.SpyglassError], details: str | None
 ) -> None:
     assert type(error_from_rpc(FailedRpc(code, details))) is kind
 
 
-def test_the_id_to_quote_is_also_taken_from_the_metadata() -> None:
+def test_the_request_id_is_also_read_from_the_metadata() -> None:
     call = FailedRpc(grpc.StatusCode.INTERNAL, "oops", (("x-request-id", "id-2"),))
     assert error_from_rpc(call).request_id == "id-2"
 
 
-def test_details_that_contradict_the_code_are_not_believed() -> None:
+def test_details_that_contradict_the_code_are_ignored() -> None:
     forged = Status(code=5, message="not found").SerializeToString()
     call = FailedRpc(grpc.StatusCode.UNAVAILABLE, "gone", (("grpc-status-details-bin", forged),))
     assert type(error_from_rpc(call)) is errors.Unavailable

@@ -1,4 +1,4 @@
-"""What a client lives through: servers that come and go, forks, silence, and a look at certificates."""
+"""Clients and faults: servers that restart, forks, silence, and certificates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Connect = Callable[..., Any]
 Serve = Callable[..., str]
 MakeVision = Callable[..., Any]
 
-# Enough to live through a restart, quick enough for a test.
+# Long enough for a restart, short enough for a test.
 PATIENT = sc.Retry(attempts=60, initial_backoff=0.05, max_backoff=0.2)
 
 
@@ -52,7 +52,7 @@ def free_port() -> int:
         return port
 
 
-def test_a_client_finds_a_restarted_server_again(
+def test_a_client_reconnects_to_a_restarted_server(
     serve_at: Callable[[int], grpc.Server], connect: Connect
 ) -> None:
     port = free_port()
@@ -133,7 +133,9 @@ def test_a_request_that_ends_its_server_is_sent_five_times(connect: Connect) -> 
         assert len(requests) == 5
 
 
-def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server], connect: Connect) -> None:
+def test_a_stream_survives_a_restart_of_the_server(
+    serve_at: Callable[[int], grpc.Server], connect: Connect
+) -> None:
     port = free_port()
     servers = [serve_at(port)]
 
@@ -144,11 +146,11 @@ def test_a_stream_lives_through_a_restart(serve_at: Callable[[int], grpc.Server]
                 servers.append(serve_at(port))
             yield b"image"
 
-    answers = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(images(), window=4))
-    assert [answer.best.name for answer in answers] == ["cat"] * 30
+    predictions = list(connect(f"localhost:{port}", retry=PATIENT).classify_many(images(), window=4))
+    assert [prediction.best.name for prediction in predictions] == ["cat"] * 30
 
 
-def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_time_to_connect(
+def test_a_server_that_accepts_and_stays_silent_is_unavailable_after_the_connect_timeout(
     connect: Connect,
 ) -> None:
     with socket.socket() as silent:
@@ -171,10 +173,10 @@ client = Client(sys.argv[1])
 client.classify(b"image")
 child = os.fork()
 if child == 0:
-    answered = client.classify(b"image", timeout=20).best.name == "cat"
-    streamed = [answer.best.name for answer in client.classify_many([b"image"] * 3)]
+    classified = client.classify(b"image", timeout=20).best.name == "cat"
+    streamed = [prediction.best.name for prediction in client.classify_many([b"image"] * 3)]
     client.close()
-    os._exit(0 if answered and streamed == ["cat"] * 3 else 1)
+    os._exit(0 if classified and streamed == ["cat"] * 3 else 1)
 _, status = os.waitpid(child, 0)
 client.classify(b"image", timeout=20)
 client.close()
@@ -192,8 +194,8 @@ def test_a_forked_process_has_a_connection_of_its_own(serve: Serve, fake_vision:
 def test_many_threads_share_a_client(serve: Serve, fake_vision: MakeVision) -> None:
     with sc.Client(serve(fake_vision())) as client, ThreadPoolExecutor(8) as pool:
         ids = [f"request {number}" for number in range(64)]
-        answers = pool.map(lambda id: client.classify(b"image", id=id), ids)
-        assert [answer.id for answer in answers] == ids
+        predictions = pool.map(lambda id: client.classify(b"image", id=id), ids)
+        assert [prediction.id for prediction in predictions] == ids
 
 
 def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
@@ -202,12 +204,12 @@ def test_many_tasks_of_one_loop_after_another_share_an_asyncio_client(
     client = sc.AsyncClient(serve(fake_vision()))
     ids = [f"request {number}" for number in range(64)]
 
-    async def ask_all() -> list[str]:
-        answers = await asyncio.gather(*(client.classify(b"image", id=id) for id in ids))
-        return [answer.id for answer in answers]
+    async def classify_all() -> list[str]:
+        predictions = await asyncio.gather(*(client.classify(b"image", id=id) for id in ids))
+        return [prediction.id for prediction in predictions]
 
-    assert asyncio.run(ask_all()) == ids
-    assert asyncio.run(ask_all()) == ids
+    assert asyncio.run(classify_all()) == ids
+    assert asyncio.run(classify_all()) == ids
     asyncio.run(client.close())
 
 
@@ -234,7 +236,7 @@ def test_a_cancelled_task_cancels_its_call(serve: Serve, fake_vision: MakeVision
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A key and a certificate for localhost, signed by itself."""
+    """A key and a self-signed certificate for localhost."""
     folder = tmp_path_factory.mktemp("tls")
     key, pem = folder / "key.pem", folder / "ca.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
@@ -243,7 +245,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return key, pem
 
 
-def test_a_server_with_a_certificate_is_believed_by_who_knows_its_signer(
+def test_a_client_trusts_a_server_only_with_the_certificate_of_its_signer(
     serve: Serve, connect: Connect, fake_vision: MakeVision, certificate: tuple[Path, Path]
 ) -> None:
     key, pem = certificate
@@ -253,7 +255,7 @@ def test_a_server_with_a_certificate_is_believed_by_who_knows_its_signer(
         trusting = connect(address, credentials=sc.Credentials.from_files(ca=pem))
         assert trusting.classify(b"image").best.name == "cat"
     for address, credentials in ((target, sc.Credentials(tls=True)), (f"https://{target}", sc.Credentials())):
-        # At once, whatever the timeout: another attempt meets the same certificate.
+        # At once: another attempt meets the same certificate, so that the timeout does not matter.
         with pytest.raises(sc.Unavailable) as caught:
             connect(address, credentials=credentials, retry=sc.Retry()).classify(b"image", timeout=600)
         assert caught.value.reason == "TLS_FAILED"
@@ -265,5 +267,5 @@ def test_importing_the_library_does_not_import_grpc() -> None:
     subprocess.run([sys.executable, "-c", check], check=True, env=environment)
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     assert [name for name in sc.__all__ if not hasattr(sc, name)] == []

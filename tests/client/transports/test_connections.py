@@ -49,7 +49,7 @@ def test_a_unix_socket_is_reached_by_its_path(
 
 def test_the_scheme_https_turns_tls_on(serve: Serve, connect: Connect, fake_vision: MakeVision) -> None:
     plain = serve(fake_vision())
-    # The handshake fails: the server speaks no TLS. No retry can change that, so that one is enough.
+    # The handshake fails, because the server speaks no TLS. No retry can change that: one attempt is enough.
     with pytest.raises(sc.Unavailable) as caught:
         connect(f"https://{plain}", retry=sc.Retry()).classify(b"image", timeout=600)
     assert caught.value.reason == "TLS_FAILED"
@@ -66,13 +66,13 @@ def servers(serve: Serve, fake_vision: MakeVision, calls: list[str]) -> list[str
     cat = fake_vision().respond
 
     def respond(name: str) -> Callable[[Any], Any]:
-        def answer(request: Any) -> Any:
+        def respond_as_named(request: Any) -> Any:
             calls.append(name)
             if name == "first" and request.model.name == "gone":
                 raise sc.Unavailable("draining", reason="DRAINING")
             return cat(request)
 
-        return answer
+        return respond_as_named
 
     return [serve(fake_vision(respond(name))) for name in ("first", "second")]
 
@@ -86,7 +86,7 @@ def test_of_several_servers_the_first_one_is_called(
     assert calls == ["first"] * 3
 
 
-def test_the_next_server_takes_over_from_one_that_nobody_reaches(
+def test_the_next_server_takes_over_from_an_unreachable_one(
     servers: list[str], connect: Connect, calls: list[str]
 ) -> None:
     client = connect(f"{NOBODY}, http://{servers[1]}")
@@ -110,7 +110,7 @@ def test_the_client_stays_with_the_server_that_took_over(
     assert calls == ["first", "second", "second"]
 
 
-def test_an_error_that_is_the_requests_own_does_not_change_the_server(
+def test_an_error_of_the_request_does_not_change_the_server(
     serve: Serve, connect: Connect, fake_vision: MakeVision, servers: list[str], calls: list[str]
 ) -> None:
     def refuse(request: Any) -> Any:
@@ -130,7 +130,7 @@ def test_if_no_server_is_reached_the_error_says_so(connect: Connect) -> None:
 
 
 class Proxy:
-    """A proxy that remembers who connected, and lets nobody through."""
+    """A proxy that records its requests and refuses all of them."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -165,7 +165,7 @@ def proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "http://localhost"])
-def test_no_proxy_stands_before_a_loopback_address(
+def test_no_proxy_is_used_for_a_loopback_address(
     serve: Serve, connect: Connect, fake_vision: MakeVision, proxy: Proxy, host: str
 ) -> None:
     port = serve(fake_vision()).rpartition(":")[2]
@@ -174,14 +174,14 @@ def test_no_proxy_stands_before_a_loopback_address(
 
 
 @pytest.mark.parametrize("address", ["[::1]:1", "unix:/nobody", "0.0.0.0:1", "127.0.0.9:1"])
-def test_no_proxy_is_asked_for_a_server_on_this_machine(proxy: Proxy, address: str) -> None:
+def test_no_proxy_is_used_for_a_server_on_this_machine(proxy: Proxy, address: str) -> None:
     with sc.Client(address, retry=ONCE) as client, pytest.raises(sc.Unavailable):
         client.classify(b"image")
     assert proxy.requests == []
 
 
 def test_other_addresses_go_through_the_proxy_of_the_environment(proxy: Proxy) -> None:
-    # A name of its own for each proxy: gRPC shares connections between channels.
+    # A separate host name for each proxy, because gRPC shares connections between channels.
     host = f"server{proxy.url.rpartition(':')[2]}.invalid"
     with sc.Client(f"{host}:7", retry=ONCE) as client, pytest.raises(sc.Unavailable):
         client.classify(b"image")

@@ -1,4 +1,4 @@
-"""A transport of the caller's own in place of gRPC, under both clients."""
+"""A transport of the caller in place of gRPC, for both clients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stream:
 
 
 class CatTransport:
-    """Every image is a cat; `errors` are raised first, one for each call."""
+    """Returns a cat for every image; raises `errors` first, one for each call."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -109,7 +109,7 @@ def test_a_stream_that_breaks_is_started_again() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), sc.PermissionDenied("no")])
-def test_a_stream_that_fails_for_good_raises_and_does_not_hang(error: Exception) -> None:
+def test_a_stream_with_a_permanent_error_raises_and_does_not_hang(error: Exception) -> None:
     results = sc.Client(transport=CatTransport(error), retry=QUICK).classify_many([b"a"])
     with pytest.raises(sc.SpyglassError, match=r"odd|no"):
         list(results)

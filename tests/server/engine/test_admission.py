@@ -1,4 +1,4 @@
-"""The door: permits, refusals with a hint, and the patient who wait for room."""
+"""Admission: permits, refusals with a hint, and patient calls that wait for a permit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def waiting_in_line(admission: Admission, count: int) -> Callable[[], bool]:
     return lambda: len(admission._changed._waiters) == count
 
 
-def test_as_many_as_there_is_room_for_get_in() -> None:
+def test_admission_grants_as_many_permits_as_the_limit() -> None:
     admission = Admission(2)
 
     with admission.permit(Call()), admission.permit(Call()):
@@ -37,7 +37,7 @@ def test_as_many_as_there_is_room_for_get_in() -> None:
     assert admission.inside == 0
 
 
-def test_a_refusal_says_when_to_come_again() -> None:
+def test_a_refusal_has_a_time_to_retry_after() -> None:
     admission = Admission(1)
 
     with admission.permit(Call()), pytest.raises(Overloaded) as refused:
@@ -48,7 +48,7 @@ def test_a_refusal_says_when_to_come_again() -> None:
     assert refused.value.reason == "QUEUE_FULL"
 
 
-def test_a_permit_is_given_back_by_who_fails() -> None:
+def test_a_request_that_fails_gives_its_permit_back() -> None:
     admission = Admission(1)
 
     with pytest.raises(KeyError), admission.permit(Call()):
@@ -57,7 +57,7 @@ def test_a_permit_is_given_back_by_who_fails() -> None:
     assert enter(admission, Call()) == "inside"
 
 
-def test_a_patient_call_waits_for_room(eventually: Eventually) -> None:
+def test_a_patient_call_waits_for_a_permit(eventually: Eventually) -> None:
     admission, leave = Admission(1), Event()
 
     def stay() -> None:
@@ -74,14 +74,14 @@ def test_a_patient_call_waits_for_room(eventually: Eventually) -> None:
         assert patient.result(PATIENCE) == "inside"
 
 
-def test_a_patient_call_waits_no_longer_than_its_deadline() -> None:
+def test_a_patient_call_waits_at_most_until_its_deadline() -> None:
     admission = Admission(1)
 
     with admission.permit(Call()), pytest.raises(DeadlineExceeded):
         enter(admission, Call(time.monotonic() + 0.01, patient=True))
 
 
-def test_a_patient_call_stops_waiting_when_its_caller_goes(eventually: Eventually) -> None:
+def test_a_patient_call_stops_waiting_when_its_caller_cancels(eventually: Eventually) -> None:
     admission, call = Admission(1), Call(patient=True)
 
     with ThreadPoolExecutor() as pool, admission.permit(Call()):
@@ -94,12 +94,12 @@ def test_a_patient_call_stops_waiting_when_its_caller_goes(eventually: Eventuall
     assert admission.inside == 0
 
 
-def test_a_patient_call_that_is_late_does_not_get_in_where_there_is_room() -> None:
+def test_a_patient_call_past_its_deadline_gets_no_permit_even_if_one_is_free() -> None:
     with pytest.raises(DeadlineExceeded):
         enter(Admission(1), Call(time.monotonic(), patient=True))
 
 
-def test_room_that_the_first_in_line_no_longer_wants_goes_to_the_next(eventually: Eventually) -> None:
+def test_a_permit_that_a_cancelled_call_leaves_goes_to_the_next_in_the_queue(eventually: Eventually) -> None:
     admission = Admission(1)
     first, second = Call(patient=True), Call(patient=True)
     futures: list[Future[str]] = []
@@ -109,7 +109,7 @@ def test_room_that_the_first_in_line_no_longer_wants_goes_to_the_next(eventually
             for place, call in enumerate((first, second), start=1):
                 futures.append(pool.submit(enter, admission, call))
                 eventually(waiting_in_line(admission, place))
-            # Its caller goes in the very moment in which it is woken.
+            # Its caller cancels at the moment in which it wakes up.
             first.cancelled = True
         try:
             with pytest.raises(Cancelled):
@@ -119,7 +119,7 @@ def test_room_that_the_first_in_line_no_longer_wants_goes_to_the_next(eventually
             second.cancel()
 
 
-def test_never_are_more_inside_than_there_is_room_for() -> None:
+def test_no_more_permits_are_taken_at_a_time_than_the_limit() -> None:
     admission = Admission(3)
     seen = []
 
@@ -135,7 +135,7 @@ def test_never_are_more_inside_than_there_is_room_for() -> None:
     assert admission.inside == 0
 
 
-def test_a_stall_is_the_time_for_which_no_permit_changed_hands() -> None:
+def test_a_stall_is_the_time_since_a_permit_was_last_taken_or_given_back() -> None:
     admission = Admission(1)
     assert admission.stalled_seconds == 0
 

@@ -1,4 +1,4 @@
-"""Where the bundled models are found."""
+"""The folder of the bundled models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spyglass_server.engine.bundled import bundled_models
 
 @pytest.fixture
 def no_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other folder holds packages: an environment for tests has the models, too."""
+    """Leave no other folder with packages: the environment of the tests has the models, too."""
     monkeypatch.setattr(sys, "path", [])
 
 
@@ -30,34 +30,34 @@ def lay_out(folder: Path, pyproject: str, *models: str) -> Path:
     return folder / "libs"
 
 
-def test_in_the_checkout_they_are_in_its_own_folder(repository_root: Path) -> None:
+def test_a_checkout_has_the_models_in_its_own_folder(repository_root: Path) -> None:
     assert bundled_models() == repository_root / "models"
 
 
-def test_installed_into_another_project_they_are_beside_the_package(tmp_path: Path) -> None:
+def test_an_installation_in_another_project_has_the_models_beside_the_package(tmp_path: Path) -> None:
     libs = lay_out(tmp_path, OTHER_PROJECT, "libs/spyglass_models", "models")
     assert bundled_models(libs) == libs / "spyglass_models"
 
 
 @pytest.mark.usefixtures("no_path")
 @pytest.mark.parametrize("pyproject", [OTHER_PROJECT, "", "name =", "[project]\n", 'project = "spyglass"\n'])
-def test_another_projects_models_are_never_taken_for_them(tmp_path: Path, pyproject: str) -> None:
+def test_the_models_of_another_project_are_never_used(tmp_path: Path, pyproject: str) -> None:
     libs = lay_out(tmp_path, pyproject, "models")
     with pytest.raises(ModelError, match="no bundled models"):
         bundled_models(libs)
 
 
 @pytest.mark.usefixtures("no_path")
-def test_a_checkout_without_its_models_has_none(tmp_path: Path) -> None:
+def test_a_checkout_without_the_models_finds_none(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no bundled models"):
         bundled_models(lay_out(tmp_path, CHECKOUT))
 
 
-def test_a_checkout_is_known_by_its_project(tmp_path: Path) -> None:
+def test_a_checkout_is_recognised_by_its_project_file(tmp_path: Path) -> None:
     assert bundled_models(lay_out(tmp_path, CHECKOUT, "models")) == tmp_path / "models"
 
 
-def test_a_package_elsewhere_on_the_path_may_hold_them(
+def test_a_package_elsewhere_on_the_path_may_hold_the_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     libs = lay_out(tmp_path, OTHER_PROJECT)

@@ -1,4 +1,4 @@
-"""A call's patience: its deadline, and whether its caller is still there."""
+"""A call: its deadline, and its cancellation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def soon() -> float:
     return time.monotonic() + 30
 
 
-def test_a_call_without_a_deadline_has_all_the_time() -> None:
+def test_a_call_without_a_deadline_has_no_time_limit() -> None:
     assert Call().remaining() is None
 
 
-def test_a_call_with_a_deadline_has_what_is_left() -> None:
+def test_a_call_with_a_deadline_returns_the_time_that_is_left() -> None:
     remaining = Call(soon()).remaining()
 
     assert remaining is not None
@@ -39,7 +39,7 @@ def test_a_cancelled_call_raises_even_without_a_deadline() -> None:
         call.remaining()
 
 
-def test_waiting_gives_the_result() -> None:
+def test_waiting_returns_the_result() -> None:
     future: Future[int] = Future()
     future.set_result(5)
 
@@ -54,7 +54,7 @@ def test_waiting_raises_what_the_work_raised() -> None:
         Call().wait(future)
 
 
-def test_waiting_ends_at_the_deadline_and_drops_the_work() -> None:
+def test_waiting_ends_at_the_deadline_and_cancels_the_work() -> None:
     future: Future[int] = Future()
 
     with pytest.raises(DeadlineExceeded):
@@ -63,7 +63,7 @@ def test_waiting_ends_at_the_deadline_and_drops_the_work() -> None:
     assert future.cancelled()
 
 
-def test_waiting_ends_when_the_caller_goes_and_drops_the_work() -> None:
+def test_waiting_ends_when_the_caller_cancels_and_cancels_the_work() -> None:
     call, future = Call(), Future[int]()
 
     with ThreadPoolExecutor() as pool:
@@ -75,7 +75,7 @@ def test_waiting_ends_when_the_caller_goes_and_drops_the_work() -> None:
     assert future.cancelled()
 
 
-def test_a_caller_that_is_gone_already_does_not_wait() -> None:
+def test_a_call_that_is_already_cancelled_does_not_wait() -> None:
     call, future = Call(), Future[int]()
     call.cancel()
 
@@ -85,7 +85,7 @@ def test_a_caller_that_is_gone_already_does_not_wait() -> None:
     assert future.cancelled()
 
 
-def test_work_in_hand_is_not_taken_back() -> None:
+def test_work_that_has_started_is_not_cancelled() -> None:
     call, future = Call(time.monotonic() + 0.01), Future[int]()
     future.set_running_or_notify_cancel()
 
@@ -95,28 +95,28 @@ def test_work_in_hand_is_not_taken_back() -> None:
     assert future.running()
 
 
-def test_a_callback_runs_when_the_caller_goes_inside_of_the_block() -> None:
-    call, told = Call(), []
+def test_a_callback_runs_if_the_caller_cancels_inside_of_the_block() -> None:
+    call, notes = Call(), []
 
-    with call.on_cancel(lambda: told.append("gone")):
+    with call.on_cancel(lambda: notes.append("cancelled")):
         call.cancel()
 
-    assert told == ["gone"]
+    assert notes == ["cancelled"]
 
 
-def test_a_callback_runs_at_once_where_the_caller_has_gone() -> None:
-    call, told = Call(), []
+def test_a_callback_runs_at_once_if_the_call_is_already_cancelled() -> None:
+    call, notes = Call(), []
     call.cancel()
 
-    with call.on_cancel(lambda: told.append("gone")):
-        assert told == ["gone"]
+    with call.on_cancel(lambda: notes.append("cancelled")):
+        assert notes == ["cancelled"]
 
 
-def test_a_callback_is_forgotten_after_the_block() -> None:
-    call, told = Call(), []
+def test_a_callback_does_not_run_after_the_block() -> None:
+    call, notes = Call(), []
 
-    with call.on_cancel(lambda: told.append("gone")):
+    with call.on_cancel(lambda: notes.append("cancelled")):
         pass
     call.cancel()
 
-    assert told == []
+    assert notes == []

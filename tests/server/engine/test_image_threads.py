@@ -1,4 +1,4 @@
-"""The threads of images: turns, lost work, and the end."""
+"""The threads of images: the limit, cancelled work, and the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def threads() -> Iterator[ImageThreads]:
 
 
 def lose(threads: ImageThreads, work: Callable[[], object]) -> None:
-    """Run `work` for a caller that goes while it runs."""
+    """Run `work` for a caller that cancels while it runs."""
     call, entered = Call(), Event()
 
     def enter() -> None:
@@ -33,14 +33,14 @@ def lose(threads: ImageThreads, work: Callable[[], object]) -> None:
         work()
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(threads.run, call, enter)
+        future = pool.submit(threads.run, call, enter)
         assert entered.wait(PATIENCE)
         call.cancel()
         with pytest.raises(Cancelled):
-            asked.result(PATIENCE)
+            future.result(PATIENCE)
 
 
-def test_only_as_many_works_run_as_there_are_threads(threads: ImageThreads) -> None:
+def test_no_more_works_run_at_a_time_than_there_are_threads(threads: ImageThreads) -> None:
     go_on, second = Event(), Event()
     first = threads.submit(lambda: go_on.wait(PATIENCE))
     later = threads.submit(second.set)
@@ -52,7 +52,7 @@ def test_only_as_many_works_run_as_there_are_threads(threads: ImageThreads) -> N
     assert first.result(PATIENCE)
 
 
-def test_lost_work_leaves_its_turn_to_others(threads: ImageThreads) -> None:
+def test_work_whose_caller_has_cancelled_does_not_block_other_work(threads: ImageThreads) -> None:
     go_on = Event()
     lose(threads, lambda: go_on.wait(PATIENCE))
 
@@ -61,7 +61,9 @@ def test_lost_work_leaves_its_turn_to_others(threads: ImageThreads) -> None:
     go_on.set()
 
 
-def test_lost_works_are_bounded(threads: ImageThreads, eventually: Eventually) -> None:
+def test_the_number_of_works_whose_callers_have_cancelled_is_bounded(
+    threads: ImageThreads, eventually: Eventually
+) -> None:
     go_on, later = Event(), Event()
     before = threading.active_count()
     for _ in range(2):
@@ -77,7 +79,7 @@ def test_lost_works_are_bounded(threads: ImageThreads, eventually: Eventually) -
     eventually(lambda: threads.lost == 0)
 
 
-def test_queued_work_of_a_caller_who_has_gone_is_forgotten(threads: ImageThreads) -> None:
+def test_queued_work_of_a_cancelled_call_is_dropped(threads: ImageThreads) -> None:
     go_on, call, ran = Event(), Call(), Event()
     threads.submit(lambda: go_on.wait(PATIENCE))
     call.cancel()
@@ -91,7 +93,7 @@ def test_queued_work_of_a_caller_who_has_gone_is_forgotten(threads: ImageThreads
     assert not ran.is_set()
 
 
-def test_an_error_of_the_work_is_raised_without_what_its_frames_held(threads: ImageThreads) -> None:
+def test_an_error_of_the_work_is_raised_without_the_locals_of_its_frames(threads: ImageThreads) -> None:
     def fail() -> None:
         image = bytearray(10)
         raise KeyError(len(image))

@@ -33,7 +33,7 @@ V1 = {"proc/self/cgroup": "5:memory:/docker/abc\n"}
         ),
     ],
 )
-def test_the_smallest_limit_counts(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+def test_the_smallest_limit_is_returned(tmp_path: Path, files: dict[str, str], expected: int) -> None:
     for name, content in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,11 +42,11 @@ def test_the_smallest_limit_counts(tmp_path: Path, files: dict[str, str], expect
     assert usable_memory(tmp_path) == expected
 
 
-def test_this_machine_has_memory() -> None:
+def test_this_machine_has_more_than_zero_bytes_of_memory() -> None:
     assert usable_memory() > 1 << 24
 
 
-def test_what_is_allocated_is_seen_and_goes_away() -> None:
+def test_allocated_bytes_grow_with_an_allocation_and_shrink_after_it() -> None:
     allocated = allocated_bytes()
     before = allocated()
     if not before:
@@ -60,5 +60,5 @@ def test_what_is_allocated_is_seen_and_goes_away() -> None:
     assert during - allocated() > 90_000_000
 
 
-def test_memory_can_be_given_back_at_any_time() -> None:
+def test_memory_can_be_returned_to_the_system_at_any_time() -> None:
     memory_returner()()

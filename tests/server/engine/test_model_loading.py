@@ -1,4 +1,4 @@
-"""A file becomes a model only once it has proved itself."""
+"""Loading a model: its file, its certificate, and its device."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def model(make_model: MakeModel) -> Iterator[Model]:
         yield loaded
 
 
-def test_a_sound_file_becomes_a_model(model: Model) -> None:
+def test_a_valid_file_is_loaded_as_a_model(model: Model) -> None:
     blue = np.full((8, 8, 3), (0, 0, 255), np.uint8)
-    answer = submit(model, blue, Call(), model.network.run).result(30)
+    inference = submit(model, blue, Call(), model.network.run).result(30)
 
     assert model.class_names == ("red", "green", "blue")
-    assert int(answer.output.argmax()) == 2
+    assert int(inference.output.argmax()) == 2
 
 
-def test_a_model_says_which_file_it_is(make_model: MakeModel) -> None:
+def test_a_model_has_the_path_and_the_hash_of_its_file(make_model: MakeModel) -> None:
     path = make_model()
 
     with closing(Model.load(path, Resources(device="cpu"))) as model:
@@ -44,15 +44,13 @@ def test_a_model_says_which_file_it_is(make_model: MakeModel) -> None:
         assert model.served_by.provider == "CPUExecutionProvider"
 
 
-@pytest.mark.parametrize(("asked", "found"), [(0, 1), (4, 4)])
-def test_images_run_one_by_one_on_a_cpu_unless_asked_for_otherwise(
-    make_model: MakeModel, asked: int, found: int
-) -> None:
-    with closing(Model.load(make_model(), Resources(device="cpu", max_batch=asked))) as model:
+@pytest.mark.parametrize(("setting", "found"), [(0, 1), (4, 4)])
+def test_images_run_one_by_one_on_a_cpu_by_default(make_model: MakeModel, setting: int, found: int) -> None:
+    with closing(Model.load(make_model(), Resources(device="cpu", max_batch=setting))) as model:
         assert model.max_batch == found
 
 
-def test_a_file_whose_answers_are_not_the_certified_ones_is_refused(
+def test_a_file_whose_outputs_differ_from_its_certificate_is_refused(
     make_card: MakeCard, make_model: MakeModel
 ) -> None:
     card = make_card()
@@ -70,7 +68,7 @@ def test_a_file_without_a_certificate_is_refused(make_card: MakeCard, make_model
         Model.load(make_model(card), Resources(device="cpu"))
 
 
-def test_other_pixels_than_the_exports_are_reported(
+def test_pixels_that_differ_from_those_of_the_export_are_logged(
     make_card: MakeCard, make_model: MakeModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     card = make_card()
@@ -82,7 +80,7 @@ def test_other_pixels_than_the_exports_are_reported(
     assert "red.png decode to other pixels" in caplog.text
 
 
-def test_a_closed_model_takes_no_images(model: Model) -> None:
+def test_a_closed_model_refuses_images(model: Model) -> None:
     model.close()
 
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""The deadline that a request brings itself."""
+"""The deadline of one request, from its field `timeout`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def with_timeout(seconds: int, nanos: int = 0) -> ClassifyRequest:
     return ClassifyRequest(timeout=Duration(seconds=seconds, nanos=nanos))
 
 
-def test_without_a_timeout_the_call_is_the_given_one() -> None:
+def test_a_request_without_a_timeout_uses_the_given_call() -> None:
     call = Call()
     with own_deadline(call, ClassifyRequest()) as own:
         assert own is call
 
 
-def test_the_earlier_of_the_two_deadlines_counts() -> None:
+def test_the_earlier_of_the_two_deadlines_is_used() -> None:
     for deadline, seconds, left in ((None, 20, 20), (5, 20, 5), (50, 20, 20)):
         call = Call(None if deadline is None else time.monotonic() + deadline, patient=True)
         with own_deadline(call, with_timeout(seconds)) as own:
@@ -31,7 +31,7 @@ def test_the_earlier_of_the_two_deadlines_counts() -> None:
             assert own.patient
 
 
-def test_a_timeout_that_has_passed_ends_the_request_and_not_the_call() -> None:
+def test_a_timeout_that_has_passed_ends_the_request_but_not_the_call() -> None:
     call = Call()
     with own_deadline(call, with_timeout(0, 1)) as own:
         with pytest.raises(DeadlineExceeded):
@@ -50,7 +50,7 @@ def test_a_cancelled_call_cancels_its_requests() -> None:
 
 
 @pytest.mark.parametrize("seconds", [10**9, 315_576_000_000, 2**63 - 1])
-def test_a_timeout_that_no_lock_can_wait_for_is_none(seconds: int) -> None:
+def test_a_timeout_longer_than_a_lock_can_wait_is_no_limit(seconds: int) -> None:
     with own_deadline(Call(), with_timeout(seconds)) as own:
         assert own.remaining() is None
 

@@ -1,4 +1,4 @@
-"""Places for those who wait: who gets one, and who gives way."""
+"""Places for waiting calls: which call gets one, and which call loses its place."""
 
 from __future__ import annotations
 
@@ -23,96 +23,96 @@ def places(**changes: object) -> Places:
     return Places(Rules(**{**rules, **changes}))
 
 
-def nobody(error: SpyglassError) -> None:
+def ignore(error: SpyglassError) -> None:
     raise AssertionError(error)
 
 
-def test_there_are_as_many_places_as_the_capacity_says() -> None:
+def test_there_are_as_many_places_as_the_capacity() -> None:
     made = places(protected_seconds=100.0)
     for caller in "abc":
-        made.enter(caller, nobody)
+        made.enter(caller, ignore)
 
     with pytest.raises(Overloaded, match="the server already has 3 calls") as raised:
-        made.enter("d", nobody)
+        made.enter("d", ignore)
 
     assert raised.value.reason == "TOO_MANY"
     assert raised.value.retry_after
 
 
-def test_one_caller_has_its_share_and_no_more() -> None:
+def test_one_caller_gets_no_more_places_than_its_quota() -> None:
     made = places(protected_seconds=100.0)
-    made.enter("a", nobody)
-    made.enter("a", nobody)
+    made.enter("a", ignore)
+    made.enter("a", ignore)
 
     with pytest.raises(Overloaded, match="this address already has 2 calls"):
-        made.enter("a", nobody)
-    made.enter("b", nobody)
+        made.enter("a", ignore)
+    made.enter("b", ignore)
 
 
-def test_a_place_that_was_left_is_free() -> None:
+def test_a_place_that_a_call_leaves_is_free_again() -> None:
     made = places(protected_seconds=100.0)
-    first = made.enter("a", nobody)
-    made.enter("a", nobody)
+    first = made.enter("a", ignore)
+    made.enter("a", ignore)
     made.leave(first)
     made.leave(first)
 
-    made.enter("a", nobody)
+    made.enter("a", ignore)
     assert len(made) == 2
 
 
 def test_the_caller_with_the_most_places_loses_its_oldest() -> None:
-    made, told = places(), []
-    made.enter("b", nobody)
-    made.enter("a", told.append)
-    made.enter("a", nobody)
+    made, received = places(), []
+    made.enter("b", ignore)
+    made.enter("a", received.append)
+    made.enter("a", ignore)
 
-    made.enter("c", nobody)
+    made.enter("c", ignore)
 
-    (error,) = told
+    (error,) = received
     assert isinstance(error, Overloaded)
     assert len(made) == 3
 
 
-def test_who_works_does_not_give_way() -> None:
+def test_a_call_that_works_keeps_its_place() -> None:
     made = places(capacity=1)
-    made.enter("a", nobody).works()
+    made.enter("a", ignore).works()
 
     with pytest.raises(Overloaded):
-        made.enter("b", nobody)
+        made.enter("b", ignore)
 
 
-def test_who_waits_again_gives_way() -> None:
-    made, told = places(capacity=1), []
-    place = made.enter("a", told.append)
+def test_a_call_that_waits_again_may_lose_its_place() -> None:
+    made, received = places(capacity=1), []
+    place = made.enter("a", received.append)
     place.works()
     place.waits()
 
-    made.enter("b", nobody)
+    made.enter("b", ignore)
 
-    assert len(told) == 1
+    assert len(received) == 1
 
 
-def test_who_waits_for_too_long_has_to_go() -> None:
-    made, told = places(seconds=0.01), []
-    made.enter("a", told.append)
-    made.enter("b", nobody).works()
+def test_a_call_that_waits_for_too_long_loses_its_place() -> None:
+    made, received = places(seconds=0.01), []
+    made.enter("a", received.append)
+    made.enter("b", ignore).works()
     time.sleep(0.02)
 
     made.sweep()
 
-    (error,) = told
+    (error,) = received
     assert isinstance(error, DeadlineExceeded)
     assert (error.message, error.reason) == ("too late", "LATE")
     assert len(made) == 1
 
 
-def test_all_are_sent_away_with_one_error() -> None:
-    made, told = places(), []
-    made.enter("a", told.append)
-    made.enter("b", told.append)
+def test_dismiss_ends_all_calls_with_the_same_error() -> None:
+    made, received = places(), []
+    made.enter("a", received.append)
+    made.enter("b", received.append)
     error = Unavailable("draining")
 
     made.dismiss(error)
 
-    assert told == [error, error]
+    assert received == [error, error]
     assert len(made) == 0

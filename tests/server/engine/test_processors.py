@@ -1,4 +1,4 @@
-"""Processors by affinity and by the control group's quota, in made-up `/proc` and `/sys` trees."""
+"""The number of processors: affinity and control group's quota, in made-up `/proc` and `/sys` trees."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def tree(tmp_path: Path) -> Tree:
 
 @pytest.fixture
 def affinity() -> Iterator[int]:
-    """How many processors the affinity leaves to this process."""
+    """The number of processors that the affinity allows to this process."""
     yield len(os.sched_getaffinity(0))
 
 
-def test_without_a_control_group_the_affinity_counts(tree: Tree, affinity: int) -> None:
+def test_without_a_control_group_the_affinity_is_the_limit(tree: Tree, affinity: int) -> None:
     assert usable_cpus(tree({})) == affinity
 
 
-def test_the_affinity_is_not_exceeded_whatever_the_quota(tree: Tree, affinity: int) -> None:
+def test_a_quota_above_the_affinity_does_not_raise_the_limit(tree: Tree, affinity: int) -> None:
     assert usable_cpus(tree({**V2_GROUP, "sys/fs/cgroup/pods/mine/cpu.max": "6400000 100000"})) == affinity
 
 
-def test_a_narrower_affinity_counts(tree: Tree) -> None:
+def test_an_affinity_below_the_quota_is_the_limit(tree: Tree) -> None:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
@@ -58,7 +58,7 @@ def test_a_quota_is_rounded_up(tree: Tree, affinity: int, quota: str, cpus: int)
     assert usable_cpus(root) == min(cpus, affinity)
 
 
-def test_the_quota_of_a_group_above_counts_too(tree: Tree) -> None:
+def test_the_quota_of_a_parent_group_is_applied_too(tree: Tree) -> None:
     files = {
         **V2_GROUP,
         "sys/fs/cgroup/pods/mine/cpu.max": "800000 100000",
@@ -68,17 +68,17 @@ def test_the_quota_of_a_group_above_counts_too(tree: Tree) -> None:
     assert usable_cpus(tree(files)) == 1
 
 
-def test_the_quota_of_a_container_that_sees_its_own_group_as_the_root_counts(tree: Tree) -> None:
+def test_the_quota_of_a_container_whose_own_group_is_the_root_is_applied(tree: Tree) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "100000 100000"}
 
     assert usable_cpus(tree(files)) == 1
 
 
-def test_no_quota_is_no_limit(tree: Tree, affinity: int) -> None:
+def test_without_a_quota_there_is_no_limit_of_a_group(tree: Tree, affinity: int) -> None:
     assert usable_cpus(tree({**V2_GROUP, "sys/fs/cgroup/pods/mine/cpu.max": "max 100000\n"})) == affinity
 
 
-def test_the_quota_of_the_old_hierarchy_counts(tree: Tree) -> None:
+def test_the_quota_of_version_1_is_applied(tree: Tree) -> None:
     files = {
         **V1_GROUP,
         "sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us": "100000\n",
@@ -88,7 +88,7 @@ def test_the_quota_of_the_old_hierarchy_counts(tree: Tree) -> None:
     assert usable_cpus(tree(files)) == 1
 
 
-def test_a_container_that_sees_only_its_own_part_of_the_old_hierarchy_counts(tree: Tree) -> None:
+def test_the_quota_of_a_container_that_mounts_only_its_own_group_of_version_1_is_applied(tree: Tree) -> None:
     files = {
         **V1_GROUP,
         "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000\n",
@@ -98,7 +98,7 @@ def test_a_container_that_sees_only_its_own_part_of_the_old_hierarchy_counts(tre
     assert usable_cpus(tree(files)) == 1
 
 
-def test_no_quota_in_the_old_hierarchy_is_no_limit(tree: Tree, affinity: int) -> None:
+def test_without_a_quota_in_version_1_there_is_no_limit_of_a_group(tree: Tree, affinity: int) -> None:
     files = {
         **V1_GROUP,
         "sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us": "-1\n",

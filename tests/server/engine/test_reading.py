@@ -1,4 +1,4 @@
-"""Which calls are read from: the bytes that are held, and those on the way, fit the budget."""
+"""Reading: held bytes and bytes on the way stay within the budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 10
 
 
 class Calls:
-    """Calls that note what happens to them."""
+    """Calls that record when they start and with which error they end."""
 
     def __init__(self, budget: ByteBudget) -> None:
         self.allocated = 0
@@ -40,7 +40,7 @@ def calls(budget: ByteBudget) -> Calls:
     return Calls(budget)
 
 
-def test_as_many_calls_are_read_from_as_could_send_the_longest_message(calls: Calls) -> None:
+def test_the_number_of_calls_read_at_a_time_assumes_the_longest_message_for_each(calls: Calls) -> None:
     for name in "abcde":
         calls.enter(name)
 
@@ -48,7 +48,7 @@ def test_as_many_calls_are_read_from_as_could_send_the_longest_message(calls: Ca
     assert calls.reading.waiting == 2
 
 
-def test_a_message_that_is_there_lets_the_last_one_begin(calls: Calls) -> None:
+def test_an_arrived_message_starts_the_last_waiting_call(calls: Calls) -> None:
     first, *_ = [calls.enter(name) for name in "abcde"]
 
     calls.reading.leave(first)
@@ -57,7 +57,7 @@ def test_a_message_that_is_there_lets_the_last_one_begin(calls: Calls) -> None:
     assert calls.started == ["a", "b", "c", "e"]
 
 
-def test_bytes_that_are_held_count(calls: Calls, budget: ByteBudget) -> None:
+def test_held_bytes_use_up_the_budget(calls: Calls, budget: ByteBudget) -> None:
     budget.take(2 * LONGEST)
 
     for name in "ab":
@@ -66,7 +66,7 @@ def test_bytes_that_are_held_count(calls: Calls, budget: ByteBudget) -> None:
     assert calls.started == ["a"]
 
 
-def test_nothing_is_read_while_the_budget_is_used_up(calls: Calls, budget: ByteBudget) -> None:
+def test_no_call_is_read_while_the_budget_is_used_up(calls: Calls, budget: ByteBudget) -> None:
     budget.take(3 * LONGEST)
     calls.enter("a")
     assert calls.started == []
@@ -77,7 +77,9 @@ def test_nothing_is_read_while_the_budget_is_used_up(calls: Calls, budget: ByteB
     assert calls.started == ["a"]
 
 
-def test_slow_senders_count_with_what_they_have_sent(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_sender_uses_only_the_bytes_that_it_has_sent(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, "_YOUNG_SECONDS", 0.0)
 
     for name in "abcdefgh":
@@ -89,7 +91,9 @@ def test_slow_senders_count_with_what_they_have_sent(calls: Calls, monkeypatch: 
     assert calls.started == list("abcdefgh")
 
 
-def test_the_slowest_gives_way_if_memory_is_short(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slowest_call_is_refused_if_memory_is_short(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, "_PATIENT_SECONDS", 0.0)
     for name in "abcd":
         calls.enter(name)
@@ -101,7 +105,7 @@ def test_the_slowest_gives_way_if_memory_is_short(calls: Calls, monkeypatch: pyt
     assert calls.refused["a"].reason == "BYTES_IN_FLIGHT"
 
 
-def test_who_waits_for_too_long_is_refused(
+def test_a_call_that_waits_for_too_long_is_refused(
     calls: Calls, budget: ByteBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "_WAIT_SECONDS", 0.01)
@@ -115,7 +119,7 @@ def test_who_waits_for_too_long_is_refused(
     assert calls.reading.waiting == 0
 
 
-def test_a_message_that_is_there_at_once_is_no_trouble(budget: ByteBudget) -> None:
+def test_a_message_may_arrive_while_its_call_starts(budget: ByteBudget) -> None:
     made = Reading(budget, LONGEST, lambda: 0)
     readers: list[Reader] = []
     started = []
@@ -139,7 +143,7 @@ def test_one_message_is_always_allowed() -> None:
     assert budget.held == 1
 
 
-def test_the_peak_is_forgotten_once_it_was_told() -> None:
+def test_take_peak_resets_the_peak() -> None:
     budget = ByteBudget(10)
     budget.take(7)
     budget.give_back(7)

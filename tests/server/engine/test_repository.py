@@ -1,4 +1,4 @@
-"""Name and version to a loaded model, and the folder that they come from."""
+"""The repository finds a model by name and version, and reads the folder of models."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def repository() -> Iterator[Repository]:
 def load(
     repository: Repository, make_card: Callable[..., ModelCard], classify_colors: Callable[..., object]
 ) -> Load:
-    """Loads a model of the colours: `load(name, version=1, task=TASK_CLASSIFY)`."""
+    """Load a model of the colours: `load(name, version=1, task=TASK_CLASSIFY)`."""
 
     def open_as(name: str, version: int = 1, task: int = TASK_CLASSIFY) -> Model:
         card = make_card(name, version)
@@ -62,7 +62,7 @@ def test_a_model_is_found_by_its_name(repository: Repository, load: Load) -> Non
     assert repository.find(ModelRef(name="first")) is model
 
 
-def test_without_a_version_the_highest_is_meant(repository: Repository, load: Load) -> None:
+def test_without_a_version_the_highest_is_used(repository: Repository, load: Load) -> None:
     load("first", 2)
     newest = load("first", 10)
     load("first", 9)
@@ -85,7 +85,7 @@ def test_a_version_is_found_by_its_number(repository: Repository, load: Load) ->
         (ModelRef(name="first", label="stable"), "LABEL_NOT_FOUND", "model.label", "'stable'"),
     ],
 )
-def test_what_is_not_served_is_not_found(
+def test_a_model_that_is_not_served_is_not_found(
     repository: Repository, load: Load, selector: ModelRef, reason: str, field: str, message: str
 ) -> None:
     load("first", 1)
@@ -154,7 +154,7 @@ def test_the_only_model_of_a_task_is_its_default(repository: Repository, load: L
     assert repository.resolve(ModelRef(), TASK_CLASSIFY) is only
 
 
-def test_the_first_of_the_default_names_that_is_served_is_the_default(
+def test_the_first_served_model_of_the_default_names_is_the_default(
     repository: Repository, load: Load
 ) -> None:
     load("first")
@@ -165,7 +165,7 @@ def test_the_first_of_the_default_names_that_is_served_is_the_default(
     assert repository.resolve(ModelRef(), TASK_CLASSIFY) is second
 
 
-def test_a_default_name_of_another_task_is_passed_over(repository: Repository, load: Load) -> None:
+def test_a_default_name_of_another_task_is_skipped(repository: Repository, load: Load) -> None:
     load("second", task=TASK_SEGMENT)
     third = load("third")
     load("fourth")
@@ -173,7 +173,9 @@ def test_a_default_name_of_another_task_is_passed_over(repository: Repository, l
     assert repository.resolve(ModelRef(), TASK_CLASSIFY) is third
 
 
-def test_of_several_models_none_is_the_default_unless_named_so(repository: Repository, load: Load) -> None:
+def test_among_several_models_there_is_no_default_without_a_default_name(
+    repository: Repository, load: Load
+) -> None:
     load("first")
     load("fourth")
 
@@ -194,14 +196,14 @@ def test_a_model_for_another_task_is_refused(repository: Repository, load: Load)
     assert raised.value.reason == "MODEL_TASK_MISMATCH"
 
 
-def test_models_come_in_the_order_of_their_names_and_versions(repository: Repository, load: Load) -> None:
+def test_models_are_sorted_by_name_and_version(repository: Repository, load: Load) -> None:
     for name, version in (("b", 1), ("a", 10), ("a", 9)):
         load(name, version)
 
     assert [(model.card.name, model.card.version) for model in repository] == [("a", 9), ("a", 10), ("b", 1)]
 
 
-def test_a_file_in_another_models_place_is_refused(
+def test_a_file_in_the_folder_of_another_model_is_refused(
     repository: Repository, make_card: Callable[..., ModelCard], classify_colors: Callable[..., object]
 ) -> None:
     def open_model(path: Path) -> Model:
@@ -213,11 +215,11 @@ def test_a_file_in_another_models_place_is_refused(
     assert list(repository) == []
 
 
-def test_what_is_wrong_with_a_file_is_said_with_its_name(repository: Repository) -> None:
+def test_an_error_about_a_file_names_the_file(repository: Repository) -> None:
     def open_model(path: Path) -> Model:
-        raise CertificateError("the answers differ")
+        raise CertificateError("the outputs differ")
 
-    with pytest.raises(CertificateError, match=r"^colors/3: the answers differ$"):
+    with pytest.raises(CertificateError, match=r"^colors/3: the outputs differ$"):
         repository.load(Path("models/colors/3/model.onnx"), open_model)
 
 
@@ -234,13 +236,13 @@ def test_the_highest_version_of_each_model_is_taken(folder: Path) -> None:
     assert [str(path.parent.relative_to(folder)) for path in model_files(folder)] == ["a/10", "b/1"]
 
 
-def test_all_versions_are_taken_where_asked_for(folder: Path) -> None:
+def test_all_versions_are_taken_if_the_setting_says_so(folder: Path) -> None:
     found = [str(path.parent.relative_to(folder)) for path in model_files(folder, "all")]
 
     assert found == ["a/2", "a/10", "b/1"]
 
 
-def test_a_version_that_is_no_number_is_left_out_loudly(
+def test_a_version_that_is_not_a_number_is_skipped_with_a_warning(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model_files(folder)
@@ -248,7 +250,7 @@ def test_a_version_that_is_no_number_is_left_out_loudly(
     assert "a/draft/model.onnx is ignored" in caplog.text
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a folder of models"):
         model_files(tmp_path / "nowhere")
 
@@ -259,9 +261,7 @@ def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["theirs.onnx", "theirs/theirs.onnx", "theirs/1/theirs.onnx"])
-def test_a_raw_onnx_file_in_place_of_a_model_is_told_of_the_command_that_adopts_it(
-    place: str, tmp_path: Path
-) -> None:
+def test_the_error_of_a_raw_onnx_file_names_the_command_that_adopts_it(place: str, tmp_path: Path) -> None:
     file = tmp_path / place
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"a network")
@@ -277,7 +277,7 @@ def write(*names: str) -> None:
         Path(name).touch()
 
 
-def test_several_folders_are_one_and_two_files_of_one_version_are_rejected(
+def test_several_folders_are_merged_and_two_files_of_one_version_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -285,7 +285,7 @@ def test_several_folders_are_one_and_two_files_of_one_version_are_rejected(
     x, y = Path("x"), Path("y")
     assert model_files([x, y]) == [y / "a/2/model.onnx", y / "b/1/model.onnx"]
     assert len(model_files([x, y], "all")) == 3
-    # One folder by two names.
+    # One folder under two names.
     assert len(model_files([x, tmp_path / "x"])) == 1
     write("y/a/1/model.onnx")
     with pytest.raises(ModelError, match="have the same name and version"):
@@ -294,20 +294,20 @@ def test_several_folders_are_one_and_two_files_of_one_version_are_rejected(
         model_files([x, Path("nowhere")])
 
 
-def test_hidden_folders_have_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_folders_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write("x/a/1/model.onnx", "x/.a/1/model.onnx", "x/__MACOSX/1/model.onnx", "x/a/._2/model.onnx")
     assert model_files(Path("x"), "all") == [Path("x/a/1/model.onnx")]
 
 
-def test_a_default_model_that_is_not_there_is_an_error_with_the_models() -> None:
+def test_a_missing_default_model_is_an_error_that_lists_the_models() -> None:
     files = [Path(f"models/{name}/1/model.onnx") for name in ("pets", "digits", "cells")]
     check_served(["pets", "cells"], files)
     with pytest.raises(ModelError, match=r"'nope' is not among the models: cells, digits, pets$"):
         check_served(["pets", "nope"], files)
 
 
-def test_a_list_of_names_is_bounded() -> None:
+def test_a_list_of_names_in_an_error_is_bounded() -> None:
     names = [f"model-{number}" for number in range(5000)]
     assert listed_names(names).endswith("model-9 and 4990 more")
     assert listed_names([]) == "no model"

@@ -1,4 +1,4 @@
-"""The queue of one model: who runs when, with whom, and who is dropped."""
+"""The queue of one model: when images run, in which batch, and when they are dropped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 
 class Network:
-    """Doubles the first pixel of each image; while the gate is closed, whoever runs waits."""
+    """Double the first pixel of each image; while the gate is closed, each run waits."""
 
     def __init__(self) -> None:
         self.gate = Event()
@@ -45,7 +45,7 @@ class Queue(Scheduler):
         super().__init__(**options)
 
     def put(self, pixels: NDArray[np.uint8], call: Call) -> Future[Inference[Any]]:
-        """Queues one image, and returns the future of its output."""
+        """Queue one image, and return the future of its output."""
         return submit(self, pixels, call, self.run)
 
 
@@ -60,7 +60,7 @@ def network() -> Network:
 
 @pytest.fixture
 def schedule(network: Network) -> Iterator[Callable[..., Queue]]:
-    """Makes a scheduler around the network: `schedule(workers=1, max_batch=1)`."""
+    """Make a scheduler around the network: `schedule(workers=1, max_batch=1)`."""
     made: list[Queue] = []
 
     def make(workers: int = 1, max_batch: int = 1, run: object = None) -> Queue:
@@ -74,7 +74,7 @@ def schedule(network: Network) -> Iterator[Callable[..., Queue]]:
 
 
 def occupy(scheduler: Queue, network: Network) -> list[Future[Inference]]:
-    """Has every worker wait at the closed gate, each with an image of its own."""
+    """Make every worker wait at the closed gate, each with one image."""
     network.gate.clear()
     futures = []
     for _ in range(scheduler.workers):
@@ -84,16 +84,16 @@ def occupy(scheduler: Queue, network: Network) -> list[Future[Inference]]:
     return futures
 
 
-def test_an_image_gets_its_answer(schedule: Callable[..., Queue]) -> None:
-    answer = schedule().put(image(21), Call()).result(PATIENCE)
+def test_an_image_gets_its_output(schedule: Callable[..., Queue]) -> None:
+    inference = schedule().put(image(21), Call()).result(PATIENCE)
 
-    assert answer.output.tolist() == [42]
-    assert answer.batch_size == 1
-    assert answer.queue_ms >= 0
-    assert answer.inference_ms > 0
+    assert inference.output.tolist() == [42]
+    assert inference.batch_size == 1
+    assert inference.queue_ms >= 0
+    assert inference.inference_ms > 0
 
 
-def test_what_waits_runs_together_up_to_the_best_batch(
+def test_waiting_images_run_in_one_batch_up_to_the_best_size(
     schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=4)
@@ -107,7 +107,7 @@ def test_what_waits_runs_together_up_to_the_best_batch(
     assert [future.result().batch_size for future in futures] == [4, 4, 4, 4, 2, 2]
 
 
-def test_free_workers_share_what_waits(
+def test_free_workers_divide_the_waiting_images(
     schedule: Callable[..., Queue], network: Network, eventually: Eventually
 ) -> None:
     scheduler = schedule(workers=2, max_batch=8)
@@ -148,7 +148,9 @@ def test_an_entry_whose_deadline_passed_is_dropped(schedule: Callable[..., Queue
     assert network.batches == [[2]]
 
 
-def test_an_entry_whose_caller_is_gone_is_dropped(schedule: Callable[..., Queue], network: Network) -> None:
+def test_an_entry_whose_call_is_cancelled_is_dropped(
+    schedule: Callable[..., Queue], network: Network
+) -> None:
     scheduler = schedule(max_batch=4)
     occupy(scheduler, network)
     call = Call()
@@ -165,7 +167,7 @@ def test_an_entry_whose_caller_is_gone_is_dropped(schedule: Callable[..., Queue]
     assert network.batches == [[1, 3]]
 
 
-def test_a_caller_that_goes_while_its_image_runs_harms_nobody(
+def test_a_call_that_is_cancelled_while_its_image_runs_does_not_affect_the_others(
     schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=2)
@@ -177,7 +179,7 @@ def test_a_caller_that_goes_while_its_image_runs_harms_nobody(
     assert scheduler.put(image(5), Call()).result(PATIENCE).output.tolist() == [10]
 
 
-def test_a_call_that_cannot_make_its_deadline_is_refused_at_once(
+def test_a_call_that_cannot_meet_its_deadline_is_refused_at_once(
     schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule()
@@ -196,7 +198,7 @@ def test_a_call_that_cannot_make_its_deadline_is_refused_at_once(
     scheduler.put(image(1), Call(time.monotonic() + PATIENCE))
 
 
-def test_a_free_worker_is_tried_whatever_the_last_batch_took(
+def test_a_free_worker_takes_an_image_even_if_the_last_batch_was_slow(
     schedule: Callable[..., Queue], network: Network, eventually: Eventually
 ) -> None:
     scheduler = schedule()
@@ -215,8 +217,8 @@ def test_a_free_worker_is_tried_whatever_the_last_batch_took(
     eventually(is_taken)
 
 
-@pytest.mark.parametrize("expired", [Call(0.0), Call()], ids=["late", "gone"])
-def test_who_is_late_or_gone_is_not_queued(schedule: Callable[..., Queue], expired: Call) -> None:
+@pytest.mark.parametrize("expired", [Call(0.0), Call()], ids=["late", "cancelled"])
+def test_a_late_or_cancelled_call_is_not_queued(schedule: Callable[..., Queue], expired: Call) -> None:
     if expired.deadline is None:
         expired.cancel()
 
@@ -224,7 +226,7 @@ def test_who_is_late_or_gone_is_not_queued(schedule: Callable[..., Queue], expir
         schedule().put(image(1), expired)
 
 
-def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
+def test_a_failure_reaches_the_callers_of_its_batch_and_the_worker_continues(
     schedule: Callable[..., Queue], network: Network
 ) -> None:
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -244,7 +246,7 @@ def test_a_failure_reaches_its_own_callers_and_the_worker_lives_on(
     assert futures[2].result(PATIENCE).output.tolist() == [4]
 
 
-def test_too_few_answers_are_a_failure_and_the_worker_lives_on(
+def test_too_few_outputs_are_a_failure_and_the_worker_continues(
     schedule: Callable[..., Queue], network: Network
 ) -> None:
     scheduler = schedule(max_batch=2, run=lambda pixels: network.run(pixels)[:1])
@@ -258,7 +260,7 @@ def test_too_few_answers_are_a_failure_and_the_worker_lives_on(
     assert futures[2].result(PATIENCE).output.tolist() == [6]
 
 
-def test_closing_answers_what_waits(schedule: Callable[..., Queue], network: Network) -> None:
+def test_closing_completes_the_waiting_entries(schedule: Callable[..., Queue], network: Network) -> None:
     scheduler = schedule(workers=2, max_batch=2)
     running = occupy(scheduler, network)
     waiting = [scheduler.put(image(value), Call()) for value in range(1, 6)]
@@ -273,7 +275,7 @@ def test_closing_answers_what_waits(schedule: Callable[..., Queue], network: Net
     assert [future.result(0).output.item() for future in waiting] == [2, 4, 6, 8, 10]
 
 
-def test_a_closed_scheduler_takes_nothing(schedule: Callable[..., Queue]) -> None:
+def test_a_closed_scheduler_refuses_images(schedule: Callable[..., Queue]) -> None:
     scheduler = schedule()
     scheduler.close()
 
@@ -283,19 +285,19 @@ def test_a_closed_scheduler_takes_nothing(schedule: Callable[..., Queue]) -> Non
     assert refused.value.reason == "DRAINING"
 
 
-def test_many_callers_get_their_own_answers_though_some_of_them_leave(
+def test_many_callers_get_their_own_outputs_while_others_cancel(
     schedule: Callable[..., Queue],
 ) -> None:
     scheduler = schedule(workers=3, max_batch=4)
 
-    def ask(value: int) -> tuple[int, float | None]:
+    def put_one(value: int) -> tuple[int, float | None]:
         future = scheduler.put(image(value), Call(time.monotonic() + PATIENCE))
         if value % 5 == 0 and future.cancel():
             return value, None
         return value, future.result(PATIENCE).output.item()
 
     with ThreadPoolExecutor(16) as pool:
-        answers = dict(pool.map(ask, range(250)))
+        outputs = dict(pool.map(put_one, range(250)))
 
-    assert all(answer in (None, 2 * value) for value, answer in answers.items())
-    assert all(answers[value] is not None for value in range(250) if value % 5)
+    assert all(inference in (None, 2 * value) for value, inference in outputs.items())
+    assert all(outputs[value] is not None for value in range(250) if value % 5)

@@ -1,4 +1,4 @@
-"""An ONNX file in ONNX Runtime: the device it is on, and whether the graph is what its card says."""
+"""An ONNX file in ONNX Runtime: its device, and the check of the graph against its card."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ without_cuda = pytest.mark.skipif(
 )
 
 
-def test_a_session_answers_as_the_network_does(
+def test_a_session_has_the_outputs_of_the_network(
     make_model: MakeModel, classify_colors: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 ) -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3), np.uint8)
 
-    answer = Session(make_model()).run(pixels)
+    probabilities = Session(make_model()).run(pixels)
 
-    assert answer.dtype == np.float32
-    np.testing.assert_allclose(answer, classify_colors(pixels), atol=1e-6)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, classify_colors(pixels), atol=1e-6)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("auto", marks=without_cuda)])
-def test_it_says_what_it_runs_on(make_model: MakeModel, device: str) -> None:
+def test_a_session_names_its_device(make_model: MakeModel, device: str) -> None:
     assert Session(make_model(), device=device).provider == "CPUExecutionProvider"
 
 
 @without_cuda
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_it_refuses_to_run_elsewhere_than_on_the_gpu_asked_for(make_model: MakeModel, device: str) -> None:
+def test_a_session_for_a_gpu_does_not_fall_back_to_another_device(make_model: MakeModel, device: str) -> None:
     with pytest.raises(DeviceError, match=f"{device} was requested, but this ONNX Runtime has no CUDA"):
         Session(make_model(), device=device)
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "CPU", ""])
-def test_a_device_that_there_is_not_is_refused(make_model: MakeModel, device: str) -> None:
+def test_an_unknown_device_is_refused(make_model: MakeModel, device: str) -> None:
     with pytest.raises(DeviceError, match="the device must be"):
         Session(make_model(), device=device)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000), b"\x08\x07"])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
 
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
         Session(path)
 
 
-def test_a_file_that_is_cut_off_is_refused(make_model: MakeModel) -> None:
+def test_a_truncated_file_is_refused(make_model: MakeModel) -> None:
     path = make_model()
     path.write_bytes(path.read_bytes()[:200])
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_cut_off_is_refused(make_model: MakeModel) -> None:
         Session(path)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot load the file"):
         Session(tmp_path / "model.onnx")
 
@@ -91,7 +91,7 @@ def test_a_model_without_a_card_is_refused(make_model: MakeModel) -> None:
         ("color_mode", 2, r"not tensor\(uint8\) of \['batch', 8, 8, 1\]"),
     ],
 )
-def test_a_graph_that_is_not_what_its_card_says_is_refused(
+def test_a_graph_that_differs_from_its_card_is_refused(
     make_card: Callable[..., ModelCard], make_model: MakeModel, field: str, value: object, message: str
 ) -> None:
     card = make_card()
@@ -101,7 +101,7 @@ def test_a_graph_that_is_not_what_its_card_says_is_refused(
         Session(make_model(card))
 
 
-def test_a_classifier_that_says_it_segments_is_refused(
+def test_a_classifier_whose_card_has_the_task_segment_is_refused(
     make_card: Callable[..., ModelCard], make_model: MakeModel
 ) -> None:
     card = make_card()

@@ -1,4 +1,4 @@
-"""Text of callers: how errors quote it, and what is never compared."""
+"""Text of callers: its quotes in errors, and its limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_an_id_may_have_1024_characters() -> None:
 
 
 class Untouchable(str):
-    """A class name that nobody may compare."""
+    """A class name whose comparison fails the test."""
 
     def __eq__(self, other: object) -> bool:
         raise AssertionError("compared")
@@ -32,7 +32,7 @@ class Untouchable(str):
     __hash__ = str.__hash__
 
 
-def test_a_name_longer_than_every_class_is_compared_with_none() -> None:
+def test_a_name_longer_than_every_class_is_not_compared() -> None:
     names = [Untouchable("cat"), Untouchable("tiger cat")]
 
     with pytest.raises(InvalidInput) as raised:

@@ -1,4 +1,4 @@
-"""Requests that leave format or size to the server, and the limit of what they receive."""
+"""Heatmap requests without a format or size, and the limit of their responses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def noise(width: int, height: int) -> Image:
     return Image(raw=RawImage(height=height, width=width, channels=3, data=data))
 
 
-def test_the_default_is_the_feature_map_as_float32_with_its_frame(
+def test_the_default_heatmap_is_the_feature_map_as_float32_with_its_frame(
     vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     image = Image(encoded=color_image("red", (6000, 4000)))
@@ -55,7 +55,7 @@ def test_the_default_is_the_feature_map_as_float32_with_its_frame(
     assert reply.ByteSize() < 1000
 
 
-def test_the_default_response_is_the_one_that_names_both(
+def test_the_default_response_equals_that_of_a_request_with_both_fields(
     vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     request = HeatmapRequest(image=Image(encoded=color_image("red", (50, 40))))
@@ -76,7 +76,7 @@ def test_a_png_without_a_size_has_the_size_of_the_image(
 @pytest.mark.parametrize(
     "fields", [{"size": MAP_SIZE_AS_IMAGE}, {"format": HEATMAP_FORMAT_PNG_OVERLAY}], ids=["size", "format"]
 )
-def test_more_than_4_mb_is_sent_to_a_request_that_states_one_of_both(
+def test_a_response_may_exceed_4_mb_if_the_request_sets_the_format_or_the_size(
     vision: VisionStub, fields: dict[str, Any]
 ) -> None:
     reply = vision.Heatmap(HeatmapRequest(image=noise(1300, 1200), **fields))
@@ -92,7 +92,9 @@ def test_more_than_4_mb_is_sent_to_a_request_that_states_one_of_both(
     ],
     ids=["neither", "format", "size"],
 )
-def test_all_maps_of_a_response_together_keep_to_the_limit(request_: HeatmapRequest, limit: str) -> None:
+def test_all_heatmaps_of_a_response_together_stay_within_the_limit(
+    request_: HeatmapRequest, limit: str
+) -> None:
     spec = InputSpec(height=8, width=8, color_mode=COLOR_MODE_RGB, resize=RESIZE_RULE_STRETCH)
     pixels = np.zeros((8, 8, 3), np.uint8)
     canvas = Canvas(pixels, prepare(pixels, spec), spec, Limits())

@@ -1,4 +1,4 @@
-"""The Heatmap calls, by a real server over a network whose heatmaps are the colours of its input."""
+"""The Heatmap calls of a real server, with a network whose heatmaps are the colours of its input."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def refusal(call: Callable[[], object]) -> tuple[str, str, str]:
     return caught.value.code().name, info.reason, status.message
 
 
-def test_a_map_shows_where_the_network_saw_the_class(vision: VisionStub, image: Image) -> None:
+def test_a_heatmap_is_high_where_the_image_has_the_colour_of_the_class(
+    vision: VisionStub, image: Image
+) -> None:
     reply = vision.Heatmap(
         HeatmapRequest(id="7", image=image, class_name="red", size=MAP_SIZE_AS_FEATURE_MAP)
     )
@@ -82,7 +84,7 @@ def test_a_map_shows_where_the_network_saw_the_class(vision: VisionStub, image: 
     assert not reply.heatmap.all_zero
 
 
-def test_the_same_classes_come_as_to_classify(vision: VisionStub, image: Image) -> None:
+def test_a_heatmap_response_has_the_classes_of_classify(vision: VisionStub, image: Image) -> None:
     heatmap = vision.Heatmap(HeatmapRequest(image=image, top_k=2))
     classes = vision.Classify(ClassifyRequest(image=image, top_k=2))
     assert list(heatmap.classes) == list(classes.classes)
@@ -105,14 +107,14 @@ def test_without_a_target_the_predicted_class_is_explained(
     ("size", "width", "height"),
     [(MAP_SIZE_AS_IMAGE, 40, 20), (MAP_SIZE_AS_MODEL, 8, 8), (MAP_SIZE_AS_FEATURE_MAP, 8, 8)],
 )
-def test_a_map_has_the_size_that_was_asked_for(
+def test_a_heatmap_has_the_requested_size(
     vision: VisionStub, image: Image, size: Any, width: int, height: int
 ) -> None:
     heatmap = vision.Heatmap(HeatmapRequest(image=image, class_index=GREEN, size=size)).heatmap
     assert floats(heatmap).shape == (height, width)
 
 
-def test_grey_is_the_map_in_256_levels(vision: VisionStub, image: Image) -> None:
+def test_a_grey_png_is_the_heatmap_in_256_levels(vision: VisionStub, image: Image) -> None:
     request = HeatmapRequest(image=image, class_index=RED, size=MAP_SIZE_AS_IMAGE)
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_GRAY
@@ -121,7 +123,7 @@ def test_grey_is_the_map_in_256_levels(vision: VisionStub, image: Image) -> None
     np.testing.assert_array_equal(np.asarray(grey), np.rint(numbers * 255))
 
 
-def test_an_overlay_as_image_lies_over_the_upright_image(
+def test_an_overlay_of_size_image_is_drawn_over_the_upright_image(
     vision: VisionStub, gradient_image: PillowImage.Image, encode: Callable[..., bytes]
 ) -> None:
     exif = PillowImage.Exif()
@@ -131,18 +133,20 @@ def test_an_overlay_as_image_lies_over_the_upright_image(
     numbers = floats(vision.Heatmap(request).heatmap)
     request.format = HEATMAP_FORMAT_PNG_OVERLAY
     overlay = png(vision.Heatmap(request).heatmap)
-    wanted = draw_overlay(gradient_image, numbers)
-    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+    expected = draw_overlay(gradient_image, numbers)
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(expected))
 
 
-def test_an_overlay_as_model_lies_over_the_networks_input(vision: VisionStub, image: Image) -> None:
+def test_an_overlay_of_size_model_is_drawn_over_the_input_of_the_model(
+    vision: VisionStub, image: Image
+) -> None:
     request = HeatmapRequest(
         image=image, class_index=RED, size=MAP_SIZE_AS_MODEL, format=HEATMAP_FORMAT_PNG_OVERLAY
     )
     assert png(vision.Heatmap(request).heatmap).size == (8, 8)
 
 
-def test_the_frame_says_where_the_network_looked(vision: VisionStub, image: Image) -> None:
+def test_the_frame_is_the_part_of_the_image_that_the_model_received(vision: VisionStub, image: Image) -> None:
     frame = vision.Heatmap(HeatmapRequest(image=image)).frame
     assert (frame.image_width, frame.image_height) == (40, 20)
     assert (frame.left, frame.top, frame.right, frame.bottom) == (0, 0, 40, 20)
@@ -158,7 +162,7 @@ def test_several_classes_are_explained_by_one_call(vision: VisionStub, image: Im
         np.testing.assert_allclose(floats(explained.heatmap), floats(alone.heatmap), atol=1e-6)
 
 
-def test_a_class_that_nothing_speaks_for_has_a_map_of_zeros_and_a_flag(
+def test_a_class_without_any_evidence_has_a_heatmap_of_zeros_and_a_flag(
     vision: VisionStub, image: Image
 ) -> None:
     heatmap = vision.Heatmap(HeatmapRequest(image=image, class_name="blue")).heatmap
@@ -186,33 +190,35 @@ def test_a_class_that_nothing_speaks_for_has_a_map_of_zeros_and_a_flag(
         ({"image": Image(encoded=b"no image")}, "INVALID_ARGUMENT", "IMAGE_UNRECOGNISED"),
     ],
 )
-def test_what_cannot_be_explained_is_refused(
+def test_a_request_that_cannot_be_explained_is_refused(
     vision: VisionStub, image: Image, fields: dict[str, Any], code: str, reason: str
 ) -> None:
     request = HeatmapRequest(**{"image": image, **fields})
     assert refusal(lambda: vision.Heatmap(request))[:2] == (code, reason)
 
 
-def test_a_misspelt_name_is_answered_with_the_right_one(vision: VisionStub, image: Image) -> None:
+def test_the_error_of_a_misspelt_class_name_suggests_the_right_one(vision: VisionStub, image: Image) -> None:
     *_, message = refusal(lambda: vision.Heatmap(HeatmapRequest(image=image, class_name="gren")))
     assert "'green'" in message
 
 
-def test_a_name_of_two_classes_is_refused_with_their_indices(vision: VisionStub, image: Image) -> None:
+def test_a_name_that_two_classes_have_is_refused_with_their_indices(vision: VisionStub, image: Image) -> None:
     request = HeatmapRequest(image=image, model=ModelRef(name="twins"), class_name="red")
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("INVALID_ARGUMENT", "CLASS_AMBIGUOUS")
     assert "0, 1" in message
 
 
-def test_a_model_without_a_heatmap_says_how_to_attach_one(vision: VisionStub, image: Image) -> None:
+def test_the_error_of_a_model_without_heatmaps_says_how_to_attach_one(
+    vision: VisionStub, image: Image
+) -> None:
     request = HeatmapRequest(image=image, model=ModelRef(name="plain"))
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("FAILED_PRECONDITION", "HEATMAP_MISSING")
     assert "attach-heatmap" in message
 
 
-def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are_had(
+def test_a_heatmap_above_the_limit_is_refused_with_advice_and_a_smaller_one_is_sent(
     vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     large = Image(encoded=color_image("red", (2049, 1024)))
@@ -226,7 +232,7 @@ def test_a_map_larger_than_the_limit_is_refused_with_advice_and_smaller_ones_are
     assert vision.Heatmap(request).frame.image_width == 2049
 
 
-def test_the_limit_counts_the_maps_of_every_class(
+def test_the_limit_includes_the_heatmaps_of_every_class(
     vision: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     target = HeatmapTarget(class_index=RED)
@@ -237,7 +243,9 @@ def test_the_limit_counts_the_maps_of_every_class(
     assert refusal(lambda: vision.Heatmap(request))[1] == "MAP_TOO_LARGE"
 
 
-def test_a_stream_answers_each_image_and_goes_on_after_a_failure(vision: VisionStub, image: Image) -> None:
+def test_a_stream_has_a_response_for_each_image_and_continues_after_a_failure(
+    vision: VisionStub, image: Image
+) -> None:
     requests = [
         HeatmapRequest(id="good", image=image),
         HeatmapRequest(id="bad", image=Image(encoded=b"text")),

@@ -1,4 +1,4 @@
-"""Heatmaps in the queue and in the session: who runs with whom, and who pays."""
+"""Heatmaps in the queue and in the session: which entries run in one batch, and at which cost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pixels() -> NDArray[np.uint8]:
 
 
 class CountingNetwork:
-    """A session that notes the shape of each run and, while the gate is closed, has it wait."""
+    """A session that records the shape of each run; while the gate is closed, each run waits."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -82,7 +82,7 @@ def test_several_classes_of_one_image_are_one_run(session: Session, pixels: NDAr
     assert explained.probabilities.shape == (3,)
 
 
-def test_several_classes_of_several_images_give_each_image_its_own(
+def test_each_image_of_a_batch_gets_the_heatmaps_of_its_own_classes(
     session: Session, pixels: NDArray[np.uint8]
 ) -> None:
     together = Explain(session, (0, PREDICTED))(pixels)
@@ -101,7 +101,7 @@ def test_classifying_does_not_compute_the_heatmap(
     path = attach_heatmap(make_model())
     model = onnx.load(str(path))
     (default,) = (entry for entry in model.graph.initializer if entry.name == "class_index")
-    # A class that there is not: the branch of the heatmap could not run.
+    # An unknown class: the branch of the heatmap could not run.
     default.CopyFrom(onnx.numpy_helper.from_array(np.array([99]), "class_index"))
     onnx.save(model, str(path))
     broken = Session(path, device="cpu")
@@ -111,7 +111,7 @@ def test_classifying_does_not_compute_the_heatmap(
 
 
 @pytest.mark.parametrize("in_graph", [True, False])
-def test_a_card_and_a_graph_that_disagree_about_the_heatmap_are_refused(
+def test_a_card_that_differs_from_its_graph_about_the_heatmap_is_refused(
     make_model: Callable[..., Path],
     make_card: Callable[..., ModelCard],
     attach_heatmap: Callable[[Path], Path],
@@ -129,7 +129,9 @@ def test_a_card_and_a_graph_that_disagree_about_the_heatmap_are_refused(
         Session(path, device="cpu")
 
 
-def test_only_like_is_batched_with_like(session: Session, pixels: NDArray[np.uint8]) -> None:
+def test_only_entries_with_the_same_kind_of_run_are_in_one_batch(
+    session: Session, pixels: NDArray[np.uint8]
+) -> None:
     network = CountingNetwork(session)
     scheduler = Scheduler(workers=1, max_batch=8, name="test")
     network.gate.clear()
@@ -140,13 +142,13 @@ def test_only_like_is_batched_with_like(session: Session, pixels: NDArray[np.uin
     runs = [None, why, why_red, None, Explain(network, (PREDICTED,)), why_red]
     futures = [submit(scheduler, pixels[n % 3], Call(), run or network.run) for n, run in enumerate(runs)]
     network.gate.set()
-    answers = [future.result(PATIENCE) for future in (first, *futures)][1:]
+    inferences = [future.result(PATIENCE) for future in (first, *futures)][1:]
     scheduler.close()
     assert network.runs == [(2, ()), (2, (PREDICTED,)), (2, (0,))]
-    for n, (run, answer) in enumerate(zip(runs, answers, strict=True)):
-        probabilities = answer.output.probabilities if run else answer.output
+    for n, (run, inference) in enumerate(zip(runs, inferences, strict=True)):
+        probabilities = inference.output.probabilities if run else inference.output
         assert probabilities.argmax() == n % 3
-        assert answer.batch_size == 2
+        assert inference.batch_size == 2
 
 
 def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
@@ -167,7 +169,7 @@ def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
     assert network.runs == [(1, ())]
 
 
-def test_a_local_client_explains(explaining_models: Path, color_image: Callable[..., bytes]) -> None:
+def test_a_local_client_returns_heatmaps(explaining_models: Path, color_image: Callable[..., bytes]) -> None:
     with local_client(explaining_models) as client:
         found = client.heatmap(
             color_image("green"), model="colors", target="green", further=[1], timeout=PATIENCE

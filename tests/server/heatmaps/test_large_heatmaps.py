@@ -1,4 +1,4 @@
-"""Heatmaps of large photographs: what they take in memory, and where the limits are."""
+"""Heatmaps of large photographs: their memory and their limits."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def read(png: bytes) -> Any:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def test_what_is_drawn_in_strips_is_what_is_drawn_at_once(photograph: Callable[[int, int], bytes]) -> None:
+def test_a_heatmap_drawn_in_strips_equals_one_drawn_at_once(photograph: Callable[[int, int], bytes]) -> None:
     canvas = canvas_of(photograph(1501, 1103))
     whole = map_to_image(VALUES, canvas.box, canvas.width, canvas.height)
     np.testing.assert_array_equal(read(MapDrawing(canvas, GRAY).draw(VALUES).data), grey_levels(whole))
-    wanted = np.asarray(draw_overlay(canvas.upright, whole))
-    np.testing.assert_array_equal(read(MapDrawing(canvas, OVERLAY).draw(VALUES).data), wanted)
+    expected = np.asarray(draw_overlay(canvas.upright, whole))
+    np.testing.assert_array_equal(read(MapDrawing(canvas, OVERLAY).draw(VALUES).data), expected)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_is_drawn_in_strips_is_what_is_drawn_at_once(photograph: Callable[[
         (Drawing(HEATMAP_FORMAT_FLOAT32, MAP_SIZE_AS_FEATURE_MAP), 33, True),
     ],
 )
-def test_pngs_of_an_image_may_have_the_pixels_of_a_large_photograph(
+def test_heatmaps_as_png_may_be_as_large_as_a_large_photograph(
     photograph: Callable[[int, int], bytes], drawing: Drawing, maps: int, fits: bool
 ) -> None:
     prepared = prepare(photograph(4096, 4096), SPEC)
@@ -98,7 +98,7 @@ def test_pngs_of_an_image_may_have_the_pixels_of_a_large_photograph(
     assert refused.value.reason == "MAP_TOO_LARGE"
 
 
-def test_maps_that_are_too_many_bytes_for_one_reply_are_refused_as_they_are_drawn() -> None:
+def test_heatmaps_with_too_many_bytes_for_one_response_are_refused_while_they_are_drawn() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
@@ -111,7 +111,7 @@ def test_maps_that_are_too_many_bytes_for_one_reply_are_refused_as_they_are_draw
     assert refused.value.reason == "MAP_TOO_LARGE"
 
 
-# In a process of its own, for memory that Pillow takes is seen in the process's peak alone.
+# In a separate process, because only its peak shows the memory that Pillow takes.
 _PEAK = """
 import re, sys
 from pathlib import Path
@@ -127,7 +127,7 @@ print(1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").rea
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "bytes_a_pixel"), [("GRAY", 2), ("OVERLAY", 12)])
-def test_a_map_of_sixteen_megapixels_takes_a_few_bytes_a_pixel_while_it_is_drawn(
+def test_drawing_a_heatmap_of_16_megapixels_takes_a_few_bytes_a_pixel(
     photograph: Callable[[int, int], bytes], tmp_path: Any, kind: str, bytes_a_pixel: int
 ) -> None:
     path = tmp_path / "photograph.jpg"

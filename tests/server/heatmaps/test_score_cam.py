@@ -1,4 +1,4 @@
-"""Score-CAM through the data plane, against one that is written here from the paper."""
+"""Score-CAM of the server, against an implementation in this file that follows the paper."""
 
 from __future__ import annotations
 
@@ -69,21 +69,21 @@ def _network() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
 
 
-def _answers(model: onnx.ModelProto, pixels: Array, *names: str) -> list[Array]:
-    """Tensors of the plain network, whichever they are."""
+def _outputs(model: onnx.ModelProto, pixels: Array, *names: str) -> list[Array]:
+    """Return tensors of the plain network by their names."""
     inside = onnx.ModelProto()
     inside.CopyFrom(model)
     del inside.graph.output[:]
     inside.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
     session = onnxruntime.InferenceSession(inside.SerializeToString(), providers=["CPUExecutionProvider"])
-    answers: list[Array] = session.run(None, {"image": pixels})
-    return answers
+    values: list[Array] = session.run(None, {"image": pixels})
+    return values
 
 
 def _paper(model: onnx.ModelProto, pixels: Array, class_index: int) -> Array:
     """Algorithm 1 of Wang et al. 2020, one mask after the other, on a black baseline."""
-    (features,) = _answers(model, pixels[np.newaxis], "features")
-    baseline = _answers(model, np.zeros_like(pixels)[np.newaxis], "logits")[0][0, class_index]
+    (features,) = _outputs(model, pixels[np.newaxis], "features")
+    baseline = _outputs(model, np.zeros_like(pixels)[np.newaxis], "logits")[0][0, class_index]
     increases, kept = [], []
     for plane in features[0]:
         large = np.asarray(Image.fromarray(plane).resize((8, 8), Image.Resampling.BILINEAR), float)
@@ -91,7 +91,7 @@ def _paper(model: onnx.ModelProto, pixels: Array, class_index: int) -> Array:
             continue
         mask = (large - large.min()) / (large.max() - large.min())
         image = np.clip(np.round(pixels * mask[..., None]), 0, 255).astype(np.uint8)
-        increases.append(float(_answers(model, image[np.newaxis], "logits")[0][0, class_index]) - baseline)
+        increases.append(float(_outputs(model, image[np.newaxis], "logits")[0][0, class_index]) - baseline)
         kept.append(plane)
     weights = np.exp(increases) / np.exp(increases).sum()
     raw = np.maximum(sum(w * plane for w, plane in zip(weights, kept, strict=True)), 0)
@@ -105,12 +105,12 @@ def plain() -> onnx.ModelProto:
 
 @pytest.fixture
 def file(plain: onnx.ModelProto, make_card: Callable[..., ModelCard], tmp_path: Path) -> Path:
-    """The network for Score-CAM, with a certificate of its own answers."""
+    """The network for Score-CAM, with a certificate of its own outputs."""
     card = make_card("masked")
     certificate = card.certificate
     tensors = [
         GoldenTensor(
-            seed=0, expected=_answers(plain, golden_tensor(0, card.input), "probabilities")[0].ravel()
+            seed=0, expected=_outputs(plain, golden_tensor(0, card.input), "probabilities")[0].ravel()
         )
     ]
     golden = certificate.images[0]
@@ -120,7 +120,7 @@ def file(plain: onnx.ModelProto, make_card: Callable[..., ModelCard], tmp_path: 
             name=golden.name,
             encoded=golden.encoded,
             pixels_sha256=golden.pixels_sha256,
-            expected=_answers(plain, pixels, "probabilities")[0].ravel(),
+            expected=_outputs(plain, pixels, "probabilities")[0].ravel(),
         )
     ]
     del certificate.tensors[:], certificate.images[:]
@@ -203,7 +203,7 @@ def test_each_class_is_explained_as_in_the_paper(
         np.testing.assert_allclose(maps[class_index], _paper(plain, pixels, class_index), atol=1e-5)
     np.testing.assert_array_equal(of_predicted, maps[predicted])
     assert not np.allclose(maps[0], maps[1], atol=1e-3)
-    (expected,) = _answers(plain, pixels[np.newaxis], "probabilities")
+    (expected,) = _outputs(plain, pixels[np.newaxis], "probabilities")
     assert found.classes[0].score == pytest.approx(float(expected.max()), abs=1e-6)
 
 
@@ -225,7 +225,7 @@ def test_masked_images_run_in_batches_that_the_model_takes(
     assert max(network.batches) <= 2
 
 
-def test_a_limit_takes_the_channels_of_most_energy(
+def test_a_limit_keeps_the_channels_of_most_energy(
     open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
     open_handled(score_cam_channels=2).heatmap(pixels)
@@ -235,7 +235,7 @@ def test_a_limit_takes_the_channels_of_most_energy(
     assert varying_channels(planes, 2).tolist() == [2, 3]
 
 
-def test_a_server_takes_as_many_channels_as_it_is_set_to(
+def test_a_server_uses_as_many_channels_as_its_setting_says(
     run_server: Callable[..., Any],
     file: Path,
     plain: onnx.ModelProto,
@@ -248,38 +248,38 @@ def test_a_server_takes_as_many_channels_as_it_is_set_to(
     vision = run_server(models=models, score_cam_channels=1).vision
     image = ImageInput(encoded=encode(Image.fromarray(pixels)))
     reply = vision.Heatmap(HeatmapRequest(image=image, size=MAP_SIZE_AS_FEATURE_MAP), timeout=PATIENCE)
-    (features,) = _answers(plain, pixels[np.newaxis], "features")[0]
+    (features,) = _outputs(plain, pixels[np.newaxis], "features")[0]
     strongest = max(features, key=lambda plane: float((plane**2).sum()) * (plane.min() < plane.max()))
     found = np.frombuffer(reply.heatmap.data, "<f4").reshape(PLACES, PLACES)
     np.testing.assert_allclose(found, strongest / strongest.max(), atol=1e-6)
 
 
-def test_an_image_that_nothing_tells_apart_has_a_map_of_zeros(
+def test_a_map_without_any_positive_value_is_all_zeros(
     open_handled: Callable[..., Handled], network: WatchedNetwork
 ) -> None:
     assert not weighted_map(np.zeros((0, 4, 4), np.float32), np.zeros(0, np.float32)).any()
     assert not weighted_map(np.full((1, 2, 2), -1, np.float32), np.ones(1, np.float32)).any()
 
 
-def test_a_call_that_is_given_up_stops_between_the_passes(
+def test_a_cancelled_call_stops_between_the_passes(
     open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
     handled = open_handled()
     call = Call()
     network.stop_at = 3
-    asking = handled.engine.threads.submit(lambda: handled.heatmap(pixels, call=call))
+    future = handled.engine.threads.submit(lambda: handled.heatmap(pixels, call=call))
     assert network.stopped.wait(PATIENCE)
     call.cancel()
-    # The pass that a worker has in hand is run to its end.
+    # A pass that has started runs to its end.
     network.gate.set()
     with pytest.raises(Cancelled):
-        asking.result(PATIENCE)
+        future.result(PATIENCE)
     assert handled.permits == 0
     handled.classify(pixels)
     assert len(network.batches) == 3
 
 
-def test_a_deadline_holds_for_all_passes_together(
+def test_a_deadline_applies_to_all_passes_together(
     open_handled: Callable[..., Handled], network: WatchedNetwork, pixels: NDArray[np.uint8]
 ) -> None:
     handled = open_handled()
@@ -292,7 +292,7 @@ def test_a_deadline_holds_for_all_passes_together(
     assert len(network.batches) <= 3
 
 
-def test_classifying_leaves_the_feature_map_in_the_network(file: Path, pixels: NDArray[np.uint8]) -> None:
+def test_classifying_does_not_fetch_the_feature_map(file: Path, pixels: NDArray[np.uint8]) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     feeds = {"image": np.stack([pixels, pixels]), "class_index": np.empty(0, np.int64)}
     probabilities, features, scores = session.run(None, feeds)
@@ -304,7 +304,7 @@ def test_classifying_leaves_the_feature_map_in_the_network(file: Path, pixels: N
     )
 
 
-def test_a_card_that_names_another_method_than_the_graph_has_is_refused(file: Path) -> None:
+def test_a_card_whose_method_differs_from_the_graph_is_refused(file: Path) -> None:
     model = onnx.load(str(file))
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     card = read_card(session)

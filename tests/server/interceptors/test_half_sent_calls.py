@@ -1,4 +1,4 @@
-"""Callers who send a part of a request and no more: they take no thread, and lose their place to others."""
+"""Calls that send only a part of a request: they hold no thread, and lose their place to others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def arriving(running: Any) -> int:
 
 
 @pytest.mark.parametrize("method", [CLASSIFY, STREAM, "/spyglass.v1.Vision/GetModel"])
-def test_calls_that_do_not_arrive_hold_no_thread(
+def test_calls_whose_request_does_not_arrive_hold_no_thread(
     run_server: Callable[..., Any], request_for_red: ClassifyRequest, eventually: Eventually, method: str
 ) -> None:
     server = run_server(max_in_flight=1, max_streams=1)
@@ -54,7 +54,7 @@ def test_calls_that_do_not_arrive_hold_no_thread(
     eventually(lambda: arriving(server) == 0)
 
 
-def test_health_checks_that_do_not_arrive_leave_health_its_thread(server: Any) -> None:
+def test_health_checks_that_do_not_arrive_hold_no_thread_of_the_health_service(server: Any) -> None:
     with closing(HalfSent(server.server.port, host="localhost")) as half:
         half.begin("/grpc.health.v1.Health/Check", 100)
         half.begin("/grpc.health.v1.Health/Watch", 20)
@@ -82,7 +82,7 @@ def test_a_request_that_does_not_arrive_in_time_is_refused(
     assert refusal.message == "the request did not arrive within 0.3 s"
 
 
-def test_who_has_waited_longest_gives_way_when_all_places_are_taken(
+def test_the_call_that_has_waited_longest_loses_its_place_if_all_are_taken(
     run_server: Callable[..., Any],
     request_for_red: ClassifyRequest,
     refused: Callable[..., Any],
@@ -105,8 +105,8 @@ def test_who_has_waited_longest_gives_way_when_all_places_are_taken(
             assert time.monotonic() < deadline
 
     eventually(lambda: any(call.done() for call in slow))
-    (gone,) = [call for call in slow if call.done()]
-    assert refused(gone.result).reason == "TOO_MANY_UNFINISHED_REQUESTS"
+    (ended,) = [call for call in slow if call.done()]
+    assert refused(ended.result).reason == "TOO_MANY_UNFINISHED_REQUESTS"
     idle.set()
 
 
@@ -123,7 +123,9 @@ def test_one_address_cannot_take_all_places(run_server: Callable[..., Any], even
         eventually(lambda: arriving(server) == 5)
 
 
-def test_calls_that_have_not_arrived_hear_of_a_drain_at_once(run_server: Callable[..., Any]) -> None:
+def test_calls_that_have_not_arrived_end_at_once_when_the_server_drains(
+    run_server: Callable[..., Any],
+) -> None:
     server, idle = run_server(grace_seconds=PATIENCE), Event()
     classify = server.channel.stream_unary(CLASSIFY, ClassifyRequest.SerializeToString)
     slow = classify.future(silence(idle), timeout=PATIENCE)
@@ -137,7 +139,7 @@ def test_calls_that_have_not_arrived_hear_of_a_drain_at_once(run_server: Callabl
     idle.set()
 
 
-def test_a_stream_that_waits_for_its_caller_ends(
+def test_a_stream_that_waits_for_its_caller_for_too_long_ends(
     run_server: Callable[..., Any], refused: Callable[..., Any], request_for_red: ClassifyRequest
 ) -> None:
     server, idle = run_server(stream_idle_seconds=0.3), Event()
@@ -154,7 +156,7 @@ def test_a_stream_that_waits_for_its_caller_ends(
     idle.set()
 
 
-def test_a_stream_whose_image_is_in_work_is_not_idle(
+def test_a_stream_with_an_image_in_work_is_not_idle(
     run_server: Callable[..., Any], open_network: Any, network: Any, request_for_red: ClassifyRequest
 ) -> None:
     server, idle = run_server(open_network, stream_idle_seconds=0.3), Event()
@@ -174,7 +176,7 @@ def test_a_stream_whose_image_is_in_work_is_not_idle(
     idle.set()
 
 
-def test_a_caller_that_reads_no_responses_does_not_keep_its_stream(
+def test_a_stream_whose_caller_reads_no_responses_ends(
     run_server: Callable[..., Any], eventually: Eventually
 ) -> None:
     server = run_server(stream_idle_seconds=0.5)
@@ -187,6 +189,6 @@ def test_a_caller_that_reads_no_responses_does_not_keep_its_stream(
     stream = server.vision.ClassifyStream(many(), timeout=PATIENCE)
     assert next(stream).HasField("error")
 
-    # The responses fill the windows of the connection, and the next one is never taken.
+    # The responses fill the flow-control windows of the connection; the client never takes the next one.
     eventually(lambda: len(server.server._limits.streams) == 0)
     stream.cancel()

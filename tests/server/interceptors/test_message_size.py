@@ -18,19 +18,19 @@ def size(data: bytes, limit: int = LIMIT) -> int:
 @pytest.mark.parametrize(
     "image", [Image(encoded=bytes(10**6)), Image(raw=RawImage(height=1, width=1, data=bytes(10**6)))]
 )
-def test_the_bytes_of_an_image_do_not_count(image: Image) -> None:
+def test_the_size_leaves_out_the_bytes_of_an_image(image: Image) -> None:
     request = ClassifyRequest(id="x" * 50, image=image, top_k=3)
 
     assert 50 < size(request.SerializeToString()) < 100
 
 
-def test_all_other_bytes_count() -> None:
+def test_the_size_includes_all_other_bytes() -> None:
     request = ClassifyRequest(id="x" * 500, top_k=2**32 - 1)
 
     assert size(request.SerializeToString()) == request.ByteSize()
 
 
-def test_an_unknown_field_inside_an_image_counts() -> None:
+def test_the_size_includes_an_unknown_field_inside_an_image() -> None:
     assert size(b"\x12\xfa\x01" + b"\xfa\x3f\xf6\x01" + bytes(246)) > 246
 
 
@@ -41,9 +41,9 @@ def test_counting_stops_above_the_limit() -> None:
 @pytest.mark.parametrize(
     "data", [b"\xff" * 100, b"\x12\xff\xff\xff\xff\x0f" + bytes(94), b"\x0b" * 100, b"\x80" * 100]
 )
-def test_bytes_that_are_no_message_count_in_full(data: bytes) -> None:
+def test_invalid_bytes_count_in_full(data: bytes) -> None:
     assert size(data) == len(data)
 
 
-def test_a_type_that_is_not_known_counts_in_full() -> None:
+def test_a_message_of_an_unknown_type_counts_in_full() -> None:
     assert size_without_image(bytes(70), None, LIMIT) == 70

@@ -1,4 +1,4 @@
-"""Requests that are no message, too large, compressed, or more bytes than the server may hold."""
+"""Requests that are invalid, too large, compressed, or more bytes than the server may hold."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STREAMS = [f"{VISION}{name}Stream" for name in ("Classify", "Segment", "Heatmap"
 
 
 @pytest.mark.parametrize("method", UNARY)
-def test_bytes_that_are_no_request_are_an_invalid_argument(
+def test_bytes_that_are_not_a_request_are_an_invalid_argument(
     server: Any, refused: Callable[..., Any], caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -43,14 +43,14 @@ def test_bytes_that_are_no_request_are_an_invalid_argument(
     assert not caplog.records
 
 
-def test_a_watch_of_no_request_is_an_invalid_argument(server: Any, refused: Callable[..., Any]) -> None:
+def test_a_watch_with_invalid_bytes_is_an_invalid_argument(server: Any, refused: Callable[..., Any]) -> None:
     watch = server.channel.unary_stream("/grpc.health.v1.Health/Watch")
 
     assert refused(lambda: list(watch(NO_MESSAGE, timeout=PATIENCE))).reason == "MESSAGE_INVALID"
 
 
 @pytest.mark.parametrize("method", STREAMS)
-def test_a_stream_of_no_requests_ends_and_keeps_nothing(
+def test_streams_of_invalid_bytes_end_and_free_their_places(
     run_server: Callable[..., Any], refused: Callable[..., Any], method: str
 ) -> None:
     server = run_server(max_streams=2)
@@ -64,9 +64,7 @@ def test_a_stream_of_no_requests_ends_and_keeps_nothing(
     assert len(server.server._limits.streams) == 0
 
 
-def test_images_before_bytes_that_are_no_request_are_answered(
-    server: Any, color_image: Callable[..., bytes]
-) -> None:
+def test_images_before_invalid_bytes_get_responses(server: Any, color_image: Callable[..., bytes]) -> None:
     request = ClassifyRequest(image=Image(encoded=color_image("red"))).SerializeToString()
     stream = server.channel.stream_stream(f"{VISION}ClassifyStream")(iter([request, request, NO_MESSAGE]))
 
@@ -93,13 +91,13 @@ def test_a_call_without_a_request_is_an_invalid_argument(server: Any, refused: C
         ("Heatmap", HeatmapRequest(class_name="x" * (MAX_BYTES_WITHOUT_IMAGE + 1))),
         ("Heatmap", HeatmapRequest(further=[HeatmapTarget()] * MAX_BYTES_WITHOUT_IMAGE)),
         ("Segment", b"\x32\x00" * MAX_BYTES_WITHOUT_IMAGE),
-        # Empty images, one after the other, and fields that nobody knows inside of an image.
+        # Empty images, one after the other, and unknown fields inside of an image.
         ("Classify", b"\x12\x00" * MAX_BYTES_WITHOUT_IMAGE),
         ("Classify", b"\x12\x80\x80\x10" + b"\x7a\x00" * 131_072),
     ],
     ids=["unknown", "model", "id", "label", "class", "further", "refine", "images", "inside"],
 )
-def test_all_but_the_image_must_be_small(
+def test_a_request_without_its_image_must_be_small(
     server: Any, refused: Callable[..., Any], method: str, request_: Any
 ) -> None:
     data = request_ if isinstance(request_, bytes) else request_.SerializeToString()
@@ -109,7 +107,7 @@ def test_all_but_the_image_must_be_small(
     assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "REQUEST_TOO_LARGE")
 
 
-def test_an_image_may_be_large_in_either_form(server: Any, color_image: Callable[..., bytes]) -> None:
+def test_an_image_may_be_large_as_a_file_or_as_pixels(server: Any, color_image: Callable[..., bytes]) -> None:
     raw = RawImage(height=1000, width=1000, channels=3, data=bytes(3_000_000))
 
     assert server.vision.Classify(ClassifyRequest(image=Image(raw=raw)), timeout=PATIENCE).classes
@@ -144,7 +142,7 @@ def test_a_long_name_is_quoted_in_part(
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_a_compressed_request_is_refused_unless_asked_for(
+def test_a_compressed_request_is_refused_by_default(
     run_server: Callable[..., Any], color_image: Callable[..., bytes], compression: grpc.Compression
 ) -> None:
     raw = RawImage(height=1000, width=1000, channels=3, data=bytes(3_000_000))
@@ -173,7 +171,7 @@ def test_bytes_in_flight_are_bounded_and_given_back(
     budget = server.server._limits.bytes_in_flight
 
     calls = [server.vision.Classify.future(request, timeout=PATIENCE) for _ in range(20)]
-    # Those that do not fit wait, unread, and are refused when they have waited for long.
+    # Calls that do not fit wait unread; the server refuses them when they have waited for too long.
     eventually(lambda: budget.held > 0 and any(call.done() for call in calls))
     held = budget.held
     network.gate.set()
@@ -184,7 +182,7 @@ def test_bytes_in_flight_are_bounded_and_given_back(
     eventually(lambda: budget.held == 0)
 
 
-def test_what_a_stream_holds_is_given_back(
+def test_a_stream_gives_back_the_bytes_that_it_holds(
     run_server: Callable[..., Any], color_image: Callable[..., bytes], eventually: Callable[..., None]
 ) -> None:
     server = run_server(max_bytes_in_flight=1)
@@ -196,7 +194,7 @@ def test_what_a_stream_holds_is_given_back(
     eventually(lambda: server.server._limits.bytes_in_flight.held == 0)
 
 
-def test_reflection_of_a_long_name_is_answered(server: Any) -> None:
+def test_reflection_of_a_long_name_gets_a_response(server: Any) -> None:
     from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
     request = ServerReflectionRequest(file_containing_symbol="x" * 100_000)
@@ -206,7 +204,7 @@ def test_reflection_of_a_long_name_is_answered(server: Any) -> None:
     assert len(reply.error_response.error_message) < 1000
 
 
-def test_models_are_listed_though_the_request_has_unknown_fields(server: Any) -> None:
+def test_models_are_listed_if_the_request_has_unknown_fields(server: Any) -> None:
     # A later version of the client may send more.
     data = ListModelsRequest().SerializeToString() + b"\xfa\x3f\x03abc"
 

@@ -1,4 +1,4 @@
-"""More than the server can do: who is refused, who is dropped, and that it still says how it is."""
+"""Overload: the server refuses or drops requests, and still reports its health."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 @pytest.fixture
 def halted(run_server: Callable[..., Any], open_network: Callable[[Path], Model], network: Any) -> Any:
-    """A server for three requests at a time, whose network stands still."""
+    """A server for three requests at a time, whose network waits at the gate."""
     running = run_server(open_network, max_in_flight=CAPACITY, max_streams=2)
     network.close_gate()
     return running
@@ -50,7 +50,7 @@ def inside(halted: Any) -> int:
 
 @pytest.fixture
 def full(halted: Any, request_for_red: ClassifyRequest, eventually: Eventually) -> Iterator[list[Any]]:
-    """The calls that fill the halted."""
+    """The calls that fill the server of `halted`."""
     calls = [halted.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(CAPACITY)]
     eventually(lambda: inside(halted) == CAPACITY)
     yield calls
@@ -59,7 +59,7 @@ def full(halted: Any, request_for_red: ClassifyRequest, eventually: Eventually) 
 
 
 @pytest.mark.usefixtures("full")
-def test_a_full_server_refuses_and_says_when_to_come_again(
+def test_a_full_server_refuses_with_a_time_to_retry_after(
     halted: Any, refused: Callable[..., Any], request_for_red: ClassifyRequest
 ) -> None:
     refusal = refused(lambda: halted.vision.Classify(request_for_red))
@@ -68,7 +68,7 @@ def test_a_full_server_refuses_and_says_when_to_come_again(
     assert 0.05 <= refusal.retry_delay <= 5
 
 
-def test_those_inside_are_answered_though_others_were_refused(
+def test_admitted_requests_get_responses_while_others_are_refused(
     halted: Any,
     full: list[Any],
     network: Any,
@@ -84,14 +84,14 @@ def test_those_inside_are_answered_though_others_were_refused(
 
 
 @pytest.mark.usefixtures("full")
-def test_a_full_server_answers_everything_but_images(halted: Any) -> None:
+def test_a_full_server_still_serves_calls_without_images(halted: Any) -> None:
     assert halted.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == HealthCheckResponse.SERVING
     assert next(halted.health.Watch(HealthCheckRequest(), timeout=PATIENCE)).status
     assert len(halted.vision.ListModels(ListModelsRequest(), timeout=PATIENCE).models) == 1
 
 
 @pytest.mark.usefixtures("full")
-def test_a_full_server_is_healthy_under_a_hail_of_refused_calls(
+def test_a_full_server_is_healthy_while_it_refuses_many_calls(
     halted: Any, request_for_red: ClassifyRequest
 ) -> None:
     hail = [halted.vision.Classify.future(request_for_red, timeout=PATIENCE) for _ in range(200)]
@@ -100,7 +100,7 @@ def test_a_full_server_is_healthy_under_a_hail_of_refused_calls(
     assert {call.code() for call in hail} == {Code.RESOURCE_EXHAUSTED}
 
 
-def test_a_call_ends_at_its_deadline_and_its_work_is_dropped(
+def test_a_call_ends_at_its_deadline_and_the_server_drops_its_work(
     halted: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
 ) -> None:
     running = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
@@ -117,15 +117,15 @@ def test_a_call_ends_at_its_deadline_and_its_work_is_dropped(
     assert len(network.batches) == 2
 
 
-def test_the_work_of_a_cancelled_call_is_dropped(
+def test_the_server_drops_the_work_of_a_cancelled_call(
     halted: Any, network: Any, request_for_red: ClassifyRequest, eventually: Eventually
 ) -> None:
     running = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
     assert network.entered.acquire(timeout=PATIENCE)
-    gone = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
+    cancelled = halted.vision.Classify.future(request_for_red, timeout=PATIENCE)
     eventually(lambda: inside(halted) == 2)
 
-    gone.cancel()
+    cancelled.cancel()
 
     eventually(lambda: inside(halted) == 1)
     network.gate.set()
@@ -134,7 +134,7 @@ def test_the_work_of_a_cancelled_call_is_dropped(
     assert len(network.batches) == 2
 
 
-def test_more_streams_than_allowed_are_refused(halted: Any, refused: Callable[..., Any]) -> None:
+def test_streams_above_the_limit_are_refused(halted: Any, refused: Callable[..., Any]) -> None:
     idle = Event()
 
     def one_and_silence() -> Iterator[ClassifyRequest]:
@@ -154,7 +154,7 @@ def test_more_streams_than_allowed_are_refused(halted: Any, refused: Callable[..
     assert [list(stream) for stream in streams] == [[], []]
 
 
-def test_idle_streams_of_any_kind_leave_the_others_their_threads(
+def test_idle_streams_of_any_kind_leave_threads_for_other_calls(
     run_server: Callable[..., Any], request_for_red: ClassifyRequest
 ) -> None:
     server, idle = run_server(max_in_flight=4, max_streams=4), Event()
@@ -175,7 +175,7 @@ def test_idle_streams_of_any_kind_leave_the_others_their_threads(
     assert {stream.code() for stream in streams} == {Code.OK, Code.RESOURCE_EXHAUSTED}
 
 
-def test_health_is_told_while_every_thread_waits_for_callers_that_send_slowly(halted: Any) -> None:
+def test_health_is_reported_while_every_thread_waits_for_slow_callers(halted: Any) -> None:
     go_on = Event()
 
     def slowly() -> Iterator[ClassifyRequest]:
@@ -192,7 +192,7 @@ def test_health_is_told_while_every_thread_waits_for_callers_that_send_slowly(ha
     assert {call.code() for call in calls} == {Code.INVALID_ARGUMENT}
 
 
-def test_a_caller_that_hangs_up_is_no_fault_of_the_servers(
+def test_a_caller_that_disconnects_is_not_logged_as_a_fault_of_the_server(
     halted: Any, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     idle = Event()
@@ -211,7 +211,7 @@ def test_a_caller_that_hangs_up_is_no_fault_of_the_servers(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_a_server_that_starts_is_unavailable(
+def test_a_server_that_is_starting_is_unavailable(
     tiny_models: Path,
     open_network: Callable[[Path], Model],
     refused: Callable[..., Any],

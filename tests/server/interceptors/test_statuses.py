@@ -1,4 +1,4 @@
-"""Errors to gRPC statuses: the code, the details, and what is kept from a caller."""
+"""Errors to gRPC statuses: the code, the details, and the text that a caller never receives."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_error_of_the_tree_becomes_a_status(kind: type[errors.SpyglassErro
     assert detail(status, RequestInfo).request_id == "id-1"
 
 
-def test_what_a_caller_can_act_on_is_told_in_full() -> None:
+def test_an_error_that_a_caller_can_act_on_has_all_its_details() -> None:
     error = errors.ImageError("the JPEG is cut off", reason="IMAGE_TRUNCATED", field="image")
 
     status = status_from_error(error, "id-1")
@@ -53,20 +53,20 @@ def test_what_a_caller_can_act_on_is_told_in_full() -> None:
     assert (violation.field, violation.description) == ("image", "the JPEG is cut off")
 
 
-def test_an_error_without_a_field_blames_none() -> None:
+def test_an_error_without_a_field_has_no_bad_request() -> None:
     status = status_from_error(errors.Unavailable("starting"), "id-1")
 
     assert not any(entry.Is(BadRequest.DESCRIPTOR) for entry in status.details)
 
 
 @pytest.mark.parametrize(("seconds", "milliseconds"), [(0.25, 250), (2, 2000), (0.0001, 1)])
-def test_overload_says_when_to_come_again(seconds: float, milliseconds: int) -> None:
+def test_overload_has_a_time_to_retry_after(seconds: float, milliseconds: int) -> None:
     status = status_from_error(errors.Overloaded("full", retry_after=seconds), "id-1")
 
     assert detail(status, RetryInfo).retry_delay.ToMilliseconds() == milliseconds
 
 
-def test_overload_that_will_not_pass_says_nothing_of_a_retry() -> None:
+def test_overload_that_will_not_pass_has_no_retry_info() -> None:
     status = status_from_error(errors.Overloaded("full"), "id-1")
 
     assert not any(entry.Is(RetryInfo.DESCRIPTOR) for entry in status.details)
@@ -80,7 +80,7 @@ def test_overload_that_will_not_pass_says_nothing_of_a_retry() -> None:
         errors.InternalError("secret"),
     ],
 )
-def test_a_fault_of_the_servers_goes_to_the_log_and_not_to_the_caller(
+def test_a_fault_of_the_server_is_logged_and_hidden_from_the_caller(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -92,14 +92,14 @@ def test_a_fault_of_the_servers_goes_to_the_log_and_not_to_the_caller(
     assert "secret" in caplog.text
 
 
-def test_a_fault_keeps_the_reason_that_programs_rely_on() -> None:
+def test_a_fault_keeps_its_reason() -> None:
     error = errors.InternalError("NaN", reason="OUTPUT_NOT_FINITE")
 
     assert public_error(error, "id-1").reason == "OUTPUT_NOT_FINITE"
     assert public_error(KeyError(), "id-1").reason == "INTERNAL"
 
 
-def test_a_message_that_quotes_a_long_request_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_with_a_long_quote_of_the_request_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     status = status_from_error(errors.NotFound(f"no model {'é' * 100_000}", field="model.name"), "id-1")
 
     assert status.message.startswith("no model éé")
@@ -107,7 +107,7 @@ def test_a_message_that_quotes_a_long_request_is_cut(caplog: pytest.LogCaptureFi
     assert len(status.SerializeToString()) < 2000
 
 
-def test_the_status_travels_with_the_call_and_in_its_trailing_metadata() -> None:
+def test_the_status_is_in_the_call_and_in_its_trailing_metadata() -> None:
     error = errors.NotFound("the server has no model 'x'")
 
     abort = abort_status(error, "id-1")

@@ -1,4 +1,4 @@
-"""Requests that leave format or size of a mask to the server, and the limit of what they receive."""
+"""Mask requests without a format or size, and the limit of their responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spyglass_contract.errors import LimitExceeded
 from spyglass_server.masks.encoding import MaskStyle, check_reply_size
 
 
-def test_the_default_is_an_indexed_png_of_the_size_of_the_image(
+def test_the_default_mask_is_an_indexed_png_of_the_size_of_the_image(
     segmenting: VisionStub, color_image: Callable[..., bytes]
 ) -> None:
     request = SegmentRequest(image=Image(encoded=color_image("red", (50, 40))))
@@ -52,7 +52,7 @@ def test_more_than_4_mb_is_sent_to_a_request_that_states_its_format(
     ],
     ids=["neither", "probability map alone", "format", "size"],
 )
-def test_mask_and_probability_map_keep_to_the_limit_together(fields: dict[str, Any], limit: int) -> None:
+def test_mask_and_probability_map_together_stay_within_the_limit(fields: dict[str, Any], limit: int) -> None:
     style = MaskStyle.from_request(SegmentRequest(**fields))
     soft = SoftMap(data=bytes(1000))
     check_reply_size(Mask(data=bytes(limit - 1000)), soft, style)
@@ -62,7 +62,7 @@ def test_mask_and_probability_map_keep_to_the_limit_together(fields: dict[str, A
     assert ("state `format` or `size`" in refused.value.message) == (limit == 4_000_000)
 
 
-def test_run_lengths_count_too() -> None:
+def test_the_limit_applies_to_run_lengths() -> None:
     """A mask of noise has about as many runs as pixels."""
     style = MaskStyle.from_request(SegmentRequest(format=MASK_FORMAT_RLE))
     runs = [RunLengths(class_index=index, counts=[1] * 9_000_000) for index in range(2)]

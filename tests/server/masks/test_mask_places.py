@@ -1,4 +1,4 @@
-"""Masks lie on the upright image, whatever its size and the resize rule: squares at known places."""
+"""Masks match the upright image, for any size and resize rule: squares at known places."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def near_border(size: tuple[int, int], box: tuple[int, int, int, int], reach: fl
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("model", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("size", [(61, 43), (35, 83)], ids=["landscape", "portrait"])
-def test_the_mask_is_that_of_the_upright_image(
+def test_the_mask_matches_the_upright_image(
     segmenting: VisionStub,
     square_image: Square,
     encode: Encode,
@@ -91,7 +91,7 @@ def test_the_mask_is_that_of_the_upright_image(
         pytest.param((63, 63), (20, 20, 43, 43), id="square"),
     ],
 )
-def test_the_resize_rule_is_undone_to_half_a_cell(
+def test_the_mask_undoes_the_resize_rule_to_within_half_a_cell(
     segmenting: VisionStub,
     square_image: Square,
     encode: Encode,
@@ -108,7 +108,7 @@ def test_the_resize_rule_is_undone_to_half_a_cell(
     across = (frame.right - frame.left) / COLUMNS * cell
     down = (frame.bottom - frame.top) / ROWS * cell
     left, top, right, bottom = box
-    # Corners are rounded, by interpolating, over up to a cell.
+    # Interpolation rounds corners over up to a cell.
     upright_edges = near_border(size, (left, -9999, right, 9999), across)
     level_edges = near_border(size, (-9999, top, 9999, bottom), down)
     tolerated = (
@@ -116,23 +116,23 @@ def test_the_resize_rule_is_undone_to_half_a_cell(
         | near_border(size, (-9999, top, 9999, bottom), down / 2)
         | (upright_edges & level_edges)
     )
-    wanted = square_mask(size, box)
+    expected = square_mask(size, box)
     if model == "crop":
-        wanted[outside_of(frame, size)] = VOID
+        expected[outside_of(frame, size)] = VOID
     else:
         assert VOID not in found
-    np.testing.assert_array_equal(np.where(tolerated, wanted, found), wanted)
+    np.testing.assert_array_equal(np.where(tolerated, expected, found), expected)
     assert tolerated.mean() < 0.5
 
 
 def outside_of(frame: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """bool [height, width]: the pixels whose centres lie outside of what the network saw, or on its end."""
+    """bool [height, width]: the pixels whose centres lie outside of the network's input, or on its edge."""
     width, height = size
     x, y = np.arange(width) + 0.5, np.arange(height)[:, np.newaxis] + 0.5
     return (x < frame.left) | (x >= frame.right) | (y < frame.top) | (y >= frame.bottom)
 
 
-# Where cells are whole pixels: a cell's side, and the box that the input's 32 × 24 cells cover.
+# Cells of whole pixels: the side of a cell, and the box that the input's 32 × 24 cells cover.
 WHOLE_CELLS = [
     *[
         pytest.param(model, (COLUMNS * side, ROWS * side), side, (0, 0), id=f"{model}, {side} pixels a cell")
@@ -150,7 +150,7 @@ WHOLE_CELLS = [
 
 @pytest.mark.parametrize(("model", "size", "side", "corner"), WHOLE_CELLS)
 @pytest.mark.parametrize("upright_edge", [True, False], ids=["left of it", "above it"])
-def test_where_edges_lie_between_cells_the_mask_is_right_to_the_pixel(
+def test_the_mask_is_exact_to_the_pixel_if_edges_lie_between_cells(
     segmenting: VisionStub,
     encode: Encode,
     model: str,
@@ -164,18 +164,18 @@ def test_where_edges_lie_between_cells_the_mask_is_right_to_the_pixel(
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[:, :, 2] = 255
     (pixels[:, :edge] if upright_edge else pixels[:edge])[:] = (255, 0, 0)
-    wanted = np.where(pixels[:, :, 0] > 0, RED, BLUE)
-    assert {RED, BLUE} == set(wanted.flat)
+    expected = np.where(pixels[:, :, 0] > 0, RED, BLUE)
+    assert {RED, BLUE} == set(expected.flat)
     left, top = corner
     unseen = np.ones((height, width), np.bool_)
     unseen[max(top, 0) : top + ROWS * side, max(left, 0) : left + COLUMNS * side] = False
-    wanted[unseen] = VOID
+    expected[unseen] = VOID
     request = SegmentRequest(
         image=Image(encoded=encode(PillowImage.fromarray(pixels))),
         model=ModelRef(name=model),
         format=MASK_FORMAT_RAW,
     )
-    np.testing.assert_array_equal(raw(segmenting.Segment(request)), wanted)
+    np.testing.assert_array_equal(raw(segmenting.Segment(request)), expected)
 
 
 @pytest.mark.parametrize(
@@ -197,17 +197,17 @@ def test_cells_that_show_padding_are_unseen_in_a_mask_of_the_networks_size(
             soft_class_index=RED,
         )
     )
-    wanted = np.full((ROWS, COLUMNS), VOID)
-    wanted[rows, columns] = RED
-    np.testing.assert_array_equal(raw(reply), wanted)
-    assert [entry.pixels for entry in reply.classes] == [0, (wanted == RED).sum(), 0, 0]
-    assert reply.classes[RED].fraction == pytest.approx((wanted == RED).mean())
+    expected = np.full((ROWS, COLUMNS), VOID)
+    expected[rows, columns] = RED
+    np.testing.assert_array_equal(raw(reply), expected)
+    assert [entry.pixels for entry in reply.classes] == [0, (expected == RED).sum(), 0, 0]
+    assert reply.classes[RED].fraction == pytest.approx((expected == RED).mean())
     assert 0.9 < reply.classes[RED].mean_score <= 1
     soft = np.asarray(PillowImage.open(io.BytesIO(reply.soft.data)))
-    np.testing.assert_array_equal(soft > 0, wanted == RED)
+    np.testing.assert_array_equal(soft > 0, expected == RED)
 
 
-def test_what_was_cropped_is_unseen_and_counts_for_no_class(
+def test_cropped_pixels_are_unseen_and_count_for_no_class(
     segmenting: VisionStub, square_image: Square, encode: Encode
 ) -> None:
     image = Image(encoded=encode(square_image((101, 48), (40, 10, 60, 30))))

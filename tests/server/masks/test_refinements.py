@@ -1,4 +1,4 @@
-"""What is known of a class, in the probabilities."""
+"""Refinements, applied to the probabilities."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def classes_of(probabilities: NDArray[np.float32]) -> list[str]:
     return ["".join(".#o"[index] for index in row) for row in probabilities.argmax(axis=2)]
 
 
-def test_only_the_largest_region_stays_and_the_rest_goes_to_the_next_class() -> None:
+def test_only_the_largest_region_stays_and_the_other_cells_get_the_next_class() -> None:
     given = refined(probabilities_of("##..#", "##..#", "....."), LARGEST)
     assert classes_of(given) == ["##..o", "##..o", "....."]
-    # Of what is left when class 1 cannot be: 0.15 of 0.05 + 0.15.
+    # Without class 1, class 2 has 0.15 of the remaining 0.05 + 0.15.
     assert given[0, 4].tolist() == pytest.approx([0.25, 0, 0.75])
 
 
-def test_a_region_holds_together_by_edges_and_not_by_corners() -> None:
+def test_a_region_is_connected_by_edges_and_not_by_corners() -> None:
     image = ("##...", "##...", "..###")
     assert classes_of(refined(probabilities_of(*image), LARGEST)) == ["##...", "##...", "..ooo"]
 
 
 def smooth_probabilities(seed: int) -> NDArray[np.float32]:
-    """Blobs of 2 to 5 classes, float32 [24, 24, classes], some of them hardly more probable than the next."""
+    """Blobs of 2 to 5 classes, float32 [24, 24, classes], some barely more probable than the next."""
     random = np.random.default_rng(seed)
     noise = random.normal(size=(24, 24, random.integers(2, 6)))
     logits = ndimage.gaussian_filter(noise, (*[random.uniform(0.7, 2.5)] * 2, 0))
@@ -48,7 +48,7 @@ def smooth_probabilities(seed: int) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("side", [240, 101])
-def test_the_largest_region_is_one_in_the_enlarged_mask_too(side: int) -> None:
+def test_the_largest_region_is_still_one_region_in_the_enlarged_mask(side: int) -> None:
     regions = []
     for seed in range(60):
         given = refined(smooth_probabilities(seed), LARGEST)
@@ -57,18 +57,18 @@ def test_the_largest_region_is_one_in_the_enlarged_mask_too(side: int) -> None:
     assert regions == [1] * 60
 
 
-def test_away_from_the_region_the_class_is_still_as_probable_as_it_can_be() -> None:
+def test_outside_of_the_region_cells_of_other_classes_keep_their_probabilities() -> None:
     given = refined(probabilities_of("##...", "##...", "....."), LARGEST)
     np.testing.assert_allclose(given[:, 3:, 1], 0.2)
 
 
-def test_what_a_class_encloses_becomes_that_class_for_certain() -> None:
+def test_cells_that_a_class_encloses_get_that_class_with_probability_1() -> None:
     given = refined(probabilities_of(".###.", ".#o#.", ".###o"), FILLED)
     assert classes_of(given) == [".###.", ".###.", ".###o"]
     assert given[1, 2].tolist() == [0, 1, 0]
 
 
-def test_a_ring_of_corners_encloses_and_one_with_an_opening_does_not() -> None:
+def test_a_ring_joined_at_corners_encloses_but_a_ring_with_an_opening_does_not() -> None:
     assert classes_of(refined(probabilities_of(".#.", "#.#", ".#."), FILLED)) == [
         ".#.",
         "###",
@@ -79,13 +79,13 @@ def test_a_ring_of_corners_encloses_and_one_with_an_opening_does_not() -> None:
 
 
 @pytest.mark.parametrize("known", [LARGEST, FILLED])
-def test_a_class_that_there_is_nothing_of_is_no_trouble(known: tuple[KnownClass, ...]) -> None:
+def test_a_class_without_any_cell_changes_nothing(known: tuple[KnownClass, ...]) -> None:
     probabilities = probabilities_of("..o", "o..")
     np.testing.assert_array_equal(refined(probabilities, known), probabilities)
 
 
 @pytest.mark.parametrize("certain", [0, 1, 2])
-def test_where_nothing_else_has_any_probability_another_class_takes_over(certain: int) -> None:
+def test_another_class_is_taken_even_if_all_others_have_probability_0(certain: int) -> None:
     probabilities = np.zeros((1, 4, 3), np.float32)
     probabilities[0, :, certain] = 1
     probabilities[0, 2] = np.roll((1, 0, 0), certain + 1)
@@ -96,7 +96,7 @@ def test_where_nothing_else_has_any_probability_another_class_takes_over(certain
     np.testing.assert_array_equal(given.sum(axis=2), 1)
 
 
-def test_probabilities_stay_probabilities_and_the_networks_own_are_left_alone() -> None:
+def test_refined_probabilities_sum_to_1_and_the_output_of_the_network_is_unchanged() -> None:
     generator = np.random.default_rng(0)
     probabilities = generator.dirichlet([0.3] * 4, (20, 30)).astype(np.float32)
     before = probabilities.copy()
@@ -107,7 +107,7 @@ def test_probabilities_stay_probabilities_and_the_networks_own_are_left_alone() 
     assert given.min() >= 0
 
 
-def test_classes_are_named_or_numbered() -> None:
+def test_a_class_is_given_by_name_or_index() -> None:
     refine = [
         Refinement(class_name="cat", largest_component=True),
         Refinement(class_index=0, fill_holes=True),

@@ -1,4 +1,4 @@
-"""Which cells of a network's output show the image, and where."""
+"""The cells of a network's output that show the image, and their position."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ def box_of(size: tuple[int, int], rule: ResizeRule.ValueType) -> Box:
         ((9, 9), (0, 24), (0, 24)),
     ],
 )
-def test_the_cells_of_a_padded_image_are_those_that_show_some_of_it(
+def test_the_seen_cells_of_a_padded_image_are_those_that_show_a_part_of_it(
     size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> None:
     seen = SeenCells.of(box_of(size, RESIZE_RULE_PAD), *size, (24, 24))
     assert (seen.rows, seen.columns) == (slice(*rows), slice(*columns))
-    # The image fills them but for what rounds it to whole pixels of the input.
+    # The image fills these cells, except for the rounding to whole pixels of the input.
     assert seen.box == pytest.approx((0, 0, *size), abs=2)
 
 
 @pytest.mark.parametrize("rule", [RESIZE_RULE_STRETCH, RESIZE_RULE_CROP])
-def test_where_nothing_is_padded_all_cells_show_the_image(rule: ResizeRule.ValueType) -> None:
+def test_all_cells_show_the_image_if_there_is_no_padding(rule: ResizeRule.ValueType) -> None:
     box = box_of((61, 43), rule)
     seen = SeenCells.of(box, 61, 43, (12, 8))
     assert (seen.rows, seen.columns) == (slice(0, 12), slice(0, 8))
     assert seen.box == pytest.approx(box)
 
 
-def test_a_cell_that_shows_a_part_of_the_image_is_one_of_them() -> None:
+def test_a_cell_that_shows_a_part_of_the_image_is_seen() -> None:
     seen = SeenCells.of((-5.0, 0.0, 15.0, 10.0), 10, 10, (2, 5))
     assert (seen.rows, seen.columns) == (slice(0, 2), slice(1, 4))
     assert seen.box == (-1, 0, 11, 10)
 
 
-def test_what_is_select_an_output_can_be_put_back() -> None:
+def test_selected_cells_of_an_output_can_be_put_back() -> None:
     output = np.arange(10, dtype=np.uint8).reshape(2, 5)
     seen = SeenCells.of((-5.0, 0.0, 15.0, 10.0), 10, 10, (2, 5))
     assert seen.select(output).tolist() == [[1, 2, 3], [6, 7, 8]]

@@ -1,4 +1,4 @@
-"""The Segment calls, by a real server over networks that tell colours apart, pixel by pixel."""
+"""The Segment calls of a real server, with networks that classify each pixel by its colour."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from spyglass_contract.masks.colors import class_colors, hex_color
 from spyglass_contract.masks.drawing import draw_mask
 from spyglass_contract.masks.palette_png import decode_mask
 
-# pycocotools 2.0.11 is not up to numpy's newest rules for arrays that share memory.
+# pycocotools 2.0.11 does not follow numpy's newest rules for arrays that share memory.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 CLASSES = ("background", "red", "green", "blue")
@@ -55,14 +55,14 @@ def raw(reply: SegmentResponse) -> NDArray[np.uint8]:
     return np.frombuffer(reply.mask.data, np.uint8).reshape(reply.mask.height, reply.mask.width)
 
 
-def test_a_mask_comes_under_the_id_of_its_request(segmenting: VisionStub, image: Image) -> None:
+def test_a_mask_has_the_id_of_its_request(segmenting: VisionStub, image: Image) -> None:
     reply = segmenting.Segment(SegmentRequest(id="7", image=image))
     assert reply.id == "7"
     assert reply.mask.format == MASK_FORMAT_PNG_INDEXED
     assert (reply.mask.width, reply.mask.height) == SIZE
 
 
-def test_every_class_is_listed_with_what_there_is_of_it(segmenting: VisionStub, image: Image) -> None:
+def test_every_class_is_listed_with_its_pixels(segmenting: VisionStub, image: Image) -> None:
     reply = segmenting.Segment(SegmentRequest(image=image))
     mask = decode_mask(reply.mask.data)
     colors = class_colors(CLASSES)
@@ -75,9 +75,7 @@ def test_every_class_is_listed_with_what_there_is_of_it(segmenting: VisionStub, 
     assert sum(entry.fraction for entry in reply.classes) == pytest.approx(1)
 
 
-def test_the_reply_says_who_answered_where_it_looked_and_how_long_it_took(
-    segmenting: VisionStub, image: Image
-) -> None:
+def test_the_response_has_the_model_the_frame_and_the_timing(segmenting: VisionStub, image: Image) -> None:
     reply = segmenting.Segment(SegmentRequest(image=image))
     frame = reply.frame
     assert (reply.served_by.model, reply.served_by.version) == ("stretch", 1)
@@ -91,13 +89,13 @@ def test_the_reply_says_who_answered_where_it_looked_and_how_long_it_took(
 
 @pytest.mark.parametrize("size", [MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL])
 def test_every_format_holds_the_same_mask(segmenting: VisionStub, image: Image, size: Any) -> None:
-    def ask(mask_format: Any) -> SegmentResponse:
+    def segment(mask_format: Any) -> SegmentResponse:
         return segmenting.Segment(SegmentRequest(image=image, format=mask_format, size=size))
 
-    plain = raw(ask(MASK_FORMAT_RAW))
+    plain = raw(segment(MASK_FORMAT_RAW))
     assert plain.shape == ((48, 64) if size == MASK_SIZE_AS_IMAGE else (ROWS, COLUMNS))
-    np.testing.assert_array_equal(decode_mask(ask(MASK_FORMAT_PNG_INDEXED).mask.data), plain)
-    runs, compressed = ask(MASK_FORMAT_RLE).mask, ask(MASK_FORMAT_RLE_COMPRESSED).mask
+    np.testing.assert_array_equal(decode_mask(segment(MASK_FORMAT_PNG_INDEXED).mask.data), plain)
+    runs, compressed = segment(MASK_FORMAT_RLE).mask, segment(MASK_FORMAT_RLE_COMPRESSED).mask
     assert not runs.data and not compressed.data
     for index in range(len(CLASSES)):
         assert runs.runs[index].class_index == compressed.runs[index].class_index == index
@@ -107,18 +105,18 @@ def test_every_format_holds_the_same_mask(segmenting: VisionStub, image: Image, 
         assert sum(runs.runs[index].counts) == plain.size
 
 
-def test_an_overlay_is_drawn_as_the_library_draws_it(
+def test_an_overlay_is_drawn_as_in_the_python_client(
     segmenting: VisionStub, square_image: Square, image: Image
 ) -> None:
     request = SegmentRequest(image=image, format=MASK_FORMAT_RAW)
     mask = raw(segmenting.Segment(request))
     request.format = MASK_FORMAT_PNG_OVERLAY
     overlay = PillowImage.open(io.BytesIO(segmenting.Segment(request).mask.data))
-    wanted = draw_mask(square_image(SIZE, BOX), mask, CLASSES, class_colors(CLASSES))
-    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(wanted))
+    expected = draw_mask(square_image(SIZE, BOX), mask, CLASSES, class_colors(CLASSES))
+    np.testing.assert_array_equal(np.asarray(overlay), np.asarray(expected))
 
 
-def test_an_overlay_as_model_has_the_size_of_the_networks_output(
+def test_an_overlay_of_size_model_has_the_size_of_the_networks_output(
     segmenting: VisionStub, image: Image
 ) -> None:
     request = SegmentRequest(
@@ -134,7 +132,7 @@ def test_an_overlay_as_model_has_the_size_of_the_networks_output(
 
 @pytest.mark.parametrize("soft", [{"soft_class_index": RED}, {"soft_class_name": "red"}])
 @pytest.mark.parametrize("size", [MASK_SIZE_AS_IMAGE, MASK_SIZE_AS_MODEL])
-def test_a_soft_map_goes_with_the_mask(
+def test_a_probability_map_comes_with_the_mask(
     segmenting: VisionStub, image: Image, soft: dict[str, Any], size: Any
 ) -> None:
     reply = segmenting.Segment(SegmentRequest(image=image, size=size, **soft))
@@ -186,7 +184,7 @@ def test_refinements_are_applied_in_their_order(
     assert sum(entry.pixels for entry in reply.classes) == COLUMNS * ROWS
 
 
-def test_a_stream_answers_each_image_and_goes_on_after_a_failure(
+def test_a_stream_has_a_response_for_each_image_and_continues_after_a_failure(
     segmenting: VisionStub, image: Image
 ) -> None:
     requests = [

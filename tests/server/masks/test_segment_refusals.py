@@ -1,4 +1,4 @@
-"""What the Segment call refuses, and what it says then."""
+"""Requests that the Segment call refuses, and their errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def image(color_image: Callable[..., bytes]) -> Image:
         ),
     ],
 )
-def test_what_cannot_be_segmented_is_refused(
+def test_an_invalid_segment_request_is_refused(
     segmenting: VisionStub,
     refused: Refused,
     image: Image,
@@ -77,12 +77,12 @@ def test_what_cannot_be_segmented_is_refused(
     assert (found.code.name, found.reason, found.fields) == (code, reason, [field])
 
 
-def test_bombs_are_refused(segmenting: VisionStub, refused: Refused, bomb: bytes) -> None:
+def test_decompression_bombs_are_refused(segmenting: VisionStub, refused: Refused, bomb: bytes) -> None:
     request = SegmentRequest(image=Image(encoded=bomb))
     assert refused(lambda: segmenting.Segment(request)).code.name == "OUT_OF_RANGE"
 
 
-def test_a_segmentation_model_neither_classifies_nor_explains(
+def test_a_segmentation_model_refuses_classify_and_heatmap(
     segmenting: VisionStub, refused: Refused, image: Image
 ) -> None:
     model = ModelRef(name="pad")
@@ -94,7 +94,7 @@ def test_a_segmentation_model_neither_classifies_nor_explains(
         assert (found.code.name, found.reason) == ("FAILED_PRECONDITION", "MODEL_TASK_MISMATCH")
 
 
-def test_an_image_without_a_model_for_it_is_told_so(
+def test_without_a_segmentation_model_a_request_is_not_found(
     explaining_server: str, refused: Refused, image: Image
 ) -> None:
     with grpc.insecure_channel(explaining_server) as channel:
@@ -114,7 +114,7 @@ def test_an_image_without_a_model_for_it_is_told_so(
         ({}, (4097, 4096), True),
     ],
 )
-def test_only_what_is_large_on_the_wire_has_a_limit(
+def test_only_formats_that_are_large_on_the_wire_have_a_limit(
     segmenting: VisionStub,
     refused: Refused,
     color_image: Callable[..., bytes],
@@ -133,7 +133,7 @@ def test_only_what_is_large_on_the_wire_has_a_limit(
         assert "request AS_MODEL, PNG_INDEXED or RLE" in found.message
 
 
-def test_an_overlay_that_does_not_pack_is_looked_at_when_it_is_drawn(
+def test_an_overlay_that_compresses_badly_is_refused_after_it_is_drawn(
     segmenting: VisionStub, refused: Refused
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2900, 2900, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Segmentation inside of the server: the queue, faults, streams, and one process for all."""
+"""Segmentation inside of the server: the queue, faults, streams, and the local client."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ RED = 1
 
 
 class WatchedNetwork:
-    """A session whose answers can be spoilt and, while the gate is closed, wait."""
+    """A session whose outputs a test can spoil; while the gate is closed, each run waits."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.card, self.provider = session.card, session.provider
         self.gate = Event()
         self.gate.set()
-        self.spoil: Callable[[NDArray[np.float32]], object] = lambda answer: None
+        self.spoil: Callable[[NDArray[np.float32]], object] = lambda output: None
         self.runs = 0
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.runs += 1
         assert self.gate.wait(PATIENCE)
-        answer = self._session.run(pixels)
-        self.spoil(answer)
-        return answer
+        output = self._session.run(pixels)
+        self.spoil(output)
+        return output
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def handled(network: WatchedNetwork) -> Iterator[Handled]:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_answer_that_is_not_finite_is_a_fault_of_the_servers(
+def test_an_output_that_is_not_finite_is_a_fault_of_the_server(
     handled: Handled, network: WatchedNetwork, color_image: Callable[..., bytes], value: float
 ) -> None:
-    def spoil(answer: NDArray[np.float32]) -> None:
-        answer[0, 3, 4, 1] = value
+    def spoil(output: NDArray[np.float32]) -> None:
+        output[0, 3, 4, 1] = value
 
     network.spoil = spoil
     with pytest.raises(InternalError) as caught:
@@ -92,7 +92,7 @@ def test_an_image_whose_deadline_passes_in_the_queue_is_dropped(
     assert network.runs == 1
 
 
-def test_what_is_wrong_with_a_request_is_said_before_anything_is_run(
+def test_an_invalid_request_is_refused_before_the_network_runs(
     handled: Handled, network: WatchedNetwork, color_image: Callable[..., bytes]
 ) -> None:
     network.runs = 0
@@ -103,14 +103,14 @@ def test_what_is_wrong_with_a_request_is_said_before_anything_is_run(
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_pixels_are_taken_too(handled: Handled, channels: int) -> None:
+def test_pixels_are_segmented_too(handled: Handled, channels: int) -> None:
     pixels = np.full((12, 20, channels), 255, np.uint8)
     found = handled.segment(pixels, format=MASK_FORMAT_RAW)
     assert (np.frombuffer(found.mask.data, np.uint8) == RED).all()
     assert found.classes[RED].mean_score == pytest.approx(1 / 3, abs=1e-3)
 
 
-def test_a_local_client_segments(
+def test_a_local_client_returns_masks(
     segmenting_models: Path, square_image: Callable[..., PillowImage.Image], encode: Callable[..., bytes]
 ) -> None:
     data = encode(square_image((64, 48), (20, 10, 40, 30)))
@@ -133,7 +133,7 @@ def test_the_default_model_is_of_the_task_of_the_request(
         assert client.classify(color_image("green")).best.name == "green"
 
 
-def test_streams_of_masks_are_counted_as_all_streams_are(
+def test_the_limit_of_streams_includes_streams_of_masks(
     run_server: Callable[..., object], segmenting_models: Path, color_image: Callable[..., bytes]
 ) -> None:
     server = run_server(models=segmenting_models, default_model=["stretch"], max_streams=1)
@@ -152,7 +152,7 @@ def test_streams_of_masks_are_counted_as_all_streams_are(
     assert list(first) == []
 
 
-def test_a_server_starts_without_what_only_refinements_need() -> None:
+def test_a_server_starts_without_importing_the_packages_of_refinements() -> None:
     program = "import sys, spyglass_server.process; print('scipy' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"

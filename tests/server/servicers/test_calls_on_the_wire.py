@@ -47,7 +47,7 @@ def test_an_image_is_classified(server: Any, color_image: MakeImage, tiny_models
     assert not reply.HasField("error")
 
 
-def test_a_reply_tells_where_the_time_went(server: Any, color_image: MakeImage) -> None:
+def test_a_response_has_the_time_of_each_step(server: Any, color_image: MakeImage) -> None:
     timing = server.vision.Classify(request_for(color_image("red"))).timing
 
     assert timing.decode_ms > 0
@@ -68,17 +68,17 @@ def test_raw_pixels_are_classified(server: Any, shape: tuple[int, int, int]) -> 
 @pytest.mark.parametrize(
     "model", [ModelRef(), ModelRef(name="colors"), ModelRef(name="colors", version=1)], ids=str
 )
-def test_a_model_is_named_as_closely_as_its_caller_cares_to(
+def test_a_model_is_named_with_or_without_version_or_label(
     server: Any, color_image: MakeImage, model: ModelRef
 ) -> None:
     assert server.vision.Classify(request_for(color_image("red"), model=model)).served_by.version == 1
 
 
-def test_as_many_classes_come_as_were_asked_for(server: Any, color_image: MakeImage) -> None:
+def test_the_response_has_top_k_classes(server: Any, color_image: MakeImage) -> None:
     assert len(server.vision.Classify(request_for(color_image("red"), top_k=2)).classes) == 2
 
 
-def test_a_callers_request_id_comes_back(server: Any, color_image: MakeImage) -> None:
+def test_the_response_has_the_request_id_of_the_caller(server: Any, color_image: MakeImage) -> None:
     _, call = server.vision.Classify.with_call(
         request_for(color_image("red")), metadata=[("x-request-id", "order-7")]
     )
@@ -112,9 +112,7 @@ def test_a_model_shows_its_card(server: Any, make_card: Callable[..., ModelCard]
     assert reply.served.name == "colors"
 
 
-def test_a_model_shows_its_golden_questions_where_asked_for(
-    server: Any, make_card: Callable[..., ModelCard]
-) -> None:
+def test_a_model_shows_its_golden_inputs_on_request(server: Any, make_card: Callable[..., ModelCard]) -> None:
     reply = server.vision.GetModel(GetModelRequest(model=ModelRef(name="colors"), with_golden=True))
 
     assert reply.card == make_card()
@@ -126,7 +124,7 @@ def test_an_empty_reference_shows_the_default_model(server: Any, task: Any) -> N
     assert server.vision.GetModel(GetModelRequest(model=ModelRef(), task=task)).card.name == "colors"
 
 
-def test_all_versions_are_served_where_asked_for(
+def test_all_versions_are_served_if_the_setting_says_so(
     run_server: Callable[..., Any],
     make_card: Callable[..., ModelCard],
     make_model: Callable[..., Path],

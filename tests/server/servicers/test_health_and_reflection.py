@@ -1,4 +1,4 @@
-"""What the server says of itself, without being asked about an image."""
+"""Health and reflection of a real server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_server_and_each_model_are_healthy(server: Any, service: str) -> Non
     assert server.health.Check(HealthCheckRequest(service=service)).status == SERVING
 
 
-def test_of_a_model_that_there_is_not_nothing_is_known(server: Any) -> None:
+def test_the_health_of_an_unknown_model_is_not_found(server: Any) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         server.health.Check(HealthCheckRequest(service="other"))
 
@@ -56,7 +56,7 @@ def test_many_watchers_hold_no_thread_that_a_request_needs(
         watch.cancel()
 
 
-def test_watchers_that_come_and_go_stop_nothing(server: Any) -> None:
+def test_watchers_that_come_and_go_do_not_disturb_requests(server: Any) -> None:
     def come_and_go(_: int) -> None:
         with grpc.insecure_channel(f"localhost:{server.server.port}") as channel:
             for _ in range(50):
@@ -70,7 +70,7 @@ def test_watchers_that_come_and_go_stop_nothing(server: Any) -> None:
     assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == SERVING
 
 
-def test_a_watcher_hears_that_the_server_drains_and_does_not_hold_it_up(
+def test_a_watcher_learns_that_the_server_drains_and_does_not_delay_it(
     run_server: Callable[..., Any],
 ) -> None:
     server = run_server(grace_seconds=3600)
@@ -82,7 +82,7 @@ def test_a_watcher_hears_that_the_server_drains_and_does_not_hold_it_up(
     assert [reply.status for reply in watch] == [NOT_SERVING]
 
 
-def test_what_runs_is_answered_while_the_server_drains(
+def test_running_requests_get_their_responses_while_the_server_drains(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
@@ -105,7 +105,7 @@ def test_what_runs_is_answered_while_the_server_drains(
     assert call.result(PATIENCE).classes[0].name == "red"
 
 
-def test_what_runs_longer_than_the_grace_is_cut_off(
+def test_requests_that_run_longer_than_the_grace_period_are_cancelled(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
@@ -144,12 +144,12 @@ def test_reflection_describes_the_methods(server: Any) -> None:
     assert {"Classify", "Segment", "Heatmap", "ListModels"} <= {method.name for method in service.method}
 
 
-def test_a_port_that_is_taken_is_refused(server: Any, tiny_models: Path) -> None:
+def test_a_port_in_use_is_refused(server: Any, tiny_models: Path) -> None:
     with pytest.raises(ListenError, match=f"cannot listen on localhost:{server.server.port}"):
         Server(ServerSettings(models=tiny_models, host="localhost", port=server.server.port))
 
 
-def test_a_server_with_a_model_that_cannot_be_trusted_does_not_start(tiny_models: Path) -> None:
+def test_a_server_whose_model_fails_its_certificate_does_not_start(tiny_models: Path) -> None:
     def open_model(path: Path) -> Model:
         raise ModelError("not today")
 

@@ -15,7 +15,7 @@ def health_of(readiness: Readiness, service: str) -> int:
     return int(readiness.health.Check(HealthCheckRequest(service=service), None).status)
 
 
-def test_a_server_that_starts_takes_no_requests() -> None:
+def test_a_server_that_is_starting_refuses_requests() -> None:
     readiness = Readiness()
 
     with pytest.raises(Unavailable, match="starting"):
@@ -32,7 +32,7 @@ def test_a_model_is_announced_before_the_server_serves() -> None:
     assert health_of(readiness, "") == NOT_SERVING
 
 
-def test_an_open_server_takes_requests() -> None:
+def test_an_open_server_accepts_requests() -> None:
     readiness = Readiness()
 
     readiness.open()
@@ -41,7 +41,7 @@ def test_an_open_server_takes_requests() -> None:
     assert health_of(readiness, "") == health_of(readiness, VISION) == SERVING
 
 
-def test_a_draining_server_takes_no_requests_ever_again() -> None:
+def test_a_draining_server_refuses_requests_until_it_ends() -> None:
     readiness = Readiness()
     readiness.announce("colors")
     readiness.open()
@@ -54,7 +54,7 @@ def test_a_draining_server_takes_no_requests_ever_again() -> None:
     assert [health_of(readiness, name) for name in ("", VISION, "colors")] == [NOT_SERVING] * 3
 
 
-def test_a_server_that_makes_no_progress_says_so_and_recovers() -> None:
+def test_a_server_without_progress_is_not_serving_until_it_recovers() -> None:
     readiness = Readiness()
     readiness.announce("colors")
     readiness.open()
@@ -71,7 +71,7 @@ def test_a_server_that_makes_no_progress_says_so_and_recovers() -> None:
     assert health_of(readiness, "") == SERVING
 
 
-def test_a_stall_does_not_open_a_server_that_drains() -> None:
+def test_the_end_of_a_stall_does_not_open_a_draining_server() -> None:
     readiness = Readiness()
     readiness.open()
     readiness.stall(True)

@@ -1,4 +1,4 @@
-"""Every status code that a request can earn, with the details that programs act on."""
+"""Every status code that a request can get, with its details."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def strict(run_server: Callable[..., Any]) -> Any:
         (raw(2**32 - 1, 2**32 - 1, 4, 8), "IMAGE_SHAPE", "image.raw"),
     ],
 )
-def test_an_image_that_is_none_is_an_invalid_argument(
+def test_a_file_that_is_not_an_image_is_an_invalid_argument(
     strict: Any, refused: Refused, image: Image, reason: str, field: str
 ) -> None:
     refusal = refused(lambda: strict.vision.Classify(ClassifyRequest(image=image)))
@@ -62,7 +62,7 @@ def test_a_request_without_an_image_is_an_invalid_argument(strict: Any, refused:
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_MISSING")
 
 
-def test_an_image_that_is_cut_off_is_an_invalid_argument(
+def test_a_truncated_image_is_an_invalid_argument(
     strict: Any, refused: Refused, color_image: MakeImage
 ) -> None:
     whole = color_image("red", (90, 90))
@@ -72,7 +72,7 @@ def test_an_image_that_is_cut_off_is_an_invalid_argument(
     assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "IMAGE_TRUNCATED")
 
 
-def test_more_classes_than_there_are_is_an_invalid_argument(
+def test_a_top_k_above_the_number_of_classes_is_an_invalid_argument(
     strict: Any, refused: Refused, color_image: MakeImage
 ) -> None:
     request = ClassifyRequest(image=Image(encoded=color_image("red")), top_k=4)
@@ -164,7 +164,7 @@ def test_a_model_that_is_not_served_is_not_found(
     ],
     ids=["no default", "unknown task", "other task", "version alone"],
 )
-def test_a_card_that_cannot_be_meant_is_refused(
+def test_an_invalid_request_for_a_card_is_refused(
     strict: Any, refused: Refused, request_: GetModelRequest, code: Code, reason: str, field: str
 ) -> None:
     refusal = refused(lambda: strict.vision.GetModel(request_))
@@ -189,7 +189,7 @@ def test_a_model_for_another_task_is_a_failed_precondition(
     assert (unnamed.code, unnamed.reason) == (Code.NOT_FOUND, "NO_DEFAULT_MODEL")
 
 
-def test_a_method_that_there_is_not_is_unimplemented(strict: Any) -> None:
+def test_an_unknown_method_is_unimplemented(strict: Any) -> None:
     call = strict.channel.unary_unary("/spyglass.v1.Vision/Guess")
 
     with pytest.raises(grpc.RpcError) as raised:
@@ -199,7 +199,7 @@ def test_a_method_that_there_is_not_is_unimplemented(strict: Any) -> None:
 
 
 @pytest.mark.parametrize("failure", ["not finite", "raises"])
-def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
+def test_a_fault_of_the_server_is_internal_and_shows_only_the_request_id(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
@@ -215,7 +215,7 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
             raise RuntimeError("secret of /srv/models")
         return np.full((len(pixels), 3), np.nan, np.float32)
 
-    network.answer = fail
+    network.compute = fail
     with caplog.at_level(logging.ERROR):
         refusal = refused(
             lambda: server.vision.Classify(
@@ -231,7 +231,7 @@ def test_a_fault_of_the_servers_is_internal_and_tells_nothing_but_an_id(
     assert caplog.records
 
 
-def test_no_refusal_tells_of_the_machine(
+def test_no_refusal_shows_internals_or_paths_of_the_server(
     strict: Any, refused: Refused, tiny_models: Path, color_image: MakeImage
 ) -> None:
     requests = [

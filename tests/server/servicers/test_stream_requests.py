@@ -74,7 +74,7 @@ def test_a_late_request_is_dropped_and_the_stream_goes_on(
     assert sum(network.batches) == 2
 
 
-def test_a_single_request_may_bring_a_deadline_too(
+def test_a_single_request_may_have_a_timeout_too(
     run_server: Callable[..., Any],
     network: Any,
     open_network: Callable[[Path], Model],
@@ -90,7 +90,7 @@ def test_a_single_request_may_bring_a_deadline_too(
     assert found.code.name == "DEADLINE_EXCEEDED"
 
 
-def test_an_invalid_timeout_fails_alone(
+def test_an_invalid_timeout_fails_only_its_own_request(
     server: Any, request_for: Callable[..., ClassifyRequest], refusal_in: Callable[..., Any]
 ) -> None:
     requests = [request_for("red", index=1, timeout=Duration(seconds=-1)), request_for("blue", index=2)]

@@ -27,7 +27,7 @@ def request_for(color_image: Callable[..., bytes]) -> Callable[[str], ClassifyRe
     return lambda color: ClassifyRequest(id=color, image=Image(encoded=color_image(color)))
 
 
-def test_each_image_gets_its_own_answer(server: Any, request_for: Callable[[str], ClassifyRequest]) -> None:
+def test_each_image_gets_its_own_response(server: Any, request_for: Callable[[str], ClassifyRequest]) -> None:
     colors = ["red", "green", "blue"] * 20
 
     replies = list(server.vision.ClassifyStream(map(request_for, colors), timeout=PATIENCE))
@@ -36,7 +36,7 @@ def test_each_image_gets_its_own_answer(server: Any, request_for: Callable[[str]
     assert all(reply.classes[0].name == reply.id for reply in replies)
 
 
-def test_an_empty_stream_has_no_replies(server: Any) -> None:
+def test_an_empty_stream_has_no_responses(server: Any) -> None:
     assert list(server.vision.ClassifyStream(iter([]), timeout=PATIENCE)) == []
 
 
@@ -72,7 +72,7 @@ def test_one_bad_image_does_not_end_the_stream(
     assert call.code() is grpc.StatusCode.OK
 
 
-def test_a_stream_waits_where_a_single_image_would_be_refused(
+def test_a_stream_waits_when_a_single_image_would_be_refused(
     run_server: Callable[..., Any], request_for: Callable[[str], ClassifyRequest]
 ) -> None:
     server = run_server(max_in_flight=1, workers=2)
@@ -82,7 +82,7 @@ def test_a_stream_waits_where_a_single_image_would_be_refused(
     assert [reply.classes[0].name for reply in replies] == ["red"] * 30
 
 
-def test_a_sender_that_is_not_answered_is_not_read_from(
+def test_the_server_does_not_read_ahead_of_its_responses(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
     network: Any,
@@ -90,7 +90,7 @@ def test_a_sender_that_is_not_answered_is_not_read_from(
 ) -> None:
     server = run_server(open_network, max_in_flight=64)
     network.close_gate()
-    # Larger than what the transport takes in before its reader has.
+    # Larger than the amount that the transport buffers for a slow reader.
     raw = RawImage(height=400, width=400, channels=3, data=bytes(480_000))
     request, sent = ClassifyRequest(image=Image(raw=raw)), 0
 
@@ -104,7 +104,7 @@ def test_a_sender_that_is_not_answered_is_not_read_from(
     assert network.entered.acquire(timeout=PATIENCE)
     in_work = server.server._engine.admission
 
-    # The window is of two images for each worker.
+    # The window is two images for each worker.
     eventually(lambda: in_work.inside == 2)
     assert sent < 30
     call.cancel()
@@ -131,7 +131,7 @@ def test_a_stream_ends_at_its_deadline(
     eventually(lambda: server.server._engine.admission.inside == 0)
 
 
-def test_a_caller_that_hangs_up_leaves_nothing_behind(
+def test_a_caller_that_disconnects_leaves_no_work_or_permit_behind(
     server: Any, request_for: Callable[[str], ClassifyRequest], eventually: Eventually
 ) -> None:
     done = Event()
@@ -150,7 +150,7 @@ def test_a_caller_that_hangs_up_leaves_nothing_behind(
     assert reply.id == "blue"
 
 
-def test_the_log_says_how_many_requests_of_a_stream_failed_and_why(
+def test_the_log_has_the_number_of_failed_requests_of_a_stream_and_their_reasons(
     server: Any, request_for: Callable[[str], ClassifyRequest], caplog: pytest.LogCaptureFixture
 ) -> None:
     image = request_for("red").image

@@ -21,7 +21,9 @@ def examples(repository_root: Path) -> str:
     return str(repository_root / "examples")
 
 
-def test_the_bundled_model_answers_and_the_command_says_so(classify: Classify, examples: str) -> None:
+def test_the_bundled_model_classifies_and_the_command_reports_its_use(
+    classify: Classify, examples: str
+) -> None:
     done = classify(examples, "--format", "json", "--top-k", "3")
     cat, cup = json.loads(done.output)
     assert done.code == 0
@@ -31,16 +33,16 @@ def test_the_bundled_model_answers_and_the_command_says_so(classify: Classify, e
     assert any(entry["name"] in ("espresso", "cup") for entry in cup["classes"])
 
 
-def test_failures_and_answers_keep_the_order_of_the_images(
+def test_failures_and_results_keep_the_order_of_the_images(
     classify: Classify, examples: str, folder: Path
 ) -> None:
     cat = f"{examples}/chelsea.jpg"
     images = [cat, "images/broken.jpg", "missing.jpg", "*.gif"] * 6
     done = classify(*images, "--format", "jsonl", "--top-k", "1")
-    answers = [json.loads(line) for line in done.output.splitlines()]
+    results = [json.loads(line) for line in done.output.splitlines()]
     assert done.code == 1
-    assert [answer["path"] for answer in answers] == images
-    assert [answer.get("error", {}).get("reason") for answer in answers] == [
+    assert [result["path"] for result in results] == images
+    assert [result.get("error", {}).get("reason") for result in results] == [
         None,
         "IMAGE_CORRUPT",
         "IMAGE_UNREADABLE",
@@ -48,7 +50,7 @@ def test_failures_and_answers_keep_the_order_of_the_images(
     ] * 6
 
 
-def test_a_bundled_model_is_asked_by_name(classify: Classify, folder: Path) -> None:
+def test_a_bundled_model_is_chosen_by_name(classify: Classify, folder: Path) -> None:
     done = classify("images/red.png", "--model", "mnist-convnet", "--format", "json")
     assert json.loads(done.output)[0]["model"]["name"] == "mnist-convnet"
 
@@ -59,13 +61,13 @@ def test_a_model_that_is_not_bundled_fails_each_image(classify: Classify, folder
     assert json.loads(done.output)[0]["error"]["code"] == "NOT_FOUND"
 
 
-def test_an_answer_that_takes_too_long_is_a_failure(classify: Classify, examples: str) -> None:
+def test_a_call_past_its_timeout_is_a_failure(classify: Classify, examples: str) -> None:
     done = classify(f"{examples}/chelsea.jpg", "--timeout", "1e-6", "--format", "json")
     assert done.code == 1
     assert json.loads(done.output)[0]["error"]["code"] == "DEADLINE_EXCEEDED"
 
 
-def test_without_onnx_runtime_the_command_says_what_to_install(
+def test_without_onnx_runtime_the_error_names_the_extra_to_install(
     classify: Classify, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -75,7 +77,7 @@ def test_without_onnx_runtime_the_command_says_what_to_install(
     assert done.output == ""
 
 
-def test_only_what_is_used_is_imported(examples: str) -> None:
+def test_the_command_imports_only_the_packages_that_it_uses(examples: str) -> None:
     check = (
         "import sys; from spyglass_cli.commands.classify_image import main\n"
         f"code = main(['{examples}/chelsea.jpg', '--format', 'csv'])\n"
