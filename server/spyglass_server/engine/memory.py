@@ -13,7 +13,7 @@ from spyglass_server.engine.control_groups import read, values_v1, values_v2
 # `M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 64 * 1024 * 1024
-_LARGE_BLOCK_BYTES = 16 * 1024 * 1024
+_LARGE_BLOCK_BYTES = 8 * 1024 * 1024
 # Used if neither the machine nor a control group reports a limit.
 _FALLBACK_BYTES = 1 << 30
 
