@@ -123,7 +123,12 @@ def test_calls_that_never_arrive_do_not_keep_the_process_alive(
 
 @pytest.mark.slow
 def test_sighup_drains_as_sigterm_does(spawn_server: Spawn, tiny_models: Path) -> None:
-    server = spawn_server("--models", tiny_models)
+    # The tests may run under nohup, whose children ignore the signal.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        server = spawn_server("--models", tiny_models)
+    finally:
+        signal.signal(signal.SIGHUP, inherited)
     server.wait_until_serving()
 
     server.process.send_signal(signal.SIGHUP)
