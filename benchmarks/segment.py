@@ -28,9 +28,9 @@ from spyglass_contract.images.header import Limits
 from spyglass_contract.images.pixels import Prepared, prepare
 from spyglass_contract.masks.probability_maps import encode_probability_map, probability_map_of_image
 from spyglass_contract.masks.upsampling import mask_of_image
-from spyglass_server.engine.bundled import bundled_models
 from spyglass_server.engine.canvas import Canvas
-from spyglass_server.engine.session import Session
+from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.session import Session
 from spyglass_server.masks.encoding import MaskStyle, encode
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/coffee.jpg"

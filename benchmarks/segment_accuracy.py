@@ -19,7 +19,7 @@ from PIL import Image
 
 from serving_process import serving
 from spyglass_client import Client, Segmentation
-from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.models.bundled import bundled_models
 
 # Prefix of the keys in `Provenance.metrics`.
 MEASURED = "test_iou_"

@@ -27,9 +27,9 @@ from PIL import Image
 from serving_process import serving
 from spyglass_client import Client
 from spyglass_contract.images.pixels import prepare
-from spyglass_server.engine.bundled import bundled_models
-from spyglass_server.engine.processors import usable_cpus
-from spyglass_server.engine.session import Session
+from spyglass_server.engine.capacity.processors import usable_cpus
+from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.session import Session
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from serving_process import serving
 from spyglass_client import Client
-from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.models.bundled import bundled_models
 
 IMAGE = Path(__file__).resolve().parents[1] / "examples/chelsea.jpg"
 REQUESTS = 1000

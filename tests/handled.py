@@ -21,11 +21,11 @@ from spyglass.v1.heatmap_pb2 import (
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.images.header import Limits
-from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.capacity.admission import Admission
 from spyglass_server.engine.engine import Engine
-from spyglass_server.engine.model import Model
-from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.models.model import Model
+from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.scheduler import Inference
 from spyglass_server.handlers import Handlers
 

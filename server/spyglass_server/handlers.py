@@ -33,7 +33,7 @@ from spyglass_server.engine.call import Call
 from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.own_deadline import own_deadline
 from spyglass_server.engine.text import check_id
 from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from spyglass_contract.errors import DeadlineExceeded, Overloaded
-from spyglass_server.engine.byte_budget import ByteBudget
-from spyglass_server.engine.memory import allocated_bytes
-from spyglass_server.engine.places import Places, Rules
-from spyglass_server.engine.reading import Reading
+from spyglass_server.engine.capacity.byte_budget import ByteBudget
+from spyglass_server.engine.capacity.memory import allocated_bytes
+from spyglass_server.engine.capacity.places import Places, Rules
+from spyglass_server.engine.capacity.reading import Reading
 from spyglass_server.settings import ServerSettings
 
 # The most calls of the health service whose request is still being received.

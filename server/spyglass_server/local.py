@@ -55,12 +55,12 @@ def local_transport(models: str | PathLike[str] | None = None, *, device: str = 
     """Return the transport of `local_client`, for `AsyncClient(transport=…)`."""
     # ONNX Runtime takes long to import: it is imported when a client is made, not with this module.
     from spyglass_contract.images.header import Limits
-    from spyglass_server.engine.admission import Admission
-    from spyglass_server.engine.bundled import bundled_models
+    from spyglass_server.engine.capacity.admission import Admission
+    from spyglass_server.engine.capacity.processors import usable_cpus
     from spyglass_server.engine.engine import Engine
-    from spyglass_server.engine.model import Model, Resources
-    from spyglass_server.engine.on_demand import OnDemandRepository
-    from spyglass_server.engine.processors import usable_cpus
+    from spyglass_server.engine.models.bundled import bundled_models
+    from spyglass_server.engine.models.model import Model, Resources
+    from spyglass_server.engine.models.on_demand import OnDemandRepository
 
     cpus = usable_cpus()
     open_model = partial(Model.load, resources=Resources(device=device, workers=cpus))

@@ -9,7 +9,7 @@ from threading import Thread, Timer
 from types import FrameType
 
 from spyglass_contract.errors import SpyglassError
-from spyglass_server.engine.memory import return_large_blocks
+from spyglass_server.engine.capacity.memory import return_large_blocks
 from spyglass_server.logs import configure_logging
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings

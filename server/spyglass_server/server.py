@@ -18,11 +18,11 @@ from grpc_reflection.v1alpha import reflection
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
-from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.capacity.admission import Admission
+from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
-from spyglass_server.engine.memory import memory_returner
-from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository, check_served, model_files
+from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.repository import Repository, check_served, model_files
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.parsing import Parsing

@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_server.engine.bundled import bundled_models
-from spyglass_server.engine.choices import DEFAULT_MODELS, DEVICE_PATTERN, DEVICES, Versions
-from spyglass_server.engine.memory import usable_memory
-from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.engine.capacity.memory import usable_memory
+from spyglass_server.engine.capacity.processors import usable_cpus
+from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.choices import DEFAULT_MODELS, DEVICE_PATTERN, DEVICES, Versions
 from spyglass_server.setting_flags import flag, read_flags
 from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
 from spyglass_server.setting_values import (

@@ -18,7 +18,7 @@ from spyglass_client import Client
 pytest.importorskip("onnxruntime")
 
 # Python code that runs with ONNX Runtime. Each module is imported first, alone in its process.
-WITH_ONNX_RUNTIME = ("spyglass_server.engine.session", "spyglass_export.adopting.adopt")
+WITH_ONNX_RUNTIME = ("spyglass_server.engine.models.session", "spyglass_export.adopting.adopt")
 
 # Ends the process at a connection to another machine, and at an import of ONNX Runtime with its telemetry on.
 WATCH = """

@@ -51,7 +51,11 @@ def test_an_install_without_extras_brings_only_the_client(bare: Path) -> None:
 
 def test_the_models_are_inside_the_installed_package(bare: Path) -> None:
     where = subprocess.run(
-        [bare / "python", "-c", "import spyglass_server.engine.bundled as b; print(b.bundled_models())"],
+        [
+            bare / "python",
+            "-c",
+            "import spyglass_server.engine.models.bundled as b; print(b.bundled_models())",
+        ],
         check=True,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 

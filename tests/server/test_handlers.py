@@ -28,7 +28,7 @@ from spyglass_contract.errors import (
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.classes import best_classes, top_count
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 
 PATIENCE = 30
 MakeImage = Callable[..., bytes]

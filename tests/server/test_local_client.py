@@ -21,10 +21,10 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.images.header import Limits
 from spyglass_server import LocalTransport, local_client, local_transport
-from spyglass_server.engine.admission import Admission
+from spyglass_server.engine.capacity.admission import Admission
 from spyglass_server.engine.engine import Engine
-from spyglass_server.engine.model import Model
-from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.models.model import Model
+from spyglass_server.engine.models.repository import Repository
 
 PATIENCE = 30
 

@@ -27,7 +27,7 @@ Spawn = Callable[..., Any]
 # A server whose networks never return: from `Session.__init__` or, once a file exists, from `Session.run`.
 STOPPING = """
 import os, sys, time
-from spyglass_server.engine.session import Session
+from spyglass_server.engine.models.session import Session
 from spyglass_server.process import serve
 from spyglass_server.settings import load_settings
 

@@ -14,8 +14,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_server.engine.bundled import bundled_models
-from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.engine.capacity.processors import usable_cpus
+from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.setting_flags import read_flags
 from spyglass_server.setting_values import expected
 from spyglass_server.settings import ServerSettings, load_settings, read_settings

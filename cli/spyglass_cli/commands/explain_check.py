@@ -128,9 +128,9 @@ def _bundled(model: str) -> Path:
 
     Raises NotFound if there is no such model, and InvalidInput if `model` is not a model's name.
     """
-    from spyglass_server.engine.bundled import bundled_models
-    from spyglass_server.engine.choices import DEFAULT_MODELS
-    from spyglass_server.engine.repository import model_files
+    from spyglass_server.engine.models.bundled import bundled_models
+    from spyglass_server.engine.models.choices import DEFAULT_MODELS
+    from spyglass_server.engine.models.repository import model_files
 
     ref = model_ref(model)
     name = ref.name or DEFAULT_MODELS[0]

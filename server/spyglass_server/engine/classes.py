@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spyglass.v1.reply_pb2 import ClassScore
 from spyglass_contract.errors import InvalidInput
 from spyglass_contract.model.class_names import find_class
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.text import quoted
 
 DEFAULT_TOP_K = 5

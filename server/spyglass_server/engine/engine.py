@@ -12,11 +12,11 @@ from spyglass.v1.reply_pb2 import Timing
 from spyglass_contract.images.header import Limits
 from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.pixels import Prepared, prepare
-from spyglass_server.engine.admission import Admission
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.capacity.admission import Admission
 from spyglass_server.engine.image_threads import ImageThreads
-from spyglass_server.engine.model import Model
-from spyglass_server.engine.repository import Repository
+from spyglass_server.engine.models.model import Model
+from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.scheduler import Inference, Run
 
 Output = TypeVar("Output")

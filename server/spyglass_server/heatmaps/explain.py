@@ -16,7 +16,7 @@ from spyglass_contract.images.pixels import Prepared
 from spyglass_contract.model.card import PREDICTED, SCORE_CAM
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.engine import Engine, Inferred
-from spyglass_server.engine.model import Model, Network
+from spyglass_server.engine.models.model import Model, Network
 from spyglass_server.engine.scheduler import Inference
 from spyglass_server.heatmaps.masked_passes import MaskedPasses
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spyglass_contract.heatmaps.score_cam import masked
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.image_threads import ImageThreads
-from spyglass_server.engine.model import Model, Network
+from spyglass_server.engine.models.model import Model, Network
 from spyglass_server.engine.scheduler import Inference
 
 # Masked images in work for each that can run: while one batch runs, the next one is made.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from threading import Condition
 
 from spyglass_contract.errors import SpyglassError
-from spyglass_server.engine.byte_budget import ByteBudget
-from spyglass_server.engine.places import Place
+from spyglass_server.engine.capacity.byte_budget import ByteBudget
+from spyglass_server.engine.capacity.places import Place
 from spyglass_server.interceptors.grpcio_receive import PendingCall
 
 

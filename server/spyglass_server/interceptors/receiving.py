@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from spyglass_server.engine.byte_budget import ByteBudget
-from spyglass_server.engine.places import Places
-from spyglass_server.engine.reading import Reading
+from spyglass_server.engine.capacity.byte_budget import ByteBudget
+from spyglass_server.engine.capacity.places import Places
+from spyglass_server.engine.capacity.reading import Reading
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.layer import arity_of
 from spyglass_server.interceptors.receiving_pool import ReceivingPool

@@ -8,8 +8,8 @@ from threading import Lock
 from typing import Any
 
 from spyglass_contract.errors import SpyglassError
-from spyglass_server.engine.places import Place, Places
-from spyglass_server.engine.reading import Reading
+from spyglass_server.engine.capacity.places import Place, Places
+from spyglass_server.engine.capacity.reading import Reading
 from spyglass_server.interceptors.grpcio_receive import PendingCall, caller_of
 from spyglass_server.interceptors.incoming import Incoming
 

@@ -126,7 +126,7 @@ def test_without_a_number_the_model_is_not_looked_up(run: Run, monkeypatch: pyte
 def test_without_a_server_a_number_is_read_in_the_same_way(
     numbered_models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: numbered_models)
+    monkeypatch.setattr("spyglass_server.engine.models.bundled.bundled_models", lambda: numbered_models)
     Image.new("RGB", (20, 10), (255, 0, 0)).save("red.png")
     assert spyglass.main(["explain", "red.png", "--class", "2", "--model", "from-one"]) == 2
     assert "two readings" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def segment(run: Segment, segmenting_server: str) -> Segment:
 @pytest.fixture
 def segment_locally(run: Segment, segmenting_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     """Run `spyglass segment` without a server, with the models of the server as the bundled ones."""
-    monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: segmenting_models)
+    monkeypatch.setattr("spyglass_server.engine.models.bundled.bundled_models", lambda: segmenting_models)
     return lambda *arguments: run(*arguments, "--model", "stretch")
 
 
@@ -279,7 +279,7 @@ def test_a_soft_cutout_is_the_same_without_a_server(
 def test_without_a_bundled_segmentation_model_the_error_says_so(
     run: Segment, tiny_models: Path, square: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spyglass_server.engine.bundled.bundled_models", lambda: tiny_models)
+    monkeypatch.setattr("spyglass_server.engine.models.bundled.bundled_models", lambda: tiny_models)
     code, _, errors = run("square.png")
     assert code == 1
     assert "square.png: the server has no default model to segment with" in errors

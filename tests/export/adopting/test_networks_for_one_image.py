@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from spyglass_server import local_client
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.scheduler import Inference
 
 Array = np.ndarray[Any, Any]

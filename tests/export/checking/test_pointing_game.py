@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from spyglass_contract.heatmaps.overlay import map_to_size
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_export.checking.pointing_game import Composed, compose, hits, mass_inside
-from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.models.bundled import bundled_models
 
 SIDE = 32
 RED, GREEN, BLUE = range(3)

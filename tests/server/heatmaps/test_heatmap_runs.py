@@ -17,9 +17,9 @@ from spyglass_contract.errors import CardError, DeadlineExceeded
 from spyglass_contract.model.card import PREDICTED, write_card
 from spyglass_server import local_client
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.session import Session
 from spyglass_server.engine.scheduler import Scheduler
-from spyglass_server.engine.session import Session
 from spyglass_server.heatmaps.explain import Explain
 
 PATIENCE = 30

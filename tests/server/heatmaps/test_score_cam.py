@@ -31,8 +31,8 @@ from spyglass_contract.model.card import PREDICTED, read_card, write_card
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.session import Session
+from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.session import Session
 
 PATIENCE = 30
 CHANNELS, PLACES = 6, 4

@@ -16,7 +16,7 @@ from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.heatmap_pb2 import HeatmapRequest, HeatmapTarget
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest, ModelRef
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 from spyglass_server.interceptors.parsing import MAX_BYTES_WITHOUT_IMAGE
 
 Code = grpc.StatusCode

@@ -22,8 +22,8 @@ from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, Refinement, SegmentRequest
 from spyglass_contract.errors import DeadlineExceeded, FailedPrecondition, InternalError, InvalidInput
 from spyglass_server import local_client
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.session import Session
+from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.session import Session
 
 PATIENCE = 30
 RED = 1

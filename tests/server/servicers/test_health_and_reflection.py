@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass_contract.errors import ModelError
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 from spyglass_server.server import ListenError, Server
 from spyglass_server.settings import ServerSettings
 

@@ -16,7 +16,7 @@ import pytest
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import TASK_SEGMENT, GetModelRequest, ModelRef
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 
 Code = grpc.StatusCode
 MakeImage = Callable[..., bytes]

@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.model import Model
 
 PATIENCE = 30
 LARGEST = 2**64 - 1

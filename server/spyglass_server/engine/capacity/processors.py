@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from spyglass_server.engine.control_groups import values_v1, values_v2
+from spyglass_server.engine.capacity.control_groups import values_v1, values_v2
 
 
 def usable_cpus(root: Path = Path("/")) -> int:

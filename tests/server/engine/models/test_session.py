@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CardError, ModelError
-from spyglass_server.engine.session import DeviceError, Session
+from spyglass_server.engine.models.session import DeviceError, Session
 
 MakeModel = Callable[..., Path]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Lock
 
 from spyglass.v1.model_pb2 import ModelRef, Task
-from spyglass_server.engine.choices import DEFAULT_MODELS, DEFAULT_OF_TASK
-from spyglass_server.engine.model import Model
-from spyglass_server.engine.repository import Repository, check_named, model_files
+from spyglass_server.engine.models.choices import DEFAULT_MODELS, DEFAULT_OF_TASK
+from spyglass_server.engine.models.model import Model
+from spyglass_server.engine.models.repository import Repository, check_named, model_files
 
 
 class OnDemandRepository(Repository):

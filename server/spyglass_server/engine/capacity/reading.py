@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from spyglass_contract.errors import Overloaded, SpyglassError
-from spyglass_server.engine.byte_budget import ByteBudget
+from spyglass_server.engine.capacity.byte_budget import ByteBudget
 
 # For this time a call reserves the longest message; after it, only its real bytes count.
 _YOUNG_SECONDS = 0.25

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from spyglass_server.engine.control_groups import read, values_v1, values_v2
+from spyglass_server.engine.capacity.control_groups import read, values_v1, values_v2
 
 # `M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

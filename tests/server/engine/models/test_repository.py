@@ -16,8 +16,8 @@ from spyglass_contract.errors import (
     ModelError,
     NotFound,
 )
-from spyglass_server.engine.model import Model, Resources
-from spyglass_server.engine.repository import Repository, check_served, listed_names, model_files
+from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.repository import Repository, check_served, listed_names, model_files
 
 Load = Callable[..., Model]
 

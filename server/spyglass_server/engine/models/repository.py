@@ -10,8 +10,8 @@ from pathlib import Path
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, TASK_UNSPECIFIED, ModelRef, Task
 from spyglass_contract.errors import CardError, FailedPrecondition, InvalidInput, ModelError, NotFound
 from spyglass_contract.images.folders import is_hidden
-from spyglass_server.engine.choices import Versions
-from spyglass_server.engine.model import Model
+from spyglass_server.engine.models.choices import Versions
+from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.text import quoted
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_server.engine.processors import usable_cpus
+from spyglass_server.engine.capacity.processors import usable_cpus
 
 Tree = Callable[[dict[str, str]], Path]
 

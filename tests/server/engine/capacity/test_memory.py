@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_server.engine.memory import allocated_bytes, memory_returner, usable_memory
+from spyglass_server.engine.capacity.memory import allocated_bytes, memory_returner, usable_memory
 
 MEMINFO = "MemTotal:       16384 kB\nMemFree:        1000 kB\n"
 V2 = {"proc/self/cgroup": "0::/pods/mine\n"}

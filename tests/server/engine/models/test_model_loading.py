@@ -15,7 +15,7 @@ from handled import submit
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, Unavailable
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.model import Model, Resources
+from spyglass_server.engine.models.model import Model, Resources
 
 MakeCard = Callable[..., ModelCard]
 MakeModel = Callable[..., Path]

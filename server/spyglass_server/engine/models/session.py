@@ -23,7 +23,7 @@ from spyglass_contract.model.card import (
     read_card,
 )
 from spyglass_contract.onnx_runtime import onnxruntime
-from spyglass_server.engine.choices import DEVICE_PATTERN, DEVICES
+from spyglass_server.engine.models.choices import DEVICE_PATTERN, DEVICES
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 

@@ -17,8 +17,8 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.models.session import Session
 from spyglass_server.engine.scheduler import Inference, Run, Scheduler
-from spyglass_server.engine.session import Session
 
 _log = logging.getLogger(__name__)
 

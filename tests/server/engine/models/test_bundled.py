@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spyglass_contract.errors import ModelError
-from spyglass_server.engine.bundled import bundled_models
+from spyglass_server.engine.models.bundled import bundled_models
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from spyglass_contract.errors import DeadlineExceeded, Overloaded, SpyglassError, Unavailable
-from spyglass_server.engine.places import Places, Rules
+from spyglass_server.engine.capacity.places import Places, Rules
 
 
 def places(**changes: object) -> Places:

@@ -9,7 +9,7 @@ from pathlib import Path
 from spyglass_contract.errors import ModelError
 
 # The folder in which the package lies: a checkout's `server`, or where it is installed.
-_BESIDE = Path(__file__).resolve().parents[2]
+_BESIDE = Path(__file__).resolve().parents[3]
 
 
 def bundled_models(beside: Path = _BESIDE) -> Path:

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from spyglass_contract.errors import Overloaded, SpyglassError
-from spyglass_server.engine import reading
-from spyglass_server.engine.byte_budget import ByteBudget
-from spyglass_server.engine.reading import Reader, Reading
+from spyglass_server.engine.capacity import reading
+from spyglass_server.engine.capacity.byte_budget import ByteBudget
+from spyglass_server.engine.capacity.reading import Reader, Reading
 
 LONGEST = 10
 

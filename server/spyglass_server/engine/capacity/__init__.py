@@ -1,0 +1,1 @@
+"""What the process may use at a time: processors, memory, and permits for requests."""

@@ -1,0 +1,1 @@
+"""Models: files, sessions, and the repository that finds them."""
