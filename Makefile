@@ -62,7 +62,7 @@ lock:  ## write constraints.txt: the newest versions that work together
 	rm -rf .venv-lock
 
 clean:  ## delete environments, builds and caches
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client protos/.generator node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client $(VENV)-generator node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 %/.made:
 	@echo "making the environment $*"
