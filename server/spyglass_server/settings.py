@@ -128,7 +128,9 @@ class ServerSettings(BaseSettings):
     max_calls_per_connection: int = Field(
         128, ge=1, le=65536, description="Calls at a time on one connection; further ones wait at the client."
     )
-    max_connections: int = Field(1024, ge=1, le=1_000_000, description="Connections at a time.")
+    max_connections: int = Field(
+        1024, ge=1, le=1_000_000, description="Connections at a time to each address of the server."
+    )
     max_receiving_per_caller: int = Field(
         0, ge=0, le=65536, description="The same for one address; 0: three quarters of all."
     )
@@ -137,7 +139,7 @@ class ServerSettings(BaseSettings):
     )
     connection_age_seconds: float = Field(
         3600.0,
-        ge=60,
+        ge=1,
         le=30 * 86400,
         description="Seconds after which a connection takes no further calls, and its client opens another.",
     )
