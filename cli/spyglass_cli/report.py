@@ -13,6 +13,7 @@ from spyglass_cli.asking.ask import ask
 from spyglass_cli.asking.progress import with_progress
 from spyglass_cli.asking.query import MaskQuery, Query
 from spyglass_cli.asking.sources import Source
+from spyglass_cli.asking.waiting import with_notice
 from spyglass_cli.flags.connection import SERVER_VARIABLE, add_connection_options, open_client
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import positive_integer
@@ -81,6 +82,8 @@ def report(
     failed = False
     in_the_way = writer.at_once and sys.stdout.isatty()
     outcomes = ask(_open_client(arguments, query), sources, query)
+    if arguments.server:
+        outcomes = with_notice(outcomes, arguments.server)
     with closing(files.save_all(outcomes) if files else outcomes) as finished:
         for outcome in with_progress(finished, len(sources), in_the_way=in_the_way):
             writer.add(outcome)
