@@ -77,7 +77,7 @@ def test_results_keep_the_order_of_the_images_for_any_order_of_responses(order: 
     pipeline.take(None)
     assert [sent(pipeline.step()) for _ in order] == list("012345")
     for number in order:
-        pipeline.hear(reply(number))
+        pipeline.receive(reply(number))
     assert [result_of(pipeline.step()).id for _ in order] == list("012345")
     assert pipeline.step() == Stop()
 
@@ -85,15 +85,15 @@ def test_results_keep_the_order_of_the_images_for_any_order_of_responses(order: 
 def test_no_more_images_are_taken_than_the_window_holds() -> None:
     pipeline = Pipeline(read=read, window=2, retry=STEADY, seconds=None)
     for _ in range(2):
-        pipeline.hear(None)
+        pipeline.receive(None)
         assert pipeline.step() == Take()
         pipeline.take(ClassifyRequest())
         pipeline.step()
-    pipeline.hear(reply(1))
+    pipeline.receive(reply(1))
     assert pipeline.step() == Wait(None)
-    pipeline.hear(reply(0))
+    pipeline.receive(reply(0))
     assert result_of(pipeline.step()).id == "0"
-    pipeline.hear(None)
+    pipeline.receive(None)
     assert result_of(pipeline.step()).id == "1"
     assert pipeline.step() == Take()
 
@@ -101,12 +101,12 @@ def test_no_more_images_are_taken_than_the_window_holds() -> None:
 def test_received_responses_are_handled_before_more_images_are_taken() -> None:
     pipeline = Pipeline(read=read, window=4, retry=STEADY, seconds=None)
     assert pipeline.step() == Wait(0)
-    pipeline.hear(None)
+    pipeline.receive(None)
     assert pipeline.step() == Take()
     pipeline.take(ClassifyRequest())
     pipeline.step()
     assert pipeline.step() == Wait(0)
-    pipeline.hear(reply(0))
+    pipeline.receive(reply(0))
     assert result_of(pipeline.step()).id == "0"
 
 
@@ -121,14 +121,14 @@ def test_an_image_that_cannot_be_read_fails_in_its_place(make: Callable[..., Pip
     pipeline.take(errors.ImageError("unreadable"))
     pipeline.take(None)
     pipeline.step()
-    pipeline.hear(reply(0))
+    pipeline.receive(reply(0))
     assert result_of(pipeline.step()).error is None
     assert isinstance(result_of(pipeline.step()).error, errors.ImageError)
 
 
 def test_an_image_that_the_server_refuses_fails_at_once(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1)
-    pipeline.hear(refusal(0, errors.ImageError("cut off", reason="IMAGE_TRUNCATED")))
+    pipeline.receive(refusal(0, errors.ImageError("cut off", reason="IMAGE_TRUNCATED")))
     error = result_of(pipeline.step()).error
     assert error is not None
     assert error.reason == "IMAGE_TRUNCATED"
@@ -138,26 +138,26 @@ def test_an_image_that_a_full_server_refused_is_sent_again_after_the_time_that_i
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(1)
-    pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=2.0)))
+    pipeline.receive(refusal(0, errors.Overloaded("full", retry_after=2.0)))
     assert pipeline.step() == Wait(3.0)
     clock.now += 3.0
-    pipeline.hear(None)
+    pipeline.receive(None)
     assert sent(pipeline.step()) == "0"
 
 
 def test_an_image_fails_when_its_attempts_are_used_up(make: Callable[..., Pipeline], clock: Clock) -> None:
     pipeline = make(1)
     for _ in range(2):
-        pipeline.hear(refusal(0, errors.Unavailable("draining")))
+        pipeline.receive(refusal(0, errors.Unavailable("draining")))
         clock.now += 1.0
         sent(pipeline.step())
-    pipeline.hear(refusal(0, errors.Unavailable("draining")))
+    pipeline.receive(refusal(0, errors.Unavailable("draining")))
     assert isinstance(result_of(pipeline.step()), Failure)
 
 
 def test_an_image_is_not_delayed_past_its_deadline(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1, seconds=2.0)
-    pipeline.hear(refusal(0, errors.Overloaded("full", retry_after=5.0)))
+    pipeline.receive(refusal(0, errors.Overloaded("full", retry_after=5.0)))
     assert isinstance(result_of(pipeline.step()).error, errors.Overloaded)
 
 
@@ -167,9 +167,9 @@ def test_an_image_past_its_deadline_fails_and_its_late_response_is_dropped(
     pipeline = make(2, seconds=5.0)
     assert pipeline.step() == Wait(5.0)
     clock.now += 5.0
-    pipeline.hear(reply(1))
-    pipeline.hear(None)
-    pipeline.hear(reply(0))
+    pipeline.receive(reply(1))
+    pipeline.receive(None)
+    pipeline.receive(reply(0))
     assert isinstance(result_of(pipeline.step()).error, errors.DeadlineExceeded)
     assert result_of(pipeline.step()).error is None
 
@@ -178,8 +178,8 @@ def test_images_without_a_response_are_sent_again_after_the_stream_broke(
     make: Callable[..., Pipeline], clock: Clock
 ) -> None:
     pipeline = make(3)
-    pipeline.hear(reply(1))
-    pipeline.hear(errors.Unavailable("gone"))
+    pipeline.receive(reply(1))
+    pipeline.receive(errors.Unavailable("gone"))
     assert pipeline.step() == Wait(1.0)
     clock.now += 1.0
     assert [sent(pipeline.step()) for _ in range(2)] == ["0", "2"]
@@ -187,32 +187,32 @@ def test_images_without_a_response_are_sent_again_after_the_stream_broke(
 
 def test_a_stream_that_breaks_again_and_again_raises(make: Callable[..., Pipeline]) -> None:
     pipeline = make(1)
-    pipeline.hear(errors.Unavailable("gone"))
-    pipeline.hear(errors.Unavailable("gone"))
+    pipeline.receive(errors.Unavailable("gone"))
+    pipeline.receive(errors.Unavailable("gone"))
     with pytest.raises(errors.Unavailable):
-        pipeline.hear(errors.Unavailable("gone"))
+        pipeline.receive(errors.Unavailable("gone"))
 
 
 def test_a_response_between_two_breaks_resets_the_count(make: Callable[..., Pipeline]) -> None:
     pipeline = make(4)
     for number in range(3):
-        pipeline.hear(errors.Unavailable("gone"))
-        pipeline.hear(errors.Unavailable("gone"))
-        pipeline.hear(reply(number))
+        pipeline.receive(errors.Unavailable("gone"))
+        pipeline.receive(errors.Unavailable("gone"))
+        pipeline.receive(reply(number))
     assert result_of(pipeline.step()).id == "0"
 
 
 def test_an_error_that_a_retry_cannot_help_is_raised_at_once(make: Callable[..., Pipeline]) -> None:
     with pytest.raises(errors.Unauthenticated):
-        make(1).hear(errors.Unauthenticated("no token"))
+        make(1).receive(errors.Unauthenticated("no token"))
 
 
 def test_if_a_message_is_too_large_only_the_largest_image_fails(make: Callable[..., Pipeline]) -> None:
     pipeline = make(3)
-    pipeline.hear(errors.LimitExceeded("too large", reason=MESSAGE_TOO_LARGE))
+    pipeline.receive(errors.LimitExceeded("too large", reason=MESSAGE_TOO_LARGE))
     assert [sent(pipeline.step()) for _ in range(2)] == ["0", "1"]
-    pipeline.hear(reply(0))
-    pipeline.hear(reply(1))
+    pipeline.receive(reply(0))
+    pipeline.receive(reply(1))
     outcomes = [result_of(pipeline.step()) for _ in range(3)]
     assert [type(outcome.error) for outcome in outcomes] == [type(None), type(None), errors.LimitExceeded]
 
@@ -232,10 +232,10 @@ def test_a_stream_that_ends_without_open_images_is_not_an_error(clock: Clock) ->
     pipeline = Pipeline(read=read, window=2, retry=Retry(attempts=1), seconds=10, clock=clock)
     pipeline.take(ClassifyRequest())
     assert sent(pipeline.step()) == "0"
-    pipeline.hear(reply(0))
+    pipeline.receive(reply(0))
     result_of(pipeline.step())
     clock.now += 1000
-    pipeline.hear(errors.DeadlineExceeded("the stream was idle"))
+    pipeline.receive(errors.DeadlineExceeded("the stream was idle"))
     pipeline.take(ClassifyRequest())
     assert sent(pipeline.step()) == "1"
 
@@ -254,7 +254,7 @@ def test_the_stream_ends_if_the_server_is_silent_for_the_timeout_of_an_image(clo
             assert [sent(pipeline.step()), sent(pipeline.step())] == ["0", "1"]
             attempts += 1
             clock.now += 0.25
-            pipeline.hear(UNREACHABLE)
+            pipeline.receive(UNREACHABLE)
             clock.now += 1.0
     # From 100 to before 110, with 1.25 from one to the next.
     assert attempts == 8
@@ -266,10 +266,10 @@ def test_a_response_restarts_the_time_of_silence(clock: Clock) -> None:
         pipeline.take(ClassifyRequest())
         for _ in range(7):
             assert sent(pipeline.step()) == str(number)
-            pipeline.hear(UNREACHABLE)
+            pipeline.receive(UNREACHABLE)
             clock.now += 1
         assert sent(pipeline.step()) == str(number)
-        pipeline.hear(reply(number))
+        pipeline.receive(reply(number))
         assert result_of(pipeline.step())
 
 
@@ -278,7 +278,7 @@ def test_without_a_timeout_a_stream_waits_for_a_server_without_limit(clock: Cloc
     pipeline.take(ClassifyRequest())
     for _ in range(3000):
         assert sent(pipeline.step()) == "0"
-        pipeline.hear(UNREACHABLE)
+        pipeline.receive(UNREACHABLE)
         clock.now += 1
     assert sent(pipeline.step()) == "0"
 
@@ -289,7 +289,7 @@ def test_a_request_has_the_time_that_is_left(clock: Clock) -> None:
     clock.now += 2.5
     first = pipeline.step()
     assert isinstance(first, Send) and first.request.timeout.ToMilliseconds() == 7500
-    pipeline.hear(errors.Unavailable("the connection broke"))
+    pipeline.receive(errors.Unavailable("the connection broke"))
     clock.now += 1.0
     again = pipeline.step()
     assert isinstance(again, Send) and again.request.timeout.ToMilliseconds() == 6500
@@ -305,7 +305,7 @@ def test_without_a_limit_a_request_has_no_timeout(seconds: float | None) -> None
 
 def test_a_response_is_matched_by_its_index_alone(make: Callable[..., Pipeline]) -> None:
     pipeline = make(2)
-    pipeline.hear(ClassifyResponse(index=1, id="0"))
+    pipeline.receive(ClassifyResponse(index=1, id="0"))
     assert isinstance(pipeline.step(), Wait)
-    pipeline.hear(ClassifyResponse(index=0, id="0"))
+    pipeline.receive(ClassifyResponse(index=0, id="0"))
     assert [result_of(pipeline.step()).id for _ in range(2)] == ["0", "0"]

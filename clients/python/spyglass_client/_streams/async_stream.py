@@ -9,7 +9,7 @@ from contextlib import suppress
 from spyglass_client._calls import Request
 from spyglass_client._results.classifications import Failure
 from spyglass_client._streams.pipeline import Give, Pipeline, Send, Stop, Take, Wait
-from spyglass_client._streams.stream import FAREWELL, Heard, Result, Start, Stream
+from spyglass_client._streams.stream import FAREWELL, Received, Result, Start, Stream
 from spyglass_contract.errors import SpyglassError
 
 
@@ -17,13 +17,13 @@ async def run_async(
     pipeline: Pipeline[Result], requests: AsyncIterator[Request | SpyglassError], start: Start
 ) -> AsyncIterator[Result | Failure]:
     """Do what `_stream.run` does, without blocking."""
-    heard: asyncio.Queue[Heard] = asyncio.Queue()
+    received: asyncio.Queue[Received] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
-    def deliver(what: Heard) -> None:
+    def deliver(what: Received) -> None:
         # The loop may be closed by the time a cancelled stream ends.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(heard.put_nowait, what)
+            loop.call_soon_threadsafe(received.put_nowait, what)
 
     stream = Stream(start, deliver)
     try:
@@ -36,16 +36,16 @@ async def run_async(
                 case Send(request):
                     stream.send(request)
                 case Wait(seconds):
-                    pipeline.hear(stream.notice(await _get(heard, seconds)))
+                    pipeline.receive(stream.notice(await _get(received, seconds)))
         if stream.finish():
-            await _get(heard, FAREWELL)
+            await _get(received, FAREWELL)
     finally:
         stream.cancel()
 
 
-async def _get(heard: asyncio.Queue[Heard], seconds: float | None) -> Heard | None:
+async def _get(received: asyncio.Queue[Received], seconds: float | None) -> Received | None:
     try:
         async with asyncio.timeout(seconds):
-            return await heard.get()
+            return await received.get()
     except TimeoutError:
         return None

@@ -146,19 +146,19 @@ class Pipeline(Generic[Result]):
         deadline = None if self._seconds is None else now + self._seconds
         self._entries.append(_Entry(request, now, deadline, due=now))
 
-    def hear(self, heard: Reply | SpyglassError | None) -> None:
+    def receive(self, received: Reply | SpyglassError | None) -> None:
         """Process a response, the error that ended the stream, or None if nothing came in time.
 
         Raises the error that ended the stream if a retry cannot help.
         """
         now = self._clock()
-        self._listened = heard is None
-        if heard is None:
+        self._listened = received is None
+        if received is None:
             self._give_up_late_ones(now)
-        elif isinstance(heard, SpyglassError):
-            self._start_over(heard, now)
+        elif isinstance(received, SpyglassError):
+            self._start_over(received, now)
         else:
-            self._settle(heard, now)
+            self._settle(received, now)
 
     def _give(self, result: Result | Failure) -> Give[Result]:
         self._entries.popleft()
@@ -222,8 +222,8 @@ class Pipeline(Generic[Result]):
     def _pause_after(self, error: SpyglassError, under_way: list[_Entry[Result]], now: float) -> float:
         """Return the pause before the next stream.
 
-        Raises `error` if there is none: a retry cannot help, or nothing was heard of the server for the time
-        of an image.
+        Raises `error` if there is none: a retry cannot help, or the server sent nothing for the time that one
+        image may take.
         """
         pause = self._policy.pause_after(error)
         if pause is None:

@@ -23,7 +23,7 @@ _SLICE = 0.5
 
 Result = TypeVar("Result")
 
-Heard = Reply | SpyglassError
+Received = Reply | SpyglassError
 """A response, or the error that ended the call."""
 
 Start = Callable[[Iterator[Request]], ResponseStream]
@@ -37,8 +37,8 @@ def run(
     `start` starts a streaming call with an iterator of requests. It is called when there is a request to
     send, and again after a call broke. Raises the error that ends them all.
     """
-    heard: SimpleQueue[Heard] = SimpleQueue()
-    stream = Stream(start, heard.put)
+    received: SimpleQueue[Received] = SimpleQueue()
+    stream = Stream(start, received.put)
     try:
         while not isinstance(step := pipeline.step(), Stop):
             match step:
@@ -49,20 +49,20 @@ def run(
                 case Send(request):
                     stream.send(request)
                 case Wait(seconds):
-                    pipeline.hear(stream.notice(_get(heard, seconds)))
+                    pipeline.receive(stream.notice(_get(received, seconds)))
         if stream.finish():
-            _get(heard, FAREWELL)
+            _get(received, FAREWELL)
     finally:
         stream.cancel()
 
 
-def _get(heard: SimpleQueue[Heard], seconds: float | None) -> Heard | None:
+def _get(received: SimpleQueue[Received], seconds: float | None) -> Received | None:
     """Wait in slices: Python handles a signal that one of gRPC's threads received between two slices."""
     end = math.inf if seconds is None else time.monotonic() + seconds
     while True:
         left = end - time.monotonic()
         try:
-            return heard.get(timeout=max(min(left, _SLICE), 0))
+            return received.get(timeout=max(min(left, _SLICE), 0))
         except Empty:
             if left <= _SLICE:
                 return None
@@ -71,7 +71,7 @@ def _get(heard: SimpleQueue[Heard], seconds: float | None) -> Heard | None:
 class Stream:
     """One streaming call at a time, started when there is a request to send."""
 
-    def __init__(self, start: Start, deliver: Callable[[Heard], object]) -> None:
+    def __init__(self, start: Start, deliver: Callable[[Received], object]) -> None:
         """`deliver` is called with each response, in another thread."""
         self._start = start
         self._deliver = deliver
@@ -82,11 +82,11 @@ class Stream:
         self._call = self._call or _Call(self._start, self._deliver)
         self._call.requests.put(request)
 
-    def notice(self, heard: Heard | None) -> Heard | None:
+    def notice(self, received: Received | None) -> Received | None:
         """Drop a call that has ended; return the argument."""
-        if isinstance(heard, SpyglassError):
+        if isinstance(received, SpyglassError):
             self.cancel()
-        return heard
+        return received
 
     def finish(self) -> bool:
         """End the requests, so that the server ends the call. Return whether a call is open."""
@@ -105,13 +105,13 @@ class Stream:
 class _Call:
     """One call: the transport takes the requests in a thread, and another thread delivers the responses."""
 
-    def __init__(self, start: Start, deliver: Callable[[Heard], object]) -> None:
+    def __init__(self, start: Start, deliver: Callable[[Received], object]) -> None:
         # None: no more.
         self.requests: SimpleQueue[Request | None] = SimpleQueue()
         self.responses = start(iter(self.requests.get, None))
         Thread(target=self._read, args=(deliver,), name="spyglass-responses", daemon=True).start()
 
-    def _read(self, deliver: Callable[[Heard], object]) -> None:
+    def _read(self, deliver: Callable[[Received], object]) -> None:
         try:
             for response in self.responses:
                 deliver(cast(Reply, response))
