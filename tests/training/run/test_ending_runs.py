@@ -53,6 +53,7 @@ class Obstacle(keras.callbacks.Callback):
             self._path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["curves.png", "golden", "confusion.png", "worst.png", "report.md", "run.json"]
 )
