@@ -85,6 +85,7 @@ def test_a_server_that_loads_a_model_ends_on_a_signal(
     assert "stopped while the models were loaded" in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_a_network_that_never_returns_does_not_keep_the_process_alive(
     stopping: Callable[[str], subprocess.Popen[str]], color_image: Callable[..., bytes], tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_the_class_names_are_those_of_imagenet_in_order() -> None:
     )
 
 
+@pytest.mark.slow
 def test_weights_that_are_missing_left_over_or_of_another_shape_are_rejected() -> None:
     tensors = dict(read_checkpoint(find_checkpoint()))
     with pytest.raises(ModelError, match="head_conv"):
