@@ -19,6 +19,7 @@ def page(repository_root: Path) -> str:
     return (repository_root / "docs/segmentation.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_foreground_of_the_page_is_that_of_the_client(
     page: str,
     repository_root: Path,

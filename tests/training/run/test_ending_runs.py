@@ -74,6 +74,7 @@ def interrupt(folder: RunFolder, epoch: int = 1) -> None:
         run(folder, watchers=[Interruption(epoch)])
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_if_its_log_lacks_finished_epochs(folder: RunFolder) -> None:
     interrupt(folder)
     line = folder.epochs.read_text()
@@ -102,6 +103,7 @@ def test_a_damaged_network_is_named(folder: RunFolder) -> None:
         run(folder, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_in_its_first_epoch_leaves_its_folder_free(folder: RunFolder) -> None:
     interrupt(folder, epoch=0)
     with pytest.raises(InvalidInput, match="loss became"):
