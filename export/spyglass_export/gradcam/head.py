@@ -36,7 +36,7 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
     path = {feature_map}
     nodes = []
     for node in behind:
-        if feature_map not in node.outputs and path.intersection(node.inputs):
+        if feature_map not in node.outputs and path.intersection(node.reads):
             path.update(name for name in node.outputs if name and view.is_real(name))
             nodes.append(node)
     if scores not in path or scores == feature_map:
@@ -50,6 +50,6 @@ def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]
     kept = []
     for node in reversed(nodes):
         if leading.intersection(node.outputs):
-            leading.update(path.intersection(node.inputs))
+            leading.update(path.intersection(node.reads))
             kept.append(node)
     return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))
