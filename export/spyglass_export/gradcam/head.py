@@ -41,7 +41,7 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
     nodes: list[Node] = []
     flat: list[Node] = []
     for node in behind:
-        if feature_map not in node.outputs and path.intersection(node.inputs):
+        if feature_map not in node.outputs and path.intersection(node.reads):
             if node.op_type in FLAT:
                 flat.append(node)
                 continue
@@ -65,6 +65,6 @@ def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]
     kept = []
     for node in reversed(nodes):
         if leading.intersection(node.outputs):
-            leading.update(path.intersection(node.inputs))
+            leading.update(path.intersection(node.reads))
             kept.append(node)
     return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))
