@@ -18,7 +18,7 @@ from spyglass_contract.model.certificate import Run, golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
-from spyglass_export.adopting.explaining import explained
+from spyglass_export.adopting.explaining import Explained, explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
 from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
@@ -65,6 +65,7 @@ class Adopted:
     `several_labels` names the golden images for which several classes have a high score by themselves.
     `no_heatmap` says why there is no heatmap, and `one_image` why the network takes one image at a time;
     both are empty if that is not so. `other_class_names` are those in the file, if it has other ones.
+    `heatmap_notices` say what its owner must know about the layer that the heatmaps explain.
     """
 
     activation: Activation
@@ -73,6 +74,7 @@ class Adopted:
     no_heatmap: str = ""
     one_image: str = ""
     other_class_names: tuple[str, ...] = ()
+    heatmap_notices: tuple[str, ...] = ()
 
 
 def adopt(
@@ -111,17 +113,25 @@ def adopt(
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
         _describe(card, ending.activation)
         graph, one_image = _for_batches(source, card, plan)
-        no_heatmap = ""
+        heatmap = Explained(graph)
         if options.heatmap is not None:
-            graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
+            heatmap = explained(graph, card, source, options.heatmap)
         reference = _reference(network, plan)
         certify(card, golden, reference, reference_name=f"onnxruntime {onnxruntime.__version__}")
-        write_proven(graph, card, target)
+        write_proven(heatmap.graph, card, target)
         several: tuple[str, ...] = ()
         if ending.assumed:
             several = images_of_several_labels(card, _logits(network, plan))
         renamed = tuple(own_names) if own_names != list(card.class_names) else ()
-        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
+        return Adopted(
+            ending.activation,
+            ending.assumed,
+            several,
+            heatmap.no_heatmap,
+            one_image,
+            renamed,
+            heatmap.notices,
+        )
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import find_head
 from spyglass_export.gradcam.reverse import Gradient, reverse_pass
 from spyglass_export.gradcam.sizes import Sized
-from spyglass_export.gradcam.tensor_types import Dims
 from spyglass_export.gradcam.weights import as_float32
 
 
@@ -20,9 +19,7 @@ def activations_of(view: GraphView, build: GraphBuilder, feature_map: FeatureMap
     if not feature_map.parts:
         return Sized(as_float32(view, build, feature_map.tensor), view.dims(feature_map.tensor))
     arranged = [
-        part.placement.arranged(
-            build, Sized(as_float32(view, build, part.tensor), view.dims(part.tensor))
-        )
+        part.placement.arranged(build, Sized(as_float32(view, build, part.tensor), view.dims(part.tensor)))
         for part in feature_map.parts
     ]
     return _join(build, arranged)

@@ -41,9 +41,9 @@ class FeatureMap:
 def find_feature_map(view: GraphView, scores: Scores, name: str | None) -> tuple[FeatureMap, tuple[str, ...]]:
     """Return the feature map called `name`, a tensor or a node, or the last one; and notices for the user.
 
-    The last one is the last that every path from the image to the scores passes and that the scores read. If
-    no single map has all of the evidence, it is the join of several maps of one size. Tokens count as a map if
-    each lies at a place of a grid over the image. Raises FeatureMapError if there is no such map.
+    The last one is the last that every path from the image to the scores passes and that the scores read.
+    If no single map has all of the evidence, it is the join of several maps of one size. Tokens count as a
+    map if each lies at a place of a grid over the image. Raises FeatureMapError if there is no such map.
     """
     search = Search(view, scores)
     choice = default_choice(search) if name is None else named_choice(search, name)

@@ -59,6 +59,14 @@ class Attention:
                 return True
         return False
 
+    def weighs_places(self, found: Located) -> bool:
+        """Return whether a tensor is a softmax by which attention multiplies activations."""
+        node = self._view.producers.get(self._maps.before_moves(found.tensor))
+        if node is None or node.op_type != "Softmax":
+            return False
+        own = computed_without_products(self._view, self._flow, found.tensor)
+        return any(not own.isdisjoint(self._flow.inputs_of(each)) for each in self._matching)
+
     def _is_part(self, name: str, found: Located) -> bool:
         """Return whether a tensor holds some of the channels of a map, and nothing else."""
         at = self._maps.at(name)

@@ -6,9 +6,9 @@ import difflib
 
 from spyglass_export.gradcam.errors import Advice, FeatureMapError
 from spyglass_export.gradcam.finding.maps import Located
+from spyglass_export.gradcam.finding.products import computed_without_products
 from spyglass_export.gradcam.finding.search import Choice, Search
 from spyglass_export.gradcam.finding.several import several_maps
-from spyglass_export.gradcam.head import find_head
 
 
 def default_choice(search: Search) -> Choice:
@@ -26,7 +26,7 @@ def default_choice(search: Search) -> Choice:
     if len({each.grid for each in maps}) > 1:
         sizes = ", ".join("×".join(map(str, each.grid)) for each in maps)
         raise FeatureMapError(
-            f"no feature map has all of the evidence: it is in {names} together, whose sizes differ ({sizes})",
+            f"no feature map has all of the evidence: it is in {names} together, of other sizes ({sizes})",
             Advice.NAME_FEATURE_MAP,
         )
     return Choice(
@@ -37,7 +37,10 @@ def default_choice(search: Search) -> Choice:
 def named_choice(search: Search, name: str) -> Choice:
     """Return the map called `name`, a tensor or a node. Raises FeatureMapError if it is not a map."""
     tensor = _tensor_called(search, name)
-    find_head(search.view, tensor, search.scores.tensor)
+    if tensor not in search.flow.before([search.scores.tensor]):
+        raise FeatureMapError(
+            f"the scores '{search.scores.tensor}' do not depend on the feature map '{name}'"
+        )
     found = search.maps.at(tensor)
     if found is None:
         raise _not_a_map(search, f"'{name}' has the shape {_shape(search, tensor)}")
@@ -45,6 +48,8 @@ def named_choice(search: Search, name: str) -> Choice:
         raise _not_a_map(search, f"'{name}', {_shape(search, tensor)}, holds the heads of attention")
     if tensor not in search.dominators and search.attention.is_compared(found):
         raise _not_a_map(search, f"attention compares the numbers of '{name}' with each other")
+    if search.attention.weighs_places(found):
+        raise _not_a_map(search, f"'{name}' holds the weights of attention")
     if search.attention.joins_projections(found):
         raise _not_a_map(search, f"'{name}' holds queries, keys and values of attention")
     return Choice((found,), _around(search, found))
@@ -55,8 +60,11 @@ def _later(search: Search, chosen: Located) -> tuple[str, ...]:
     order = search.flow.order
     behind = order[order.index(chosen.tensor) + 1 :]
     before = search.flow.before([search.scores.tensor])
+    # Pooled or gated, a map holds no further features.
+    pooled = computed_without_products(search.view, search.flow, chosen.tensor)
+    partial = before.difference(search.dominators, pooled)
     for tensor in reversed(behind):
-        later = search.maps.at(tensor) if tensor in before and tensor not in search.dominators else None
+        later = search.maps.at(tensor) if tensor in partial else None
         if later is None or later.placement.layout is None or later.placement.channels == 1:
             continue
         if search.may_be_explained(later) and not search.attention.is_compared(later):
@@ -110,8 +118,8 @@ def _no_map(search: Search) -> FeatureMapError:
     parts = list(search.candidates([name for name in reversed(search.flow.order) if name in before]))
     if not parts:
         return FeatureMapError(
-            f"the scores '{scores}' are not computed from any feature map: no tensor before them holds numbers "
-            "for several heights and widths of the image"
+            f"the scores '{scores}' are not computed from any feature map: no tensor before them holds "
+            "numbers for several heights and widths of the image"
         )
     last = parts[0].tensor
     return FeatureMapError(

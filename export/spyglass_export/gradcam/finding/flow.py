@@ -1,8 +1,8 @@
 """The tensors through which an image influences other tensors.
 
-A path from the image to the scores goes through real numbers, or through the integers that stand for them: the
-bytes of the image, and the sums of a quantised network. Shapes, indices and comparisons are int64 or boolean;
-they carry no gradient, so no path goes through them.
+A path from the image to the scores goes through real numbers, or through the integers that stand for them:
+the bytes of the image, and the sums of a quantised network. Shapes, indices and comparisons are int64 or
+boolean; they carry no gradient, so no path goes through them.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class Flow:
         return element in FLOATING or element in _INTEGERS
 
 
-def _closure(
-    tensors: Iterable[str], step: Callable[[str], list[str]], without: Collection[str]
-) -> set[str]:
+def _closure(tensors: Iterable[str], step: Callable[[str], list[str]], without: Collection[str]) -> set[str]:
     found = set(tensors).difference(without)
     waiting = list(found)
     while waiting:

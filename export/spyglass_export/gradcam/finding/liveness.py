@@ -17,7 +17,7 @@ from spyglass_export.gradcam.cotangent import dense
 from spyglass_export.gradcam.errors import FeatureMapError, HeatmapError, UnsupportedHead
 from spyglass_export.gradcam.finding.cut_head import head_without
 from spyglass_export.gradcam.finding.maps import Located
-from spyglass_export.gradcam.finding.noise_run import Array, run_on_noise
+from spyglass_export.gradcam.finding.noise_run import IMAGES, NoiseRuns
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head, find_head
 from spyglass_export.gradcam.reverse import reverse_pass
@@ -67,17 +67,20 @@ def are_read(view: GraphView, scores: Scores, questions: Sequence[Question]) -> 
     build = GraphBuilder(view.opset, view.producers)
     start = seed(view, build, scores)
     for index, question in enumerate(questions):
-        head = head_without(view, question.found.tensor, scores.tensor, question.cut)
-        if head is None or not picks(head):
-            answers[index] = head is not None
-            continue
         try:
+            head = head_without(view, question.found.tensor, scores.tensor, question.cut)
+            if head is None or not picks(head):
+                answers[index] = head is not None
+                continue
             gradient = dense(build, reverse_pass(view, build, head, start)[question.found.tensor])
-        except UnsupportedHead:
+        except (FeatureMapError, UnsupportedHead):
             answers[index] = None
             continue
         dims = view.dims(question.found.tensor)
-        asked[index] = question.found.placement.arranged(build, Sized(gradient.name, dims)).name, gradient.name
+        asked[index] = (
+            question.found.placement.arranged(build, Sized(gradient.name, dims)).name,
+            gradient.name,
+        )
     if asked:
         answers.update(_run(view, build, asked))
     return [answers[index] for index in range(len(questions))]
@@ -97,24 +100,22 @@ def has_gradient(view: GraphView, scores: Scores, found: Located) -> bool:
 def _run(
     view: GraphView, build: GraphBuilder, asked: Mapping[int, tuple[str, str]]
 ) -> dict[int, bool | None]:
-    names = list(dict.fromkeys(name for pair in asked.values() for name in pair))
     try:
-        runs = run_on_noise(view, build, names)
+        runs = NoiseRuns(view, build, [name for pair in asked.values() for name in pair])
+        return {index: any(_is_read(runs, image, *pair) for image in IMAGES) for index, pair in asked.items()}
     except HeatmapError:
         return dict.fromkeys(asked)
-    return {
-        index: any(_is_read(one[at], one[whole], twin[at]) for one, twin in runs)
-        for index, (at, whole) in asked.items()
-    }
 
 
-def _is_read(places: Array, everywhere: Array, places_of_twin: Array) -> bool:
-    """Return whether a gradient at the places of a map is more than rounding noise.
+def _is_read(runs: NoiseRuns, image: int, at_places: str, everywhere: str) -> bool:
+    """Return whether the gradient at the places of a map is more than rounding noise.
 
     It is if it is large. Otherwise it is if a twin, an image that hardly differs, has nearly the same.
     """
-    largest = np.abs(places).max()
-    if largest > _ABOVE_ROUNDING * np.abs(everywhere).max():
+    gradient = runs.values(image)[at_places]
+    if not gradient.any():
+        return False
+    if np.abs(gradient).max() > _ABOVE_ROUNDING * np.abs(runs.values(image)[everywhere]).max():
         return True
-    change = np.square(places_of_twin - places, dtype=np.float64).mean()
-    return bool(change < _STEADY**2 * np.square(places, dtype=np.float64).mean())
+    change = np.square(runs.values(image, twin=True)[at_places] - gradient, dtype=np.float64).mean()
+    return bool(change < _STEADY**2 * np.square(gradient, dtype=np.float64).mean())

@@ -83,12 +83,7 @@ class Maps:
             return source is None or source.op_type in _REPEATING
         return node.op_type in _REPEATING or self._joins_tokens(node, found) or self._adds_positions(node)
 
-    def moved(self, tensor: str, other: str) -> bool:
-        """Return whether one node computes `other` from `tensor` and keeps all numbers."""
-        node = self._view.producers.get(other)
-        return node is not None and node.op_type in MOVING and node.inputs[0] == tensor
-
-    def before_moves(self, tensor: str, first: str) -> str:
+    def before_moves(self, tensor: str, first: str = "") -> str:
         """Return the tensor whose numbers `tensor` holds, searching back to `first`."""
         while tensor != first and (node := self._view.producers.get(tensor)) is not None:
             if node.op_type not in MOVING:
@@ -104,7 +99,7 @@ class Maps:
         return len(parts) == 1 and parts[0].placement.channels == found.placement.channels
 
     def _adds_positions(self, node: Node) -> bool:
-        """Return whether a node adds a constant that differs from place to place: an embedding of positions."""
+        """Return whether a node adds a constant that varies with the place: an embedding of positions."""
         if node.op_type not in ("Add", "Sub"):
             return False
         constants = [name for name in node.inputs if not self._view.is_fed(name)]

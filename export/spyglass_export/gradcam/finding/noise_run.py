@@ -5,7 +5,8 @@ Each image has a twin that hardly differs: rounding noise differs between the tw
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,35 +21,46 @@ from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.graph_view import GraphView
 
 Array = npt.NDArray[Any]
-Values = Mapping[str, Array]
 
 # Two images are enough to tell a gradient that is 0 for every image from one that happens to be 0.
-_SEEDS = (0, 1)
+IMAGES = (0, 1)
 # Assumed for a free height or width.
 _SIDE = 224
 # The relative difference of a twin of real numbers; of bytes, a few differ by 1.
 _CHANGES = {"float16": 2e-3, "float32": 1e-6, "float64": 1e-6}
 
 
-def run_on_noise(
-    view: GraphView, build: GraphBuilder, names: Sequence[str]
-) -> list[tuple[Values, Values]]:
-    """Return the tensors `names` of `build` for images of noise and their twins, for the predicted class.
+class NoiseRuns:
+    """Runs of a network on images of noise, with the predicted class as the requested one.
 
     Bytes are uniform in 0 … 255, and real numbers standard normal. Raises HeatmapError if ONNX Runtime cannot
-    run the network.
+    load or run the network.
     """
+
+    def __init__(self, view: GraphView, build: GraphBuilder, names: Sequence[str]) -> None:
+        self._names = list(dict.fromkeys(names))
+        with _runtime_errors():
+            self._session = _session(_extended(view, build, self._names))
+        self._values: dict[tuple[int, bool], Mapping[str, Array]] = {}
+
+    def values(self, image: int, *, twin: bool = False) -> Mapping[str, Array]:
+        """Return the tensors `names` of `build` for one of `IMAGES`, or for its twin."""
+        if (image, twin) not in self._values:
+            random = np.random.default_rng(image)
+            feeds = {value.name: _noise(value, random, int(twin)) for value in self._session.get_inputs()}
+            with _runtime_errors():
+                found = self._session.run(self._names, feeds)
+            self._values[image, twin] = dict(zip(self._names, found, strict=True))
+        return self._values[image, twin]
+
+
+@contextmanager
+def _runtime_errors() -> Iterator[None]:
     try:
-        session = _session(_extended(view, build, names))
-        return [(_run(session, names, seed, 0), _run(session, names, seed, 1)) for seed in _SEEDS]
+        yield
+    # ONNX Runtime's exceptions have no common base class.
     except Exception as error:
         raise HeatmapError(f"ONNX Runtime cannot compute a gradient of the model: {error}") from error
-
-
-def _run(session: onnxruntime.InferenceSession, names: Sequence[str], seed: int, twin: int) -> Values:
-    random = np.random.default_rng(seed)
-    feeds = {value.name: _noise(value, random, twin) for value in session.get_inputs()}
-    return dict(zip(names, session.run(list(names), feeds), strict=True))
 
 
 def _extended(view: GraphView, build: GraphBuilder, names: Sequence[str]) -> onnx.ModelProto:

@@ -99,7 +99,7 @@ class Search:
         return self._as_plain(found)
 
     def _as_plain(self, found: Located) -> Located:
-        """The same numbers as [batch, channels, height, width] or with channels last, if a node moves them so."""
+        """The same numbers in a plain layout, if a node moves them so."""
         moved: Located | None = found
         while moved is not None and moved.placement.layout is None:
             moved = self._moved_alone(moved)

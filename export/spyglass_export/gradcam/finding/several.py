@@ -40,7 +40,7 @@ def _on_all_paths(search: Search, tensor: str, depth: int) -> list[Located] | No
 
 
 def _in_branches(search: Search, merge: str, depth: int) -> list[Located] | None:
-    """The maps of the branches that come together in a tensor, None if it has one branch or one has no map."""
+    """The maps of the branches that come together in a tensor, None if there are not two with a map."""
     branches = search.flow.computed_from(merge)
     if len(branches) < 2:
         return None
