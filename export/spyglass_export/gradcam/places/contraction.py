@@ -21,9 +21,11 @@ def summed(operand: Traced, axes: Sequence[int], *, blocks: bool) -> Traced:
     """
     if operand.others is None:
         return Traced(contracted(operand.places, axes, blocks=blocks))
-    both = [contracted(places, axes, blocks=False) for places in (operand.places, operand.others)]
-    single = [places for places in both if not (places.base == MIXED).any()]
-    return Traced(*single) if single else traced_mixed(both[0].shape)
+    first, second = (contracted(places, axes, blocks=False) for places in (operand.places, operand.others))
+    single = [places for places in (first, second) if not (places.base == MIXED).any()]
+    if len(single) == 1:
+        return Traced(single[0])
+    return Traced(first, second) if single else traced_mixed(first.shape)
 
 
 def contracted(operand: Located, axes: Sequence[int], *, blocks: bool) -> Located:
