@@ -68,7 +68,7 @@ def _on_grid_of_its_own(places: Located) -> Located | None:
     rows, columns = np.unique(grid.row(used)), np.unique(grid.column(used))
     if len(used) != len(rows) * len(columns):
         return None
-    if not (is_evenly_spread(rows, grid.height) and is_evenly_spread(columns, grid.width)):
+    if not (_spans(rows, grid.height) and _spans(columns, grid.width)):
         return None
     own = Grid(len(rows), len(columns))
     row, column = (
@@ -77,6 +77,14 @@ def _on_grid_of_its_own(places: Located) -> Located | None:
     )
     moved = np.where(base < 0, base, own.places(grid.image(base), row, column)).astype(np.int32)
     return Located(moved, places.shape, own, places.of_pixels)
+
+
+def _spans(lines: Numbers, size: int) -> bool:
+    """Whether rows or columns are evenly spread and leave out less than one step at each end: no crop."""
+    if not is_evenly_spread(lines, size):
+        return False
+    step = (lines[-1] - lines[0]) / (len(lines) - 1)
+    return bool(lines[0] < step and size - 1 - lines[-1] < step)
 
 
 def _one_image(places: Located, grid: Grid, dims: Dims, images: int) -> _OneImage | None:
