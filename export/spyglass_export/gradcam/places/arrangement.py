@@ -47,7 +47,7 @@ class Arrangement:
         return math.prod(self.sizes[self.varying :])
 
     def _pick(self, build: GraphBuilder, name: str) -> str:
-        """Keep the positions that lie at a place, in the order of the image: float [rows, picked, channels]."""
+        """Keep the positions that lie at a place, in the order of the image: [rows, picked, channels]."""
         assert self.picked is not None
         if self.sizes != (positions := math.prod(self.sizes[: self.varying]), self._channels):
             name = reshape(build, name, [-1, positions, self._channels])

@@ -32,7 +32,7 @@ def _beside(one: Traced, other: Traced) -> Traced:
         agree = _agrees(single.places, pair.places, shape) or _agrees(single.places, pair.others, shape)
     if not agree:
         return traced_mixed(shape)
-    return Traced(*(_broadcast(places, shape) for places in (pair.places, pair.others)))
+    return Traced(_broadcast(pair.places, shape), _broadcast(pair.others, shape))
 
 
 def beside(one: Located, other: Located, shape: Shape) -> Located:
@@ -83,7 +83,8 @@ def _merged(one: Located, second: Numbers, grid: Grid | None, shape: Shape, of_p
     left, right = _aligned(one.base, shape), _aligned(second, shape)
     if left.shape == right.shape and np.array_equal(left, right):
         return Located(left, shape, grid, of_pixels)
-    merged = np.where(left == right, left, np.where((left >= 0) & (right >= 0), MIXED, np.maximum(left, right)))
+    several = (left >= 0) & (right >= 0) & (left != right)
+    merged = np.where(several, MIXED, np.maximum(left, right))
     # Where neither has a place, a mixture beside no place is a mixture.
     merged = np.where(merged == NOWHERE, np.minimum(left, right), merged)
     compact = located(merged.astype(np.int32), grid, of_pixels)

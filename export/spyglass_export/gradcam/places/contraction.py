@@ -21,9 +21,20 @@ def summed(operand: Traced, axes: Sequence[int], *, blocks: bool) -> Traced:
     """
     if operand.others is None:
         return Traced(contracted(operand.places, axes, blocks=blocks))
-    both = [contracted(places, axes, blocks=False) for places in (operand.places, operand.others)]
-    single = [places for places in both if not (places.base == MIXED).any()]
-    return Traced(*single) if single else traced_mixed(both[0].shape)
+    both = (operand.places, operand.others)
+    first, second = (contracted(places, axes, blocks=False) for places in both)
+    single = [
+        after for before, after in zip(both, (first, second), strict=True) if not _mixes(before, after, axes)
+    ]
+    if len(single) == 1:
+        return Traced(single[0])
+    return Traced(first, second) if single else traced_mixed(first.shape)
+
+
+def _mixes(before: Located, after: Located, axes: Sequence[int]) -> bool:
+    """Return whether a sum along `axes` has made a mixture of places; a class token may have been one."""
+    placed = before.base.max(axis=tuple(axes), keepdims=True) >= 0
+    return bool(((after.base == MIXED) & placed).any())
 
 
 def contracted(operand: Located, axes: Sequence[int], *, blocks: bool) -> Located:

@@ -20,7 +20,10 @@ _LEAST_COVERED = 0.75
 
 @dataclass(frozen=True)
 class Grid:
-    """`height` x `width` places. The place at row y and column x of image i is i·height·width + y·width + x."""
+    """`height` x `width` places.
+
+    The place at row y and column x of image i is i·height·width + y·width + x.
+    """
 
     height: int
     width: int

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from spyglass_export.gradcam.places.call import Call
 from spyglass_export.gradcam.places.grid import NOWHERE
 from spyglass_export.gradcam.places.located import Located, located, mixed
+from spyglass_export.gradcam.places.moving import along
 from spyglass_export.gradcam.places.traced import Traced, traced_mixed
 
 Array = npt.NDArray[Any]
@@ -41,9 +42,7 @@ def scatter_elements(call: Call) -> list[Traced]:
 
     def join(parts: Sequence[Array]) -> Array:
         written = np.array(parts[0])
-        places = list(np.indices(index.shape, sparse=True))
-        places[axis] = np.where(index < 0, index + written.shape[axis], index)
-        written[tuple(places)] = parts[1]
+        written[along(index, axis, written.shape[axis])] = parts[1]
         return written
 
     return _scattered(call, join)
@@ -77,7 +76,8 @@ def pad(call: Call) -> list[Traced]:
 def _joined(operands: Sequence[Traced], join: Callable[[Sequence[Array]], Array]) -> Traced:
     """The places of the parts, and their values if all are known."""
     values = [operand.value for operand in operands]
-    value = None if any(each is None for each in values) else join([each for each in values if each is not None])
+    known = [value for value in values if value is not None]
+    value = join(known) if len(known) == len(values) else None
     places = _places([operand.places for operand in operands], join)
     if all(operand.others is None for operand in operands):
         return Traced(places, value=value)

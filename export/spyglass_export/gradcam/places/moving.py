@@ -82,15 +82,15 @@ def gather(call: Call) -> Move:
 def gather_elements(call: Call) -> Move:
     """GatherElements along one axis."""
     axis, index = call.node.attribute("axis", 0), call.value(1)
-    size = call.input(0).shape[axis]
-    return lambda data: [_along(data, np.where(index < 0, index + size, index), axis)]
+    where = along(index, axis, call.input(0).shape[axis])
+    return lambda data: [data[where]]
 
 
-def _along(data: Array, index: Array, axis: int) -> Array:
-    """numpy's take_along_axis for an index that may be smaller along the other axes."""
-    places = list(np.indices(index.shape, sparse=True))
-    places[axis] = index
-    return data[tuple(places)]
+def along(index: Array, axis: int, size: int) -> tuple[Array, ...]:
+    """Return an index in all axes, of numbers along one axis; `index` may be smaller in the other axes."""
+    places: list[Array] = list(np.indices(index.shape, sparse=True))
+    places[axis] = np.where(index < 0, index + size, index)
+    return tuple(places)
 
 
 def gather_nd(call: Call) -> Move:
@@ -98,15 +98,12 @@ def gather_nd(call: Call) -> Move:
     batches, index = call.node.attribute("batch_dims", 0), call.value(1)
 
     def move(data: Array) -> list[Array]:
-        lead = [each.reshape(each.shape + (1,) * (index.ndim - 1 - batches)) for each in _leading(data, batches)]
+        counts: list[Array] = list(np.indices(data.shape[:batches], sparse=True))
+        lead = [each.reshape(each.shape + (1,) * (index.ndim - 1 - batches)) for each in counts]
         tail = [index[..., each] for each in range(index.shape[-1])]
         return [data[(*lead, *tail)]]
 
     return move
-
-
-def _leading(data: Array, batches: int) -> list[Array]:
-    return list(np.indices(data.shape[:batches], sparse=True))
 
 
 def split(call: Call) -> Move:

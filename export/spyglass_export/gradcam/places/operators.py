@@ -7,8 +7,9 @@ from functools import partial
 
 from spyglass_export.gradcam.places.call import Call
 from spyglass_export.gradcam.places.combining import combined
+from spyglass_export.gradcam.places.grid import Numbers
 from spyglass_export.gradcam.places.joining import concat, pad, scatter_elements, scatter_nd
-from spyglass_export.gradcam.places.moving import MOVES
+from spyglass_export.gradcam.places.moving import MOVES, Move
 from spyglass_export.gradcam.places.products import attention, einsum, gemm, matmul
 from spyglass_export.gradcam.places.reductions import along_axis, reduction
 from spyglass_export.gradcam.places.traced import Traced, traced_mixed, traced_nowhere
@@ -18,22 +19,22 @@ Follow = Callable[[Call], list[Traced]]
 
 # Each number of the result is at the place of the number of the first input that it stands for. Softmax and
 # normalisations read other numbers too, but only to scale.
-_KEEPING = frozenset(
-    """Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Bernoulli BitwiseNot Cast CastLike Ceil Celu Clip
-    Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization Hardmax
-    HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Log
-    LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear RMSNormalization
-    Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt
-    Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu
-    com.microsoft.QuickGelu""".split()
+_KEEPING = (
+    "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Bernoulli BitwiseNot Cast CastLike Ceil Celu "
+    "Clip Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization "
+    "Hardmax HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization "
+    "LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
+    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softmax "
+    "Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
+    "com.microsoft.QuickGelu"
 )
-_ELEMENTWISE = frozenset(
-    """Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max
-    Mean Min Mod Mul Or PRelu Pow Sub Sum Xor com.microsoft.BiasGelu""".split()
+_ELEMENTWISE = (
+    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max "
+    "Mean Min Mod Mul Or PRelu Pow Sub Sum Xor com.microsoft.BiasGelu"
 )
-_REDUCTIONS = frozenset(
-    """ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
-    ReduceSumSquare""".split()
+_REDUCTIONS = (
+    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
+    "ReduceSumSquare"
 )
 
 
@@ -68,7 +69,11 @@ def _move(call: Call) -> list[Traced]:
     if call.node.op_type.startswith("Gather") and call.input(1).value is None:
         return _unknown(call)
     move = MOVES[call.node.op_type](call)
-    return [operand.moved(lambda full, index=index: move(full)[index]) for index in range(len(call.node.outputs))]
+    return [operand.moved(partial(_output, move, index)) for index in range(len(call.node.outputs))]
+
+
+def _output(move: Move, index: int, full: Numbers) -> Numbers:
+    return move(full)[index]
 
 
 def _unknown(call: Call) -> list[Traced]:
@@ -82,9 +87,9 @@ def _no_places(call: Call) -> list[Traced]:
 
 
 _RULES: dict[str, Follow] = {
-    **dict.fromkeys(_KEEPING, _keep),
-    **dict.fromkeys(_ELEMENTWISE, _combine),
-    **dict.fromkeys(_REDUCTIONS, reduction),
+    **dict.fromkeys(_KEEPING.split(), _keep),
+    **dict.fromkeys(_ELEMENTWISE.split(), _combine),
+    **dict.fromkeys(_REDUCTIONS.split(), reduction),
     **dict.fromkeys(MOVES, _move),
     **dict.fromkeys(("AveragePool", "LpPool", "MaxPool"), pooling),
     **dict.fromkeys(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"), global_pooling),

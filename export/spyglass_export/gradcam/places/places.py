@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.places.entry import has_free_sizes
 from spyglass_export.gradcam.places.placement import Placement
 from spyglass_export.gradcam.places.placing import place
-from spyglass_export.gradcam.places.traced import Traced
-from spyglass_export.gradcam.places.tracing import trace
+from spyglass_export.gradcam.places.tracing import Trace, trace
 
 
 class Places:
@@ -32,13 +30,13 @@ class Places:
         return self._placements[tensor]
 
     @cached_property
-    def _traced(self) -> Mapping[str, Traced]:
+    def _traced(self) -> Trace:
         return trace(self._view)
 
     def _find(self, tensor: str) -> Placement | None:
-        if not self._view.is_real(tensor) or (found := self._traced.get(tensor)) is None:
+        if not self._view.is_real(tensor) or (found := self._traced.tensors.get(tensor)) is None:
             return None
-        placement = place(found, self._view.dims(tensor))
+        placement = place(found, self._view.dims(tensor), self._traced.images)
         if placement is not None and placement.layout is None and has_free_sizes(self._view):
             return None
         return placement

@@ -29,15 +29,15 @@ class _OneImage:
     shape: Shape
 
 
-def place(found: Traced, dims: Dims) -> Placement | None:
-    """Return the placement of a tensor of the dimensions `dims`, None if it has none."""
+def place(found: Traced, dims: Dims, images: int) -> Placement | None:
+    """Return the placement of a tensor of the dimensions `dims`, traced for `images`; None if it has none."""
     places = found.places
     if found.others is not None or places.grid is None or len(dims) != len(places.shape):
         return None
     complete = _on_grid_of_its_own(_filled(places))
     if complete is None or complete.grid is None:
         return None
-    image = _one_image(complete, complete.grid, dims)
+    image = _one_image(complete, complete.grid, dims, images)
     return None if image is None else _placement(image, complete.grid, places.of_pixels)
 
 
@@ -68,7 +68,7 @@ def _on_grid_of_its_own(places: Located) -> Located | None:
     rows, columns = np.unique(grid.row(used)), np.unique(grid.column(used))
     if len(used) != len(rows) * len(columns):
         return None
-    if not (is_evenly_spread(rows, grid.height) and is_evenly_spread(columns, grid.width)):
+    if not (_spans(rows, grid.height) and _spans(columns, grid.width)):
         return None
     own = Grid(len(rows), len(columns))
     row, column = (
@@ -79,33 +79,44 @@ def _on_grid_of_its_own(places: Located) -> Located | None:
     return Located(moved, places.shape, own, places.of_pixels)
 
 
-def _one_image(places: Located, grid: Grid, dims: Dims) -> _OneImage | None:
+def _spans(lines: Numbers, size: int) -> bool:
+    """Whether rows or columns are evenly spread and leave out less than one step at each end: no crop."""
+    if not is_evenly_spread(lines, size):
+        return False
+    step = (lines[-1] - lines[0]) / (len(lines) - 1)
+    return bool(lines[0] < step and size - 1 - lines[-1] < step)
+
+
+def _one_image(places: Located, grid: Grid, dims: Dims, images: int) -> _OneImage | None:
     """The places of one image, if some axis holds the images one by one and all in the same order."""
-    images = len(np.unique(grid.image(places.base[places.base >= 0])))
     if images == 1:
         return _only_image(places, dims)
     for batch in _splits(places, images, dims):
         factors = batch.factors(images)
         axis = batch.axis + (batch.outer > 1)
-        split = places.base.reshape(*places.base.shape[: batch.axis], *factors, *places.base.shape[batch.axis + 1 :])
-        first, *others = np.moveaxis(split, axis, 0)
-        if first.max() >= grid.size:
-            continue
-        if all(np.array_equal(_shifted(first, number * grid.size), each) for number, each in enumerate(others, 1)):
-            kept = [*places.shape[: batch.axis], *factors, *places.shape[batch.axis + 1 :]]
-            del kept[axis]
-            return _OneImage(batch, axis, first, tuple(kept))
+        before, after = slice(batch.axis), slice(batch.axis + 1, None)
+        split = places.base.reshape(*places.base.shape[before], *factors, *places.base.shape[after])
+        of_images = np.moveaxis(split, axis, 0)
+        if _are_in_step(of_images, grid):
+            shape = [*places.shape[before], *batch.factors(1), *places.shape[after]]
+            del shape[axis]
+            return _OneImage(batch, axis, of_images[0], tuple(shape))
     return None
 
 
-def _shifted(first: Numbers, distance: int) -> Numbers:
-    return np.where(first < 0, first, first + distance).astype(np.int32)
+def _are_in_step(of_images: Numbers, grid: Grid) -> bool:
+    """Whether the first axis counts the images, and all have the same places in the same order."""
+    first = of_images[0]
+    if first.max() >= grid.size:
+        return False
+    expected = (np.where(first < 0, first, first + image * grid.size) for image in range(len(of_images)))
+    return all(np.array_equal(*both) for both in zip(of_images, expected, strict=True))
 
 
 def _splits(places: Located, images: int, dims: Dims) -> Iterator[BatchAxis]:
     """The axes that may hold the batch, those of unknown size first."""
     for axis in sorted(range(len(dims)), key=lambda axis: dims[axis] is not None):
-        size, rest = places.base.shape[axis], 0
+        size = places.base.shape[axis]
         if size % images:
             continue
         rest = size // images

@@ -99,11 +99,10 @@ def _labels(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[
     """The labels of each operand's axes and of the result's; those of an ellipsis are numbers."""
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
+    dotted = [rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True)]
     # The axes of an ellipsis line up at the end.
-    widest = max((rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True)), default=0)
-    spelled = [
-        _spelled(term, widest, rank - len(term.replace("...", ""))) for term, rank in zip(terms, ranks, strict=True)
-    ]
+    widest = max(dotted)
+    spelled = [_spelled(term, widest, here) for term, here in zip(terms, dotted, strict=True)]
     if arrow:
         return spelled, _spelled(right, widest, widest)
     letters = left.replace("...", "").replace(",", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from onnx import numpy_helper
@@ -11,6 +12,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.places.call import Call, Untraceable
 from spyglass_export.gradcam.places.entry import entry
+from spyglass_export.gradcam.places.located import Shape
 from spyglass_export.gradcam.places.operators import follow
 from spyglass_export.gradcam.places.shapes import ShapeInference
 from spyglass_export.gradcam.places.traced import Traced, traced_nowhere
@@ -20,20 +22,31 @@ from spyglass_export.gradcam.places.values import Values
 _MISFITS = (Untraceable, ValueError, IndexError, TypeError, OverflowError)
 
 
-def trace(view: GraphView) -> Mapping[str, Traced]:
-    """Return what is known about the tensors of a graph, for a batch of two images if the batch is free.
+@dataclass(frozen=True)
+class Trace:
+    """What is known about the tensors of a graph, for a batch of `images`.
 
-    Two images show which axis holds the batch. Tensors that the trace cannot follow are missing.
+    `tensors` lacks those that the trace cannot follow.
     """
-    return _Trace(view).run()
+
+    images: int
+    tensors: Mapping[str, Traced]
 
 
-class _Trace:
+def trace(view: GraphView) -> Trace:
+    """Trace a graph, for two images if its batch is free: two show which axis of a tensor holds the batch."""
+    tracer = _Tracer(view)
+    tensors = tracer.run()
+    return Trace(tracer.images, tensors)
+
+
+class _Tracer:
     def __init__(self, view: GraphView) -> None:
         self._view = view
         self._values = Values(view.opset)
         self._shapes = ShapeInference(view)
         self._found: dict[str, Traced] = {}
+        self.images = 1
 
     def run(self) -> Mapping[str, Traced]:
         graph = self._view.model.graph
@@ -43,6 +56,8 @@ class _Trace:
         for value_info in graph.input:
             if value_info.name not in self._found and (found := entry(self._view, value_info)) is not None:
                 self._found[value_info.name] = found
+                if found.places.grid is not None:
+                    self.images = found.shape[0]
         for node in self._view.nodes:
             self._follow(node)
         return self._found
@@ -55,7 +70,7 @@ class _Trace:
         except _MISFITS:
             return
         for name, output in zip(node.outputs, outputs, strict=False):
-            if name and self._view.agrees(name, output):
+            if name and _agrees(output.shape, self._view, name):
                 self._found[name] = output
 
     def _outputs(self, node: Node) -> list[Traced]:
@@ -66,3 +81,12 @@ class _Trace:
         depends = [self._view.is_fed(name) for name in node.inputs]
         call = Call(node, inputs, depends, lambda: self._shapes.of(node, inputs))
         return follow(call)
+
+
+def _agrees(shape: Shape, view: GraphView, name: str) -> bool:
+    """Return whether a shape is the one that the graph states, as far as it does."""
+    if (rank := view.rank(name)) is None:
+        return True
+    return rank == len(shape) and all(
+        stated in (None, size) for stated, size in zip(view.dims(name), shape, strict=True)
+    )

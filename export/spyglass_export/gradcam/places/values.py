@@ -22,7 +22,9 @@ Array = npt.NDArray[Any]
 # Indices of windows can be as many as the numbers of a map; real numbers matter only as scales.
 _MOST_INTEGERS = 1 << 24
 _MOST_REALS = 1024
-_RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
+_RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
 
 
 class Values:
@@ -47,11 +49,10 @@ class Values:
             return [self._evaluated(proto, [])[0]]
         if node.op_type in ("Shape", "Size"):
             return [self._shape(node, inputs)]
-        if not inputs or node.op_type in _RANDOM or not all(each is None or each.value is not None for each in inputs):
-            return None
-        if any(attribute.type == onnx.AttributeProto.GRAPH for attribute in proto.attribute):
-            return None
         values = [None if each is None else each.value for each in inputs]
+        unknown = any(each is not None and each.value is None for each in inputs)
+        if not inputs or unknown or node.op_type in _RANDOM or _has_subgraph(proto):
+            return None
         if node.op_type in MOVES and values[0] is not None:
             return MOVES[node.op_type](Call(node, inputs, [False] * len(inputs), list))(values[0])
         return self._evaluated(proto, values)
@@ -68,4 +69,8 @@ class Values:
             return [numpy_helper.to_array(proto.attribute[0].t)]
         feeds = {name: value for name, value in zip(proto.input, values, strict=True) if value is not None}
         found = ReferenceEvaluator(proto, opsets=self._opsets).run(None, feeds)
-        return [np.asarray(each) for each in found]  # type: ignore[union-attr]
+        return [np.asarray(each) for each in found]
+
+
+def _has_subgraph(proto: onnx.NodeProto) -> bool:
+    return any(attribute.type == onnx.AttributeProto.GRAPH for attribute in proto.attribute)
