@@ -23,7 +23,6 @@ from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.head import Head, find_head
 from spyglass_export.gradcam.methods import METHODS
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.rows import rows_may_be_classes
@@ -144,7 +143,8 @@ def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:
 
 def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
     result = _scaled(given.build, METHODS[method](given))
-    if method != _WITHOUT_SCORE and not rows_may_be_classes(given.view, _head(given)):
+    tensors, scores = [given.feature_map.tensor], given.scores.tensor
+    if method != _WITHOUT_SCORE and not rows_may_be_classes(given.view, tensors, scores):
         image = given.view.model.graph.input[0].name
         result = one_class_at_a_time(given.build, image, result, given.places)
     description = f"{method} of '{given.feature_map.tensor}'"
@@ -152,10 +152,6 @@ def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
         description += f", gradient of the {score} '{given.scores.tensor}'"
     axes = ("maps", "map_height", "map_width")
     return BranchOutput(HEATMAP, result, axes, (None, *given.places), description)
-
-
-def _head(given: Explanation) -> Head:
-    return find_head(given.view, given.feature_map.tensor, given.scores.tensor)
 
 
 def _scaled(build: GraphBuilder, raw: str) -> str:

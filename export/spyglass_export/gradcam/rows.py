@@ -8,17 +8,24 @@ known to be the batch's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.head import Head
+from spyglass_export.gradcam.head import Head, find_head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.registry import needs_rows_of_images
 
 
-def rows_may_be_classes(view: GraphView, head: Head) -> bool:
+def rows_may_be_classes(view: GraphView, tensors: Sequence[str], scores: str) -> bool:
     """Return whether the reverse pass allows more rows than there are images, for a batch of one image.
 
-    Raises HeatmapError if ONNX Runtime cannot run the model to find its sizes.
+    `tensors` are the explained ones. Raises HeatmapError if ONNX Runtime cannot run the model to find its
+    sizes.
     """
+    return all(_rows_may_be_classes(view, find_head(view, tensor, scores)) for tensor in tensors)
+
+
+def _rows_may_be_classes(view: GraphView, head: Head) -> bool:
     if any(_needs_rows_of_images(view, node) for node in head.nodes):
         return False
     read = {name for node in head.nodes for name in node.inputs if name and view.is_fed(name)}
