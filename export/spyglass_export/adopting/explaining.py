@@ -35,7 +35,7 @@ def explained(
             raise
         told = f"the network computes in integers ({', '.join(integers)}), which have no gradients"
         if options != DEFAULT_HEATMAP:
-            raise HeatmapError(f"{told}: {error.problem}", *error.advice) from error
+            raise HeatmapError(f"{told}: {error.problem}", *error.advice, tensors=error.tensors) from error
         return graph, f"{told}: the model has no heatmap"
 
 
