@@ -96,6 +96,21 @@ def test_the_gradient_of_a_reading_by_coordinates_is_its_finite_difference(
     assert_exact_gradient(head.classify(_by_coordinates(head, *places, batch_dims=1)), image())
 
 
+@pytest.mark.parametrize("opset", [13, 18])
+def test_the_batch_may_lie_behind_the_axes_of_coordinates(
+    opset: int,
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    """As in torch's adaptive pooling to a size that does not divide."""
+    head = sketch(opset=opset)
+    turned = head.node("Transpose", "features", perm=[2, 3, 0, 1])
+    places = head.weight([[[0, 0], [0, 1]], [[3, -1], [0, 1]]], np.int64)
+    read = head.node("Transpose", head.node("GatherND", turned, places), perm=[2, 3, 0, 1])
+    assert_exact_gradient(head.classify(read), image())
+
+
 # Files with a built-in batch of one image.
 OF_ONE_IMAGE: dict[str, Draw] = {
     "elements at constant indices": lambda h: h.node(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from spyglass_export.gradcam.finding.flow import Flow
 from spyglass_export.gradcam.graph_view import GraphView
@@ -51,11 +53,16 @@ class Located:
 
 
 class Maps:
-    """Looks up which tensors of a graph are feature maps."""
+    """Looks up which tensors of a graph are feature maps.
+
+    The places of a graph are found once, because an error tries several choices on one graph.
+    """
+
+    _known: ClassVar[WeakKeyDictionary[GraphView, Places]] = WeakKeyDictionary()
 
     def __init__(self, view: GraphView, flow: Flow) -> None:
         self._view, self._flow = view, flow
-        self._places = Places(view)
+        self._places = self._known.setdefault(view, Places(view))
 
     def at(self, tensor: str) -> Located | None:
         """Return a tensor with its places, None if it is not a feature map.

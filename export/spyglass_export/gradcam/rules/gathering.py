@@ -12,7 +12,7 @@ from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.rules.adding_at import add_at
 from spyglass_export.gradcam.rules.placement import put_back
-from spyglass_export.gradcam.sizes import Size, Sized, reshape, rows_like, size_of, vector
+from spyglass_export.gradcam.sizes import Size, Sized, batch_axis, reshape, rows_like, size_of, vector
 from spyglass_export.gradcam.step import Step
 
 # Constant indices that read a place more often than this are treated like those computed at run time.
@@ -89,19 +89,34 @@ def gather_by_coordinates(step: Step) -> Mapping[int, Cotangent]:
     build, whole, indices = step.build, step.shape_of(0), step.shape_of(1)
     shared = step.node.attribute("batch_dims", 0)
     depth = step.known_size(indices, indices.rank - 1)
+    first, rest = shared + depth, rows_like(build, whole)[shared + depth :]
+    batch = batch_axis(whole.dims)
+    # The stack of slices: all axes up to the last indexed one as a single axis.
+    room: Size = -1
+    read: Size = -1
+    if batch is None or batch >= first:
+        rest = [size_of(build, whole, axis) if axis != batch else -1 for axis in range(first, whole.rank)]
+        room = _product_of(step, whole, range(first))
+        read = _product_of(step, indices, range(indices.rank - 1))
+    else:
+        stack = Sized(reshape(build, whole.name, [-1, *rest]), (None, *whole.dims[first:]))
+        room = size_of(build, stack, 0)
+    slices = reshape(build, dense(build, step.gradient).name, [read, *rest])
+    places = reshape(build, _places(step, whole, shared, depth), [-1, *[1] * len(rest)])
+    name = add_at(build, slices, places, 1 + len(rest), 0, room)
+    return {0: Cotangent(reshape(build, name, rows_like(build, whole)), whole)}
+
+
+def _places(step: Step, whole: Sized, shared: int, depth: int) -> str:
+    """The place of each read slice in the stack of all slices, int64 [entries, slices of each]."""
+    build, indices = step.build, step.shape_of(1)
+    number = _product_of(step, indices, range(shared, indices.rank - 1)) if shared else -1
+    table = reshape(build, _int64(step, indices), [-1, number, depth] if shared else [1, -1, depth])
     sizes = [size_of(build, whole, axis) for axis in range(shared, shared + depth)]
-    slices = _product_of(step, whole, range(shared + depth, whole.rank))
-    number = _number_of_slices(step, indices, shared)
-    stack = reshape(build, _int64(step, indices), [-1, number, depth] if shared else [1, -1, depth])
-    inside = build.add("Mod", stack, vector(build, sizes))
+    inside = build.add("Mod", table, vector(build, sizes))
     inside = build.add("Mul", inside, build.integers(_strides(step, whole, shared, depth)))
     places = reduce(build, "ReduceSum", inside, [2], keepdims=False)
-    if shared:
-        places = build.add("Add", places, _offsets(step, whole, shared, depth, places))
-    flat = reshape(build, dense(build, step.gradient).name, [-1, slices])
-    room = size_of(build, Sized(reshape(build, whole.name, [-1, slices]), (None, slices)), 0)
-    name = add_at(build, flat, reshape(build, places, [-1, 1]), 2, 0, room)
-    return {0: Cotangent(reshape(build, name, rows_like(build, whole)), whole)}
+    return build.add("Add", places, _offsets(step, whole, shared, depth, places)) if shared else places
 
 
 def _product_of(step: Step, tensor: Sized, axes: Sequence[int]) -> int:
@@ -109,11 +124,6 @@ def _product_of(step: Step, tensor: Sized, axes: Sequence[int]) -> int:
     for axis in axes:
         number *= step.known_size(tensor, axis)
     return number
-
-
-def _number_of_slices(step: Step, indices: Sized, shared: int) -> int:
-    """Number of slices read for each entry of the shared axes; -1 if there are no shared axes."""
-    return _product_of(step, indices, range(shared, indices.rank - 1)) if shared else -1
 
 
 def _strides(step: Step, whole: Sized, shared: int, depth: int) -> list[int]:
