@@ -56,7 +56,12 @@ def named_choice(search: Search, name: str) -> Choice:
 
 
 def _later(search: Search, chosen: Located) -> tuple[str, ...]:
-    """What to say if a later map has only a part of the evidence."""
+    """What to say if a later map has only a part of the evidence.
+
+    In a transformer this goes without saying: attention is around the tokens of each block.
+    """
+    if chosen.placement.layout is None:
+        return ()
     order = search.flow.order
     behind = order[order.index(chosen.tensor) + 1 :]
     before = search.flow.before([search.scores.tensor])
