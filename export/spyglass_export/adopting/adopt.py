@@ -77,6 +77,20 @@ class Adopted:
     heatmap_notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A network whose output and input are found.
+
+    `ordered` has the nodes of the given file in order; `source` is a copy in standard form, of the nodes
+    behind the scores, with the sizes of its input.
+    """
+
+    ordered: onnx.ModelProto
+    network: Network
+    image: ImageInput
+    source: onnx.ModelProto
+
+
 def adopt(
     model: onnx.ModelProto,
     card: ModelCard,
@@ -97,19 +111,13 @@ def adopt(
     return other probabilities than the given model.
     """
     with unreadable_networks():
-        reject_model_with_heatmap(model)
-        reject_processor_forms(model)
-        ordered = in_order(model)
-        check_input(ordered)
-        network = Network(ordered, find_output(ordered, options.scores))
-        size = (card.input.height, card.input.width)
-        image = find_input(ordered, size, options.layout, network.takes)
+        opened = open_network(model, (card.input.height, card.input.width), options)
+        network, image, source = opened.network, opened.image, opened.source
         preprocessing.check(image.channels, image.element)
-        own_names = own_class_names(ordered, network.output)
+        own_names = own_class_names(opened.ordered, network.output)
         _check_order(card.class_names, own_names)
         card.input.color_mode = image.color_mode
         validate_card(card)
-        source = _own_copy(ordered, image, network)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
         _describe(card, ending.activation)
         graph, one_image = _for_batches(source, card, plan)
@@ -132,6 +140,20 @@ def adopt(
             renamed,
             heatmap.notices,
         )
+
+
+def open_network(model: onnx.ModelProto, size: tuple[int, int], options: Options) -> Opened:
+    """Find the class scores and the image of a network that takes images of `size`, (height, width).
+
+    Raises ModelError if the model is not a classifier of such images.
+    """
+    reject_model_with_heatmap(model)
+    reject_processor_forms(model)
+    ordered = in_order(model)
+    check_input(ordered)
+    network = Network(ordered, find_output(ordered, options.scores))
+    image = find_input(ordered, size, options.layout, network.takes)
+    return Opened(ordered, network, image, _own_copy(ordered, image, network))
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
