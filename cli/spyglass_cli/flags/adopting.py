@@ -89,8 +89,8 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="write nothing: list the feature maps that a heatmap can explain, the one that it would explain, "
-        "and what lies behind each",
+        help="write nothing: list the feature maps that a heatmap can explain, which of them it would explain, "
+        "and the operators behind each",
     )
     parser.add_argument(
         "--format",

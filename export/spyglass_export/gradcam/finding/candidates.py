@@ -28,8 +28,8 @@ class Candidate:
     """A feature map: its tensor, its grid of places, and the numbers at each place.
 
     `chosen` says whether the heatmap explains it. `operators` are those from the map to the scores, each
-    once, in their order; `without_rule` are those of them that have no gradient rule. `has_gradient` says whether
-    the gradient can be computed; `is_read` whether it is not 0 at all places, None if that is unknown.
+    once, in their order; `without_rule` are those of them that have no gradient rule. `has_gradient` says
+    whether the gradient can be computed; `is_read` whether it is not 0 at all places, None if that is unknown.
     """
 
     tensor: str

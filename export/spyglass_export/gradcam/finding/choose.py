@@ -23,15 +23,10 @@ def default_choice(search: Search) -> Choice:
     if maps is None:
         raise _no_map(search)
     names = " and ".join(f"'{each.tensor}'" for each in maps)
-    if len({each.grid for each in maps}) > 1:
-        sizes = ", ".join("×".join(map(str, each.grid)) for each in maps)
-        raise FeatureMapError(
-            f"no feature map has all of the evidence: it is in {names} together, of other sizes ({sizes})",
-            Advice.NAME_FEATURE_MAP,
-        )
-    return Choice(
-        maps, (f"no feature map has all of the evidence: the heatmap is the sum of those of {names}",)
-    )
+    told = f"no feature map has all of the evidence: the heatmap is the sum of those of {names}"
+    if len(sizes := dict.fromkeys(each.grid for each in maps)) > 1:
+        told += f", interpolated to one size ({', '.join(f'{height}x{width}' for height, width in sizes)})"
+    return Choice(maps, (told,))
 
 
 def named_choice(search: Search, name: str) -> Choice:
