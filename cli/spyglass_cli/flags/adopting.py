@@ -89,7 +89,7 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="write nothing: list the feature maps that a heatmap can explain, which of them it would explain, "
+        help="write nothing: list the feature maps that a heatmap can explain, which of them it explains, "
         "and the operators behind each",
     )
     parser.add_argument(

@@ -31,7 +31,7 @@ def distributed(build: GraphBuilder, gradient: Sized, grid: Grid) -> Sized:
 
 
 def interpolation(before: int, after: int) -> npt.NDArray[np.float32]:
-    """Return the weights of linear interpolation between centres; beyond the first and last one it is flat."""
+    """Return the weights of linear interpolation between centres, flat beyond the first and the last one."""
     centres = np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
     distances = np.abs(centres[:, None] - np.arange(before)[None, :])
     return np.maximum(1 - distances, 0).astype(np.float32)

@@ -29,7 +29,7 @@ class Candidate:
 
     `chosen` says whether the heatmap explains it. `operators` are those from the map to the scores, each
     once, in their order; `without_rule` are those of them that have no gradient rule. `has_gradient` says
-    whether the gradient can be computed; `is_read` whether it is not 0 at all places, None if that is unknown.
+    whether the gradient can be computed; `is_read` whether it is not 0 at every place, None if unknown.
     """
 
     tensor: str

@@ -17,7 +17,8 @@ Array = npt.NDArray[Any]
 # The copying convolution of a sketch stands for the one that makes tokens of patches: 12 places, 8 channels.
 DIMS = (8, 3, 4)
 PLACES, CHANNELS, HEADS = 12, 8, 2
-_STEP = 4e-3
+# Large, because the differences are those of float32 scores; so their order is the fourth.
+_STEP = 2e-2
 
 
 @dataclass
@@ -128,8 +129,15 @@ def gradient_by_differences(
         value = session.run(None, {"image": image, "nudge": np.zeros(1, np.float32)})[1]
         steps = np.eye(value.size, dtype=np.float32).reshape(-1, *value.shape[1:]) * _STEP
         images = np.repeat(image, value.size, axis=0)
-        above, below = (session.run(None, {"image": images, "nudge": sign * steps})[0] for sign in (1, -1))
-        slope = (above - below)[:, class_index] / (2 * _STEP)
+
+        def difference(factor: int) -> Array:
+            above, below = (
+                session.run(None, {"image": images, "nudge": sign * factor * steps})[0] for sign in (1, -1)
+            )
+            found: Array = (above - below)[:, class_index]
+            return found
+
+        slope = (8 * difference(1) - difference(2)) / (12 * _STEP)
         return value[0], slope.reshape(value.shape[1:])
 
     return find
