@@ -98,6 +98,19 @@ def test_weights_with_a_bias_and_mixed_heads_are_still_no_map(sketch: Any, place
     assert place(model, output) is not None
 
 
+def test_shares_of_attention_are_no_map(sketch: Any, place: Place) -> None:
+    """A softmax over the places of a map, and features times them, which are a map."""
+    net = sketch((3, 8, 8))
+    tokens = _tokens(net)
+    shares = net.node("Softmax", net.node("MatMul", tokens, net.normal(6, 1)), axis=1)
+    gated = net.node("Mul", tokens, net.node("Mul", shares, net.weight(2.0)))
+    classes = net.node("Softmax", tokens, axis=2)
+    model = net.model(net.node("Add", gated, classes))
+    assert place(model, shares) is None
+    assert place(model, gated) is not None
+    assert place(model, classes) is not None
+
+
 def test_attention_from_the_value_s_side(sketch: Any, place: Place, arranged: Arranged) -> None:
     """Values [.., numbers, keys] times the turned weights [.., keys, queries], as in SAGAN."""
     net = sketch((3, 8, 8))
