@@ -151,3 +151,24 @@ def test_patches_cut_from_the_pixels(sketch: Any, assert_painted: Painted, opera
     placement = assert_painted(model, tokens)
     assert (placement.height, placement.width, placement.channels) == (4, 3, 7)
     assert not placement.of_pixels
+
+
+def test_overlapping_patches_have_the_grid_of_their_centres(sketch: Any, place: Place, arranged: Any) -> None:
+    """T2T cuts windows of 3 x 3 places, two apart, from a padded map, and multiplies each with weights."""
+    net = sketch((3, 16, 16))
+    patches = net.node("Conv", "image", net.normal(5, 3, 2, 2), strides=[2, 2])
+    padded = net.node("Pad", patches, net.integers(0, 0, 1, 1, 0, 0, 1, 1))
+    lines = net.weight([[first, first + 1, first + 2] for first in (0, 2, 4, 6)], np.int64)
+    cut = net.node("Gather", net.node("Gather", padded, lines, axis=2), lines, axis=4)
+    turned = net.node("Transpose", cut, perm=[0, 2, 4, 1, 3, 5])
+    tokens = net.node("MatMul", net.node("Reshape", turned, net.integers(-1, 16, 45)), net.normal(45, 6))
+    model = net.model(tokens)
+    placement = place(model, tokens)
+    assert placement is not None
+    assert (placement.height, placement.width, placement.channels) == (4, 4, 6)
+    images = np.zeros((2, 3, 16, 16), np.float32)
+    # The centre of the window in the second row and the fourth column.
+    images[1, :, 4:6, 12:14] = 1
+    found = arranged(model, tokens, placement, images)
+    changed = np.argwhere(np.abs(found[1] - found[0]).max(axis=2) > 1e-6)
+    np.testing.assert_array_equal(changed, [[1, 3]])
