@@ -19,15 +19,15 @@ from spyglass_export.gradcam.places.windows import convolution, global_pooling, 
 
 Follow = Callable[[Call], list[Traced]]
 
-# Each number of the result is at the place of the number of the first input that it stands for. Softmax and
-# normalisations read other numbers too, but only to scale.
+# Each number of the result is at the place of the number of the first input that it stands for.
+# Normalisations read other numbers too, but only to scale.
 _KEEPING = (
     "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Bernoulli BitwiseNot Cast CastLike Ceil Celu "
     "Clip Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization "
     "Hardmax HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization "
     "LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
     "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softplus "
-    " Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
+    "Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
     "com.microsoft.QuickGelu"
 )
 _ELEMENTWISE = (
@@ -119,9 +119,9 @@ _RULES: dict[str, Follow] = {
     "QLinearConv": partial(convolution, weight=3),
     "QLinearMatMul": partial(matmul, right=3),
     "Resize": resize,
-    "Softmax": _softmax,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,
+    "Softmax": _softmax,
     "Where": _where,
     "com.microsoft.QLinearAdd": _quantised_sum,
 }
