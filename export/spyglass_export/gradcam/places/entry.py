@@ -26,7 +26,8 @@ def entry(view: GraphView, given: onnx.ValueInfoProto) -> Traced | None:
     """
     if (rank := view.rank(given.name)) is None:
         return None
-    dims = view.dims(given.name)
+    # Some exporters write -1 for a free size.
+    dims = tuple(size if size is not None and size > 0 else None for size in view.dims(given.name))
     layout = _layout(view, given.name, dims) if rank == 4 else None
     if layout is None:
         return traced_nowhere(tuple(size or BATCH for size in dims))

@@ -7,8 +7,10 @@ from functools import partial
 
 from spyglass_export.gradcam.places.call import Call
 from spyglass_export.gradcam.places.combining import combined
-from spyglass_export.gradcam.places.grid import Numbers
+from spyglass_export.gradcam.places.contraction import contracted
+from spyglass_export.gradcam.places.grid import MIXED, Numbers
 from spyglass_export.gradcam.places.joining import concat, pad, scatter_elements, scatter_nd
+from spyglass_export.gradcam.places.located import mixed
 from spyglass_export.gradcam.places.moving import MOVES, Move
 from spyglass_export.gradcam.places.products import attention, einsum, gemm, matmul
 from spyglass_export.gradcam.places.reductions import along_axis, reduction
@@ -17,15 +19,15 @@ from spyglass_export.gradcam.places.windows import convolution, global_pooling, 
 
 Follow = Callable[[Call], list[Traced]]
 
-# Each number of the result is at the place of the number of the first input that it stands for. Softmax and
-# normalisations read other numbers too, but only to scale.
+# Each number of the result is at the place of the number of the first input that it stands for.
+# Normalisations read other numbers too, but only to scale.
 _KEEPING = (
     "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Bernoulli BitwiseNot Cast CastLike Ceil Celu "
     "Clip Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization "
     "Hardmax HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization "
     "LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
-    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softmax "
-    "Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
+    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softplus "
+    "Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
     "com.microsoft.QuickGelu"
 )
 _ELEMENTWISE = (
@@ -48,6 +50,17 @@ def _keep(call: Call) -> list[Traced]:
     outputs = len(call.node.outputs)
     rest = [traced_nowhere(shape) for shape in call.infer_shapes()[1:]] if outputs > 1 else []
     return [Traced(operand.places, operand.others), *rest]
+
+
+def _softmax(call: Call) -> list[Traced]:
+    """Softmax: over places it makes shares of attention, which are no map; over channels it is one."""
+    operand = call.input(0)
+    if operand.others is not None or operand.places.grid is None:
+        return _keep(call)
+    axis = call.node.attribute("axis", -1) % len(operand.shape)
+    over = contracted(operand.places, [axis], blocks=False)
+    several = (over.base == MIXED) & (operand.places.base.max(axis=axis, keepdims=True) >= 0)
+    return [Traced(operand.places, mixed(operand.shape) if several.any() else None)]
 
 
 def _combine(call: Call) -> list[Traced]:
@@ -108,6 +121,7 @@ _RULES: dict[str, Follow] = {
     "Resize": resize,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,
+    "Softmax": _softmax,
     "Where": _where,
     "com.microsoft.QLinearAdd": _quantised_sum,
 }
