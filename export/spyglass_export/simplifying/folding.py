@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import onnx
 
 from spyglass_export.simplifying.rewriting import Rewriting
 
-# Larger constants would make the file larger.
-_LARGEST = 1024
+# Constants of more numbers are written only if the node computes even more for a single image.
+_SMALL = 1024
 
 
 def folded(rewriting: Rewriting, node: onnx.NodeProto) -> onnx.NodeProto:
     """Return the node, or a copy that reads constants in place of computed sizes and bounds."""
     if not any(rewriting.reads_images(name) for name in node.input):
         return node
-    constants = {
-        index: constant
-        for index, name in enumerate(node.input)
-        if name in rewriting.producers and (constant := _folded(rewriting, node, index)) is not None
-    }
+    computed = (index for index, name in enumerate(node.input) if rewriting.reads_sizes(name))
+    constants = {index: constant for index in computed if (constant := _folded(rewriting, node, index))}
     if not constants:
         return node
     copy = onnx.NodeProto()
@@ -29,19 +28,21 @@ def folded(rewriting: Rewriting, node: onnx.NodeProto) -> onnx.NodeProto:
 
 
 def _folded(rewriting: Rewriting, node: onnx.NodeProto, index: int) -> str | None:
-    name = node.input[index]
-    if rewriting.reads_images(name) or rewriting.producers[name].op_type == "Constant":
-        return None
-    value = rewriting.known.value(name)
+    value = rewriting.known.value(node.input[index])
     if value is not None:
-        # Real numbers could differ from those of ONNX Runtime by a rounding.
-        small = value.dtype.kind in "iub" and value.size <= _LARGEST
+        small = value.size <= max(_SMALL, _size_for_one_image(rewriting, node))
         return rewriting.constant(value, value.dtype) if small else None
     if index == 1 and node.op_type == "Reshape":
         return _reshape_target(rewriting, node)
     if index == 1 and node.op_type == "Expand":
         return _expand_target(rewriting, node)
     return None
+
+
+def _size_for_one_image(rewriting: Rewriting, node: onnx.NodeProto) -> int:
+    rewriting.known.record(node)
+    dims = rewriting.known.dims(node.output[0])
+    return 0 if dims is None else math.prod(dims[0])
 
 
 def _reshape_target(rewriting: Rewriting, node: onnx.NodeProto) -> str | None:
