@@ -85,22 +85,10 @@ def _replace_nodes(graph: onnx.GraphProto, rewriting: Rewriting) -> None:
     weights += [tensor for tensor in rewriting.initializers if tensor.name in still]
     kept = {name for node in nodes for name in node.output}
     infos = [copied(value) for value in graph.value_info if value.name in kept]
-    infos = _with_sizes(infos, rewriting, kept - {value.name for value in graph.output})
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(weights)
     graph.value_info.extend(infos)
-
-
-def _with_sizes(
-    infos: Sequence[onnx.ValueInfoProto], rewriting: Rewriting, names: Iterable[str]
-) -> list[onnx.ValueInfoProto]:
-    """State the types that shape inference may not find. A size that the batch changes stays open."""
-    found = {info.name: info for info in infos}
-    for name in names:
-        if rewriting.reads_images(name) and (kind := rewriting.known.declared(name)) is not None:
-            found[name] = onnx.ValueInfoProto(name=name, type=kind)
-    return list(found.values())
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> set[str]:
