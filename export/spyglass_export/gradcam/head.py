@@ -45,7 +45,7 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
             if node.op_type in FLAT:
                 flat.append(node)
                 continue
-            path.update(name for name in node.outputs if name and view.is_real(name))
+            path.update(name for name in node.outputs if name and _may_have_gradient(view, name))
             nodes.append(node)
     if scores not in path or scores == feature_map:
         raise _independent(scores, feature_map, flat)
@@ -57,6 +57,11 @@ def _independent(scores: str, feature_map: str, flat: list[Node]) -> FeatureMapE
     if flat:
         told += f", or only through operators of slope 0: {', '.join(node.label for node in flat)}"
     return FeatureMapError(told)
+
+
+def _may_have_gradient(view: GraphView, name: str) -> bool:
+    """Return whether a value is real, or is no tensor, such as a sequence: its operator then has no rule."""
+    return view.is_real(name) or not view.element(name)
 
 
 def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:

@@ -19,6 +19,10 @@ _BEFORE_ANY = int(np.iinfo(np.int64).min)
 _EVALUATED = 3
 
 
+# The operator, the inputs behind the first, and the attributes of a node in a chain.
+_Step = tuple[str, list[str], dict[str, list[int] | int]]
+
+
 @dataclass(frozen=True)
 class _Source:
     """A tensor that a node reads, for each assumed batch: its shape, and the places that the node reads."""
@@ -52,12 +56,12 @@ def rearranged(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
     whole = _source(rewriting, node, data, indices)
     if whole is None:
         return False
-    for source in _earlier(rewriting, whole):
+    for source in (*_moved_back(rewriting, whole), *(same := list(_same_order(rewriting, whole)))):
         found = _arrangement(source)
         if found is not None:
             _write(rewriting, source, found, result)
             return True
-    return _refolded(rewriting, whole, result) or _picked(rewriting, whole, result)
+    return _refolded(rewriting, same[-1], result) or _picked(rewriting, same[-1], result)
 
 
 def _is_list(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
@@ -92,13 +96,8 @@ def _free_axis(dims: Sequence[tuple[int, ...]]) -> int | None:
     return changing[0] if grows else None
 
 
-def _earlier(rewriting: Rewriting, source: _Source) -> Iterator[_Source]:
-    """The tensor, and the tensors that it holds in another shape: their axes may show more.
-
-    A GatherND addresses the first axes. So exporters move these to the front, and back behind it: the tensor
-    before that move keeps the batch in front.
-    """
-    yield from _moved_back(rewriting, source)
+def _same_order(rewriting: Rewriting, source: _Source) -> Iterator[_Source]:
+    """The tensor, and the tensors of which it is another shape: their axes may show more."""
     yield source
     name = source.name
     while (producer := rewriting.producers.get(name)) is not None and producer.op_type in _REFOLDING:
@@ -110,6 +109,10 @@ def _earlier(rewriting: Rewriting, source: _Source) -> Iterator[_Source]:
 
 
 def _moved_back(rewriting: Rewriting, source: _Source) -> Iterator[_Source]:
+    """The tensor of which a Transpose moved the axes that the node addresses to the front.
+
+    Exporters write this around a GatherND, and move the axes back behind it.
+    """
     producer = rewriting.producers.get(source.name)
     if producer is None or producer.op_type != "Transpose":
         return
@@ -140,9 +143,11 @@ def _arrangement(source: _Source) -> Arrangement | None:
     return found
 
 
-def _write(rewriting: Rewriting, source: _Source, found: Arrangement, result: str) -> None:
-    """Write an arrangement as slices, at most one Reshape, and at most one Transpose."""
-    steps: list[tuple[str, list[str], dict[str, list[int] | int]]] = []
+def _write(
+    rewriting: Rewriting, source: _Source, found: Arrangement, result: str, before: Sequence[_Step] = ()
+) -> None:
+    """Write an arrangement as slices, at most one Reshape, and at most one Transpose, behind other steps."""
+    steps = list(before)
     sizes = list(source.dims[-1])
     for axis, picks in enumerate(found.picks):
         if picks is not None:
@@ -168,9 +173,7 @@ def _order(found: Arrangement, rank: int) -> list[int]:
     return [*filled, *(axis for axis in range(rank) if axis not in filled)]
 
 
-def _slice(
-    rewriting: Rewriting, picks: Sequence[int], axis: int
-) -> tuple[str, list[str], dict[str, list[int] | int]]:
+def _slice(rewriting: Rewriting, picks: Sequence[int], axis: int) -> _Step:
     """A Slice if the indices are evenly spaced, otherwise a Gather."""
     steps = set(np.diff(picks).tolist()) or {1}
     step = steps.pop()
@@ -181,12 +184,7 @@ def _slice(
     return "Slice", [rewriting.constant(bound) for bound in bounds], {}
 
 
-def _chain(
-    rewriting: Rewriting,
-    source: str,
-    steps: Sequence[tuple[str, list[str], dict[str, list[int] | int]]],
-    result: str,
-) -> None:
+def _chain(rewriting: Rewriting, source: str, steps: Sequence[_Step], result: str) -> None:
     """Add nodes one behind the other, the last of which returns `result`."""
     name = source
     for index, (op_type, inputs, attributes) in enumerate(steps or [("Identity", [], {})]):
@@ -205,14 +203,11 @@ def _refolded(rewriting: Rewriting, source: _Source, result: str) -> bool:
     if folded is None:
         return False
     images = range(1, len(source.dims) + 1)
-    virtual = _Source("", [(count, *folded) for count in images], source.positions)
+    virtual = _Source(source.name, [(count, *folded) for count in images], source.positions)
     found = _arrangement(virtual)
     if found is None:
         return False
-    name = rewriting.add_inner(
-        "Reshape", [source.name, rewriting.constant([-1, *folded])], f"{result}/Reshape"
-    )
-    _write(rewriting, _Source(name, virtual.dims, virtual.positions), found, result)
+    _write(rewriting, virtual, found, result, [("Reshape", [rewriting.constant([-1, *folded])], {})])
     return True
 
 
@@ -223,7 +218,7 @@ def _picked(rewriting: Rewriting, source: _Source, result: str) -> bool:
         return False
     places, size = local
     rest = [-1, *source.result[0][1:]]
-    steps: list[tuple[str, list[str], dict[str, list[int] | int]]] = [
+    steps: list[_Step] = [
         ("Reshape", [rewriting.constant([-1, size])], {}),
         ("Gather", [rewriting.constant(places.ravel())], {"axis": 1}),
         ("Reshape", [rewriting.constant(rest)], {}),

@@ -18,8 +18,7 @@ from spyglass_export.simplifying.node_order import all_graphs
 class Rewriting:
     """The new nodes of a model's graph, its new constants, and `known`, what is known about its tensors.
 
-    `fed` holds the tensors whose numbers depend on the images, not only on their sizes. `sequences` maps each
-    sequence of tensors to the names of those tensors.
+    `sequences` maps each sequence of tensors to the names of those tensors.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -33,7 +32,8 @@ class Rewriting:
             (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1
         )
         weights = {tensor.name for tensor in graph.initializer}
-        self.fed = {value.name for value in graph.input} - weights
+        self._fed = {value.name for value in graph.input} - weights
+        self._sized: set[str] = set()
         # How many tensors of the whole model, inner graphs included, have a name.
         self.named = Counter(_defined(graph))
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -44,8 +44,10 @@ class Rewriting:
         self.known.record(node)
         for name in node.output:
             self.producers[name] = node
-        if node.op_type not in ("Shape", "Size") and self.fed.intersection(node.input):
-            self.fed.update(name for name in node.output if name)
+        if self._fed.union(self._sized).isdisjoint(node.input):
+            return
+        takes_size = node.op_type in ("Shape", "Size") or self._fed.isdisjoint(node.input)
+        (self._sized if takes_size else self._fed).update(name for name in node.output if name)
 
     def add(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Append a node of one output and return the output's name."""
@@ -80,7 +82,11 @@ class Rewriting:
 
     def reads_images(self, name: str) -> bool:
         """Return whether a tensor depends on the images themselves, not only on their sizes."""
-        return name in self.fed
+        return name in self._fed
+
+    def reads_sizes(self, name: str) -> bool:
+        """Return whether a tensor depends on the sizes of the images, but not on the images themselves."""
+        return name in self._sized
 
     def in_opset(self, version: int) -> bool:
         """Return whether the model's opset is at least `version`."""
