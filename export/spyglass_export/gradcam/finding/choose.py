@@ -18,7 +18,7 @@ def default_choice(search: Search) -> Choice:
     """
     last = search.last_read(search.dominators)
     if last is not None:
-        return Choice((last,), _later(search, last))
+        return Choice((last,), (*_assumed((last,)), *_later(search, last)))
     maps = several_maps(search)
     if maps is None:
         raise _no_map(search)
@@ -26,7 +26,7 @@ def default_choice(search: Search) -> Choice:
     told = f"no feature map has all of the evidence: the heatmap is the sum of those of {names}"
     if len(sizes := dict.fromkeys(each.grid for each in maps)) > 1:
         told += f", interpolated to one size ({', '.join(f'{height}x{width}' for height, width in sizes)})"
-    return Choice(maps, (told,))
+    return Choice(maps, (told, *_assumed(maps)))
 
 
 def named_choice(search: Search, name: str) -> Choice:
@@ -47,7 +47,17 @@ def named_choice(search: Search, name: str) -> Choice:
         raise _not_a_map(search, f"'{name}' holds the weights of attention")
     if search.attention.joins_projections(found):
         raise _not_a_map(search, f"'{name}' holds queries, keys and values of attention")
-    return Choice((found,), _around(search, found))
+    return Choice((found,), (*_assumed((found,)), *_around(search, found)))
+
+
+def _assumed(maps: tuple[Located, ...]) -> tuple[str, ...]:
+    """What to say of maps behind an operator that hides where their places lie."""
+    return tuple(
+        f"an operator hides where the places of '{each.tensor}' lie in the image: the heatmap takes their "
+        "height and width as those of the image"
+        for each in maps
+        if each.assumed
+    )
 
 
 def _later(search: Search, chosen: Located) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
+from spyglass_export.gradcam.finding.assumed import assumed_placement
 from spyglass_export.gradcam.finding.flow import Flow
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
@@ -41,10 +42,11 @@ _REPEATING = MOVING | {
 
 @dataclass(frozen=True)
 class Located:
-    """A tensor whose numbers lie at the places of a grid."""
+    """A tensor whose numbers lie at the places of a grid; `assumed` says whether an operator hides that."""
 
     tensor: str
     placement: Placement
+    assumed: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -72,10 +74,12 @@ class Maps:
         """
         if not self._flow.carries(tensor) or not self._view.is_real(tensor):
             return None
-        found = self._places.placement(tensor)
+        found, assumed = self._places.placement(tensor), False
+        if found is None and not self._places.is_traced(tensor):
+            found, assumed = assumed_placement(self._view, tensor), True
         if found is None or found.of_pixels or min(found.height, found.width) < 2:
             return None
-        return Located(tensor, found)
+        return Located(tensor, found, assumed)
 
     def repeats(self, found: Located) -> bool:
         """Return whether a map only repeats the features of an earlier tensor.
