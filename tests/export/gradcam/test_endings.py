@@ -103,9 +103,7 @@ ENDINGS: dict[str, Ending] = {
     "minus the largest": _shifted,
     "softmax minus the largest by TopK": lambda h, x: _softmax(h, _by_top_1(h, x)),
     "softmax minus the largest by ArgMax": lambda h, x: _softmax(h, _by_gather(h, x)),
-    "softmax minus the largest of all": lambda h, x: _softmax(
-        h, h.node("Sub", x, h.node("ReduceMax", x))
-    ),
+    "softmax minus the largest of all": lambda h, x: _softmax(h, h.node("Sub", x, h.node("ReduceMax", x))),
     "written out": _written_out,
     "written out minus the largest": lambda h, x: _written_out(h, _shifted(h, x)),
     "written out without the kept axis": _without_kept_axis,
