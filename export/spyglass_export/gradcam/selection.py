@@ -9,6 +9,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import unsqueeze
 from spyglass_export.gradcam.scores import Scores
 from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
+from spyglass_export.gradcam.weights import as_float32
 
 
 def seed(view: GraphView, build: GraphBuilder, scores: Scores) -> Cotangent | OneHot:
@@ -17,9 +18,13 @@ def seed(view: GraphView, build: GraphBuilder, scores: Scores) -> Cotangent | On
     If the model does not have a requested class, ONNX Runtime fails when it computes the heatmap.
     """
     tensor = Sized(scores.tensor, view.dims(scores.tensor))
+    node = view.producers.get(scores.tensor)
+    dequantised = node is not None and node.op_type == "DequantizeLinear"
+    numbers = as_float32(view, build, scores.tensor) if dequantised else scores.tensor
+    tensor = Sized(numbers, tensor.dims)
     if scores.logit_of is not None:
         return _signed(build, tensor, scores.logit_of)
-    classes = build.add("Flatten", scores.tensor, axis=1) if tensor.rank != 2 else scores.tensor
+    classes = build.add("Flatten", numbers, axis=1) if tensor.rank != 2 else numbers
     selected = _selected(build, build.add("ArgMax", classes, axis=1, keepdims=0))
     return OneHot(selected, tensor) if tensor.rank == 2 else _at_class(build, classes, selected, tensor)
 
