@@ -13,7 +13,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.passing import uniform
 
-_LIMITS = {
+_LIMITS: dict[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
     TensorProto.INT8: (-128, 127),
     TensorProto.UINT16: (0, 65535),
@@ -57,7 +57,7 @@ def starts_at_0(view: GraphView, quantiser: Node) -> bool:
 
 
 def highest_of(view: GraphView, quantiser: Node) -> float | None:
-    """Return the number from which on a QuantizeLinear that starts at 0 acts as a ReLU6, None if it does not."""
+    """Return the number above which a quantiser that starts at 0 acts as a ReLU6, None if it does not."""
     least, most = _LIMITS[view.element(quantiser.outputs[0])]
     scale = uniform(view, quantiser.inputs[1])
     if scale is None or abs((most - least) * scale - _RELU6) > scale / 2:

@@ -28,7 +28,7 @@ def unpacked(view: GraphView, build: GraphBuilder, node: Node) -> str:
 
 
 def picked_unpacked(view: GraphView, build: GraphBuilder, node: Node, index: str, axis: int) -> str:
-    """Add the rows (axis 0) or columns (axis 1) at `index` of what a DequantizeLinear computes, as float32."""
+    """Add rows (axis 0) or columns (axis 1) of what a DequantizeLinear computes, as float32."""
     integers, given = _read(view, build, node, node.inputs[0]), node.inputs[1:]
     if _block(node):
         return build.add("Gather", unpacked(view, build, node), index, axis=axis)
@@ -48,7 +48,7 @@ def to_float32(build: GraphBuilder, name: str) -> str:
 
 
 def _read(view: GraphView, build: GraphBuilder, node: Node, name: str) -> str:
-    """An operand of a weight's DequantizeLinear: a copy, if reading it would change how the network computes.
+    """An operand of a weight's DequantizeLinear: a copy, if reading it would change the network.
 
     ONNX Runtime makes a MatMulNBits of DequantizeLinear and MatMul, which rounds its other operand too, unless
     something else reads the weight.

@@ -2,8 +2,8 @@
 
 ONNX Runtime computes the operators between DequantizeLinear and QuantizeLinear in integers, if nothing else
 reads the real numbers between them. So the branch reads the numbers behind a DequantizeLinear, and computes
-those in between again. It reads the integers of a quantised weight and unpacks only the rows it needs. All that
-happens only if a heatmap is requested.
+those in between again. It reads the integers of a quantised weight and unpacks only the rows it needs. All
+that happens only if a heatmap is requested.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def picked_as_float32(view: GraphView, build: GraphBuilder, name: str, index: st
 
 
 def _is_between_integers(view: GraphView, node: Node) -> bool:
-    """Return whether ONNX Runtime may compute a node in integers: its numbers come from some, and become some."""
+    """Return whether a node lies between integers, so that ONNX Runtime may compute it in integers."""
     if len(node.outputs) != 1 or view.element(node.outputs[0]) != TensorProto.FLOAT:
         return False
     return _becomes_integers(view, node) and _comes_from_integers(view, node)

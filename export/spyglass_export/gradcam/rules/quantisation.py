@@ -21,7 +21,7 @@ def dequantise(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("QuantizeLinear")
 def quantise(step: Step) -> Mapping[int, Cotangent]:
-    """Return the gradient unchanged through the rounding (Bengio et al. 2013), and 0 where an activation cuts.
+    """Return the gradient, unchanged through the rounding (Bengio et al. 2013), 0 where an activation cuts.
 
     ONNX Runtime's quantiser leaves out a Relu, or a Clip from 0 to 6, whose bounds the range of the integers
     replaces. Any other bound is only the largest number of the calibration images, and the gradient passes
