@@ -81,7 +81,7 @@ def _broadcast(view: GraphView, build: GraphBuilder, node: Node, given: str) -> 
         known = Sized(name, view.dims(given))
         sizes = [size_of(build, known, axis) for axis in range(rank)]
         sizes.insert(_block_axis(node, rank) + 1, 1)
-        return reshape(build, name if view.element(given) not in _PACKED else to_float32(build, name), sizes)
+        return reshape(build, to_float32(build, name), sizes)
     axis = _axis(view, node)
     if axis is None:
         return name
