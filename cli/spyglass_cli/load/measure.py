@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from spyglass_cli.load.connections import Connection, ToServer
 from spyglass_cli.load.loads import Load
 from spyglass_cli.load.processes import Window, Workers, run_load, wait_until
 from spyglass_cli.load.recording import Record
@@ -22,6 +23,7 @@ class Bench:
     `workers` is None for a measurement in this process. `usage` reads what the server uses, if it is known.
     """
 
+    connection: Connection
     work: Work
     warm_up: float
     seconds: float
@@ -30,14 +32,21 @@ class Bench:
 
     @classmethod
     @contextmanager
-    def opened(cls, work: Work, *, processes: int, warm_up: float, seconds: float) -> Iterator[Bench]:
-        """Yield a Bench, with `processes` client processes if there is a server. Raises SpyglassError."""
-        if work.server is None:
-            yield cls(work, warm_up, seconds, None, ServerUsage.of_this_process())
+    def opened(
+        cls, connection: Connection, work: Work, *, processes: int, warm_up: float, seconds: float
+    ) -> Iterator[Bench]:
+        """Send one request, and yield a Bench, with `processes` client processes if there is a server.
+
+        Raises SpyglassError if that request fails.
+        """
+        with connection.client() as client:
+            work.blocking(client)(0)
+        if not isinstance(connection, ToServer):
+            yield cls(connection, work, warm_up, seconds, None, ServerUsage.of_this_process())
             return
-        workers = Workers(work, processes)
+        workers = Workers(connection, work, processes)
         try:
-            yield cls(work, warm_up, seconds, workers, ServerUsage.of(work.server))
+            yield cls(connection, work, warm_up, seconds, workers, ServerUsage.of(connection.address))
         finally:
             workers.close()
 
@@ -52,7 +61,7 @@ class Bench:
 
     def _run(self, load: Load, window: Window) -> Record:
         if self.workers is None:
-            return run_load(self.work, load, window)
+            return run_load(self.connection, self.work, load, window)
         self.workers.start(load, window)
         return self.workers.finish()
 

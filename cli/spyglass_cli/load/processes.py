@@ -7,9 +7,10 @@ import multiprocessing
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection as Pipe
 
 from spyglass_cli.load.closed_loop import run_closed_loop
+from spyglass_cli.load.connections import Connection
 from spyglass_cli.load.loads import Load, OpenLoop
 from spyglass_cli.load.open_loop import run_open_loop
 from spyglass_cli.load.recording import Record
@@ -35,17 +36,17 @@ class Window:
         return cls(start, start + warm_up, start + warm_up + seconds)
 
 
-def run_load(work: Work, load: Load, window: Window) -> Record:
-    """Run a load in this process. Raises SpyglassError if it cannot open the client."""
+def run_load(connection: Connection, work: Work, load: Load, window: Window) -> Record:
+    """Run a load in this process. Raises SpyglassError if it cannot open a client."""
     if isinstance(load, OpenLoop):
-        return asyncio.run(_run_open_loop(work, load, window))
-    with work.client() as client:
+        return asyncio.run(_run_open_loop(connection, work, load, window))
+    with connection.client() as client:
         wait_until(window.warm_up)
         return run_closed_loop(client, work, load, window.begin, window.end)
 
 
-async def _run_open_loop(work: Work, load: OpenLoop, window: Window) -> Record:
-    async with work.async_client() as client:
+async def _run_open_loop(connection: Connection, work: Work, load: OpenLoop, window: Window) -> Record:
+    async with connection.async_client() as client:
         wait_until(window.warm_up)
         return await run_open_loop(client, work, load, window.warm_up, window.begin, window.end)
 
@@ -58,16 +59,16 @@ def wait_until(moment: float) -> None:
 class Workers:
     """Processes that run loads; they are started once, because their imports take seconds."""
 
-    def __init__(self, work: Work, count: int) -> None:
+    def __init__(self, connection: Connection, work: Work, count: int) -> None:
         """Start `count` processes. Raises SpyglassError if one of them cannot start."""
         context = multiprocessing.get_context("spawn")
-        self._pipes: list[Connection] = []
-        self._used: list[Connection] = []
+        self._pipes: list[Pipe] = []
+        self._used: list[Pipe] = []
         with ExitStack() as stack:
             self._processes = []
             for _ in range(count):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_serve_loads, args=(work, theirs), daemon=True)
+                process = context.Process(target=_serve_loads, args=(connection, work, theirs), daemon=True)
                 process.start()
                 theirs.close()
                 self._pipes.append(ours)
@@ -99,7 +100,7 @@ class Workers:
             process.join()
 
 
-def _receive(pipe: Connection) -> Record | None:
+def _receive(pipe: Pipe) -> Record | None:
     try:
         found: Record | SpyglassError | None = pipe.recv()
     except EOFError:
@@ -109,7 +110,7 @@ def _receive(pipe: Connection) -> Record | None:
     return found
 
 
-def _serve_loads(work: Work, pipe: Connection) -> None:
+def _serve_loads(connection: Connection, work: Work, pipe: Pipe) -> None:
     """Run the loads that arrive on `pipe`, and send back a Record or an error for each."""
     pipe.send(None)
     while True:
@@ -118,7 +119,7 @@ def _serve_loads(work: Work, pipe: Connection) -> None:
         except (EOFError, KeyboardInterrupt):
             return
         try:
-            pipe.send(run_load(work, load, window))
+            pipe.send(run_load(connection, work, load, window))
         except SpyglassError as error:
             pipe.send(error)
         except KeyboardInterrupt:
