@@ -24,7 +24,6 @@ from spyglass_export.adopting.guard import check_valid, unreadable_networks
 from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
 from spyglass_export.adopting.network import Network, reject_model_with_heatmap
 from spyglass_export.adopting.newer_opset import in_newer_opset
-from spyglass_export.adopting.node_order import in_order, keep_needed
 from spyglass_export.adopting.operator_forms import reject_processor_forms
 from spyglass_export.adopting.postprocessing import (
     Activation,
@@ -36,9 +35,11 @@ from spyglass_export.adopting.postprocessing import (
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
 from spyglass_export.adopting.several_labels import images_of_several_labels
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
+from spyglass_export.simplifying import simplified
+from spyglass_export.simplifying.node_order import in_order, keep_needed
+from spyglass_export.simplifying.standard_form import standard_form
 from spyglass_export.write import write_proven
 
 
@@ -152,7 +153,7 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     fed = [value for value in copy.graph.input if value.name not in weights]
     del copy.graph.input[:]
     copy.graph.input.extend(fed)
-    return copy
+    return simplified(copy)
 
 
 def _plan(

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PROBABILITIES, SCORES
 from spyglass_export.adopting.image_input import ImageInput
-from spyglass_export.adopting.node_order import inner_graphs
 from spyglass_export.adopting.postprocessing import Activation, add_postprocessing
 from spyglass_export.adopting.preprocessing import Preprocessing, add_preprocessing
 from spyglass_export.converting.tidy import BATCH, tidy
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.simplifying.node_order import inner_graphs
 
 # Prefix for tensors of the network whose own name the completed file needs.
 _MOVED = "network/"

@@ -27,8 +27,8 @@ from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
 from spyglass_export.gradcam.scores import GradientOf, Scores, explained_scores
 from spyglass_export.gradcam.sizes import Sized
-from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.gradcam.weights import as_float32
+from spyglass_export.simplifying import simplified
 
 # Eigen-CAM does not depend on the class.
 _WITHOUT_SCORE = "eigencam"
@@ -83,7 +83,7 @@ def attach_gradcam(
     gradient.
     """
     _check_choices(method, gradient_of)
-    source = standard_form(model)
+    source = simplified(model)
     view = GraphView(source)
     _reject_second_heatmap(view)
     found_scores = explained_scores(view, scores, gradient_of)

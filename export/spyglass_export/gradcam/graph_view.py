@@ -33,7 +33,7 @@ class GraphView:
         self.producers = {output: node for node in self.nodes for output in node.outputs if output}
         self.consumers: dict[str, list[Node]] = defaultdict(list)
         for node in self.nodes:
-            for name in dict.fromkeys(node.inputs):
+            for name in dict.fromkeys(node.reads):
                 self.consumers[name].append(node)
         self._types = infer_types(model)
         self._constants = Constants(model, self._dims_or_none)
@@ -89,14 +89,14 @@ class GraphView:
             node = self.producers.get(waiting.pop())
             if node is not None and node.index not in found:
                 found[node.index] = node
-                waiting.extend(node.inputs)
+                waiting.extend(node.reads)
         return [found[index] for index in sorted(found, reverse=True)]
 
     def _depending_on_input(self) -> set[str]:
         weights = {tensor.name for tensor in self.model.graph.initializer}
         found = {value.name for value in self.model.graph.input} - weights
         for node in self.nodes:
-            if found.intersection(node.inputs):
+            if found.intersection(node.reads):
                 found.update(node.outputs)
         return found
 

@@ -36,12 +36,17 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
     path = {feature_map}
     nodes = []
     for node in behind:
-        if feature_map not in node.outputs and path.intersection(node.inputs):
-            path.update(name for name in node.outputs if name and view.is_real(name))
+        if feature_map not in node.outputs and path.intersection(node.reads):
+            path.update(name for name in node.outputs if name and _may_have_gradient(view, name))
             nodes.append(node)
     if scores not in path or scores == feature_map:
         raise FeatureMapError(f"the scores '{scores}' do not depend on the feature map '{feature_map}'")
     return _leading_to(scores, feature_map, nodes, path)
+
+
+def _may_have_gradient(view: GraphView, name: str) -> bool:
+    """Return whether a value is real, or is no tensor, such as a sequence: its operator then has no rule."""
+    return view.is_real(name) or not view.element(name)
 
 
 def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:
@@ -50,6 +55,6 @@ def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]
     kept = []
     for node in reversed(nodes):
         if leading.intersection(node.outputs):
-            leading.update(path.intersection(node.inputs))
+            leading.update(path.intersection(node.reads))
             kept.append(node)
     return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))

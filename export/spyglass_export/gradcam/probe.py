@@ -18,7 +18,7 @@ _RUNS = ((2, 224), (3, 256))
 
 
 def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, TensorType]:
-    """Return the types of the named tensors, from two runs.
+    """Return the types of those of the named values that are tensors, from two runs.
 
     Raises HeatmapError if ONNX Runtime cannot load or run the model.
     """
@@ -32,6 +32,8 @@ def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Tenso
     return {
         name: TensorType(helper.np_dtype_to_tensor_dtype(one.dtype), _agreeing(one.shape, other.shape))
         for name, one, other in zip(names, first, second, strict=True)
+        # A sequence, a map or an optional value is no tensor.
+        if isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     }
 
 

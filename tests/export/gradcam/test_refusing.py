@@ -47,10 +47,6 @@ def _second_output(head: Any) -> str:
     return head.many("LayerNormalization", ["features", head.normal(6), head.normal(6)], 2)[1]
 
 
-def _repeated_indices(head: Any) -> str:
-    return head.node("Gather", "features", head.weight([[0, 1], [1, 0]], np.int64), axis=3)
-
-
 HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "no rule": ("Round", _rounded, "has no gradient rule"),
     "a kernel that moves": ("Conv", _kernel_of_features, "depends on the feature map too"),
@@ -59,7 +55,6 @@ HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "training": ("BatchNormalization", _training, "training mode"),
     "bounds that move": ("Slice", _moving_slice, "computes them at run time"),
     "another output": ("LayerNormalization", _second_output, "more than its first output"),
-    "a table of indices": ("Gather", _repeated_indices, "must be a list, not an array of rank 2"),
 }
 
 
