@@ -18,12 +18,14 @@ from spyglass_contract.model.card import (
 )
 from spyglass_export.gradcam.branch import BranchOutput, attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.class_loop import one_class_at_a_time
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
 from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.rows import rows_may_be_classes
 from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
 from spyglass_export.gradcam.scores import GradientOf, Scores, explained_scores
 from spyglass_export.gradcam.sizes import Sized
@@ -141,6 +143,10 @@ def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:
 
 def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
     result = _scaled(given.build, METHODS[method](given))
+    tensors, scores = [given.feature_map.tensor], given.scores.tensor
+    if method != _WITHOUT_SCORE and not rows_may_be_classes(given.view, tensors, scores):
+        image = given.view.model.graph.input[0].name
+        result = one_class_at_a_time(given.build, image, result, given.places)
     description = f"{method} of '{given.feature_map.tensor}'"
     if score := _score(given.scores, method):
         description += f", gradient of the {score} '{given.scores.tensor}'"

@@ -13,7 +13,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.one_hot import one_hot_gradients
-from spyglass_export.gradcam.registry import rule_for
+from spyglass_export.gradcam.registry import reads_every_output, rule_for
 from spyglass_export.gradcam.selection import written_out
 from spyglass_export.gradcam.step import Step, unsupported
 
@@ -62,8 +62,9 @@ def _through(
         if picked is not None:
             return picked
     full = {index: _full(build, gradient) for index, gradient in outputs.items()}
-    if set(full) != {0} and node.op_type != "Split":
-        raise unsupported(node, "the scores depend on more than its first output")
+    if set(full) != {0} and not reads_every_output(node):
+        others = ", ".join(f"'{node.outputs[index]}'" for index in sorted(full) if index)
+        raise unsupported(node, f"the scores depend on its further output {others}")
     gradients = rule(Step(node, full, required, view, build))
     for index in required:
         if index not in gradients:
