@@ -14,6 +14,7 @@ from spyglass_export.adopting.image_input import ImageInput
 from spyglass_export.adopting.node_order import inner_graphs
 from spyglass_export.adopting.postprocessing import Activation, add_postprocessing
 from spyglass_export.adopting.preprocessing import Preprocessing, add_preprocessing
+from spyglass_export.converting.early_transpose import transpose_early
 from spyglass_export.converting.tidy import BATCH, tidy
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
@@ -54,6 +55,7 @@ def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.Mode
     before.nodes[-1].output[0], after.nodes[-1].output[0] = fed, PROBABILITIES
     _enclose(model.graph, before, after)
     _declare_ends(model.graph, card, plan)
+    transpose_early(model)
     tidy(model, card)
     return model
 
