@@ -15,13 +15,14 @@ import math
 from dataclasses import dataclass, field
 
 from spyglass_export.gradcam.builder import GraphBuilder
-from spyglass_export.gradcam.cotangent import Cotangent, dense, sum_over
+from spyglass_export.gradcam.cotangent import Cotangent, OneHot, dense, sum_over
 from spyglass_export.gradcam.feature_map import FeatureMap
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.opset_forms import squeeze
-from spyglass_export.gradcam.reverse import Gradient, reverse_pass
+from spyglass_export.gradcam.reverse import Gradient, gradients_at_ends
+from spyglass_export.gradcam.selection import written_out
 from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
 from spyglass_export.gradcam.summed_product import summed_product
 
@@ -40,6 +41,11 @@ class Place:
     def spatial(self) -> list[int]:
         """The axes to sum over."""
         return [axis for axis in (1, 2, 3) if axis != self.channel]
+
+    @property
+    def has_extent(self) -> bool:
+        """False if there is nothing to sum."""
+        return any(self.tensor.dims[axis] != 1 for axis in self.spatial)
 
 
 @dataclass
@@ -64,16 +70,17 @@ def spatial_sum(
     `start` is the gradient of the head's scores. Raises UnsupportedHead.
     """
     near = _neighbourhood(view, head, feature_map)
-    ends = reverse_pass(view, build, head, start, near.passed)
+    ends = gradients_at_ends(view, build, head, start, near.passed)
     sums = [_sum(view, build, near, name, gradient) for name, gradient in ends.items()]
     return sums[0] if len(sums) == 1 else build.add("Sum", *sums)
 
 
-def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, gradient: Cotangent) -> str:
+def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, end: Gradient) -> str:
     if name in near.products:
         node, place = near.products[name]
-        return summed_product(view, build, node, gradient, place.tensor.dims[1:], place.spatial)
+        return summed_product(view, build, node, end, place.tensor.dims[1:], place.spatial)
     place = near.places[name]
+    gradient = written_out(build, end) if isinstance(end, OneHot) else end
     if gradient.of.rank != 4:
         folded = reshape(build, dense(build, gradient).name, rows_like(build, place.tensor))
         gradient = Cotangent(folded, place.tensor)
@@ -88,7 +95,7 @@ def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Nei
         place = near.places.get(node.inputs[0])
         if place is None or head.reads(node) != [0]:
             continue
-        if _is_dense_layer(view, node):
+        if _is_dense_layer(view, node) and place.has_extent:
             near.products[node.outputs[0]] = node, place
         elif (after := _behind(view, node, place)) is not None:
             near.places[node.outputs[0]] = after
