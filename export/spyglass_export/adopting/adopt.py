@@ -34,6 +34,7 @@ from spyglass_export.adopting.postprocessing import (
 )
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
 from spyglass_export.adopting.several_labels import images_of_several_labels
+from spyglass_export.gradcam.free_sizes import with_free_sizes
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
@@ -97,7 +98,7 @@ def adopt(
     with unreadable_networks():
         reject_model_with_heatmap(model)
         reject_processor_forms(model)
-        ordered = in_order(model)
+        ordered = with_free_sizes(in_order(model))
         check_input(ordered)
         network = Network(ordered, find_output(ordered, options.scores))
         size = (card.input.height, card.input.width)
@@ -114,7 +115,7 @@ def adopt(
         no_heatmap = ""
         if options.heatmap is not None:
             graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
-        reference = _reference(network, plan)
+        reference = _reference(_scored(network, ordered, source, ending), plan)
         certify(card, golden, reference, reference_name=f"onnxruntime {onnxruntime.__version__}")
         write_proven(graph, card, target)
         several: tuple[str, ...] = ()
@@ -209,6 +210,17 @@ def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> tuple[
     if not (problem := batch_problem(freed, card)):
         return freed, ""
     return for_one_image(graph), problem
+
+
+def _scored(network: Network, given: onnx.ModelProto, source: onnx.ModelProto, ending: Ending) -> Network:
+    """The network whose output holds the scores that the added activation takes.
+
+    Rounded probabilities do not show their logits, so this reads those, from the given file if it names them.
+    """
+    if not ending.rounded:
+        return network
+    named = any(ending.tensor in node.output for node in given.graph.node)
+    return Network(given if named else source, ending.tensor)
 
 
 def _reference(network: Network, plan: Plan) -> Run:
