@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.model.card import validate_card
-from spyglass_contract.model.certificate import Run, golden_tensor
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
@@ -31,14 +31,15 @@ from spyglass_export.adopting.postprocessing import (
     Choice,
     Ending,
     missing_activation,
-    postprocess,
 )
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
+from spyglass_export.adopting.reference import Reference, other_roundings
 from spyglass_export.adopting.several_labels import images_of_several_labels
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
+from spyglass_export.proving.noise import rounding_noise, tolerance_for
 from spyglass_export.write import write_proven
 
 
@@ -109,16 +110,19 @@ def adopt(
         source = _own_copy(ordered, image, network)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
         _describe(card, ending.activation)
-        graph, one_image = _for_batches(source, card, plan)
+        reference = Reference(network, plan)
+        others = other_roundings(ordered, network, plan)
+        noise = rounding_noise(card, golden, reference.probabilities, others)
+        graph, one_image = _for_batches(source, card, plan, tolerance_for(noise))
         no_heatmap = ""
         if options.heatmap is not None:
             graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
-        reference = _reference(network, plan)
-        certify(card, golden, reference, reference_name=f"onnxruntime {onnxruntime.__version__}")
+        name = f"onnxruntime {onnxruntime.__version__}"
+        certify(card, golden, reference.probabilities, reference_name=name, noise=noise)
         write_proven(graph, card, target)
         several: tuple[str, ...] = ()
         if ending.assumed:
-            several = images_of_several_labels(card, _logits(network, plan))
+            several = images_of_several_labels(card, reference.logits)
         renamed = tuple(own_names) if own_names != list(card.class_names) else ()
         return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
 
@@ -196,33 +200,17 @@ def _fed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, image: ImageIn
     return preprocess(pixels, preprocessing, channels_first=image.channels_first, element=image.element)
 
 
-def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> tuple[onnx.ModelProto, str]:
+def _for_batches(
+    source: onnx.ModelProto, card: ModelCard, plan: Plan, tolerance: float
+) -> tuple[onnx.ModelProto, str]:
     """The completed graph for any number of images, and "".
 
     If the network takes one image only, the graph declares a batch of 1, and the text says why.
     """
     graph = completed(source, card, plan)
-    if not batch_problem(graph, card):
+    if not batch_problem(graph, card, tolerance):
         return graph, ""
     freed = completed(with_free_batch(source), card, plan)
-    if not (problem := batch_problem(freed, card)):
+    if not (problem := batch_problem(freed, card, tolerance)):
         return freed, ""
     return for_one_image(graph), problem
-
-
-def _reference(network: Network, plan: Plan) -> Run:
-    logits = _logits(network, plan)
-
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return postprocess(logits(pixels), plan.activation)
-
-    return run
-
-
-def _logits(network: Network, plan: Plan) -> Run:
-    """The network's own output for one image, uint8 [1, height, width, channels] to [1, columns]."""
-
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return network.run(_fed(pixels, plan.preprocessing, plan.image))
-
-    return run

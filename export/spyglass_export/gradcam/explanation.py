@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent
 from spyglass_export.gradcam.feature_map import FeatureMap
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.head import Head, find_head
 from spyglass_export.gradcam.opset_forms import reduce, squeeze
 from spyglass_export.gradcam.scaling import RawMap, is_nonnegative, noise_level
 from spyglass_export.gradcam.scores import Scores
@@ -30,11 +28,6 @@ class Explanation:
     scores: Scores
     feature_map: FeatureMap
     activations: Sized
-
-    @cached_property
-    def head(self) -> Head:
-        """The nodes between A and the scores. Raises FeatureMapError if the scores do not depend on A."""
-        return find_head(self.view, self.feature_map.tensor, self.scores.tensor)
 
     @property
     def channels(self) -> Size:
@@ -86,7 +79,7 @@ class Explanation:
         return self.build.add("Sub", self.build.add("Abs", values), noise)
 
     def _noise_level(self) -> str:
-        return self.build.floats(noise_level(self.view, self.head))
+        return self.build.floats(noise_level(self.view, self.scores.tensor))
 
 
 Method = Callable[[Explanation], RawMap]

@@ -13,7 +13,6 @@ from onnx import TensorProto
 
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.opset_forms import reduce
 
 # A map is noise if the magnitude of no place is above this part of the sum of its terms' magnitudes.
@@ -40,10 +39,11 @@ class RawMap:
     excess: str | None = None
 
 
-def noise_level(view: GraphView, head: Head) -> float:
-    """Return the part of the terms below which a map is rounding noise, for the types of a head's numbers."""
+def noise_level(view: GraphView, scores: str) -> float:
+    """Return the part of its terms below which a map is noise, for the types that `scores` come from."""
+    computed = (name for node in view.ancestors(scores) for name in node.outputs)
     coarse = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
-    return _FLOAT16_NOISE if any(view.element(name) in coarse for name in head.path) else _FLOAT32_NOISE
+    return _FLOAT16_NOISE if any(view.element(name) in coarse for name in computed) else _FLOAT32_NOISE
 
 
 def scaled(build: GraphBuilder, raw: RawMap) -> str:

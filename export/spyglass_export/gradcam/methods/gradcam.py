@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spyglass_export.gradcam.explanation import Explanation
+from spyglass_export.gradcam.head import find_head
 from spyglass_export.gradcam.scaling import RawMap
 from spyglass_export.gradcam.selection import seed
 from spyglass_export.gradcam.sizes import count
@@ -12,7 +13,8 @@ from spyglass_export.gradcam.spatial_sum import spatial_sum
 def gradcam(given: Explanation) -> RawMap:
     """Add mean_k(A_k · mean_xy ∂score/∂A_k)."""
     view, build, feature_map = given.view, given.build, given.feature_map
-    found = spatial_sum(view, build, given.head, feature_map, seed(view, build, given.scores))
+    head = find_head(view, feature_map.tensor, given.scores.tensor)
+    found = spatial_sum(view, build, head, feature_map, seed(view, build, given.scores))
     every_axis = (feature_map.layout.channel, *feature_map.layout.spatial)
     number = count(build, given.activations, every_axis)
     return given.weighted_sum(
