@@ -35,9 +35,9 @@ def reject_model_with_heatmap(model: onnx.ModelProto) -> None:
 class Network:
     """The given network in ONNX Runtime, unchanged except that its only output is `output`."""
 
-    def __init__(self, model: onnx.ModelProto, output: str) -> None:
+    def __init__(self, model: onnx.ModelProto, output: str, *, optimised: bool = True) -> None:
         """Open the network; `output` may be any of its tensors. Raises ModelError if that fails."""
-        self._session = open_session(_with_output(model, output).SerializeToString())
+        self._session = open_session(_with_output(model, output).SerializeToString(), optimised=optimised)
         self.output = output
 
     def takes(self, element: int, shape: tuple[int, ...]) -> bool:

@@ -12,7 +12,7 @@ it loads the file.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent, OneHot, dense, sum_over
@@ -48,6 +48,17 @@ class Place:
         return any(self.tensor.dims[axis] != 1 for axis in self.spatial)
 
 
+@dataclass(frozen=True)
+class SpatialSum:
+    """Sums over height and width, float32 [rows, channels], and the sums of the magnitudes of their terms.
+
+    `magnitudes` is None if no term of a sum differs from the others: then nothing can cancel.
+    """
+
+    sums: str
+    magnitudes: str | None
+
+
 @dataclass
 class _Neighbourhood:
     """The nodes next to the feature map that the reverse pass can skip.
@@ -64,28 +75,39 @@ class _Neighbourhood:
 
 def spatial_sum(
     view: GraphView, build: GraphBuilder, head: Head, feature_map: FeatureMap, start: Gradient
-) -> str:
-    """Append the reverse pass and return ΣΣ ∂score/∂A over height and width: float32 [rows, channels].
+) -> SpatialSum:
+    """Append the reverse pass and return ΣΣ ∂score/∂A over height and width.
 
     `start` is the gradient of the head's scores. Raises UnsupportedHead.
     """
     near = _neighbourhood(view, head, feature_map)
     ends = gradients_at_ends(view, build, head, start, near.passed)
-    sums = [_sum(view, build, near, name, gradient) for name, gradient in ends.items()]
-    return sums[0] if len(sums) == 1 else build.add("Sum", *sums)
+    found = [_sum(view, build, near, name, gradient) for name, gradient in ends.items()]
+    if len(found) == 1:
+        return found[0]
+    magnitudes = [each.magnitudes or build.add("Abs", each.sums) for each in found]
+    return SpatialSum(build.add("Sum", *(each.sums for each in found)), build.add("Sum", *magnitudes))
 
 
-def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, end: Gradient) -> str:
+def _sum(
+    view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, end: Gradient
+) -> SpatialSum:
     if name in near.products:
         node, place = near.products[name]
-        return summed_product(view, build, node, end, place.tensor.dims[1:], place.spatial)
+        dims = place.tensor.dims[1:]
+        # Its terms are sums over the outputs of the layer, and need not be added up twice.
+        return SpatialSum(summed_product(view, build, node, end, dims, place.spatial), None)
     place = near.places[name]
     gradient = written_out(build, end) if isinstance(end, OneHot) else end
     if gradient.of.rank != 4:
         folded = reshape(build, dense(build, gradient).name, rows_like(build, place.tensor))
         gradient = Cotangent(folded, place.tensor)
     full = dense(build, gradient, [place.channel])
-    return squeeze(build, sum_over(build, full, place.spatial), place.spatial)
+    sums = squeeze(build, sum_over(build, full, place.spatial), place.spatial)
+    if full.spread >= set(place.spatial):
+        return SpatialSum(sums, None)
+    terms = replace(full, name=build.add("Abs", full.name))
+    return SpatialSum(sums, squeeze(build, sum_over(build, terms, place.spatial), place.spatial))
 
 
 def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Neighbourhood:
