@@ -18,7 +18,7 @@ from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
-from spyglass_export.adopting.explaining import explained
+from spyglass_export.adopting.explaining import Explained, explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
 from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
@@ -67,6 +67,7 @@ class Adopted:
     `several_labels` names the golden images for which several classes have a high score by themselves.
     `no_heatmap` says why there is no heatmap, and `one_image` why the network takes one image at a time;
     both are empty if that is not so. `other_class_names` are those in the file, if it has other ones.
+    `heatmap_notices` say what its owner must know about the layer that the heatmaps explain.
     """
 
     activation: Activation
@@ -75,6 +76,7 @@ class Adopted:
     no_heatmap: str = ""
     one_image: str = ""
     other_class_names: tuple[str, ...] = ()
+    heatmap_notices: tuple[str, ...] = ()
 
 
 def adopt(
@@ -117,17 +119,25 @@ def adopt(
         others = other_roundings(scored_graph, scored, plan)
         noise = rounding_noise(card, golden, reference.probabilities, others)
         graph, one_image = _for_batches(source, card, plan, tolerance_for(noise))
-        no_heatmap = ""
+        heatmap = Explained(graph)
         if options.heatmap is not None:
-            graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
+            heatmap = explained(graph, card, source, options.heatmap)
         name = f"onnxruntime {onnxruntime.__version__}"
         certify(card, golden, reference.probabilities, reference_name=name, noise=noise)
-        write_proven(graph, card, target)
+        write_proven(heatmap.graph, card, target)
         several: tuple[str, ...] = ()
         if ending.assumed:
             several = images_of_several_labels(card, reference.logits)
         renamed = tuple(own_names) if own_names != list(card.class_names) else ()
-        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
+        return Adopted(
+            ending.activation,
+            ending.assumed,
+            several,
+            heatmap.no_heatmap,
+            one_image,
+            renamed,
+            heatmap.notices,
+        )
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:

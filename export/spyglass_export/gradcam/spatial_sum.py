@@ -12,6 +12,7 @@ it loads the file.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from spyglass_export.gradcam.builder import GraphBuilder
@@ -89,9 +90,7 @@ def spatial_sum(
     return SpatialSum(build.add("Sum", *(each.sums for each in found)), build.add("Sum", *magnitudes))
 
 
-def _sum(
-    view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, end: Gradient
-) -> SpatialSum:
+def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, end: Gradient) -> SpatialSum:
     if name in near.products:
         node, place = near.products[name]
         dims = place.tensor.dims[1:]
@@ -102,12 +101,16 @@ def _sum(
     if gradient.of.rank != 4:
         folded = reshape(build, dense(build, gradient).name, rows_like(build, place.tensor))
         gradient = Cotangent(folded, place.tensor)
-    full = dense(build, gradient, [place.channel])
-    sums = squeeze(build, sum_over(build, full, place.spatial), place.spatial)
-    if full.spread >= set(place.spatial):
+    return summed_over(build, dense(build, gradient, [place.channel]), place.spatial)
+
+
+def summed_over(build: GraphBuilder, gradient: Cotangent, spatial: Sequence[int]) -> SpatialSum:
+    """Add the sums of a gradient of rank 4 over the axes of height and width."""
+    sums = squeeze(build, sum_over(build, gradient, spatial), spatial)
+    if gradient.spread >= set(spatial):
         return SpatialSum(sums, None)
-    terms = replace(full, name=build.add("Abs", full.name))
-    return SpatialSum(sums, squeeze(build, sum_over(build, terms, place.spatial), place.spatial))
+    terms = replace(gradient, name=build.add("Abs", gradient.name))
+    return SpatialSum(sums, squeeze(build, sum_over(build, terms, spatial), spatial))
 
 
 def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Neighbourhood:
