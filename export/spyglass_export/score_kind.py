@@ -20,7 +20,7 @@ from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.passing import before_bounds
 from spyglass_export.gradcam.probabilities import unscaled
-from spyglass_export.gradcam.standard_form import standard_form
+from spyglass_export.simplifying.standard_form import standard_form
 
 # Largest rounding error of a sum of probabilities.
 _SUM_TOLERANCE = 1e-3

@@ -14,32 +14,34 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.model.card import validate_card
-from spyglass_contract.model.certificate import Run, golden_tensor
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
-from spyglass_export.adopting.explaining import explained
+from spyglass_export.adopting.explaining import Explained, explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
 from spyglass_export.adopting.image_input import ImageInput, Layout, declared_batch, find_input, with_sizes
 from spyglass_export.adopting.network import Network, reject_model_with_heatmap, takes_several
 from spyglass_export.adopting.newer_opset import in_newer_opset
-from spyglass_export.adopting.node_order import in_order, keep_needed
 from spyglass_export.adopting.operator_forms import reject_processor_forms
 from spyglass_export.adopting.postprocessing import (
     Activation,
     Choice,
     Ending,
     missing_activation,
-    postprocess,
 )
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
+from spyglass_export.adopting.reference import Reference, other_roundings
 from spyglass_export.adopting.several_labels import images_of_several_labels
-from spyglass_export.gradcam.free_sizes import with_free_sizes
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
+from spyglass_export.proving.noise import rounding_noise, tolerance_for
+from spyglass_export.simplifying import simplified
+from spyglass_export.simplifying.free_sizes import with_free_sizes
+from spyglass_export.simplifying.node_order import in_order, keep_needed
+from spyglass_export.simplifying.standard_form import standard_form
 from spyglass_export.write import write_proven
 
 
@@ -65,6 +67,7 @@ class Adopted:
     `several_labels` names the golden images for which several classes have a high score by themselves.
     `no_heatmap` says why there is no heatmap, and `one_image` why the network takes one image at a time;
     both are empty if that is not so. `other_class_names` are those in the file, if it has other ones.
+    `heatmap_notices` say what its owner must know about the layer that the heatmaps explain.
     """
 
     activation: Activation
@@ -73,6 +76,7 @@ class Adopted:
     no_heatmap: str = ""
     one_image: str = ""
     other_class_names: tuple[str, ...] = ()
+    heatmap_notices: tuple[str, ...] = ()
 
 
 def adopt(
@@ -111,19 +115,31 @@ def adopt(
         if batch is not None and batch > 1:
             source = _freed(source, card, image, preprocessing, network, batch)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
-        graph, one_image = _for_batches(source, card, plan)
+        scored_graph, scored = _scored(network, ordered, source, ending)
+        reference = Reference(scored, plan)
+        others = other_roundings(scored_graph, scored, plan)
+        noise = rounding_noise(card, golden, reference.probabilities, others)
+        graph, one_image = _for_batches(source, card, plan, tolerance_for(noise))
         _describe(card, ending.activation, one_image)
-        no_heatmap = ""
+        heatmap = Explained(graph)
         if options.heatmap is not None:
-            graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
-        reference = _reference(_scored(network, ordered, source, ending), plan)
-        certify(card, golden, reference, reference_name=f"onnxruntime {onnxruntime.__version__}")
-        write_proven(graph, card, target)
+            heatmap = explained(graph, card, source, options.heatmap)
+        name = f"onnxruntime {onnxruntime.__version__}"
+        certify(card, golden, reference.probabilities, reference_name=name, noise=noise)
+        write_proven(heatmap.graph, card, target)
         several: tuple[str, ...] = ()
         if ending.assumed:
-            several = images_of_several_labels(card, _logits(network, plan))
+            several = images_of_several_labels(card, reference.logits)
         renamed = tuple(own_names) if own_names != list(card.class_names) else ()
-        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
+        return Adopted(
+            ending.activation,
+            ending.assumed,
+            several,
+            heatmap.no_heatmap,
+            one_image,
+            renamed,
+            heatmap.notices,
+        )
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
@@ -155,7 +171,7 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     fed = [value for value in copy.graph.input if value.name not in weights]
     del copy.graph.input[:]
     copy.graph.input.extend(fed)
-    return copy
+    return simplified(copy)
 
 
 def _freed(
@@ -225,44 +241,31 @@ def _fed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, image: ImageIn
     return preprocess(pixels, preprocessing, channels_first=image.channels_first, element=image.element)
 
 
-def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> tuple[onnx.ModelProto, str]:
+def _for_batches(
+    source: onnx.ModelProto, card: ModelCard, plan: Plan, tolerance: float
+) -> tuple[onnx.ModelProto, str]:
     """The completed graph for any number of images, and "".
 
     If the network takes one image only, the graph declares a batch of 1, and the text says why.
     """
     graph = completed(source, card, plan)
-    if not batch_problem(graph, card):
+    if not batch_problem(graph, card, tolerance):
         return graph, ""
     freed = completed(with_free_batch(source), card, plan)
-    if not (problem := batch_problem(freed, card)):
+    if not (problem := batch_problem(freed, card, tolerance)):
         return freed, ""
     return for_one_image(graph), problem
 
 
-def _scored(network: Network, given: onnx.ModelProto, source: onnx.ModelProto, ending: Ending) -> Network:
-    """The network whose output holds the scores that the added activation takes.
+def _scored(
+    network: Network, given: onnx.ModelProto, source: onnx.ModelProto, ending: Ending
+) -> tuple[onnx.ModelProto, Network]:
+    """The network whose output holds the scores that the added activation takes, and its graph.
 
     Rounded probabilities do not show their logits, so this reads those, from the given file if it names them.
     """
     if not ending.rounded:
-        return network
+        return given, network
     named = any(ending.tensor in node.output for node in given.graph.node)
-    return Network(given if named else source, ending.tensor)
-
-
-def _reference(network: Network, plan: Plan) -> Run:
-    logits = _logits(network, plan)
-
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return postprocess(logits(pixels), plan.activation)
-
-    return run
-
-
-def _logits(network: Network, plan: Plan) -> Run:
-    """The network's own output for one image, uint8 [1, height, width, channels] to [1, columns]."""
-
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return network.run(_fed(pixels, plan.preprocessing, plan.image))
-
-    return run
+    graph = given if named else source
+    return graph, Network(graph, ending.tensor, network.batch if named else None)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_export.adopting.complete import Plan, all_names, moved_names
-from spyglass_export.adopting.node_order import all_nodes
+from spyglass_export.adopting.complete import all_names, moved_names
 from spyglass_export.adopting.operator_forms import integer_operators
 from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, UnsupportedHead
-from spyglass_export.gradcam.feature_map import find_feature_map
-from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, with_heatmap
+from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, attached_heatmap
+from spyglass_export.simplifying.node_order import all_nodes
 
 _WAY_OUT = (
     "for heatmaps quantise it in the QDQ format (quant_format=QuantFormat.QDQ of ONNX Runtime's "
@@ -19,10 +19,22 @@ _WAY_OUT = (
 )
 
 
+@dataclass(frozen=True)
+class Explained:
+    """A completed graph with a heatmap, and notices for its owner about the explained layer.
+
+    If the graph has no heatmap, `no_heatmap` says why.
+    """
+
+    graph: onnx.ModelProto
+    notices: tuple[str, ...] = ()
+    no_heatmap: str = ""
+
+
 def explained(
-    graph: onnx.ModelProto, card: ModelCard, source: onnx.ModelProto, plan: Plan, options: HeatmapOptions
-) -> tuple[onnx.ModelProto, str]:
-    """Return the completed graph with a heatmap, and "".
+    graph: onnx.ModelProto, card: ModelCard, source: onnx.ModelProto, options: HeatmapOptions
+) -> Explained:
+    """Return the completed graph with a heatmap.
 
     A network that computes in integers has no gradients. If `options` are the default, such a network is
     returned unchanged, with a sentence that says why it has no heatmap, and how it can have one. Raises
@@ -32,31 +44,25 @@ def explained(
     name = moved.get(options.feature_map or "", options.feature_map)
     chosen = HeatmapOptions(name, options.method, options.gradient_of)
     try:
-        return with_heatmap(graph, card, chosen), ""
+        attached = attached_heatmap(graph, card, chosen)
+        return Explained(attached.model, attached.notices)
     except (FeatureMapError, UnsupportedHead) as error:
         integers = integer_operators(all_nodes(source.graph))
         if not integers or (name and name not in all_names(graph.graph)):
-            if isinstance(error, FeatureMapError) and name is None:
-                _check_feature_map(source, plan)
             raise
         works = _has_heatmap_without_gradient(graph, card, name)
         told = f"the network computes in integers ({', '.join(integers)}), which have no gradients"
         if options != DEFAULT_HEATMAP:
             raise HeatmapError(f"{told}; {_WAY_OUT}", *([Advice.NO_GRADIENT] if works else [])) from error
         other = ", or choose --method eigencam or scorecam, which need no gradient" if works else ""
-        return graph, f"{told}: the model has no heatmap; {_WAY_OUT}{other}"
+        return Explained(graph, no_heatmap=f"{told}: the model has no heatmap; {_WAY_OUT}{other}")
 
 
 def _has_heatmap_without_gradient(graph: onnx.ModelProto, card: ModelCard, name: str | None) -> bool:
     draft = ModelCard()
     draft.CopyFrom(card)
     try:
-        with_heatmap(graph, draft, HeatmapOptions(name, "eigencam"))
+        attached_heatmap(graph, draft, HeatmapOptions(name, "eigencam"))
     except HeatmapError:
         return False
     return True
-
-
-def _check_feature_map(source: onnx.ModelProto, plan: Plan) -> None:
-    """Raise FeatureMapError about the network alone: the nodes of its preprocessing are no feature map."""
-    find_feature_map(GraphView(source), plan.output, None)

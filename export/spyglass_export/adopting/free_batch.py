@@ -7,7 +7,7 @@ import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
-from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.adopting.complete import all_names
 from spyglass_export.converting.tidy import BATCH
 from spyglass_export.gradcam.builder import GraphBuilder
@@ -18,8 +18,11 @@ _BATCH = 3
 _ADVICE = "export it with a dynamic batch"
 
 
-def batch_problem(graph: onnx.ModelProto, card: ModelCard) -> str:
-    """Return what a completed graph does wrong with a batch; empty if each image gets its own result."""
+def batch_problem(graph: onnx.ModelProto, card: ModelCard, tolerance: float) -> str:
+    """Return what a completed graph does wrong with a batch; empty if each image gets its own result.
+
+    `tolerance` is the largest allowed difference of a probability.
+    """
     run = runner(open_session(graph.SerializeToString()), card)
     # From bright to dark: a network that computes a scale or a mean over the whole batch shows it.
     images = [golden_tensor(seed, card.input) // np.uint8(4**seed) for seed in range(_BATCH)]
@@ -31,7 +34,7 @@ def batch_problem(graph: onnx.ModelProto, card: ModelCard) -> str:
     if together.shape != (_BATCH, len(card.class_names)):
         return f"for {_BATCH} images its output has the shape {list(together.shape)}; {_ADVICE}"
     difference = float(np.abs(together - alone).max())
-    if difference > EXPORT_TOLERANCE:
+    if difference > tolerance:
         return f"one image changes the output of another, by {difference:.2g} in a batch of {_BATCH}"
     return ""
 

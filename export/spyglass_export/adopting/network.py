@@ -40,14 +40,16 @@ def takes_several(batch: int) -> ModelError:
 class Network:
     """The given network in ONNX Runtime, unchanged except that its only output is `output`."""
 
-    def __init__(self, model: onnx.ModelProto, output: str, batch: int | None = None) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, output: str, batch: int | None = None, *, optimised: bool = True
+    ) -> None:
         """Open the network; `output` may be any of its tensors.
 
         A network that declares a `batch` of several images gets that number of copies of each image. Raises
         ModelError if it cannot be opened.
         """
-        self._batch = batch or 1
-        self._session = open_session(_with_output(model, output).SerializeToString())
+        self.batch = batch or 1
+        self._session = open_session(_with_output(model, output).SerializeToString(), optimised=optimised)
         self.output = output
 
     def takes(self, element: int, shape: tuple[int, ...]) -> bool:
@@ -109,11 +111,11 @@ class Network:
 
     def _run(self, image: NDArray[Any]) -> Any:
         name = self._session.get_inputs()[0].name
-        found = self._session.run([self.output], {name: np.repeat(image, self._batch, axis=0)})[0]
-        if self._batch == 1:
+        found = self._session.run([self.output], {name: np.repeat(image, self.batch, axis=0)})[0]
+        if self.batch == 1:
             return found
-        if np.shape(found)[:1] != (self._batch,):
-            raise takes_several(self._batch)
+        if np.shape(found)[:1] != (self.batch,):
+            raise takes_several(self.batch)
         return found[:1]
 
 

@@ -51,14 +51,6 @@ class GraphBuilder:
             self._constants[key] = name
         return self._constants[key]
 
-    def copied(self, weight: onnx.TensorProto) -> str:
-        """Return the name of a new constant tensor with the values of `weight`."""
-        copy = onnx.TensorProto()
-        copy.CopyFrom(weight)
-        copy.name = self.fresh("constant")
-        self.initializers.append(copy)
-        return copy.name
-
     def floats(self, values: npt.ArrayLike) -> str:
         """Return a float32 constant; a plain number becomes a scalar, which broadcasts to any shape."""
         return self.constant(values, np.float32)

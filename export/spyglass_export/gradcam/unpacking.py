@@ -13,8 +13,6 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
 
-# Whole operators in ONNX Runtime, for a weight that nothing else reads.
-_TAKING_INTEGERS = frozenset({"MatMul"})
 # ONNX Runtime reads these with Cast only.
 _PACKED = frozenset({TensorProto.INT4, TensorProto.UINT4})
 
@@ -24,12 +22,12 @@ def unpacked(view: GraphView, build: GraphBuilder, node: Node) -> str:
     grid = [_broadcast(view, build, node, each) for each in node.inputs[1:] if each]
     if _block(node):
         return _unpacked_blocks(view, build, node, grid)
-    return _arithmetic(build, to_float32(build, _read(view, build, node, node.inputs[0])), grid)
+    return _arithmetic(build, to_float32(build, node.inputs[0]), grid)
 
 
 def picked_unpacked(view: GraphView, build: GraphBuilder, node: Node, index: str, axis: int) -> str:
     """Add rows (axis 0) or columns (axis 1) of what a DequantizeLinear computes, as float32."""
-    integers, given = _read(view, build, node, node.inputs[0]), node.inputs[1:]
+    integers, given = node.inputs[0], node.inputs[1:]
     if _block(node):
         return build.add("Gather", unpacked(view, build, node), index, axis=axis)
     grid = [_broadcast(view, build, node, each) for each in given if each]
@@ -47,22 +45,6 @@ def to_float32(build: GraphBuilder, name: str) -> str:
     return build.add("Cast", name, to=TensorProto.FLOAT)
 
 
-def _read(view: GraphView, build: GraphBuilder, node: Node, name: str) -> str:
-    """An operand of a weight's DequantizeLinear: a copy, if reading it would change the network.
-
-    ONNX Runtime makes a MatMulNBits of DequantizeLinear and MatMul, which rounds its other operand too, unless
-    something else reads the weight.
-    """
-    readers = view.consumers.get(node.outputs[0], ())
-    if not any(reader.op_type in _TAKING_INTEGERS for reader in readers):
-        return name
-    key = f"copy of {name}"
-    if key not in build.known:
-        weight = next((each for each in view.model.graph.initializer if each.name == name), None)
-        build.known[key] = name if weight is None else build.copied(weight)
-    return build.known[key]
-
-
 def _block(node: Node) -> int:
     return int(node.attribute("block_size", 0))
 
@@ -74,11 +56,11 @@ def _axis(view: GraphView, node: Node) -> int | None:
     return int(node.attribute("axis", 1)) % len(view.dims(node.inputs[0]))
 
 
-def _broadcast(view: GraphView, build: GraphBuilder, node: Node, given: str) -> str:
+def _broadcast(view: GraphView, build: GraphBuilder, node: Node, name: str) -> str:
     """Scales or zero points in a shape that broadcasts to that of the integers, or of their blocks."""
-    rank, name = len(view.dims(node.inputs[0])), _read(view, build, node, given)
+    rank = len(view.dims(node.inputs[0]))
     if _block(node):
-        known = Sized(name, view.dims(given))
+        known = Sized(name, view.dims(name))
         sizes = [size_of(build, known, axis) for axis in range(rank)]
         sizes.insert(_block_axis(node, rank) + 1, 1)
         return reshape(build, to_float32(build, name), sizes)
@@ -100,7 +82,7 @@ def _unpacked_blocks(view: GraphView, build: GraphBuilder, node: Node, grid: lis
     integers = Sized(node.inputs[0], dims)
     sizes: list[Size] = [size_of(build, integers, each) for each in range(len(dims))]
     block, size = _block(node), dims[axis]
-    numbers = to_float32(build, _read(view, build, node, node.inputs[0]))
+    numbers = to_float32(build, node.inputs[0])
     if size is None or size % block:
         pads = [0] * (2 * len(dims))
         pads[len(dims) + axis] = -(size or 0) % block

@@ -11,7 +11,7 @@ from spyglass_export.gradcam.sizes import reshape, rows_like
 from spyglass_export.gradcam.step import Step
 
 
-@rule("Cast", "Dropout", "Identity")
+@rule("Cast", "CastLike", "Dropout", "Identity")
 def same(step: Step) -> Mapping[int, Cotangent]:
     """Return the gradient unchanged."""
     return {0: replace(step.gradient, of=step.shape_of(0))}
