@@ -34,12 +34,12 @@ from spyglass_export.adopting.postprocessing import (
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
 from spyglass_export.adopting.reference import Reference, other_roundings
 from spyglass_export.adopting.several_labels import images_of_several_labels
-from spyglass_export.gradcam.free_sizes import with_free_sizes
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
 from spyglass_export.proving.noise import rounding_noise, tolerance_for
 from spyglass_export.simplifying import simplified
+from spyglass_export.simplifying.free_sizes import with_free_sizes
 from spyglass_export.simplifying.node_order import in_order, keep_needed
 from spyglass_export.simplifying.standard_form import standard_form
 from spyglass_export.write import write_proven

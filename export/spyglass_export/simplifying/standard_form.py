@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import inliner
 
-from spyglass_export.gradcam.free_sizes import with_free_sizes
+from spyglass_export.simplifying.free_sizes import with_free_sizes
 
 # Since this IR version, an initialiser that is not also a graph input is allowed, and is constant.
 _CONSTANT_INITIALIZERS = 4

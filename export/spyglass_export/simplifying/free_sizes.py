@@ -1,4 +1,4 @@
-"""Sizes that a file leaves open by a number below 1, such as a batch of -1, instead of by a name or nothing."""
+"""Sizes that a file leaves open by a number below 1, such as a batch of -1."""
 
 from __future__ import annotations
 
