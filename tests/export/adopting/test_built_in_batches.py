@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -86,11 +87,22 @@ def test_a_batch_of_several_images_that_cannot_be_freed_is_rejected(
     assert not (tmp_path / "models").exists()
 
 
+def over_the_batch(theirs: Any, file: Path) -> Path:
+    """Write a network that averages over the axis of the batch: with several images it would mix them."""
+    model = onnx.load(theirs.write(file, batch=1))
+    flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
+    flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
+    model.graph.node[-1].input[0] = "gathered"
+    model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
+    onnx.save(model, file)
+    return file
+
+
 def without_batch_axis(theirs: Any, file: Path) -> Path:
     return theirs.write(file, batch=1, reshape=(4,))
 
 
-@pytest.mark.parametrize("method", ["eigencam", "scorecam"])
+@pytest.mark.parametrize("method", ["gradcam", "eigencam", "scorecam"])
 def test_the_card_and_the_server_say_that_a_model_takes_one_image(
     classifier: Any,
     method: str,
@@ -114,6 +126,29 @@ def test_the_card_and_the_server_say_that_a_model_takes_one_image(
         maps = np.array([[each.feature_map for each in result.explained] for result in explained])
         assert maps.shape[:2] == (5, 3) and maps.max() == 1
         np.testing.assert_array_equal(maps, np.repeat(maps[:1], 5, axis=0))
+
+
+@pytest.mark.parametrize("axis", [True, False])
+def test_several_classes_of_one_image_have_their_own_heatmaps(
+    classifier: Any, axis: bool, attach: Callable[..., int], adopted: Callable[[], Any], tmp_path: Path
+) -> None:
+    """A head without an axis of the batch, or with a mean over it, has a row for one class only."""
+    theirs, file = classifier(), tmp_path / "theirs.onnx"
+    over_the_batch(theirs, file) if axis else without_batch_axis(theirs, file)
+    assert attach(file, "--scale", "1/255") == 0
+    _, pixels, _ = adopted()
+    session = onnxruntime.InferenceSession(
+        tmp_path / "models/theirs/1/model.onnx", providers=["CPUExecutionProvider"]
+    )
+    for image in pixels:
+        feeds = {"image": image[np.newaxis], "class_index": np.array([2, 0, 1, 0])}
+        found = session.run(["heatmap"], feeds)[0]
+        expected = [
+            theirs.heatmaps(image[np.newaxis].transpose(0, 3, 1, 2) / 255, index) for index in range(3)
+        ]
+        np.testing.assert_allclose(
+            found, np.concatenate([expected[index] for index in (2, 0, 1, 0)]), atol=1e-4
+        )
     np.testing.assert_allclose(
         expected, softmax(theirs.logits(pixels.transpose(0, 3, 1, 2) / 255)), atol=1e-5
     )

@@ -17,14 +17,14 @@ from spyglass_export.gradcam.places.windows import convolution, global_pooling, 
 
 Follow = Callable[[Call], list[Traced]]
 
-# Each number of the result is at the place of the number of the first input that it stands for. Softmax and
-# normalisations read other numbers too, but only to scale.
+# Each number of the result is at the place of the number of the first input that it stands for.
+# Normalisations read other numbers too, but only to scale.
 _KEEPING = (
     "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Bernoulli BitwiseNot Cast CastLike Ceil Celu "
     "Clip Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization "
     "Hardmax HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization "
-    "LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
-    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softmax "
+    "LeakyRelu Log LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
+    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh "
     "Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
     "com.microsoft.QuickGelu"
 )
@@ -48,6 +48,23 @@ def _keep(call: Call) -> list[Traced]:
     outputs = len(call.node.outputs)
     rest = [traced_nowhere(shape) for shape in call.infer_shapes()[1:]] if outputs > 1 else []
     return [Traced(operand.places, operand.others), *rest]
+
+
+def _softmax(call: Call) -> list[Traced]:
+    """Softmax over places: weights that compare them, which hold no features of any place."""
+    operand = call.input(0)
+    if operand.others is None and any(operand.places.base.shape[axis] > 1 for axis in _softmax_axes(call)):
+        return [traced_mixed(operand.shape)]
+    return _keep(call)
+
+
+def _softmax_axes(call: Call) -> range:
+    """The axes along which the results add up to 1: before opset 13, all axes from `axis` on."""
+    rank = len(call.input(0).shape)
+    if call.opset < 13:
+        return range(call.node.attribute("axis", 1) % rank, rank)
+    axis = call.node.attribute("axis", -1) % rank
+    return range(axis, axis + 1)
 
 
 def _combine(call: Call) -> list[Traced]:
@@ -106,8 +123,10 @@ _RULES: dict[str, Follow] = {
     "QLinearConv": partial(convolution, weight=3),
     "QLinearMatMul": partial(matmul, right=3),
     "Resize": resize,
+    "LogSoftmax": _softmax,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,
+    "Softmax": _softmax,
     "Where": _where,
     "com.microsoft.QLinearAdd": _quantised_sum,
 }
