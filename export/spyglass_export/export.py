@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import ModelError
-from spyglass_contract.model.certificate import Run
 from spyglass_contract.model.outputs import class_probabilities
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.converting.convert import convert
+from spyglass_export.converting.early_transpose import transpose_early
 from spyglass_export.converting.full_precision import in_float32
 from spyglass_export.converting.tidy import tidy
 from spyglass_export.draft import draft_card
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, with_heatmap
 from spyglass_export.proving.certify import certify
+from spyglass_export.proving.noise import perturbations, perturbed, rounding_noise
 from spyglass_export.transposed import rewrite_transposed
 from spyglass_export.write import file_to_write, write_proven
 
@@ -62,11 +63,15 @@ def export_model(
     """
     graph = convert(model, card)
     tidy(graph, card)
+    transpose_early(graph)
     if heatmap:
         graph = with_heatmap(graph, card, heatmap)
     # After the heatmap, because the heatmap explains a layer of the original network.
     rewrite_transposed(graph)
-    certify(card, golden, _reference(model), reference_name=f"keras {keras.__version__}")
+    reference = _Reference(model)
+    others = [_Reference(model, random) for random in perturbations()]
+    noise = rounding_noise(card, golden, reference, others)
+    certify(card, golden, reference, reference_name=f"keras {keras.__version__}", noise=noise)
     write_proven(graph, card, target)
 
 
@@ -77,8 +82,12 @@ def _load(path: Path) -> keras.Model:
         raise ModelError(f"{path} is not a Keras model: {error}") from error
 
 
-def _reference(model: keras.Model) -> Run:
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return class_probabilities(np.asarray(model(pixels, training=False)))
+class _Reference:
+    """The network; `random` changes each input by one unit in the last place."""
 
-    return run
+    def __init__(self, model: keras.Model, random: np.random.Generator | None = None) -> None:
+        self._model, self._random = model, random
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        image = pixels if self._random is None else perturbed(pixels.astype(np.float32), self._random)
+        return class_probabilities(np.asarray(self._model(image, training=False)))

@@ -15,13 +15,18 @@ from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.runtime_errors import first_sentence
 
 
-def open_session(source: bytes | Path) -> onnxruntime.InferenceSession:
-    """Open a model file, or its bytes, on the CPU. Raises ModelError if ONNX Runtime rejects it."""
+def open_session(source: bytes | Path, *, optimised: bool = True) -> onnxruntime.InferenceSession:
+    """Open a model file, or its bytes, on the CPU, with or without optimisations of its graph.
+
+    Raises ModelError if ONNX Runtime rejects it.
+    """
     model = source if isinstance(source, bytes) else str(source)
     options = onnxruntime.SessionOptions()
     # Log no warnings: one of them complains that callers can override `class_index`, which is intended.
     # ONNX Runtime still raises errors.
     options.log_severity_level = 4
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # ONNX Runtime's exceptions have no common base class, here and below.
     try:
         # Without a fallback: it would print the error, and try the same provider again.

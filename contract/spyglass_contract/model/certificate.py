@@ -19,10 +19,13 @@ from spyglass_contract.images.pixels import prepare
 # The network: uint8 [batch, height, width, channels] to float32 probabilities [batch, …].
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-# The largest difference that the export allows between the reference and the file, on one machine.
+# The largest difference that the export allows between the reference and the file, on one machine, and that
+# a server allows, whose processor may add numbers in another order. A network whose own rounding noise is
+# larger has a larger tolerance in its certificate.
 EXPORT_TOLERANCE = 1e-5
-# The largest difference that a server allows: another processor adds numbers in another order.
 REPLAY_TOLERANCE = 1e-4
+# The largest tolerance of any certificate.
+MOST_TOLERANCE = 1e-2
 # The most pixels of a segmentation output that a certificate holds. All of them would take many times the
 # size of the network.
 KEPT_PIXELS = 512
@@ -90,14 +93,30 @@ def replay(card: ModelCard, run: Run) -> Replay:
     return Replay(tensor_diff, image_diff, tuple(changed))
 
 
-def verify(card: ModelCard, run: Run, tolerance: float = REPLAY_TOLERANCE) -> Replay:
-    """Replay the certificate. Raises CertificateError if an output differs by more than `tolerance`."""
+def export_tolerance(card: ModelCard) -> float:
+    """Return the largest difference that the export of this card's network allows."""
+    return max(EXPORT_TOLERANCE, min(card.certificate.tolerance, MOST_TOLERANCE))
+
+
+def replay_tolerance(card: ModelCard) -> float:
+    """Return the largest difference that a server allows: 1e-4, or twice that of the export if it is more."""
+    return max(REPLAY_TOLERANCE, 2 * export_tolerance(card))
+
+
+def verify(card: ModelCard, run: Run, tolerance: float | None = None) -> Replay:
+    """Replay the certificate. Raises CertificateError if an output differs by more than `tolerance`.
+
+    The default is `replay_tolerance`.
+    """
     found = replay(card, run)
+    if tolerance is None:
+        tolerance = replay_tolerance(card)
     if found.max_abs_diff > tolerance:
         pixels = f"; the pixels of {', '.join(found.changed_pixels)} differ" if found.changed_pixels else ""
         raise CertificateError(
             f"the probabilities differ from the certificate's by {found.max_abs_diff:.2g}, more than "
-            f"{tolerance:.0e} (tensors {found.tensor_diff:.2g}, images {found.image_diff:.2g}{pixels})"
+            f"{tolerance:.0e} (tensors {found.tensor_diff:.2g}, images {found.image_diff:.2g}{pixels}); the "
+            f"network's own rounding noise is {card.certificate.noise:.2g}"
         )
     return found
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.model.card import validate_card
-from spyglass_contract.model.certificate import Run, golden_tensor
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
 from spyglass_export.adopting.explaining import Explained, explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
-from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
-from spyglass_export.adopting.network import Network, reject_model_with_heatmap
+from spyglass_export.adopting.image_input import ImageInput, Layout, declared_batch, find_input, with_sizes
+from spyglass_export.adopting.network import Network, reject_model_with_heatmap, takes_several
 from spyglass_export.adopting.newer_opset import in_newer_opset
 from spyglass_export.adopting.operator_forms import reject_processor_forms
 from spyglass_export.adopting.postprocessing import (
@@ -30,14 +30,16 @@ from spyglass_export.adopting.postprocessing import (
     Choice,
     Ending,
     missing_activation,
-    postprocess,
 )
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
+from spyglass_export.adopting.reference import Reference, other_roundings
 from spyglass_export.adopting.several_labels import images_of_several_labels
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
+from spyglass_export.proving.noise import rounding_noise, tolerance_for
 from spyglass_export.simplifying import simplified
+from spyglass_export.simplifying.free_sizes import with_free_sizes
 from spyglass_export.simplifying.node_order import in_order, keep_needed
 from spyglass_export.simplifying.standard_form import standard_form
 from spyglass_export.write import write_proven
@@ -81,13 +83,15 @@ class Adopted:
 class Opened:
     """A network whose output and input are found.
 
-    `ordered` has the nodes of the given file in order; `source` is a copy in standard form, of the nodes
-    behind the scores, with the sizes of its input.
+    `ordered` has the nodes of the given file in order; `batch` is the number of images that it declares, None
+    if it is free; `source` is a copy in standard form, of the nodes behind the scores, with the sizes of its
+    input.
     """
 
     ordered: onnx.ModelProto
     network: Network
     image: ImageInput
+    batch: int | None
     source: onnx.ModelProto
 
 
@@ -112,24 +116,31 @@ def adopt(
     """
     with unreadable_networks():
         opened = open_network(model, (card.input.height, card.input.width), options)
-        network, image, source = opened.network, opened.image, opened.source
+        ordered, network, image, batch = opened.ordered, opened.network, opened.image, opened.batch
         preprocessing.check(image.channels, image.element)
-        own_names = own_class_names(opened.ordered, network.output)
+        own_names = own_class_names(ordered, network.output)
         _check_order(card.class_names, own_names)
         card.input.color_mode = image.color_mode
         validate_card(card)
+        source = opened.source
+        if batch is not None and batch > 1:
+            source = _freed(source, card, image, preprocessing, network, batch)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
-        _describe(card, ending.activation)
-        graph, one_image = _for_batches(source, card, plan)
+        scored_graph, scored = _scored(network, ordered, source, ending)
+        reference = Reference(scored, plan)
+        others = other_roundings(scored_graph, scored, plan)
+        noise = rounding_noise(card, golden, reference.probabilities, others)
+        graph, one_image = _for_batches(source, card, plan, tolerance_for(noise))
+        _describe(card, ending.activation, one_image)
         heatmap = Explained(graph)
         if options.heatmap is not None:
             heatmap = explained(graph, card, source, options.heatmap)
-        reference = _reference(network, plan)
-        certify(card, golden, reference, reference_name=f"onnxruntime {onnxruntime.__version__}")
+        name = f"onnxruntime {onnxruntime.__version__}"
+        certify(card, golden, reference.probabilities, reference_name=name, noise=noise)
         write_proven(heatmap.graph, card, target)
         several: tuple[str, ...] = ()
         if ending.assumed:
-            several = images_of_several_labels(card, _logits(network, plan))
+            several = images_of_several_labels(card, reference.logits)
         renamed = tuple(own_names) if own_names != list(card.class_names) else ()
         return Adopted(
             ending.activation,
@@ -149,11 +160,11 @@ def open_network(model: onnx.ModelProto, size: tuple[int, int], options: Options
     """
     reject_model_with_heatmap(model)
     reject_processor_forms(model)
-    ordered = in_order(model)
-    check_input(ordered)
-    network = Network(ordered, find_output(ordered, options.scores))
+    ordered = with_free_sizes(in_order(model))
+    batch = declared_batch(ordered)
+    network = Network(ordered, find_output(ordered, options.scores), batch)
     image = find_input(ordered, size, options.layout, network.takes)
-    return Opened(ordered, network, image, _own_copy(ordered, image, network))
+    return Opened(ordered, network, image, batch, _own_copy(ordered, image, network))
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
@@ -188,6 +199,29 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     return simplified(copy)
 
 
+def _freed(
+    source: onnx.ModelProto,
+    card: ModelCard,
+    image: ImageInput,
+    preprocessing: Preprocessing,
+    network: Network,
+    batch: int,
+) -> onnx.ModelProto:
+    """A copy of a network for `batch` images that takes one image, too.
+
+    Raises ModelError if the copy does not return for one image what the network returns for it.
+    """
+    copy = with_free_batch(source, batch)
+    noise = _fed(golden_tensor(SEEDS[0], card.input), preprocessing, image)
+    try:
+        found, expected = Network(copy, network.output).run(noise), network.run(noise)
+    except ModelError as error:
+        raise takes_several(batch) from error
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-3, atol=1e-4):
+        raise takes_several(batch)
+    return copy
+
+
 def _plan(
     source: onnx.ModelProto,
     card: ModelCard,
@@ -218,44 +252,45 @@ def _of_one_image(source: onnx.ModelProto) -> onnx.ModelProto:
     return one
 
 
-def _describe(card: ModelCard, activation: Activation) -> None:
-    """Write the added activation into the description of the card."""
+def _describe(card: ModelCard, activation: Activation, one_image: str) -> None:
+    """Write the added activation, and a limit to one image, into the description of the card."""
+    told = [card.description]
     if activation:
-        added = f"`spyglass adopt` added the {activation.lower()} of its scores."
-        card.description = f"{card.description} {added}".strip()
+        told.append(f"`spyglass adopt` added the {activation.lower()} of its scores.")
+    if one_image:
+        told.append("The network takes one image at a time.")
+    card.description = " ".join(told).strip()
 
 
 def _fed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, image: ImageInput) -> NDArray[Any]:
     return preprocess(pixels, preprocessing, channels_first=image.channels_first, element=image.element)
 
 
-def _for_batches(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> tuple[onnx.ModelProto, str]:
+def _for_batches(
+    source: onnx.ModelProto, card: ModelCard, plan: Plan, tolerance: float
+) -> tuple[onnx.ModelProto, str]:
     """The completed graph for any number of images, and "".
 
     If the network takes one image only, the graph declares a batch of 1, and the text says why.
     """
     graph = completed(source, card, plan)
-    if not batch_problem(graph, card):
+    if not batch_problem(graph, card, tolerance):
         return graph, ""
     freed = completed(with_free_batch(source), card, plan)
-    if not (problem := batch_problem(freed, card)):
+    if not (problem := batch_problem(freed, card, tolerance)):
         return freed, ""
     return for_one_image(graph), problem
 
 
-def _reference(network: Network, plan: Plan) -> Run:
-    logits = _logits(network, plan)
+def _scored(
+    network: Network, given: onnx.ModelProto, source: onnx.ModelProto, ending: Ending
+) -> tuple[onnx.ModelProto, Network]:
+    """The network whose output holds the scores that the added activation takes, and its graph.
 
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return postprocess(logits(pixels), plan.activation)
-
-    return run
-
-
-def _logits(network: Network, plan: Plan) -> Run:
-    """The network's own output for one image, uint8 [1, height, width, channels] to [1, columns]."""
-
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return network.run(_fed(pixels, plan.preprocessing, plan.image))
-
-    return run
+    Rounded probabilities do not show their logits, so this reads those, from the given file if it names them.
+    """
+    if not ending.rounded:
+        return given, network
+    named = any(ending.tensor in node.output for node in given.graph.node)
+    graph = given if named else source
+    return graph, Network(graph, ending.tensor, network.batch if named else None)

@@ -57,9 +57,13 @@ class ImageInput:
         return _shape(self.channels_first, self.channels, self.height, self.width)
 
 
-def check_input(model: onnx.ModelProto) -> None:
-    """Raise ModelError if the input is not one image or a batch of images, as far as the file declares it."""
-    _declared(_only_input(model))
+def declared_batch(model: onnx.ModelProto) -> int | None:
+    """Return the batch size that the file declares, None if it declares none.
+
+    Raises ModelError if the input is not one image or a batch of images, as far as the file declares it.
+    """
+    _, batch, _ = _declared(_only_input(model))
+    return batch
 
 
 def find_input(
@@ -120,7 +124,8 @@ def _only_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
 def _declared(value: onnx.ValueInfoProto) -> tuple[int, int | None, list[int | None]]:
     """Element type, batch size, and the three sizes of an input; None if the file leaves a size open."""
     kind = value.type.tensor_type
-    dims: list[int | None] = [dim.dim_value or None for dim in kind.shape.dim]
+    # 0 and -1 leave a size open, as a name does.
+    dims: list[int | None] = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
     if not kind.HasField("shape"):
         dims = [None] * _RANK
     if kind.elem_type not in _ELEMENTS or len(dims) != _RANK:
@@ -129,8 +134,6 @@ def _declared(value: onnx.ValueInfoProto) -> tuple[int, int | None, list[int | N
             f"not {type_text(value)}"
         )
     batch, *sizes = dims
-    if batch is not None and batch != 1:
-        raise ModelError(f"the network takes {batch} images at a time; export it with a dynamic batch")
     return kind.elem_type, batch, sizes
 
 

@@ -26,8 +26,8 @@ from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
-from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.rows import rows_may_be_classes
+from spyglass_export.gradcam.scaling import scaled
 from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
 from spyglass_export.gradcam.scores import GradientOf, Scores, explained_scores
 from spyglass_export.simplifying import simplified
@@ -153,7 +153,7 @@ def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:
 
 
 def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
-    result = _scaled(given.build, METHODS[method](given))
+    result = scaled(given.build, METHODS[method](given))
     tensors, scores = given.feature_map.tensors, given.scores.tensor
     if method != _WITHOUT_SCORE and not rows_may_be_classes(given.view, tensors, scores):
         image = given.view.model.graph.input[0].name
@@ -163,16 +163,3 @@ def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
         description += f", gradient of the {score} '{given.scores.tensor}'"
     axes = ("maps", "map_height", "map_width")
     return BranchOutput(HEATMAP, result, axes, (None, *given.places), description)
-
-
-def _scaled(build: GraphBuilder, raw: str) -> str:
-    """The positive part of a map divided by its maximum, in [0, 1]; zeros if nothing is positive.
-
-    A map with a NaN or an infinite number also becomes zeros: its other places come from the same weights.
-    """
-    # 0 times a finite number is 0; 0 times an infinite number or NaN is NaN.
-    nothing = reduce(build, "ReduceSum", build.add("Mul", raw, build.floats(0)), [1, 2])
-    finite = build.add("Equal", nothing, build.floats(0))
-    positive = build.add("Relu", build.add("Where", finite, raw, build.floats(0)))
-    largest = reduce(build, "ReduceMax", positive, [1, 2])
-    return build.add("Div", positive, build.add("Max", largest, build.floats(1e-12)))

@@ -10,6 +10,7 @@ from spyglass_export.gradcam.cotangent import Cotangent
 from spyglass_export.gradcam.feature_map import FeatureMap
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import reduce, squeeze
+from spyglass_export.gradcam.scaling import RawMap, is_nonnegative, noise_level
 from spyglass_export.gradcam.scores import Scores
 from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
 from spyglass_export.gradcam.tensor_types import Dims
@@ -19,7 +20,7 @@ from spyglass_export.gradcam.tensor_types import Dims
 class Explanation:
     """The feature map A as float32 `activations`, the scores to explain, and the builder of new nodes.
 
-    A method returns a map float32 [rows, height, width], before clipping at 0 and scaling.
+    A method returns a map before clipping at 0 and scaling.
     """
 
     view: GraphView
@@ -44,20 +45,41 @@ class Explanation:
         sizes = [size_of(self.build, self.activations, axis) for axis in spatial]
         return reshape(self.build, places, [-1, *sizes])
 
-    def weighted_sum(self, weights: str) -> str:
-        """Add Σ_k w_k·A_k for weights [rows, channels]: a matrix product, without a tensor of A's size."""
-        build, first = self.build, self.feature_map.layout.channel == 1
-        row = reshape(build, weights, [-1, 1, self.channels] if first else [-1, self.channels, 1])
-        planes = reshape(build, self.activations.name, [0, 0, -1] if first else [0, -1, self.channels])
-        return self.as_map(build.add("MatMul", *((row, planes) if first else (planes, row))))
+    def weighted_sum(self, weights: str, magnitudes: str | None = None) -> RawMap:
+        """Add Σ_k w_k·A_k for weights [rows, channels]: a matrix product, without a tensor of A's size.
 
-    def weighted_by(self, gradient: Cotangent) -> str:
+        `magnitudes` are sums of the magnitudes of the terms of each weight, by default those of the weights.
+        """
+        build, tensor = self.build, self.feature_map.tensor
+        noise = build.add("Mul", magnitudes or build.add("Abs", weights), self._noise_level())
+        values = self._product(weights, self.activations.name)
+        positive = is_nonnegative(self.view, tensor)
+        terms = self.activations.name if positive else build.add("Abs", self.activations.name)
+        return RawMap(self.as_map(values), self._excess(values, self._product(noise, terms)))
+
+    def weighted_by(self, gradient: Cotangent) -> RawMap:
         """Add Σ_k g_k·A_k for a gradient with its own weight at every place."""
         layout = self.feature_map.layout
         if gradient.spread == set(layout.spatial):
             return self.weighted_sum(squeeze(self.build, gradient.name, layout.spatial))
-        product = self.build.add("Mul", gradient.name, self.activations.name)
-        return reduce(self.build, "ReduceSum", product, [layout.channel], keepdims=False)
+        build, channel = self.build, [layout.channel]
+        product = build.add("Mul", gradient.name, self.activations.name)
+        terms = reduce(build, "ReduceL1", product, channel, keepdims=False)
+        values = reduce(build, "ReduceSum", product, channel, keepdims=False)
+        return RawMap(values, self._excess(values, build.add("Mul", terms, self._noise_level())))
+
+    def _product(self, weights: str, activations: str) -> str:
+        """Add weights [rows, channels] times activations: [rows, 1, places], or [rows, places, 1]."""
+        build, first = self.build, self.feature_map.layout.channel == 1
+        row = reshape(build, weights, [-1, 1, self.channels] if first else [-1, self.channels, 1])
+        planes = reshape(build, activations, [0, 0, -1] if first else [0, -1, self.channels])
+        return build.add("MatMul", *((row, planes) if first else (planes, row)))
+
+    def _excess(self, values: str, noise: str) -> str:
+        return self.build.add("Sub", self.build.add("Abs", values), noise)
+
+    def _noise_level(self) -> str:
+        return self.build.floats(noise_level(self.view, self.scores.tensor))
 
 
-Method = Callable[[Explanation], str]
+Method = Callable[[Explanation], RawMap]

@@ -14,6 +14,7 @@ _AXES_AS_INPUT = {
     "ReduceMean": 18,
     "ReduceMax": 18,
     "ReduceProd": 18,
+    "ReduceL1": 18,
 }
 
 
@@ -30,7 +31,7 @@ def unsqueeze(build: GraphBuilder, tensor: str, axes: Sequence[int]) -> str:
 def reduce(
     build: GraphBuilder, op_type: str, tensor: str, axes: Sequence[int], *, keepdims: bool = True
 ) -> str:
-    """Add a reduction of `_AXES_AS_INPUT` over `axes`; without axes return the tensor itself."""
+    """Add a reduction, such as ReduceSum or ReduceL1, over `axes`; without axes return the tensor itself."""
     if not axes:
         return tensor
     return _with_axes(build, op_type, tensor, axes, keepdims=int(keepdims))

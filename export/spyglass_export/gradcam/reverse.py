@@ -29,6 +29,14 @@ def reverse_pass(
     leaves out the nodes in `passed`, so their outputs are ends too. Raises UnsupportedHead for a node that
     has no gradient here.
     """
+    ends = gradients_at_ends(view, build, head, start, passed)
+    return {name: _full(build, gradient) for name, gradient in ends.items()}
+
+
+def gradients_at_ends(
+    view: GraphView, build: GraphBuilder, head: Head, start: Gradient, passed: Collection[Node]
+) -> dict[str, Gradient]:
+    """Return what `reverse_pass` returns, but leave a gradient one-hot if it reaches an end so."""
     arriving: dict[str, list[Gradient]] = defaultdict(list)
     arriving[head.scores].append(start)
     for node in reversed(head.nodes):
@@ -38,7 +46,7 @@ def reverse_pass(
         merged = {index: _merge(build, gradients) for index, gradients in outputs.items()}
         for index, gradient in _through(view, build, head, node, merged).items():
             arriving[node.inputs[index]].append(gradient)
-    return {name: _full(build, _merge(build, gradients)) for name, gradients in arriving.items()}
+    return {name: _merge(build, gradients) for name, gradients in arriving.items()}
 
 
 def _merge(build: GraphBuilder, gradients: Sequence[Gradient]) -> Gradient:

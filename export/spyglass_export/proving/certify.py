@@ -5,27 +5,29 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-import numpy as np
-
 from spyglass.v1.model_pb2 import Certificate, GoldenImage, GoldenTensor, ModelCard
-from spyglass_contract.errors import ModelError, SpyglassError
-from spyglass_contract.images.pixels import prepare
-from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, pixels_sha256
+from spyglass_contract.model.certificate import Run, golden_tensor, kept, pixels_sha256
+from spyglass_export.proving.golden import golden_pixels
+from spyglass_export.proving.noise import tolerance_for
 
 SEEDS = range(16)
 
 
-def certify(card: ModelCard, images: Mapping[str, bytes], reference: Run, *, reference_name: str) -> None:
+def certify(
+    card: ModelCard, images: Mapping[str, bytes], reference: Run, *, reference_name: str, noise: float = 0.0
+) -> None:
     """Write a certificate into `card`: the outputs of `reference` for golden images and noise tensors.
 
-    `reference` is the network before its export; `images` are encoded, by name. `max_abs_diff` stays unset:
-    the code that runs the exported graph fills it in. Raises ModelError if an image cannot be read.
+    `reference` is the network before its export; `images` are encoded, by name. `noise` is the rounding noise
+    of the reference, which sets the tolerance. `max_abs_diff` stays unset: the code that runs the exported
+    graph fills it in. Raises ModelError if an image cannot be read.
     """
     card.certificate.CopyFrom(
         Certificate(
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             reference=reference_name,
-            tolerance=EXPORT_TOLERANCE,
+            tolerance=tolerance_for(noise),
+            noise=noise,
             images=[_image(card, name, encoded, reference) for name, encoded in images.items()],
             tensors=[_tensor(card, seed, reference) for seed in SEEDS],
         )
@@ -33,12 +35,9 @@ def certify(card: ModelCard, images: Mapping[str, bytes], reference: Run, *, ref
 
 
 def _image(card: ModelCard, name: str, encoded: bytes, reference: Run) -> GoldenImage:
-    try:
-        pixels = prepare(encoded, card.input).pixels
-    except SpyglassError as error:
-        raise ModelError(f"cannot read the golden image {name}: {error.message}") from error
-    expected = kept(reference(pixels[np.newaxis]))
-    return GoldenImage(name=name, encoded=encoded, pixels_sha256=pixels_sha256(pixels), expected=expected)
+    pixels = golden_pixels(card.input, name, encoded)
+    digest = pixels_sha256(pixels[0])
+    return GoldenImage(name=name, encoded=encoded, pixels_sha256=digest, expected=kept(reference(pixels)))
 
 
 def _tensor(card: ModelCard, seed: int, reference: Run) -> GoldenTensor:

@@ -6,7 +6,7 @@ import numpy as np
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
-from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, golden_tensor, kept, verify
+from spyglass_contract.model.certificate import Run, export_tolerance, golden_tensor, kept, verify
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.proving.heatmaps import prove_heatmaps
 from spyglass_export.session import runner, takes_one_image
@@ -20,7 +20,7 @@ def prove(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
     CertificateError if a check fails.
     """
     run = runner(session, card)
-    verify(card, run, EXPORT_TOLERANCE)
+    verify(card, run, export_tolerance(card))
     if not takes_one_image(session, card):
         _prove_batch(card, run)
     prove_heatmaps(session, card)
@@ -32,7 +32,11 @@ def _prove_batch(card: ModelCard, run: Run) -> None:
     expected = np.array([golden.expected for golden in tensors], np.float32)
     outputs = run(np.concatenate([golden_tensor(golden.seed, card.input) for golden in tensors]))
     found = np.array([kept(output[np.newaxis]) for output in outputs])
-    if found.shape != expected.shape or np.abs(found - expected).max() > EXPORT_TOLERANCE:
+    together = f"the outputs for {len(tensors)} golden tensors in one batch"
+    if found.shape != expected.shape:
+        raise CertificateError(f"{together} are {list(found.shape)}, not {list(expected.shape)}")
+    difference, allowed = float(np.abs(found - expected).max()), export_tolerance(card)
+    if difference > allowed:
         raise CertificateError(
-            f"the outputs for {len(tensors)} golden tensors in one batch differ from the certificate"
+            f"{together} differ from the certificate's by {difference:.2g}, more than {allowed:.0e}"
         )

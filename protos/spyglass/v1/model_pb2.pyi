@@ -624,6 +624,8 @@ class Certificate(_message.Message):
     TENSORS_FIELD_NUMBER: _builtins.int
     HEATMAPS_FIELD_NUMBER: _builtins.int
     ZERO_HEATMAPS_FIELD_NUMBER: _builtins.int
+    NOISE_FIELD_NUMBER: _builtins.int
+    GRADIENT_ERROR_FIELD_NUMBER: _builtins.int
     created: _builtins.str
     """The time of the export: ISO 8601, UTC."""
     reference: _builtins.str
@@ -631,13 +633,22 @@ class Certificate(_message.Message):
     max_abs_diff: _builtins.float
     """The largest difference of any probability between the reference and the file, on tensors and images."""
     tolerance: _builtins.float
-    """The largest difference that the export allowed."""
+    """The largest difference that the export allowed: 1e-5, or 8 times `noise` if that is more, up to 0.01."""
     heatmaps: _builtins.int
     """The number of heatmaps that the export examined: those of the most probable classes of each golden image.
     For scorecam it is the number of feature maps.
     """
     zero_heatmaps: _builtins.int
     """The number of these heatmaps that are 0 everywhere. For scorecam: feature maps that are constant."""
+    noise: _builtins.float
+    """The rounding noise of the network that the file was made from: the largest change of any probability if
+    its input changes by one unit in the last place, or if ONNX Runtime does not optimise its graph. 0 in
+    files of early versions.
+    """
+    gradient_error: _builtins.float
+    """The largest relative difference between the gradient in the graph and finite differences of the explained
+    score, on golden images. Not set: the file has no gradient, or was not checked.
+    """
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenImage]:
         """The golden images. Their JSON name is `pictures`, as in files of version 0.1; both names are read."""
@@ -657,12 +668,16 @@ class Certificate(_message.Message):
         tensors: _abc.Iterable[Global___GoldenTensor] | None = ...,
         heatmaps: _builtins.int = ...,
         zero_heatmaps: _builtins.int = ...,
+        noise: _builtins.float = ...,
+        gradient_error: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gradient_error", b"_gradient_error", "gradient_error", b"gradient_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "heatmaps", b"heatmaps", "images", b"images", "max_abs_diff", b"max_abs_diff", "reference", b"reference", "tensors", b"tensors", "tolerance", b"tolerance", "zero_heatmaps", b"zero_heatmaps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gradient_error", b"_gradient_error", "created", b"created", "gradient_error", b"gradient_error", "heatmaps", b"heatmaps", "images", b"images", "max_abs_diff", b"max_abs_diff", "noise", b"noise", "reference", b"reference", "tensors", b"tensors", "tolerance", b"tolerance", "zero_heatmaps", b"zero_heatmaps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__gradient_error: _TypeAlias = _typing.Literal["gradient_error"]  # noqa: Y015
+    _WhichOneofArgType__gradient_error: _TypeAlias = _typing.Literal["_gradient_error", b"_gradient_error"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gradient_error) -> _WhichOneofReturnType__gradient_error | None: ...
 
 Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, InputSpec, ModelCard
 from spyglass_contract.errors import CertificateError
-from spyglass_contract.model.certificate import REPLAY_TOLERANCE, golden_tensor, pixels_sha256, replay, verify
+from spyglass_contract.model.certificate import (
+    MOST_TOLERANCE,
+    REPLAY_TOLERANCE,
+    golden_tensor,
+    pixels_sha256,
+    replay,
+    verify,
+)
 
 MakeCard = Callable[..., ModelCard]
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -88,6 +95,31 @@ def test_differences_below_the_tolerance_pass_and_above_it_fail(
         )
     else:
         assert "differ" in failure(card, classify_colors)
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(1.5, True), (3, False)])
+def test_a_network_with_more_rounding_noise_may_differ_more(
+    make_card: MakeCard, classify_colors: Run, factor: float, passes: bool
+) -> None:
+    card = make_card()
+    card.certificate.tolerance = 1e-3
+    card.certificate.images[-1].expected[0] += factor * 1e-3
+
+    if passes:
+        verify(card, classify_colors)
+    else:
+        assert "more than 2e-03" in failure(card, classify_colors)
+
+
+@pytest.mark.parametrize("tolerance", [1.0, float("inf")])
+def test_the_tolerance_of_a_card_has_a_limit(
+    make_card: MakeCard, classify_colors: Run, tolerance: float
+) -> None:
+    card = make_card()
+    card.certificate.tolerance = tolerance
+    card.certificate.images[-1].expected[0] += 3 * MOST_TOLERANCE
+
+    assert "more than 2e-02" in failure(card, classify_colors)
 
 
 def test_one_wrong_output_among_right_ones_fails(make_card: MakeCard, classify_colors: Run) -> None:

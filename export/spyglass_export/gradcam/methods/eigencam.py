@@ -8,13 +8,14 @@ from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.scaling import RawMap
 from spyglass_export.gradcam.sizes import reshape
 
 # 2^12 steps of the power method: a second singular value of 0.998 of the first keeps 10⁻⁷ of its part.
 _SQUARINGS = 12
 
 
-def eigencam(given: Explanation) -> str:
+def eigencam(given: Explanation) -> RawMap:
     """Project A, as places × channels without centring, on its first right singular vector.
 
     The decomposition leaves the sign open; this takes the sign that makes the sum over the map positive.
@@ -24,7 +25,7 @@ def eigencam(given: Explanation) -> str:
     matrix = _places_by_channels(given)
     projection = _by_channels(build, matrix) if _fewer_channels(given) else _by_places(build, matrix)
     rows = build.add("Concat", build.add("Shape", CLASS_INDEX), build.integers([1, 1]), axis=0)
-    return build.add("Expand", given.as_map(projection), rows)
+    return RawMap(build.add("Expand", given.as_map(projection), rows))
 
 
 def _places_by_channels(given: Explanation) -> str:

@@ -8,9 +8,10 @@ from spyglass_export.gradcam.cotangent import sum_over
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.methods.gradient import gradient_of
 from spyglass_export.gradcam.opset_forms import reduce, squeeze
+from spyglass_export.gradcam.scaling import RawMap
 
 
-def gradcam_plus_plus(given: Explanation) -> str:
+def gradcam_plus_plus(given: Explanation) -> RawMap:
     """Add Σ_k A_k · Σ_xy α_k·max(g_k, 0), with g the gradient of the score S, and e^S as the class score.
 
     Then α = g²/(2g² + ΣA·g³) (equation 19 of the paper) is 1/(2 + ΣA·g). The paper's A is the output of a

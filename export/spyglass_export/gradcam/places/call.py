@@ -28,6 +28,7 @@ class Call:
     node: Node
     inputs: Sequence[Traced | None]
     depends: Sequence[bool]
+    opset: int
     infer_shapes: Callable[[], Sequence[Shape]]
 
     def input(self, index: int) -> Traced:

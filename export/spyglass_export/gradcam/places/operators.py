@@ -119,6 +119,7 @@ _RULES: dict[str, Follow] = {
     "QLinearConv": partial(convolution, weight=3),
     "QLinearMatMul": partial(matmul, right=3),
     "Resize": resize,
+    "LogSoftmax": _softmax,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,
     "Softmax": _softmax,

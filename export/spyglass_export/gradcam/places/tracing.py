@@ -83,7 +83,7 @@ class _Tracer:
         if values is not None:
             return [traced_nowhere(np.shape(value), self._values.kept(value)) for value in values]
         depends = [self._view.is_fed(name) for name in node.inputs]
-        call = Call(node, inputs, depends, lambda: self._shapes.of(node, inputs))
+        call = Call(node, inputs, depends, self._view.opset, lambda: self._shapes.of(node, inputs))
         return follow(call)
 
 

@@ -55,7 +55,9 @@ class Values:
         if not inputs or unknown or node.op_type in _RANDOM or _has_subgraph(proto):
             return None
         if node.op_type in MOVES and values[0] is not None:
-            return MOVES[node.op_type](Call(node, inputs, [False] * len(inputs), list))(values[0])
+            return MOVES[node.op_type](Call(node, inputs, [False] * len(inputs), self._opsets[""], list))(
+                values[0]
+            )
         return self._evaluated(proto, values)
 
     def _shape(self, node: Node, inputs: Sequence[Traced | None]) -> Array:

@@ -1,0 +1,72 @@
+"""The last steps of every gradient method: rounding noise becomes 0, and a map is divided by its maximum.
+
+A map is a sum of terms of both signs: over the channels, and for Grad-CAM also over the places of the
+gradient. If the terms cancel, for example behind a softmax over all places, only their rounding errors are
+left. Divided by its own maximum, that noise would look like any other map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx import TensorProto
+
+from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.opset_forms import reduce
+
+# A map is noise if the magnitude of no place is above this part of the sum of its terms' magnitudes.
+#
+# float32 has a relative rounding error of 2^-24. Behind a softmax over 49 to 3,136 places, whose terms
+# y·(g - Σ g·y) are rounded differences themselves, cancelled maps reach 3·10⁻⁸ to 3·10⁻⁵ of their terms.
+_FLOAT32_NOISE = 2.0**-15
+# float16 has a relative rounding error of 2^-11: a softmax rounded to float16 misses the sum 1 by that.
+_FLOAT16_NOISE = 2.0**-10
+
+_NONNEGATIVE = frozenset({"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softmax", "Softplus", "Sqrt"})
+
+
+@dataclass(frozen=True)
+class RawMap:
+    """A map before clipping and scaling, `values`, float32 [rows, height, width].
+
+    `excess` holds how far the magnitude of each place is above its rounding noise, which is `noise_level`
+    times the sum of the magnitudes of its terms: float32 [rows, any, any]. It is None if the method adds up
+    nothing that can cancel.
+    """
+
+    values: str
+    excess: str | None = None
+
+
+def noise_level(view: GraphView, scores: str) -> float:
+    """Return the part of its terms below which a map is noise, for the types that `scores` come from."""
+    computed = (name for node in view.ancestors(scores) for name in node.outputs)
+    coarse = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
+    return _FLOAT16_NOISE if any(view.element(name) in coarse for name in computed) else _FLOAT32_NOISE
+
+
+def scaled(build: GraphBuilder, raw: RawMap) -> str:
+    """Add the positive part of a map divided by its maximum, in [0, 1]; zeros if nothing is positive.
+
+    A map without any place above its noise, of either sign, also becomes zeros. So does a map with a NaN or
+    an infinite number: its other places come from the same weights.
+    """
+    # 0 times a finite number is 0; 0 times an infinite number or NaN is NaN.
+    nothing = reduce(build, "ReduceSum", build.add("Mul", raw.values, build.floats(0)), [1, 2])
+    shown = build.add("Equal", nothing, build.floats(0))
+    if raw.excess is not None:
+        largest = reduce(build, "ReduceMax", raw.excess, [1, 2])
+        shown = build.add("And", shown, build.add("Greater", largest, build.floats(0)))
+    positive = build.add("Relu", build.add("Where", shown, raw.values, build.floats(0)))
+    largest = reduce(build, "ReduceMax", positive, [1, 2])
+    return build.add("Div", positive, build.add("Max", largest, build.floats(1e-12)))
+
+
+def is_nonnegative(view: GraphView, tensor: str) -> bool:
+    """Return whether the operator that computes a tensor makes no negative number."""
+    node = view.producers.get(tensor)
+    if node is not None and node.op_type == "Clip":
+        smallest = view.constant(node.input(1)) if node.input(1) else None
+        return smallest is not None and bool((smallest >= 0).all())
+    return node is not None and node.op_type in _NONNEGATIVE
