@@ -17,12 +17,13 @@ class GraphBuilder:
     """Collects new nodes in the model's opset, `opset`.
 
     Methods take and return names of tensors. `nodes` are in topological order; `initializers` hold each
-    distinct constant once. All new names begin with `prefix`.
+    distinct constant once. All new names begin with `prefix`. `description` is a text about the nodes.
     """
 
     def __init__(self, opset: int, taken: Iterable[str], prefix: str = PREFIX) -> None:
         self.opset = opset
         self.prefix = prefix
+        self.description = ""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.taken = set(taken)

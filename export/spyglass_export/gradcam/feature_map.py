@@ -42,6 +42,11 @@ class FeatureMap:
     tensor: str
     layout: Layout
 
+    @property
+    def tensors(self) -> list[str]:
+        """The tensors of the graph that the map is made of."""
+        return [self.tensor]
+
 
 def find_feature_map(view: GraphView, scores: str, name: str | None) -> FeatureMap:
     """Return the feature map called `name`, a tensor or a node, or the last one before the scores.

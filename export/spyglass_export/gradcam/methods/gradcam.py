@@ -16,6 +16,7 @@ def gradcam(given: Explanation) -> RawMap:
     head = find_head(view, feature_map.tensor, given.scores.tensor)
     found = spatial_sum(view, build, head, feature_map, seed(view, build, given.scores))
     every_axis = (feature_map.layout.channel, *feature_map.layout.spatial)
+    given.record(found.sums, found.magnitudes or "", summed=True)
     number = count(build, given.activations, every_axis)
     return given.weighted_sum(
         build.add("Div", found.sums, number), found.magnitudes and build.add("Div", found.magnitudes, number)

@@ -14,4 +14,6 @@ def gradient_of(given: Explanation) -> Cotangent:
     tensor = given.feature_map.tensor
     head = find_head(given.view, tensor, given.scores.tensor)
     start = seed(given.view, given.build, given.scores)
-    return reverse_pass(given.view, given.build, head, start)[tensor]
+    gradient = reverse_pass(given.view, given.build, head, start)[tensor]
+    given.record(gradient.name)
+    return gradient
