@@ -18,11 +18,11 @@ def gradient_record(model: onnx.ModelProto) -> GradientRecord | None:
 
 
 def part_of(
-    model: onnx.ModelProto, outputs: Sequence[str], fed: str | None = None, rank: int = 0
+    model: onnx.ModelProto, outputs: Sequence[str], fed: str | None = None, shape: Sequence[int] = ()
 ) -> onnx.ModelProto:
     """Return a graph of the nodes that compute `outputs`; those of the heatmap's branch are not inside an If.
 
-    The tensor `fed` becomes an input of this `rank`, float32. If the branch has a Loop over the classes,
+    The tensor `fed` becomes an input of this `shape`, float32. If the branch has a Loop over the classes,
     its nodes run once, for the first class.
     """
     nodes, weights = _flat(model.graph)
@@ -35,7 +35,7 @@ def part_of(
     stored = {tensor.name for tensor in graph.initializer}
     graph.input.extend(value for value in model.graph.input if value.name in read - stored)
     if fed is not None:
-        graph.input.append(helper.make_tensor_value_info(fed, TensorProto.FLOAT, [None] * rank))
+        graph.input.append(helper.make_tensor_value_info(fed, TensorProto.FLOAT, shape))
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     return onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=graph)
 

@@ -7,41 +7,19 @@ operators; those run in float32, between conversions.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from spyglass_contract.onnx_runtime import onnxruntime
+from spyglass_export.gradcam.skeleton import skeleton
+from spyglass_export.proving.substitutes import Types, substitute
 
 _REAL = frozenset({TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE})
-# The operator in ONNX Runtime's messages about a missing implementation, and about a wrong type.
-_OPERATOR = re.compile(r"implementation for (\w+)\(|of operator \((\w+)\)")
-# Larger heads are not copied in double precision.
-_MOST_BYTES = 200_000_000
-
-Types = Mapping[str, onnx.TypeProto.Tensor]
-
-
-def open_precise(graph: onnx.ModelProto) -> tuple[onnxruntime.InferenceSession, type[np.floating]]:
-    """Open a graph in double precision, and otherwise in float32; return it with the type of its real inputs.
-
-    Raises what ONNX Runtime raises if it can open neither.
-    """
-    single: set[str] = set()
-    while graph.ByteSize() < _MOST_BYTES:
-        precise = in_precision(graph, TensorProto.DOUBLE, single)
-        try:
-            return _open(precise), np.float64
-        # ONNX Runtime's exceptions have no common base class.
-        except Exception as error:
-            found = {name for names in _OPERATOR.findall(str(error)) for name in names if name} - single
-            if not found:
-                break
-            single |= found
-    return _open(in_precision(graph, TensorProto.FLOAT)), np.float32
+# ONNX Runtime converts larger weights when it loads the graph: a graph cannot hold 2 GB.
+_LARGE = 1_000_000
 
 
 def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] = ()) -> onnx.ModelProto:
@@ -58,12 +36,16 @@ def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] =
         if value.type.tensor_type.elem_type in _REAL:
             value.type.tensor_type.elem_type = element
     for tensor in changed.graph.initializer:
-        tensor.CopyFrom(_converted(tensor, element))
+        if tensor.data_type in _REAL and math.prod(tensor.dims) > _LARGE:
+            stored = f"{tensor.name} as stored"
+            changed.graph.node.append(helper.make_node("Cast", [stored], [tensor.name], to=element))
+            tensor.name = stored
+        else:
+            tensor.CopyFrom(_converted(tensor, element))
     quantised = _quantised(graph)
     for node in graph.graph.node:
-        pooled = types.get(node.input[0]) if node.op_type == "GlobalAveragePool" else None
-        if pooled is not None and pooled.HasField("shape"):
-            changed.graph.node.extend(_mean(node, len(pooled.shape.dim), opset))
+        if element == TensorProto.DOUBLE and (replaced := substitute(node, types, opset)):
+            changed.graph.node.extend(replaced)
         elif node.op_type in single:
             changed.graph.node.extend(_in_float32(node, types, element))
         else:
@@ -73,12 +55,15 @@ def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] =
 
 def _types(graph: onnx.ModelProto) -> Types:
     """The types of the tensors, as far as ONNX can infer them."""
-    inferred = onnx.shape_inference.infer_shapes(graph).graph
+    inferred = onnx.shape_inference.infer_shapes(skeleton(graph)).graph
     return {
         value.name: value.type.tensor_type
         for values in (inferred.input, inferred.value_info, inferred.output)
         for value in values
-    } | {tensor.name: onnx.TypeProto.Tensor(elem_type=tensor.data_type) for tensor in inferred.initializer}
+    } | {
+        tensor.name: helper.make_tensor_type_proto(tensor.data_type, tensor.dims).tensor_type
+        for tensor in inferred.initializer
+    }
 
 
 def _quantised(graph: onnx.ModelProto) -> set[str]:
@@ -132,17 +117,6 @@ def _in_float32(node: onnx.NodeProto, types: Types, element: int) -> Iterator[on
     yield from _with_casts(copy, reading, writing, element)
 
 
-def _mean(node: onnx.NodeProto, rank: int, opset: int) -> Iterator[onnx.NodeProto]:
-    """A global average pooling as an operator that ONNX Runtime has in double precision."""
-    places = list(range(2, rank))
-    if opset < 18:
-        yield helper.make_node("ReduceMean", node.input, node.output, axes=places)
-        return
-    axes = f"{node.output[0]} axes"
-    yield helper.make_node("Constant", [], [axes], value_ints=places)
-    yield helper.make_node("ReduceMean", [node.input[0], axes], node.output)
-
-
 def _with_casts(
     node: onnx.NodeProto, reading: Mapping[int, int], writing: Mapping[int, int], element: int
 ) -> Iterator[onnx.NodeProto]:
@@ -159,12 +133,3 @@ def _with_casts(
             node.output[index] = name
     yield node
     yield from after
-
-
-def _open(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
-    )

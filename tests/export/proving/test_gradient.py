@@ -20,7 +20,8 @@ from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.card import HeatmapMethod, read_card
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_export.heatmap import HeatmapOptions, with_heatmap
-from spyglass_export.proving.gradient import TOLERANCE, gradient_error
+from spyglass_export.proving.finite_differences import TOLERANCE
+from spyglass_export.proving.gradient import gradient_error
 from spyglass_export.proving.head_graph import gradient_record
 from spyglass_export.session import open_session
 from spyglass_export.write import write_proven
@@ -195,7 +196,7 @@ WRONG: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize("method", ["gradcam", "layercam"])
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("head", ["squeezed", "pooled_by_maximum", "in_float16", "quantised_inside"])
+@pytest.mark.parametrize("head", ["squeezed", "quantised_inside"])
 def test_a_wrong_gradient_differs(head: str, wrong: str, method: HeatmapMethod) -> None:
     model = _attached(HEADS[head], method)
     op_type, value = WRONG[wrong]
