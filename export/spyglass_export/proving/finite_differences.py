@@ -18,7 +18,7 @@ from spyglass_export.proving.head_graph import part_of
 from spyglass_export.proving.precise_session import PreciseSession
 from spyglass_export.session import open_session
 
-# The largest relative difference that is allowed. In double precision, right gradients agree to 1e-3 or better,
+# The largest relative difference that is allowed. In double precision, right gradients agree to 1e-3,
 # where the check stops to look for a better step. A wrong one differs by tenths.
 TOLERANCE = 1e-2
 _GOOD = 1e-3
