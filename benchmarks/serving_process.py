@@ -22,7 +22,7 @@ def serving(*arguments: str) -> Iterator[tuple[str, psutil.Process]]:
 
     Raises RuntimeError if the server ends before it reports SERVING.
     """
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "spyglass_cli", "serve", "--port", str(port), "--log-level", "warning"]
     with subprocess.Popen([*command, *arguments]) as process:
         try:
@@ -42,7 +42,8 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the server ended before it was ready, with exit code {process.wait()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

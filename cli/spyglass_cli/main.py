@@ -17,6 +17,7 @@ PROGRAM = "spyglass"
 COMMANDS = (
     "serve",
     "health",
+    "bench",
     "models",
     "explain",
     "segment",

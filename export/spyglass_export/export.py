@@ -14,6 +14,7 @@ from spyglass_contract.errors import ModelError
 from spyglass_contract.model.outputs import class_probabilities
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.converting.convert import convert
+from spyglass_export.converting.early_transpose import transpose_early
 from spyglass_export.converting.full_precision import in_float32
 from spyglass_export.converting.tidy import tidy
 from spyglass_export.draft import draft_card
@@ -62,6 +63,7 @@ def export_model(
     """
     graph = convert(model, card)
     tidy(graph, card)
+    transpose_early(graph)
     if heatmap:
         graph = with_heatmap(graph, card, heatmap)
     # After the heatmap, because the heatmap explains a layer of the original network.

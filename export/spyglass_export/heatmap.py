@@ -8,7 +8,7 @@ import onnx
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
 from spyglass_contract.model.card import HeatmapMethod
-from spyglass_export.gradcam import HeatmapError, attach_gradcam
+from spyglass_export.gradcam import AttachedHeatmap, HeatmapError, attach_gradcam
 from spyglass_export.gradcam.scores import GradientOf
 
 
@@ -39,9 +39,17 @@ def with_heatmap(
                 "only a classifier has a heatmap; leave out the options for feature map, method and score"
             )
         return graph
+    return attached_heatmap(graph, card, options).model
+
+
+def attached_heatmap(graph: onnx.ModelProto, card: ModelCard, options: HeatmapOptions) -> AttachedHeatmap:
+    """Attach a heatmap to the graph of a classifier, with the notices about the explained layer.
+
+    Writes the explained layer, the method and the score into `card`. Raises HeatmapError.
+    """
     attached = attach_gradcam(
         graph, feature_map=options.feature_map, method=options.method, gradient_of=options.gradient_of
     )
     card.explained_layer, card.heatmap_method = attached.layer, options.method
     card.explained_score = attached.score
-    return attached.model
+    return attached

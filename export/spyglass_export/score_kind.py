@@ -18,7 +18,9 @@ from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.standard_form import standard_form
+from spyglass_export.gradcam.passing import before_bounds
+from spyglass_export.gradcam.probabilities import unscaled
+from spyglass_export.simplifying.standard_form import standard_form
 
 # Largest rounding error of a sum of probabilities.
 _SUM_TOLERANCE = 1e-3
@@ -28,14 +30,15 @@ def score_kind(model: onnx.ModelProto, card: ModelCard) -> ScoreKind.ValueType:
     """Return the kind of the output `probabilities`, from the certificate of `card` and the graph.
 
     The certificate's golden outputs show it if they sum to 1 or leave [0, 1]. Otherwise the graph must end in
-    a sigmoid, because logits can lie in [0, 1], too; if it does not, the kind is UNSPECIFIED.
+    a sigmoid, because logits can lie in [0, 1], too, or in a softmax, whose rounded probabilities need not
+    sum to 1; if it does not, the kind is UNSPECIFIED.
     """
     scores = _golden_scores(card)
     if ((scores < -_SUM_TOLERANCE) | (scores > 1 + _SUM_TOLERANCE)).any():
         return SCORE_KIND_LOGIT
     if len(scores) and np.allclose(scores.sum(axis=1), 1, atol=_SUM_TOLERANCE):
         return SCORE_KIND_SOFTMAX
-    return SCORE_KIND_SIGMOID if _ends_in_sigmoid(model) else SCORE_KIND_UNSPECIFIED
+    return _kind_of_ending(model)
 
 
 def _golden_scores(card: ModelCard) -> NDArray[np.float32]:
@@ -46,10 +49,16 @@ def _golden_scores(card: ModelCard) -> NDArray[np.float32]:
     return np.asarray(rows, np.float32).reshape(-1, len(card.class_names))
 
 
-def _ends_in_sigmoid(model: onnx.ModelProto) -> bool:
+def _kind_of_ending(model: onnx.ModelProto) -> ScoreKind.ValueType:
     try:
-        ending = find_ending(GraphView(standard_form(model)), PROBABILITIES)
+        view = GraphView(standard_form(model))
+        ending = find_ending(view, PROBABILITIES)
+        plain, _ = unscaled(view, PROBABILITIES)
     # The graph has a form that this package cannot read.
     except HeatmapError:
-        return False
-    return ending is not None and ending.activation == "Sigmoid" and not ending.logarithm
+        return SCORE_KIND_UNSPECIFIED
+    if ending is None or ending.logarithm:
+        return SCORE_KIND_UNSPECIFIED
+    if ending.activation == "Sigmoid":
+        return SCORE_KIND_SIGMOID
+    return SCORE_KIND_SOFTMAX if plain == before_bounds(view, plain) else SCORE_KIND_UNSPECIFIED

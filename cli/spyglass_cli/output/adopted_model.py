@@ -64,5 +64,7 @@ def print_changes(adopted: Adopted, *, images_given: bool) -> None:
             f"the network works for one image at a time, and the server will run it so: {adopted.one_image}",
             file=sys.stderr,
         )
+    for notice in adopted.heatmap_notices:
+        print(notice, file=sys.stderr)
     if adopted.no_heatmap:
         print(adopted.no_heatmap, file=sys.stderr)

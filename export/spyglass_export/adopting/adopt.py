@@ -18,13 +18,12 @@ from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.class_output import find_output, own_class_names
 from spyglass_export.adopting.complete import Plan, completed, for_one_image
-from spyglass_export.adopting.explaining import explained
+from spyglass_export.adopting.explaining import Explained, explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
 from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
 from spyglass_export.adopting.network import Network, reject_model_with_heatmap
 from spyglass_export.adopting.newer_opset import in_newer_opset
-from spyglass_export.adopting.node_order import in_order, keep_needed
 from spyglass_export.adopting.operator_forms import reject_processor_forms
 from spyglass_export.adopting.postprocessing import (
     Activation,
@@ -36,10 +35,13 @@ from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
 from spyglass_export.adopting.reference import Reference, other_roundings
 from spyglass_export.adopting.several_labels import images_of_several_labels
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.standard_form import standard_form
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
 from spyglass_export.proving.noise import rounding_noise, tolerance_for
+from spyglass_export.simplifying import simplified
+from spyglass_export.simplifying.free_sizes import with_free_sizes
+from spyglass_export.simplifying.node_order import in_order, keep_needed
+from spyglass_export.simplifying.standard_form import standard_form
 from spyglass_export.write import write_proven
 
 
@@ -65,6 +67,7 @@ class Adopted:
     `several_labels` names the golden images for which several classes have a high score by themselves.
     `no_heatmap` says why there is no heatmap, and `one_image` why the network takes one image at a time;
     both are empty if that is not so. `other_class_names` are those in the file, if it has other ones.
+    `heatmap_notices` say what its owner must know about the layer that the heatmaps explain.
     """
 
     activation: Activation
@@ -73,6 +76,7 @@ class Adopted:
     no_heatmap: str = ""
     one_image: str = ""
     other_class_names: tuple[str, ...] = ()
+    heatmap_notices: tuple[str, ...] = ()
 
 
 def adopt(
@@ -97,7 +101,7 @@ def adopt(
     with unreadable_networks():
         reject_model_with_heatmap(model)
         reject_processor_forms(model)
-        ordered = in_order(model)
+        ordered = with_free_sizes(in_order(model))
         check_input(ordered)
         network = Network(ordered, find_output(ordered, options.scores))
         size = (card.input.height, card.input.width)
@@ -110,21 +114,30 @@ def adopt(
         source = _own_copy(ordered, image, network)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
         _describe(card, ending.activation)
-        reference = Reference(network, plan)
-        others = other_roundings(ordered, network, plan)
+        scored_graph, scored = _scored(network, ordered, source, ending)
+        reference = Reference(scored, plan)
+        others = other_roundings(scored_graph, scored, plan)
         noise = rounding_noise(card, golden, reference.probabilities, others)
         graph, one_image = _for_batches(source, card, plan, tolerance_for(noise))
-        no_heatmap = ""
+        heatmap = Explained(graph)
         if options.heatmap is not None:
-            graph, no_heatmap = explained(graph, card, source, plan, options.heatmap)
+            heatmap = explained(graph, card, source, options.heatmap)
         name = f"onnxruntime {onnxruntime.__version__}"
         certify(card, golden, reference.probabilities, reference_name=name, noise=noise)
-        write_proven(graph, card, target)
+        write_proven(heatmap.graph, card, target)
         several: tuple[str, ...] = ()
         if ending.assumed:
             several = images_of_several_labels(card, reference.logits)
         renamed = tuple(own_names) if own_names != list(card.class_names) else ()
-        return Adopted(ending.activation, ending.assumed, several, no_heatmap, one_image, renamed)
+        return Adopted(
+            ending.activation,
+            ending.assumed,
+            several,
+            heatmap.no_heatmap,
+            one_image,
+            renamed,
+            heatmap.notices,
+        )
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
@@ -156,7 +169,7 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     fed = [value for value in copy.graph.input if value.name not in weights]
     del copy.graph.input[:]
     copy.graph.input.extend(fed)
-    return copy
+    return simplified(copy)
 
 
 def _plan(
@@ -214,3 +227,17 @@ def _for_batches(
     if not (problem := batch_problem(freed, card, tolerance)):
         return freed, ""
     return for_one_image(graph), problem
+
+
+def _scored(
+    network: Network, given: onnx.ModelProto, source: onnx.ModelProto, ending: Ending
+) -> tuple[onnx.ModelProto, Network]:
+    """The network whose output holds the scores that the added activation takes, and its graph.
+
+    Rounded probabilities do not show their logits, so this reads those, from the given file if it names them.
+    """
+    if not ending.rounded:
+        return given, network
+    named = any(ending.tensor in node.output for node in given.graph.node)
+    graph = given if named else source
+    return graph, Network(graph, ending.tensor)

@@ -11,12 +11,13 @@ from onnx import TensorProto, helper
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PROBABILITIES, SCORES
 from spyglass_export.adopting.image_input import ImageInput
-from spyglass_export.adopting.node_order import inner_graphs
 from spyglass_export.adopting.postprocessing import Activation, add_postprocessing
 from spyglass_export.adopting.preprocessing import Preprocessing, add_preprocessing
+from spyglass_export.converting.early_transpose import transpose_early
 from spyglass_export.converting.tidy import BATCH, tidy
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.simplifying.node_order import inner_graphs
 
 # Prefix for tensors of the network whose own name the completed file needs.
 _MOVED = "network/"
@@ -47,15 +48,14 @@ def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.Mode
     moved = moved_names(source, card)
     rename(model.graph, moved)
     fed, output = (moved.get(name, name) for name in (plan.image.tensor, plan.output))
-    view, taken, image = GraphView(source), set(all_names(model.graph)), plan.image
+    view, taken = GraphView(source), set(all_names(model.graph))
     before, after = GraphBuilder(view.opset, taken, "before/"), GraphBuilder(view.opset, taken, "after/")
-    add_preprocessing(
-        before, pixels, plan.preprocessing, channels_first=image.channels_first, element=image.element
-    )
+    add_preprocessing(before, pixels, plan.preprocessing, plan.image)
     add_postprocessing(after, output, plan.activation, plan.columns, view.element(plan.output), plan.rank)
     before.nodes[-1].output[0], after.nodes[-1].output[0] = fed, PROBABILITIES
     _enclose(model.graph, before, after)
     _declare_ends(model.graph, card, plan)
+    transpose_early(model)
     tidy(model, card)
     return model
 

@@ -120,7 +120,8 @@ def _only_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
 def _declared(value: onnx.ValueInfoProto) -> tuple[int, int | None, list[int | None]]:
     """Element type, batch size, and the three sizes of an input; None if the file leaves a size open."""
     kind = value.type.tensor_type
-    dims: list[int | None] = [dim.dim_value or None for dim in kind.shape.dim]
+    # 0 and -1 leave a size open, as a name does.
+    dims: list[int | None] = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
     if not kind.HasField("shape"):
         dims = [None] * _RANK
     if kind.elem_type not in _ELEMENTS or len(dims) != _RANK:

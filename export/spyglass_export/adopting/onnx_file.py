@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from spyglass_contract.errors import ModelError
 from spyglass_export.adopting.guard import first_line
-from spyglass_export.adopting.node_order import inner_graphs
+from spyglass_export.simplifying.node_order import inner_graphs
 
 # Other files that users give by mistake: their first bytes, behind an offset.
 _OTHER_FORMATS = (

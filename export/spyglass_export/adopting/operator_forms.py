@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import onnx
 
 from spyglass_contract.errors import ModelError
-from spyglass_export.adopting.node_order import all_nodes
+from spyglass_export.simplifying.node_order import all_nodes
 
 _PROCESSOR_LAYOUTS = {"com.microsoft.nchwc": "nchwc", "com.ms.internal.nhwc": "nhwc"}
 _COMPILED = "EPContext"

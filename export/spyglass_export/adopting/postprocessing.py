@@ -15,7 +15,8 @@ from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import ScoresError
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.probabilities import are_probabilities
+from spyglass_export.gradcam.passing import before_bounds
+from spyglass_export.gradcam.probabilities import are_probabilities, unscaled
 from spyglass_export.gradcam.scores import explained_scores
 
 # None: the output already holds probabilities.
@@ -31,11 +32,14 @@ class Ending:
     """How the class scores become probabilities: `activation` of the tensor `tensor`.
 
     `assumed` is true if neither the graph nor the user said which activation the network was trained with.
+    `rounded` is true if the network rounds its own probabilities to integers, so that they need not sum to 1;
+    the activation of `tensor` replaces them.
     """
 
     tensor: str
     activation: Activation
     assumed: bool = False
+    rounded: bool = False
 
 
 def missing_activation(
@@ -44,7 +48,8 @@ def missing_activation(
     """Return the tensor to compute probabilities from, and the activation that computes them.
 
     `values` [images, columns] are those of `output` for some images. The tensor is the output itself if it
-    holds probabilities or logits, and the logits behind it if it holds the logarithm of a softmax. Raises
+    holds probabilities or logits, and the logits behind it if it holds the logarithm of a softmax, or
+    probabilities that the network rounds to integers. Raises
     ScoresError if the output is not that of a classifier, or holds scaled probabilities, and InvalidInput if
     `choice` does not fit the output.
     """
@@ -58,6 +63,10 @@ def missing_activation(
 
 def _shown(view: GraphView, output: str, values: NDArray[np.float32]) -> Ending:
     ending, several = find_ending(view, output), values.shape[1] > 1
+    plain, rounded = unscaled(view, output)
+    direct = ending is not None and plain == before_bounds(view, plain)
+    if ending is not None and direct and rounded:
+        return Ending(ending.logits, ending.activation, rounded=True)
     if several and _sum_to_1(values):
         return Ending(output, None)
     if several and (values <= 1e-3).all() and _sum_to_1(np.exp(values)):
@@ -65,7 +74,7 @@ def _shown(view: GraphView, output: str, values: NDArray[np.float32]) -> Ending:
     if ending is None and not are_probabilities(view, output):
         return Ending(output, "Softmax" if several else "Sigmoid", assumed=several)
     # A network of several independent labels has a probability for each, and they need not sum to 1.
-    own = not several or ending is None or ending.activation == "Sigmoid"
+    own = not several or ending is None or ending.activation == "Sigmoid" or (direct and not ending.logarithm)
     if own and _in_0_to_1(values):
         return Ending(output, None)
     raise ScoresError(
@@ -91,9 +100,9 @@ def _chosen(found: Ending, own: Activation, output: str, values: NDArray[np.floa
             "number is always 1",
             field="activation",
         )
-    if found.activation is None and own == activation:
+    if own == activation and (found.activation is None or found.rounded):
         return found
-    if found.activation is None:
+    if found.activation is None or found.rounded:
         raise InvalidInput(
             f"--activation {choice} is for logits, but '{output}' already holds probabilities"
             + (f" of a {own.lower()}" if own else ""),

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_export.adopting.image_input import ImageInput
 from spyglass_export.gradcam.builder import GraphBuilder
 
 _TO_CHANNELS_FIRST = (0, 3, 1, 2)
+_TO_CHANNELS_LAST = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -70,31 +72,57 @@ def customary_scale(mean: Sequence[float], std: Sequence[float]) -> float:
 
 
 def add_preprocessing(
-    build: GraphBuilder, pixels: str, preprocessing: Preprocessing, *, channels_first: bool, element: int
+    build: GraphBuilder, pixels: str, preprocessing: Preprocessing, image: ImageInput
 ) -> str:
     """Add nodes from `pixels`, uint8 [batch, height, width, channels], and return the name of the result.
 
-    `element` is the type of the network's input, as in TensorProto.DataType; the arithmetic is in float32.
+    The result is the input of the network, as `image` says. The arithmetic is in float32, with the same
+    roundings as `preprocess`. The nodes move pixels while these are still bytes: moving float32 takes eight
+    times as long.
     """
+    first, half = image.channels_first, image.element == TensorProto.FLOAT16
+    # A Cast to float16 needs the Transpose behind it. Otherwise it meets the Cast back to float32 that ONNX
+    # Runtime adds before a convolution on the CPU, and ONNX Runtime leaves out both, and so the rounding.
+    early = first and not half
     tensor = pixels
+    if early or preprocessing.bgr:
+        tensor = build.add("Transpose", tensor, perm=_TO_CHANNELS_FIRST)
     if preprocessing.bgr:
-        tensor = build.add("Gather", tensor, build.integers([2, 1, 0]), axis=3)
-    if element != TensorProto.UINT8:
-        tensor = _add_arithmetic(build, tensor, preprocessing, element)
-    if channels_first:
+        # Whole planes: along the last axis ONNX Runtime copies byte by byte.
+        tensor = build.add("Gather", tensor, build.integers([2, 1, 0]), axis=1)
+    if preprocessing.bgr and not early:
+        tensor = build.add("Transpose", tensor, perm=_TO_CHANNELS_LAST)
+    if image.element != TensorProto.UINT8:
+        tensor = _add_arithmetic(build, tensor, preprocessing, None if early else image.width)
+    if image.element not in (TensorProto.UINT8, TensorProto.FLOAT):
+        tensor = build.add("Cast", tensor, to=image.element)
+    if first and not early:
         tensor = build.add("Transpose", tensor, perm=_TO_CHANNELS_FIRST)
     return build.add("Identity", tensor) if tensor == pixels else tensor
 
 
-def _add_arithmetic(build: GraphBuilder, pixels: str, preprocessing: Preprocessing, element: int) -> str:
+def _add_arithmetic(build: GraphBuilder, pixels: str, preprocessing: Preprocessing, row: int | None) -> str:
+    """Add the arithmetic in float32. `row` is the width of images with channels last, None for first."""
     tensor = build.add("Cast", pixels, to=TensorProto.FLOAT)
     if preprocessing.scale != 1:
         tensor = build.add("Mul", tensor, build.floats(preprocessing.scale))
     if any(preprocessing.mean):
-        tensor = build.add("Sub", tensor, build.floats(preprocessing.mean))
+        tensor = build.add("Sub", tensor, build.floats(_broadcasting(preprocessing.mean, row)))
     if set(preprocessing.std) != {1}:
-        tensor = build.add("Div", tensor, build.floats(preprocessing.std))
-    return tensor if element == TensorProto.FLOAT else build.add("Cast", tensor, to=element)
+        tensor = build.add("Div", tensor, build.floats(_broadcasting(preprocessing.std, row)))
+    return tensor
+
+
+def _broadcasting(numbers: Sequence[float], row: int | None) -> NDArray[np.float32]:
+    """Numbers for all channels or for each, in a shape that broadcasts to the images.
+
+    With channels last they fill a row of the image: ONNX Runtime works along the axes that both operands
+    have, and three numbers at a time take eight times as long.
+    """
+    given = np.array(numbers, np.float32)
+    if len(set(numbers)) == 1:
+        return given[0]
+    return given.reshape(1, -1, 1, 1) if row is None else np.tile(given, (row, 1))
 
 
 def preprocess(

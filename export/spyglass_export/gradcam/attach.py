@@ -16,19 +16,20 @@ from spyglass_contract.model.card import (
     SCORES,
     HeatmapMethod,
 )
+from spyglass_export.gradcam.arranged_gradient import activations_of
 from spyglass_export.gradcam.branch import BranchOutput, attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.gradcam.class_loop import one_class_at_a_time
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
+from spyglass_export.gradcam.rows import rows_may_be_classes
 from spyglass_export.gradcam.scaling import scaled
 from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
 from spyglass_export.gradcam.scores import GradientOf, Scores, explained_scores
-from spyglass_export.gradcam.sizes import Sized
-from spyglass_export.gradcam.standard_form import standard_form
-from spyglass_export.gradcam.weights import as_float32
+from spyglass_export.simplifying import simplified
 
 # Eigen-CAM does not depend on the class.
 _WITHOUT_SCORE = "eigencam"
@@ -38,13 +39,15 @@ _WITHOUT_SCORE = "eigencam"
 class AttachedHeatmap:
     """A classifier with a heatmap in its graph.
 
-    `layer` is the tensor that the heatmap explains. `score` says whether `logit` or `probability` is
-    differentiated; it is empty for Eigen-CAM, which uses no score.
+    `layer` is the tensor that the heatmap explains; if there are several, their names are joined by " + ".
+    `score` says whether `logit` or `probability` is differentiated; it is empty for Eigen-CAM, which uses no
+    score. `notices` say what a reader of the heatmaps must know about the choice of the layer.
     """
 
     model: onnx.ModelProto
     layer: str
     score: GradientOf | Literal[""]
+    notices: tuple[str, ...] = ()
 
 
 def attach_gradcam(
@@ -63,8 +66,10 @@ def attach_gradcam(
     any number of indices and returns as many maps from a single forward pass. An empty tensor of indices
     costs nothing and returns no map. ONNX Runtime rejects an index that is not a class.
 
-    `feature_map` names the tensor or node to explain; the default is the last spatial feature map before
-    the scores. `scores` names the tensor of class scores; the default is found behind the output
+    `feature_map` names the tensor or node to explain; the default is the last feature map that every path
+    from the image to the scores passes. Tokens are a feature map if they lie at the places of a grid over the
+    image. If no map has all of the evidence, the heatmap is that of several maps of one size, joined along
+    their channels. `scores` names the tensor of class scores; the default is found behind the output
     `probabilities`, or behind the only output that can hold them.
 
     Grad-CAM is relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the feature map, divided
@@ -83,11 +88,11 @@ def attach_gradcam(
     gradient.
     """
     _check_choices(method, gradient_of)
-    source = standard_form(model)
+    source = simplified(model)
     view = GraphView(source)
     _reject_second_heatmap(view)
     found_scores = explained_scores(view, scores, gradient_of)
-    found_map = find_feature_map(view, found_scores.tensor, feature_map)
+    found_map, notices = find_feature_map(view, found_scores, feature_map)
     branch = GraphBuilder(view.opset, _names(source.graph))
     given = _explanation(view, branch, found_scores, found_map)
     if method == SCORE_CAM:
@@ -97,7 +102,7 @@ def attach_gradcam(
     attached = onnx.ModelProto()
     attached.CopyFrom(source)
     attach_branch(attached.graph, branch, outputs)
-    return AttachedHeatmap(attached, found_map.tensor, _score(found_scores, method))
+    return AttachedHeatmap(attached, found_map.tensor, _score(found_scores, method), notices)
 
 
 def _check_choices(method: str, gradient_of: str) -> None:
@@ -131,8 +136,7 @@ def _names(graph: onnx.GraphProto) -> set[str]:
 def _explanation(
     view: GraphView, branch: GraphBuilder, scores: Scores, feature_map: FeatureMap
 ) -> Explanation:
-    activations = Sized(as_float32(view, branch, feature_map.tensor), view.dims(feature_map.tensor))
-    return Explanation(view, branch, scores, feature_map, activations)
+    return Explanation(view, branch, scores, feature_map, activations_of(view, branch, feature_map))
 
 
 def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:
@@ -141,6 +145,10 @@ def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:
 
 def _heatmap_output(given: Explanation, method: str) -> BranchOutput:
     result = scaled(given.build, METHODS[method](given))
+    tensors, scores = given.feature_map.tensors, given.scores.tensor
+    if method != _WITHOUT_SCORE and not rows_may_be_classes(given.view, tensors, scores):
+        image = given.view.model.graph.input[0].name
+        result = one_class_at_a_time(given.build, image, result, given.places)
     description = f"{method} of '{given.feature_map.tensor}'"
     if score := _score(given.scores, method):
         description += f", gradient of the {score} '{given.scores.tensor}'"

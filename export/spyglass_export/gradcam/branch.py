@@ -43,6 +43,7 @@ def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequenc
 
     `branch` holds the nodes that compute the outputs; they may read any tensor of `graph`.
     """
+    _copy_quantised(graph, branch)
     outside = GraphBuilder(branch.opset, branch.taken)
     requested = outside.add("Cast", outside.add("Size", CLASS_INDEX), to=TensorProto.BOOL)
     values = [output.value(output.result) for output in outputs]
@@ -60,6 +61,25 @@ def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequenc
     graph.input.append(_class_index())
     graph.initializer.append(helper.make_tensor(CLASS_INDEX, TensorProto.INT64, [1], [-1]))
     graph.output.extend(output.value(output.name) for output in outputs)
+
+
+def _copy_quantised(graph: onnx.GraphProto, branch: GraphBuilder) -> None:
+    """Give the branch its own copies of the quantised weights that it reads, and of their scales.
+
+    ONNX Runtime fuses a product with the DequantizeLinear of its weight only if nothing else reads the weight
+    or its scale. Without the fusion the classes differ from those of the original file, and cost more.
+    """
+    unpacked = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.input}
+    read = {name for node in branch.nodes for name in node.input}
+    copies = {}
+    for weight in graph.initializer:
+        if weight.name in unpacked & read:
+            copy = onnx.TensorProto()
+            copy.CopyFrom(weight)
+            copies[weight.name] = copy.name = branch.fresh("weight")
+            branch.initializers.append(copy)
+    for node in branch.nodes:
+        node.input[:] = [copies.get(name, name) for name in node.input]
 
 
 def _empty(outside: GraphBuilder, outputs: Sequence[BranchOutput]) -> onnx.GraphProto:

@@ -34,13 +34,17 @@ class Cotangent:
 
 @dataclass(frozen=True)
 class OneHot:
-    """The gradient of class scores [batch, classes] with respect to themselves: 1 at the explained class.
+    """The gradient with respect to `of` if it is 0 except at the explained class.
 
-    `selected` holds the class of each row, int64 [rows].
+    The classes of `of`, a tensor of rank 2 or more, are along `axis`. `selected` holds the class of each row,
+    int64 [rows]. `value` is the gradient at that class, float32, a scalar or [rows, 1]; None stands for 1. It
+    is the same along all axes but those of rows and classes.
     """
 
     selected: str
     of: Sized
+    axis: int = 1
+    value: Sized | None = None
 
 
 def scale(build: GraphBuilder, gradient: Cotangent, factor: str) -> Cotangent:

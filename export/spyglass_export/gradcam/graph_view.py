@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -33,7 +34,7 @@ class GraphView:
         self.producers = {output: node for node in self.nodes for output in node.outputs if output}
         self.consumers: dict[str, list[Node]] = defaultdict(list)
         for node in self.nodes:
-            for name in dict.fromkeys(node.inputs):
+            for name in dict.fromkeys(node.reads):
                 self.consumers[name].append(node)
         self._types = infer_types(model)
         self._constants = Constants(model, self._dims_or_none)
@@ -60,6 +61,20 @@ class GraphView:
         """Return the number of dimensions, None if it is unknown."""
         dims = self._dims_or_none(name)
         return None if dims is None else len(dims)
+
+    def image_axes(self, names: Collection[str]) -> dict[str, int | None]:
+        """Return for each tensor the axis that holds the images of the batch, None if no axis does.
+
+        An axis of as many windows or heads as all images have together does not. Runs the model if shape
+        inference is not enough. Raises HeatmapError if the model does not run.
+        """
+        unclear = [name for name in names if None in self.dims(name) and self._types[name].images is None]
+        if unclear:
+            probed = probe_types(self.model, unclear)
+            self._types.update(
+                {name: replace(self._types[name], images=probed[name].images) for name in unclear}
+            )
+        return {name: self._types[name].images for name in names}
 
     def element(self, name: str) -> int:
         """Return the element type, as in TensorProto.DataType; 0 if it is unknown."""
@@ -89,14 +104,14 @@ class GraphView:
             node = self.producers.get(waiting.pop())
             if node is not None and node.index not in found:
                 found[node.index] = node
-                waiting.extend(node.inputs)
+                waiting.extend(node.reads)
         return [found[index] for index in sorted(found, reverse=True)]
 
     def _depending_on_input(self) -> set[str]:
         weights = {tensor.name for tensor in self.model.graph.initializer}
         found = {value.name for value in self.model.graph.input} - weights
         for node in self.nodes:
-            if found.intersection(node.inputs):
+            if found.intersection(node.reads):
                 found.update(node.outputs)
         return found
 

@@ -8,6 +8,10 @@ from spyglass_export.gradcam.errors import FeatureMapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 
+# The slope of these operators is 0 wherever it exists, and torch and TensorFlow take it as 0 everywhere. No
+# gradient flows through them, as none flows through integers.
+FLAT = frozenset({"Ceil", "Floor", "Hardmax", "Round", "Sign"})
+
 
 @dataclass(frozen=True)
 class Head:
@@ -34,14 +38,30 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
     """
     behind = [node for node in reversed(view.ancestors(scores))]
     path = {feature_map}
-    nodes = []
+    nodes: list[Node] = []
+    flat: list[Node] = []
     for node in behind:
-        if feature_map not in node.outputs and path.intersection(node.inputs):
-            path.update(name for name in node.outputs if name and view.is_real(name))
+        if feature_map not in node.outputs and path.intersection(node.reads):
+            if node.op_type in FLAT:
+                flat.append(node)
+                continue
+            path.update(name for name in node.outputs if name and _may_have_gradient(view, name))
             nodes.append(node)
     if scores not in path or scores == feature_map:
-        raise FeatureMapError(f"the scores '{scores}' do not depend on the feature map '{feature_map}'")
+        raise _independent(scores, feature_map, flat)
     return _leading_to(scores, feature_map, nodes, path)
+
+
+def _may_have_gradient(view: GraphView, name: str) -> bool:
+    """Return whether a value is real, or is no tensor, such as a sequence: its operator then has no rule."""
+    return view.is_real(name) or not view.element(name)
+
+
+def _independent(scores: str, feature_map: str, flat: list[Node]) -> FeatureMapError:
+    told = f"the scores '{scores}' do not depend on the feature map '{feature_map}'"
+    if flat:
+        told += f", or only through operators of slope 0: {', '.join(node.label for node in flat)}"
+    return FeatureMapError(told)
 
 
 def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:
@@ -50,6 +70,6 @@ def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]
     kept = []
     for node in reversed(nodes):
         if leading.intersection(node.outputs):
-            leading.update(path.intersection(node.inputs))
+            leading.update(path.intersection(node.reads))
             kept.append(node)
     return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))

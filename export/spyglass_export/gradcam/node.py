@@ -9,6 +9,8 @@ from typing import Any
 import onnx
 from onnx import helper
 
+from spyglass_export.simplifying.node_order import captured
+
 
 @dataclass(frozen=True, eq=False)
 class Node:
@@ -20,6 +22,13 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    # Tensors of the outer graph that the node reads only inside its own graphs, as an If does.
+    captured: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All tensors that the node depends on."""
+        return (*self.inputs, *self.captured)
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return the value of an attribute, int, float, str or list, or `default` if it is not set.
@@ -56,6 +65,7 @@ def _read(index: int, proto: onnx.NodeProto) -> Node:
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
         attributes={attribute.name: _value(attribute) for attribute in proto.attribute},
+        captured=tuple(sorted(captured(proto))),
     )
 
 

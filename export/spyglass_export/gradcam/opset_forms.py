@@ -13,6 +13,7 @@ _AXES_AS_INPUT = {
     "ReduceSum": 13,
     "ReduceMean": 18,
     "ReduceMax": 18,
+    "ReduceProd": 18,
     "ReduceL1": 18,
 }
 

@@ -30,6 +30,15 @@ def behind(view: GraphView, name: str) -> str:
     return name
 
 
+def producer(view: GraphView, name: str, op_type: str | None = None) -> Node | None:
+    """Return the node that computes a tensor, past casts and changes of shape.
+
+    None if it is not the operator `op_type`.
+    """
+    node = view.producers.get(behind(view, name))
+    return node if node is None or op_type in (None, node.op_type) else None
+
+
 def before_bounds(view: GraphView, name: str) -> str:
     """Return the tensor whose numbers `name` holds in the same order.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.passing import behind
+from spyglass_export.gradcam.passing import behind, uniform
 
 _BETWEEN_0_AND_1 = frozenset({"HardSigmoid", "Sigmoid", "Softmax"})
 # Of probabilities and constants, these operators compute probabilities again, and not scores with weights.
@@ -34,6 +34,30 @@ _COMBINING = frozenset(
         "Transpose",
     }
 )
+
+
+# With constants, these keep a number between two bounds.
+_BOUNDING = frozenset({"Clip", "Max", "Min"})
+
+
+def unscaled(view: GraphView, name: str) -> tuple[str, bool]:
+    """Return the tensor whose numbers `name` holds but for rounding and bounds, and whether it rounds them.
+
+    Casts, quantisers and changes of shape lie between, and bounds that are constant.
+    """
+    rounds, last = False, ""
+    while name != last:
+        last = name
+        node = view.producers.get(name)
+        while node is not None and name != behind(view, name):
+            rounds = rounds or node.op_type == "QuantizeLinear"
+            name = node.inputs[0]
+            node = view.producers.get(name)
+        if node is not None and node.op_type in _BOUNDING:
+            fed = [each for each in node.inputs if view.is_fed(each)]
+            bounds = [uniform(view, each) for each in node.inputs if each and each not in fed]
+            name = fed[0] if len(fed) == 1 and None not in bounds else name
+    return name, rounds
 
 
 def are_probabilities(view: GraphView, name: str) -> bool:

@@ -18,7 +18,7 @@ _RUNS = ((2, 224), (3, 256))
 
 
 def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, TensorType]:
-    """Return the types of the named tensors, from two runs.
+    """Return the types of those of the named values that are tensors, from two runs.
 
     Raises HeatmapError if ONNX Runtime cannot load or run the model.
     """
@@ -30,8 +30,14 @@ def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Tenso
             f"the model does not state its shapes, and ONNX Runtime cannot run it to find them: {error}"
         ) from error
     return {
-        name: TensorType(helper.np_dtype_to_tensor_dtype(one.dtype), _agreeing(one.shape, other.shape))
+        name: TensorType(
+            helper.np_dtype_to_tensor_dtype(one.dtype),
+            _agreeing(one.shape, other.shape),
+            _images(one.shape, other.shape),
+        )
         for name, one, other in zip(names, first, second, strict=True)
+        # A sequence, a map or an optional value is no tensor.
+        if isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     }
 
 
@@ -63,3 +69,10 @@ def _zeros(value: onnxruntime.NodeArg, batch: int, side: int) -> npt.NDArray[np.
 
 def _agreeing(one: Sequence[int], other: Sequence[int]) -> Dims:
     return tuple(size if size == again else None for size, again in zip(one, other, strict=True))
+
+
+def _images(one: Sequence[int], other: Sequence[int]) -> int | None:
+    """The axis that had the size of the batch in both runs."""
+    batches = tuple(batch for batch, _ in _RUNS)
+    sizes = list(zip(one, other, strict=True))
+    return sizes.index(batches) if batches in sizes else None

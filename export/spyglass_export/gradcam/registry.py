@@ -12,16 +12,38 @@ from spyglass_export.gradcam.step import Step, unsupported
 Rule = Callable[[Step], Mapping[int, Cotangent]]
 
 _RULES: dict[str, Rule] = {}
+# Operators whose rule reads the gradients of all outputs, not only of the first.
+_EVERY_OUTPUT: set[str] = set()
+# Operators whose rule needs a gradient with as many rows as the batch has images.
+_ROWS_ARE_IMAGES: set[str] = set()
 
 
-def rule(*op_types: str) -> Callable[[Rule], Rule]:
-    """Register a rule for these operators."""
+def rule(*op_types: str, every_output: bool = False, rows_are_images: bool = False) -> Callable[[Rule], Rule]:
+    """Register a rule for these operators.
+
+    `every_output` says that the rule reads the gradients of all outputs. `rows_are_images` says that the
+    rule does not allow several rows for a single image.
+    """
 
     def enter(function: Rule) -> Rule:
         _RULES.update(dict.fromkeys(op_types, function))
+        if every_output:
+            _EVERY_OUTPUT.update(op_types)
+        if rows_are_images:
+            _ROWS_ARE_IMAGES.update(op_types)
         return function
 
     return enter
+
+
+def reads_every_output(node: Node) -> bool:
+    """Return whether the rule of a node's operator reads the gradients of all its outputs."""
+    return node.op_type in _EVERY_OUTPUT
+
+
+def needs_rows_of_images(node: Node) -> bool:
+    """Return whether the rule of a node's operator needs as many rows as the batch has images."""
+    return node.op_type in _ROWS_ARE_IMAGES
 
 
 def rule_for(node: Node) -> Rule:

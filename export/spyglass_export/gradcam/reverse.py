@@ -13,7 +13,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.one_hot import one_hot_gradients
-from spyglass_export.gradcam.registry import rule_for
+from spyglass_export.gradcam.registry import reads_every_output, rule_for
 from spyglass_export.gradcam.selection import written_out
 from spyglass_export.gradcam.step import Step, unsupported
 
@@ -29,6 +29,14 @@ def reverse_pass(
     leaves out the nodes in `passed`, so their outputs are ends too. Raises UnsupportedHead for a node that
     has no gradient here.
     """
+    ends = gradients_at_ends(view, build, head, start, passed)
+    return {name: _full(build, gradient) for name, gradient in ends.items()}
+
+
+def gradients_at_ends(
+    view: GraphView, build: GraphBuilder, head: Head, start: Gradient, passed: Collection[Node]
+) -> dict[str, Gradient]:
+    """Return what `reverse_pass` returns, but leave a gradient one-hot if it reaches an end so."""
     arriving: dict[str, list[Gradient]] = defaultdict(list)
     arriving[head.scores].append(start)
     for node in reversed(head.nodes):
@@ -38,7 +46,7 @@ def reverse_pass(
         merged = {index: _merge(build, gradients) for index, gradients in outputs.items()}
         for index, gradient in _through(view, build, head, node, merged).items():
             arriving[node.inputs[index]].append(gradient)
-    return {name: _full(build, _merge(build, gradients)) for name, gradients in arriving.items()}
+    return {name: _merge(build, gradients) for name, gradients in arriving.items()}
 
 
 def _merge(build: GraphBuilder, gradients: Sequence[Gradient]) -> Gradient:
@@ -62,8 +70,9 @@ def _through(
         if picked is not None:
             return picked
     full = {index: _full(build, gradient) for index, gradient in outputs.items()}
-    if set(full) != {0} and node.op_type != "Split":
-        raise unsupported(node, "the scores depend on more than its first output")
+    if set(full) != {0} and not reads_every_output(node):
+        others = ", ".join(f"'{node.outputs[index]}'" for index in sorted(full) if index)
+        raise unsupported(node, f"the scores depend on its further output {others}")
     gradients = rule(Step(node, full, required, view, build))
     for index in required:
         if index not in gradients:

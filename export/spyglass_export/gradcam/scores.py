@@ -9,6 +9,7 @@ from spyglass_contract.model.card import PROBABILITIES
 from spyglass_export.gradcam.endings import find_ending
 from spyglass_export.gradcam.errors import Advice, ScoresError
 from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.largest_logit import before_maximum
 from spyglass_export.gradcam.passing import before_bounds, uniform
 from spyglass_export.gradcam.probabilities import are_probabilities
 from spyglass_export.gradcam.tensor_types import Dims
@@ -44,9 +45,9 @@ def explained_scores(view: GraphView, name: str | None, gradient_of: GradientOf)
         return _checked(view, both)
     if (ending := find_ending(view, output)) is not None:
         return _checked(view, Scores(ending.logits))
-    return _checked(
-        view, Scores(output, gradient_of="probability" if are_probabilities(view, output) else "logit")
-    )
+    if are_probabilities(view, output):
+        return _checked(view, Scores(output, gradient_of="probability"))
+    return _checked(view, Scores(before_maximum(view, output)))
 
 
 def _output(view: GraphView, name: str | None) -> str:

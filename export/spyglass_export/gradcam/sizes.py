@@ -60,14 +60,21 @@ def count(build: GraphBuilder, tensor: Sized, axes: Sequence[int]) -> str:
     return build.add("Cast", total, to=1)
 
 
+def batch_axis(dims: Dims) -> int | None:
+    """Return the axis along which a tensor holds the images of a batch, None if every size is known.
+
+    It is the first axis of unknown size: usually only the size of the batch is unknown. If every size is
+    known, the tensor depends on no batch, or the file has a built-in batch.
+    """
+    return dims.index(None) if None in dims else None
+
+
 def rows_like(build: GraphBuilder, tensor: Sized) -> list[Size]:
     """Return the sizes of a gradient of `tensor`, with -1 for its rows.
 
-    The rows are along the axis of the batch: the first axis, or the only axis of unknown size.
+    The rows are along the axis of the batch, or along the first axis if every size is known.
     """
-    free = 0
-    if tensor.dims and tensor.dims[0] is not None and None in tensor.dims:
-        free = tensor.dims.index(None)
+    free = batch_axis(tensor.dims) or 0
     return [-1 if axis == free else size_of(build, tensor, axis) for axis in range(tensor.rank)]
 
 

@@ -12,16 +12,18 @@ it loads the file.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from spyglass_export.gradcam.builder import GraphBuilder
-from spyglass_export.gradcam.cotangent import Cotangent, dense, sum_over
+from spyglass_export.gradcam.cotangent import Cotangent, OneHot, dense, sum_over
 from spyglass_export.gradcam.feature_map import FeatureMap
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.opset_forms import squeeze
-from spyglass_export.gradcam.reverse import Gradient, reverse_pass
+from spyglass_export.gradcam.reverse import Gradient, gradients_at_ends
+from spyglass_export.gradcam.selection import written_out
 from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
 from spyglass_export.gradcam.summed_product import summed_product
 
@@ -40,6 +42,11 @@ class Place:
     def spatial(self) -> list[int]:
         """The axes to sum over."""
         return [axis for axis in (1, 2, 3) if axis != self.channel]
+
+    @property
+    def has_extent(self) -> bool:
+        """False if there is nothing to sum."""
+        return any(self.tensor.dims[axis] != 1 for axis in self.spatial)
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def spatial_sum(
     `start` is the gradient of the head's scores. Raises UnsupportedHead.
     """
     near = _neighbourhood(view, head, feature_map)
-    ends = reverse_pass(view, build, head, start, near.passed)
+    ends = gradients_at_ends(view, build, head, start, near.passed)
     found = [_sum(view, build, near, name, gradient) for name, gradient in ends.items()]
     if len(found) == 1:
         return found[0]
@@ -83,24 +90,27 @@ def spatial_sum(
     return SpatialSum(build.add("Sum", *(each.sums for each in found)), build.add("Sum", *magnitudes))
 
 
-def _sum(
-    view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, gradient: Cotangent
-) -> SpatialSum:
+def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, end: Gradient) -> SpatialSum:
     if name in near.products:
         node, place = near.products[name]
         dims = place.tensor.dims[1:]
         # Its terms are sums over the outputs of the layer, and need not be added up twice.
-        return SpatialSum(summed_product(view, build, node, gradient, dims, place.spatial), None)
+        return SpatialSum(summed_product(view, build, node, end, dims, place.spatial), None)
     place = near.places[name]
+    gradient = written_out(build, end) if isinstance(end, OneHot) else end
     if gradient.of.rank != 4:
         folded = reshape(build, dense(build, gradient).name, rows_like(build, place.tensor))
         gradient = Cotangent(folded, place.tensor)
-    full = dense(build, gradient, [place.channel])
-    sums = squeeze(build, sum_over(build, full, place.spatial), place.spatial)
-    if full.spread >= set(place.spatial):
+    return summed_over(build, dense(build, gradient, [place.channel]), place.spatial)
+
+
+def summed_over(build: GraphBuilder, gradient: Cotangent, spatial: Sequence[int]) -> SpatialSum:
+    """Add the sums of a gradient of rank 4 over the axes of height and width."""
+    sums = squeeze(build, sum_over(build, gradient, spatial), spatial)
+    if gradient.spread >= set(spatial):
         return SpatialSum(sums, None)
-    terms = replace(full, name=build.add("Abs", full.name))
-    return SpatialSum(sums, squeeze(build, sum_over(build, terms, place.spatial), place.spatial))
+    terms = replace(gradient, name=build.add("Abs", gradient.name))
+    return SpatialSum(sums, squeeze(build, sum_over(build, terms, spatial), spatial))
 
 
 def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Neighbourhood:
@@ -110,7 +120,7 @@ def _neighbourhood(view: GraphView, head: Head, feature_map: FeatureMap) -> _Nei
         place = near.places.get(node.inputs[0])
         if place is None or head.reads(node) != [0]:
             continue
-        if _is_dense_layer(view, node):
+        if _is_dense_layer(view, node) and place.has_extent:
             near.products[node.outputs[0]] = node, place
         elif (after := _behind(view, node, place)) is not None:
             near.places[node.outputs[0]] = after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from spyglass_export.gradcam.cotangent import Cotangent, multiply
 from spyglass_export.gradcam.errors import UnsupportedHead
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
-from spyglass_export.gradcam.sizes import Sized
+from spyglass_export.gradcam.sizes import Sized, batch_axis
 from spyglass_export.gradcam.weights import as_float32
 
 
@@ -51,6 +51,20 @@ class Step:
     def times(self, slope: str) -> Mapping[int, Cotangent]:
         """Return the gradient times `slope`, the slope of an elementwise operator in the output's shape."""
         return {0: multiply(self.build, self.gradient, Sized(slope, self.gradient.of.dims))}
+
+    def keep_images_apart(self, tensor: Sized, axes: Collection[int]) -> None:
+        """Raise UnsupportedHead if the axis of the batch of a tensor is one of `axes`."""
+        if batch_axis(tensor.dims) in axes:
+            raise self.unsupported("it mixes the images of a batch")
+
+    def known_size(self, tensor: Sized, axis: int) -> int:
+        """Return the size of a tensor along an axis that is not the batch's. Raises UnsupportedHead."""
+        size = tensor.dims[axis]
+        if size is None and batch_axis(tensor.dims) == axis and tensor.dims.count(None) == 1:
+            raise self.unsupported("it mixes the images of a batch")
+        if size is None:
+            raise self.unsupported(f"the size of '{tensor.name}' along axis {axis} is known only at run time")
+        return size
 
     def has_input(self, index: int) -> bool:
         """Return whether the node has an optional input."""

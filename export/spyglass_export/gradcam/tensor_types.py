@@ -20,19 +20,33 @@ QUANTISED = frozenset({TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, T
 
 @dataclass(frozen=True)
 class TensorType:
-    """`element` is as in TensorProto.DataType; `dims` is None if even the rank is unknown."""
+    """`element` is as in TensorProto.DataType; `dims` is None if even the rank is unknown.
+
+    `images` is the axis whose size is known to be the number of images of the batch, None if no axis is.
+    """
 
     element: int
     dims: Dims | None
+    images: int | None = None
 
 
 def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
     """Return the types of inputs and weights, and of all other tensors whose type ONNX can infer."""
     graph = onnx.shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
     types = {tensor.name: TensorType(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer}
+    batch = _name_of_batch(model.graph)
     for values in (graph.input, graph.value_info, graph.output):
-        types.update(_read(values))
+        types.update(_read(values, batch))
     return types
+
+
+def _name_of_batch(graph: onnx.GraphProto) -> str:
+    """The name of the first dimension of the first input that is no weight, empty if it has none."""
+    weights = {tensor.name for tensor in graph.initializer}
+    for value in graph.input:
+        if value.name not in weights and value.type.tensor_type.shape.dim:
+            return value.type.tensor_type.shape.dim[0].dim_param
+    return ""
 
 
 def unsettled(types: Mapping[str, TensorType], inputs: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -53,9 +67,13 @@ def _fixed_beyond_batch(found: TensorType | None) -> bool:
     return found is not None and found.dims is not None and None not in found.dims[1:]
 
 
-def _read(values: Iterable[onnx.ValueInfoProto]) -> dict[str, TensorType]:
+def _read(values: Iterable[onnx.ValueInfoProto], batch: str) -> dict[str, TensorType]:
     return {
-        value.name: TensorType(value.type.tensor_type.elem_type, _dims(value.type.tensor_type))
+        value.name: TensorType(
+            value.type.tensor_type.elem_type,
+            _dims(value.type.tensor_type),
+            _images(value.type.tensor_type, batch),
+        )
         for value in values
         if value.type.HasField("tensor_type") and value.type.tensor_type.elem_type
     }
@@ -65,3 +83,8 @@ def _dims(tensor: onnx.TypeProto.Tensor) -> Dims | None:
     if not tensor.HasField("shape"):
         return None
     return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+
+
+def _images(tensor: onnx.TypeProto.Tensor, batch: str) -> int | None:
+    names = [dim.dim_param for dim in tensor.shape.dim]
+    return names.index(batch) if batch and batch in names else None

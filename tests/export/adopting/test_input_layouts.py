@@ -104,3 +104,25 @@ def test_a_size_that_the_network_does_not_take_is_rejected_if_the_file_declares_
     dense(tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--size", "9x9") == 1
     assert "runs on no image of 9x9 pixels with 1 or 3 channels; check --size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_the_transpose_of_a_network_with_channels_last_moves_bytes(
+    order: str,
+    classifier: Any,
+    attach: Callable[..., int],
+    written: Callable[[], Any],
+    tmp_path: Path,
+) -> None:
+    theirs = classifier()
+    file = theirs.write(tmp_path / "theirs.onnx", channels_last=True)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    assert attach(file, "--mean", *mean, "--std", *std, "--channel-order", order) == 0
+
+    _, pixels, found, _ = written()
+    ordered = pixels[..., ::-1] if order == "bgr" else pixels
+    images = ((ordered / 255 - mean) / std).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
+    nodes = onnx.load(tmp_path / "models/theirs/1/model.onnx").graph.node
+    kinds = [node.op_type for node in nodes]
+    assert "Transpose" not in kinds[kinds.index("Cast") :]

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from spyglass_export.adopting.complete import all_names, rename
-from spyglass_export.adopting.node_order import in_order, keep_needed
+from spyglass_export.simplifying.node_order import in_order, keep_needed
 
 Array = np.ndarray[Any, Any]
 NAMES = (

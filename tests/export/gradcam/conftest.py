@@ -117,9 +117,16 @@ def _finite_difference(model: onnx.ModelProto, image: Array, class_index: int) -
     """The gradient of one score with respect to one image [1, …], by central differences."""
     session = _session(model)
     steps = np.eye(image.size, dtype=np.float32).reshape(-1, *image.shape[1:]) * _STEP
-    above, below = (session.run(None, {"image": image + sign * steps})[0] for sign in (1, -1))
+    above, below = (_scores(session, image + sign * steps) for sign in (1, -1))
     slope = (above - below).reshape(image.size, -1)[:, class_index] / (2 * _STEP)
     return slope.reshape(image.shape)
+
+
+def _scores(session: onnxruntime.InferenceSession, images: Array) -> Array:
+    """The scores of all images, one image at a time if the file has a built-in batch."""
+    if session.get_inputs()[0].shape[0] != 1:
+        return np.asarray(session.run(None, {"image": images})[0])
+    return np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ ACTIVATIONS: list[tuple[str, dict[str, Any], int]] = [
     ("Erf", {}, 17),
     ("Identity", {}, 17),
     ("Dropout", {}, 17),
+    ("Shrink", {"lambd": 0.6, "bias": 0.2}, 17),
 ]
 
 

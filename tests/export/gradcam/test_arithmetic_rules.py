@@ -30,6 +30,24 @@ def _gelu_by_hand(head: Any) -> str:
     )
 
 
+def _half(head: Any) -> str:
+    """The features in (-0.9, 0.9)."""
+    return head.node("Mul", "features", head.weight(0.45))
+
+
+def _norm_by_signs(head: Any) -> str:
+    """The 2-norm of each window as torch writes F.lp_pool2d: √(sign(m)·relu(|m|)·places) of a mean m."""
+    mean = head.node("AveragePool", head.node("Mul", "features", "features"), kernel_shape=[2, 2])
+    size = head.node("Mul", head.node("Sign", mean), head.node("Relu", head.node("Abs", mean)))
+    return head.node("Pow", head.node("Mul", size, head.weight(4)), head.weight(0.5))
+
+
+def _remainder_by_floor(head: Any) -> str:
+    """x - floor(x/0.8765)·0.8765: the slope of the floor is 0."""
+    floor = head.node("Floor", head.node("Div", "features", head.weight(0.8765)))
+    return head.node("Sub", "features", head.node("Mul", floor, head.weight(0.8765)))
+
+
 def _dynamic_choice(head: Any) -> str:
     condition = head.node("Greater", "features", head.weight(0.13))
     return head.node("Where", condition, head.node("Exp", "features"), head.node("Neg", "features"))
@@ -56,6 +74,22 @@ EXPRESSIONS: dict[str, Draw] = {
     "reciprocal": lambda h: h.node("Reciprocal", _positive(h)),
     "maximum with a number": lambda h: h.node("Max", "features", h.weight(0.27)),
     "minimum of three": lambda h: h.node("Min", "features", _gate(h), h.weight(-0.33)),
+    "power of a constant": lambda h: h.node("Pow", h.weight(1.7), "features"),
+    "power of itself": lambda h: h.node("Pow", _positive(h), "features"),
+    "remainder": lambda h: h.node("Mod", "features", h.weight(0.8765), fmod=1),
+    "sine": lambda h: h.node("Sin", "features"),
+    "cosine": lambda h: h.node("Cos", "features"),
+    "tangent": lambda h: h.node("Tan", _half(h)),
+    "arcsine": lambda h: h.node("Asin", _half(h)),
+    "arccosine": lambda h: h.node("Acos", _half(h)),
+    "arctangent": lambda h: h.node("Atan", "features"),
+    "hyperbolic sine": lambda h: h.node("Sinh", "features"),
+    "hyperbolic cosine": lambda h: h.node("Cosh", "features"),
+    "hyperbolic arcsine": lambda h: h.node("Asinh", "features"),
+    "hyperbolic arccosine": lambda h: h.node("Acosh", h.node("Add", "features", h.weight(3.5))),
+    "hyperbolic arctangent": lambda h: h.node("Atanh", _half(h)),
+    "pooling by signs": _norm_by_signs,
+    "remainder by its floor": _remainder_by_floor,
     "clip": lambda h: h.node("Clip", "features", h.weight(-0.73), h.weight(0.93)),
     "clip below": lambda h: h.node("Clip", "features", h.weight(-0.73)),
     "clip above": lambda h: h.node("Clip", "features", "", h.weight(0.93)),

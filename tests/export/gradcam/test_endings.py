@@ -77,6 +77,16 @@ def _sigmoid_by_growth(head: Any, logits: str) -> str:
     return head.node("Div", exponential, _plus_1(head, exponential))
 
 
+def _by_top_1(head: Any, logits: str) -> str:
+    largest, _ = head.many("TopK", [logits, head.integers(1)], 2)
+    return head.node("Sub", logits, largest)
+
+
+def _by_gather(head: Any, logits: str) -> str:
+    largest = head.node("GatherElements", logits, head.node("ArgMax", logits, axis=1), axis=1)
+    return head.node("Add", head.node("Neg", largest), logits)
+
+
 ENDINGS: dict[str, Ending] = {
     "bounded": lambda h, x: h.node("Clip", _softmax(h, x), h.weight(1e-7), h.weight(1 - 1e-7)),
     "bounded by two": lambda h, x: h.node(
@@ -90,6 +100,10 @@ ENDINGS: dict[str, Ending] = {
     "exponential of a logarithm": lambda h, x: h.node("Exp", h.node("LogSoftmax", x, axis=1)),
     "softmax of a logarithm": lambda h, x: _softmax(h, h.node("LogSoftmax", x, axis=1)),
     "softmax minus the largest": lambda h, x: _softmax(h, _shifted(h, x)),
+    "minus the largest": _shifted,
+    "softmax minus the largest by TopK": lambda h, x: _softmax(h, _by_top_1(h, x)),
+    "softmax minus the largest by ArgMax": lambda h, x: _softmax(h, _by_gather(h, x)),
+    "softmax minus the largest of all": lambda h, x: _softmax(h, h.node("Sub", x, h.node("ReduceMax", x))),
     "written out": _written_out,
     "written out minus the largest": lambda h, x: _written_out(h, _shifted(h, x)),
     "written out without the kept axis": _without_kept_axis,
@@ -138,6 +152,47 @@ def test_every_ending_has_the_gradient_of_its_logit(
         np.testing.assert_allclose(found, pooled_heatmap(image, weight, [class_index] * 2), atol=1e-5)
         lit = max(lit, found.max())
     assert lit == 1
+
+
+def _less_mean(head: Any, logits: str) -> str:
+    return head.node("Sub", logits, head.with_axes("ReduceMean", logits, [1], 18))
+
+
+def _less_smallest(head: Any, logits: str) -> str:
+    smallest = head.node("Neg", head.with_axes("ReduceMax", head.node("Neg", logits), [1], 18))
+    return head.node("Sub", logits, smallest)
+
+
+def _less_half_of_largest(head: Any, logits: str) -> str:
+    half = head.node("Mul", head.with_axes("ReduceMax", logits, [1], 18), head.weight(0.5))
+    return head.node("Sub", logits, half)
+
+
+CENTRED: dict[str, Ending] = {
+    "mean": _less_mean,
+    "smallest": _less_smallest,
+    "half of the largest": _less_half_of_largest,
+}
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize("subtrahend", CENTRED)
+def test_a_subtrahend_that_is_not_the_largest_logit_stays_in_the_score(
+    subtrahend: str,
+    softmax: bool,
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    """A softmax ignores the mean of the logits, but the gradient of z - mean(z) is not that of z."""
+    head = sketch()
+    flat = head.node("Flatten", head.node("Tanh", "features"), axis=1)
+    centred = CENTRED[subtrahend](head, head.node("MatMul", flat, head.normal(60, 3)))
+    exact = head.model(centred)
+    assert_exact_gradient(exact, image())
+    if softmax:
+        attached = attach_gradcam(head.model(_softmax(head, centred)), feature_map="features")
+        assert f"gradient of the logit '{centred}'" in _described(attached.model)
 
 
 BOTH: dict[str, Ending] = {

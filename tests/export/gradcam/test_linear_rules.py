@@ -41,6 +41,7 @@ PRODUCTS: dict[str, Draw] = {
     ),
     "MatMul": lambda h: h.node("MatMul", _vector(h), h.normal(60, 5)),
     "MatMul with a vector": lambda h: h.node("MatMul", _tokens(h), h.normal(20)),
+    "MatMul with a vector on the left": lambda h: h.node("MatMul", h.normal(3), _tokens(h)),
     "MatMul of a stack": lambda h: h.node("MatMul", _tokens(h), h.normal(20, 6)),
     "MatMul with a stack of weights": lambda h: h.node("MatMul", "features", h.normal(1, 3, 5, 2)),
     "MatMul broadcast over a stack of weights": lambda h: h.node("MatMul", _stacked(h), h.normal(4, 20, 2)),

@@ -41,6 +41,9 @@ NORMALISATIONS: dict[str, Draw] = {
     "layer by hand": _layer_by_hand,
     "instance": lambda h: h.node("InstanceNormalization", "features", h.normal(3), h.normal(3)),
     "unit length": _unit_length,
+    "unit length of sizes": lambda h: h.node("LpNormalization", "features", axis=1, p=1),
+    "unit length in one operator": lambda h: h.node("LpNormalization", "features", axis=-1),
+    "mean and variance": lambda h: h.node("MeanVarianceNormalization", "features", axes=[1, 3]),
 }
 
 

@@ -100,6 +100,22 @@ def test_an_int8_classifier_without_requested_classes_runs_as_before(
     assert whole[0] == whole[1]
 
 
+def test_a_heatmap_changes_no_kernel_of_a_classifier_with_16_bit_activations(
+    sketch: Callable[..., Any], tmp_path: Path
+) -> None:
+    head = sketch(DIMS)
+    pooled = head.node("GlobalAveragePool", head.node("Conv", "features", head.normal(16, 3, 3, 3)))
+    model = head.model(head.node("MatMul", head.node("Flatten", pooled), head.normal(16, 4)))
+    quantised = _quantised(model, tmp_path, False, QuantType.QUInt16)
+
+    alone = _operators(quantised, {"image": _images(1)}, tmp_path)
+    feeds = {"image": _images(1), "class_index": np.empty(0, np.int64)}
+    attached = _operators(attach_gradcam(quantised).model, feeds, tmp_path)
+
+    assert "MatMulNBits" in alone
+    assert attached.count("MatMulNBits") == alone.count("MatMulNBits")
+
+
 def _operators(model: onnx.ModelProto, feeds: dict[str, Any], folder: Path) -> list[str]:
     """Return the operators that ONNX Runtime ran, after its fusions."""
     options = onnxruntime.SessionOptions()

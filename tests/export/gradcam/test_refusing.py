@@ -15,8 +15,11 @@ from spyglass_export.gradcam import Advice, HeatmapError, UnsupportedHead, attac
 DIMS = (4, 6, 6)
 
 
-def _rounded(head: Any) -> str:
-    return head.node("Round", "features")
+def _sampled(head: Any) -> str:
+    grid = head.weight(head.random.uniform(-1, 1, size=(1, 5, 5, 2)))
+    batch = head.node("Slice", head.node("Shape", "features"), head.integers(0), head.integers(1))
+    shape = head.node("Concat", batch, head.integers(5, 5, 2), axis=0)
+    return head.node("GridSample", "features", head.node("Expand", grid, shape))
 
 
 def _kernel_of_features(head: Any) -> str:
@@ -47,19 +50,21 @@ def _second_output(head: Any) -> str:
     return head.many("LayerNormalization", ["features", head.normal(6), head.normal(6)], 2)[1]
 
 
-def _repeated_indices(head: Any) -> str:
-    return head.node("Gather", "features", head.weight([[0, 1], [1, 0]], np.int64), axis=3)
+def _first_image(head: Any) -> str:
+    first = head.node("Slice", "features", head.integers(0), head.integers(1), head.integers(0))
+    return head.node("Sub", "features", first)
 
 
 HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
-    "no rule": ("Round", _rounded, "has no gradient rule"),
+    "no rule": ("GridSample", _sampled, "has no gradient rule"),
     "a kernel that moves": ("Conv", _kernel_of_features, "depends on the feature map too"),
     "a slope that moves": ("PRelu", _slope_of_features, "depends on the feature map too"),
     "mixed images": ("ReduceMean", _mean_of_batch, "mixes the images of a batch"),
     "training": ("BatchNormalization", _training, "training mode"),
     "bounds that move": ("Slice", _moving_slice, "computes them at run time"),
-    "another output": ("LayerNormalization", _second_output, "more than its first output"),
-    "a table of indices": ("Gather", _repeated_indices, "must be a list, not an array of rank 2"),
+    "another output": ("LayerNormalization", _second_output, "further output"),
+    "an image for all": ("Slice", _first_image, "mixes the images of a batch"),
+    "softmax of a batch": ("Softmax", lambda h: h.node("Softmax", "features", axis=0), "mixes the images"),
 }
 
 
@@ -111,7 +116,7 @@ def test_the_error_for_an_unknown_score_lists_the_known_ones(sketch: Callable[..
 def test_an_error_holds_its_advice_as_data_and_in_words(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     with pytest.raises(UnsupportedHead) as caught:
-        attach_gradcam(head.classify(head.node("Round", "features")), feature_map="features")
+        attach_gradcam(head.classify(_sampled(head)), feature_map="features")
     error = caught.value
     assert error.advice == (Advice.LATER_FEATURE_MAP, Advice.EARLIER_SCORES, Advice.NO_GRADIENT)
     assert error.message == f"{error.problem}; {', or '.join(advice.value for advice in error.advice)}"
@@ -145,3 +150,27 @@ def test_a_second_heatmap_is_rejected(sketch: Callable[..., Any]) -> None:
     once = attach_gradcam(head.classify(head.node("GlobalAveragePool", "features"))).model
     with pytest.raises(HeatmapError, match="already has a tensor 'heatmap'"):
         attach_gradcam(once)
+
+
+@pytest.mark.parametrize("op_type", ["Ceil", "Floor", "Round", "Sign", "Hardmax"])
+def test_no_gradient_flows_through_an_operator_of_slope_0(
+    op_type: str, sketch: Callable[..., Any], gradient_session: Callable[..., Any]
+) -> None:
+    """As in torch, whose rounding and sign have the gradient 0."""
+
+    def gradient(bent: bool) -> Any:
+        head = sketch((4, 3, 3))
+        features = head.node("Add", "features", head.node(op_type, "features")) if bent else "features"
+        feeds = {"image": np.random.default_rng(0).normal(size=(1, 4, 3, 3)).astype("f")}
+        session = gradient_session(head.classify(features))
+        return session.run(None, {**feeds, "class_index": np.array([1])})[-1]
+
+    np.testing.assert_array_equal(gradient(True), gradient(False))
+
+
+def test_an_error_names_the_operators_of_slope_0_that_cut_the_scores_off(
+    sketch: Callable[..., Any],
+) -> None:
+    head = sketch(DIMS)
+    with pytest.raises(HeatmapError, match="only through operators of slope 0: Round node 'Round1_0'"):
+        attach_gradcam(head.classify(head.node("Round", "features")), feature_map="features")

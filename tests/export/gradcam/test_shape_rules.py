@@ -63,6 +63,14 @@ MOVES: dict[str, Draw] = {
     "pad by repeating": lambda h: h.node("Pad", "features", h.integers(0, 0, 1, 2, 0, 0, 3, 1), mode="edge"),
     "pad by constants": _constant_pads,
     "expand": lambda h: h.node("Expand", _pooled(h), h.integers(1, 3, 2, 5)),
+    "tile": lambda h: h.node("Tile", "features", h.integers(1, 2, 1, 3)),
+    "cumulative sum": lambda h: h.node("CumSum", "features", h.weight(-1, np.int64)),
+    "cumulative sum from the end": lambda h: h.node(
+        "CumSum", "features", h.weight(2, np.int64), exclusive=1, reverse=1
+    ),
+    "depth to space": lambda h: h.node("DepthToSpace", _four(h), blocksize=2),
+    "depth to space by channel": lambda h: h.node("DepthToSpace", _four(h), blocksize=2, mode="CRD"),
+    "space to depth": lambda h: h.node("SpaceToDepth", _even(h), blocksize=2),
     "cast": lambda h: h.node("Cast", h.node("Cast", "features", to=11), to=1),
     "sum": lambda h: h.with_axes("ReduceSum", "features", [2, 3], 13, keepdims=0),
     "sum of channels": lambda h: h.with_axes("ReduceSum", "features", [-3], 13),
@@ -74,8 +82,20 @@ MOVES: dict[str, Draw] = {
     "sum of squares": lambda h: h.with_axes("ReduceSumSquare", "features", [1, 2], 18, keepdims=0),
     "global average": lambda h: h.node("GlobalAveragePool", h.node("Exp", "features")),
     "global maximum": lambda h: h.node("GlobalMaxPool", "features"),
+    "sum of sizes": lambda h: h.with_axes("ReduceL1", "features", [2, 3], 18, keepdims=0),
+    "logarithm of a sum": lambda h: h.with_axes("ReduceLogSum", h.node("Exp", "features"), [1], 18),
+    "logarithm of a sum of powers": lambda h: h.with_axes("ReduceLogSumExp", "features", [2, 3], 18),
+    "product": lambda h: h.with_axes("ReduceProd", "features", [3], 18, keepdims=0),
     "average of the whole": lambda h: h.node("AveragePool", "features", kernel_shape=[4, 5]),
 }
+
+
+def _four(head: Any) -> str:
+    return head.node("Concat", "features", "features", "features", "features", axis=1)
+
+
+def _even(head: Any) -> str:
+    return head.node("Pad", "features", head.integers(0, 0, 0, 0, 0, 0, 0, 1))
 
 
 def _pooled(head: Any) -> str:
@@ -105,6 +125,33 @@ def test_a_pad_node_may_name_its_axes(
     head = sketch(opset=18)
     padded = head.node("Pad", "features", head.integers(1, 2), head.weight(0.0), head.integers(-1))
     assert_exact_gradient(head.classify(padded), image())
+
+
+@pytest.mark.parametrize("upper", [0, 1])
+def test_a_triangle_has_the_gradient_of_its_places(
+    upper: int,
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    head = sketch()
+    triangle = head.node("Trilu", head.node("GlobalAveragePool", "features"), upper=upper)
+    spread = head.node("Trilu", "features", head.weight(1, np.int64), upper=upper)
+    assert_exact_gradient(head.classify(head.node("Mul", spread, triangle)), image())
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+def test_the_slope_of_a_product_is_that_of_the_others_also_at_zero(
+    zeros: int, sketch: Callable[..., Any], gradient_session: Callable[..., Any]
+) -> None:
+    head = sketch(dims=(1, 1, 4))
+    product = head.node("Flatten", head.with_axes("ReduceProd", "features", [3], 18))
+    model = head.model(head.node("MatMul", product, head.weight([[1, -2]])))
+    image = np.array([[[[2, 3, 5, 7]]]], np.float32)
+    image[..., :zeros] = 0
+    expected = [[105, 70, 42, 30], [105, 0, 0, 0], [0, 0, 0, 0]][zeros]
+    gradient = gradient_session(model).run(None, {"image": image, "class_index": np.array([0])})[-1]
+    np.testing.assert_allclose(gradient.ravel(), expected, rtol=1e-6)
 
 
 def test_equal_maxima_share_the_gradient(

@@ -1,4 +1,4 @@
-"""Tensors of rank 4 inside attention are not mistaken for feature maps."""
+"""Vision transformers: which tensor is explained, and which tensors of attention are none to explain."""
 
 from __future__ import annotations
 
@@ -97,15 +97,21 @@ Network = Callable[[Any, Projection], Any]
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
-@pytest.mark.parametrize("network", NETWORKS)
-def test_attention_tensors_are_not_feature_maps_and_the_error_names_the_convolution(
-    network: Network, projection: Projection, sketch: Callable[..., Any]
+def test_the_tokens_behind_the_last_block_are_explained_if_they_are_averaged(
+    projection: Projection, sketch: Callable[..., Any]
 ) -> None:
-    model = network(sketch(DIMS), projection)
-    with pytest.raises(
-        FeatureMapError, match=r"'MatMul.*such as 'features'; name the feature map with feature_map="
-    ):
-        attach_gradcam(model)
+    model = _vision_transformer(sketch(DIMS), projection)
+    (total,) = [node for node in model.graph.node if node.op_type == "Add"]
+    attached = attach_gradcam(model)
+    assert attached.layer == total.output[0]
+    assert attached.notices == ()
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_the_map_before_attention_pooling_is_explained(
+    projection: Projection, sketch: Callable[..., Any]
+) -> None:
+    assert attach_gradcam(_attention_pooling(sketch(DIMS), projection)).layer == "features"
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
@@ -117,7 +123,10 @@ def test_no_tensor_of_the_attention_is_accepted_as_feature_map(
     (attention,) = [node for node in model.graph.node if node.op_type == "Softmax"]
     read = next(node for node in model.graph.node if attention.output[0] in node.input)
     for name in (attention.output[0], *read.input, *read.output):
-        with pytest.raises(FeatureMapError, match=r"are height and width|is not spatial"):
+        with pytest.raises(
+            FeatureMapError,
+            match=r"must hold numbers for several .*; choose, for example",
+        ):
             attach_gradcam(model, feature_map=name)
 
 

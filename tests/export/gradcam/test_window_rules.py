@@ -96,3 +96,37 @@ def test_a_window_has_its_gradient_for_free_height_and_width(
     scores = head.node("Flatten", head.node("GlobalMaxPool", averaged), axis=1)
     model = head.model(head.node("MatMul", scores, head.normal(4, 3)))
     assert_exact_gradient(model, image((3, 9, 8)))
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("op_type", ["LpPool", "GlobalLpPool"])
+def test_the_gradient_of_a_norm_of_each_window_is_its_finite_difference(
+    p: int,
+    op_type: str,
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    head = sketch(dims=(2, 7, 8))
+    window = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0]} if op_type == "LpPool" else {}
+    assert_exact_gradient(head.classify(head.node(op_type, "features", p=p, **window)), image((2, 7, 8)))
+
+
+TRANSPOSED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((3, 4, 2, 2), {"strides": [2, 2]}),
+    ((3, 4, 3, 3), {"strides": [2, 3], "pads": [1, 0, 1, 2], "output_padding": [1, 0]}),
+    ((3, 1, 3, 2), {"group": 3, "dilations": [2, 1]}),
+]
+
+
+@pytest.mark.parametrize(("weight", "attributes"), TRANSPOSED)
+def test_the_gradient_of_a_transposed_convolution_is_its_finite_difference(
+    weight: tuple[int, ...],
+    attributes: dict[str, Any],
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    head = sketch()
+    enlarged = head.node("ConvTranspose", "features", head.normal(*weight), **attributes)
+    assert_exact_gradient(head.classify(head.node("Tanh", enlarged)), image())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spyglass_export.gradcam.arranged_gradient import arranged_gradient
 from spyglass_export.gradcam.cotangent import Cotangent
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.head import find_head
@@ -11,9 +12,12 @@ from spyglass_export.gradcam.selection import seed
 
 def gradient_of(given: Explanation) -> Cotangent:
     """Add ∂score/∂A, float32 of the shape of A with rows as its batch. Raises UnsupportedHead."""
-    tensor = given.feature_map.tensor
-    head = find_head(given.view, tensor, given.scores.tensor)
-    start = seed(given.view, given.build, given.scores)
-    gradient = reverse_pass(given.view, given.build, head, start)[tensor]
+    view, build, feature_map, scores = given.view, given.build, given.feature_map, given.scores.tensor
+    start = seed(view, build, given.scores)
+    if feature_map.parts:
+        gradient = arranged_gradient(view, build, feature_map, scores, start, given.activations)
+    else:
+        head = find_head(view, feature_map.tensor, scores)
+        gradient = reverse_pass(view, build, head, start)[feature_map.tensor]
     given.record(gradient.name)
     return gradient

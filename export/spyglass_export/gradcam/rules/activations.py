@@ -31,6 +31,23 @@ def parametric_relu(step: Step) -> Mapping[int, Cotangent]:
     return _either(step, _above(step, step.input(0).name, 0), 1, step.input(1).name)
 
 
+@rule("Shrink")
+def shrink(step: Step) -> Mapping[int, Cotangent]:
+    """Return the gradient where the input is below -lambd or above lambd, and 0 elsewhere."""
+    distance = step.build.add("Abs", step.input(0).name)
+    far = _above(step, distance, step.node.attribute("lambd", 0.5))
+    return {0: keep_where(step.build, far, step.gradient)}
+
+
+@rule("Swish")
+def swish(step: Step) -> Mapping[int, Cotangent]:
+    """Slope of y = x·s with s = sigmoid(αx): s + αy(1 - s)."""
+    build, alpha = step.build, step.build.floats(step.node.attribute("alpha", 1.0))
+    s = build.add("Sigmoid", build.add("Mul", step.input(0).name, alpha))
+    bend = build.add("Mul", build.add("Mul", step.output().name, alpha), build.add("Sub", build.floats(1), s))
+    return step.times(build.add("Add", s, bend))
+
+
 @rule("ThresholdedRelu")
 def thresholded_relu(step: Step) -> Mapping[int, Cotangent]:
     """Return the gradient where the input is above alpha, and 0 elsewhere."""

@@ -68,7 +68,27 @@ def divide_operands(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("Pow")
 def power(step: Step) -> Mapping[int, Cotangent]:
-    """Gradient of x^n: g·n·x^(n-1), and 0 where x is 0 and n is below 1, as for a square root."""
+    """Gradients of x^n: g·n·x^(n-1) for x, and 0 where x is 0 and n is below 1, as for a square root.
+
+    For n it is g·x^n·ln x, and 0 where x is 0, as in torch.
+    """
+    gradients = {}
+    if 0 in step.required:
+        gradients[0] = _of_base(step)
+    if 1 in step.required:
+        gradients[1] = _of_exponent(step)
+    return gradients
+
+
+def _of_exponent(step: Step) -> Cotangent:
+    build, base = step.build, step.input(0)
+    slope = build.add("Mul", step.output().name, build.add("Log", base.name))
+    zero = build.add("Equal", base.name, build.floats(0))
+    slope = build.add("Where", zero, build.floats(0), slope)
+    return sum_to(build, multiply(build, step.gradient, Sized(slope, step.output().dims)), step.input(1))
+
+
+def _of_base(step: Step) -> Cotangent:
     build, base, exponent = step.build, step.input(0), step.input(1)
     lowered = build.add("Pow", base.name, build.add("Sub", exponent.name, build.floats(1)))
     infinite = build.add(
@@ -78,7 +98,13 @@ def power(step: Step) -> Mapping[int, Cotangent]:
     )
     lowered = build.add("Where", infinite, build.floats(0), lowered)
     slope = Sized(build.add("Mul", exponent.name, lowered), step.output().dims)
-    return {0: sum_to(build, multiply(build, step.gradient, slope), base)}
+    return sum_to(build, multiply(build, step.gradient, slope), base)
+
+
+@rule("Mod")
+def remainder(step: Step) -> Mapping[int, Cotangent]:
+    """Return the unchanged gradient for the dividend; the divisor must not depend on the feature map."""
+    return {0: sum_to(step.build, step.gradient, step.input(0))}
 
 
 @rule("Where")

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from spyglass_export.gradcam.cotangent import Cotangent, dense, total
-from spyglass_export.gradcam.opset_forms import unsqueeze
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.rules.placement import put_back
 from spyglass_export.gradcam.sizes import Sized
@@ -23,21 +22,15 @@ def concatenate(step: Step) -> Mapping[int, Cotangent]:
     """Return for each part its slice of the gradient."""
     axis = step.node.attribute("axis") % step.gradient.of.rank
     parts = [step.shape_of(index) for index in range(len(step.node.inputs))]
-    bounds = _bounds(step, [part.dims[axis] for part in parts])
+    bounds = _bounds(step, parts, axis)
     return {
         index: _cut(step, parts[index], axis, bounds[index], bounds[index + 1]) for index in step.required
     }
 
 
-def _bounds(step: Step, sizes: Sequence[int | None]) -> list[int]:
-    """Begin and end of parts of these sizes along their axis."""
-    return [0, *np.cumsum([_known(step, size) for size in sizes]).tolist()]
-
-
-def _known(step: Step, size: int | None) -> int:
-    if size is None:
-        raise step.unsupported("the size along its axis is known only at run time")
-    return size
+def _bounds(step: Step, parts: Sequence[Sized], axis: int) -> list[int]:
+    """Begin and end of the parts along their axis."""
+    return [0, *np.cumsum([step.known_size(part, axis) for part in parts]).tolist()]
 
 
 def _cut(step: Step, part: Sized, axis: int, start: int, end: int) -> Cotangent:
@@ -47,12 +40,13 @@ def _cut(step: Step, part: Sized, axis: int, start: int, end: int) -> Cotangent:
     return replace(step.gradient, name=step.build.add("Slice", step.gradient.name, *bounds), of=part)
 
 
-@rule("Split")
+@rule("Split", every_output=True)
 def split(step: Step) -> Mapping[int, Cotangent]:
     """Join the gradients of the parts, with zeros for parts that no node reads."""
     whole = step.shape_of(0)
     axis = step.node.attribute("axis", 0) % whole.rank
-    bounds = _bounds(step, [step.view.dims(name)[axis] for name in step.node.outputs])
+    parts = [Sized(name, step.view.dims(name)) for name in step.node.outputs]
+    bounds = _bounds(step, parts, axis)
     pieces = [
         put_back(step.build, gradient, axis, range(bounds[index], bounds[index + 1]), bounds[-1])
         for index, gradient in step.gradients.items()
@@ -65,7 +59,7 @@ def cut_out(step: Step) -> Mapping[int, Cotangent]:
     """Return the gradient at the places of the slice, and 0 elsewhere."""
     whole, gradient = step.shape_of(0), step.gradient
     for axis, chosen in _slices(step, whole.rank).items():
-        size = _known(step, whole.dims[axis])
+        size = step.known_size(whole, axis)
         gradient = put_back(step.build, gradient, axis, range(size)[chosen], size)
     return {0: replace(gradient, of=whole)}
 
@@ -84,28 +78,6 @@ def _python_slice(start: int, end: int, stride: int) -> slice:
     return slice(start, None if stride < 0 and end < -(2**31) else end, stride)
 
 
-@rule("Gather")
-def gather(step: Step) -> Mapping[int, Cotangent]:
-    """Put the slices of the gradient back at the indices, which must be constant."""
-    whole, gradient = step.shape_of(0), step.gradient
-    axis = step.node.attribute("axis", 0) % whole.rank
-    size = _known(step, whole.dims[axis])
-    indices = step.constant(1, "indices")
-    if indices.ndim > 1:
-        raise step.unsupported(f"its indices must be a list, not an array of rank {indices.ndim}")
-    if indices.ndim == 0:
-        gradient = _with_axis(step, gradient, axis)
-    places = [int(index) % size for index in indices.ravel()]
-    return {0: replace(put_back(step.build, gradient, axis, places, size), of=whole)}
-
-
-def _with_axis(step: Step, gradient: Cotangent, axis: int) -> Cotangent:
-    """The gradient with the axis of size 1 that the node dropped because of a single index."""
-    dims = (*gradient.of.dims[:axis], 1, *gradient.of.dims[axis:])
-    name = unsqueeze(step.build, dense(step.build, gradient).name, [axis])
-    return Cotangent(name, Sized(gradient.of.name, dims))
-
-
 @rule("Pad")
 def pad(step: Step) -> Mapping[int, Cotangent]:
     """Return the gradient without the padding, plus that of each padded copy at its original place."""
@@ -117,7 +89,7 @@ def pad(step: Step) -> Mapping[int, Cotangent]:
         raise step.unsupported(f"its mode must be constant, {', '.join(_REPEATING_PADS)}, not {mode}")
     gradient = step.gradient
     for axis, margin in margins.items():
-        size = _known(step, whole.dims[axis])
+        size = step.known_size(whole, axis)
         places = np.pad(np.arange(size), margin, mode=mode).tolist()
         gradient = put_back(step.build, gradient, axis, places, size)
     return {0: replace(gradient, of=whole)}

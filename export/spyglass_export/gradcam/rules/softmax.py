@@ -34,5 +34,8 @@ def _axes(step: Step) -> list[int]:
     """The axes along which probabilities add up to 1: before opset 13, all axes from `axis` on."""
     rank = step.output().rank
     if step.build.opset < 13:
-        return list(range(step.node.attribute("axis", 1) % rank, rank))
-    return [step.node.attribute("axis", -1) % rank]
+        axes = list(range(step.node.attribute("axis", 1) % rank, rank))
+    else:
+        axes = [step.node.attribute("axis", -1) % rank]
+    step.keep_images_apart(step.output(), axes)
+    return axes

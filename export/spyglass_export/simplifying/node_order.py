@@ -20,11 +20,11 @@ def in_order(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Raises ModelError if nodes read each other in a circle.
     """
-    if all(_is_ordered(graph) for graph in _graphs(model.graph)):
+    if all(_is_ordered(graph) for graph in all_graphs(model.graph)):
         return model
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    for graph in _graphs(copy.graph):
+    for graph in all_graphs(copy.graph):
         _sort(graph)
     return copy
 
@@ -34,34 +34,35 @@ def keep_needed(graph: onnx.GraphProto, tensor: str) -> None:
     needed, kept = {tensor}, []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
-            needed.update(_reads(node))
+            needed.update(reads(node))
             kept.append(node)
     if len(kept) < len(graph.node):
-        nodes = [_copied(node) for node in reversed(kept)]
+        nodes = [copied(node) for node in reversed(kept)]
         del graph.node[:]
         graph.node.extend(nodes)
     dropped = {weight.name for weight in graph.initializer} - needed
     if dropped:
         # In old files each weight is an input as well.
-        weights = [_copied(weight) for weight in graph.initializer if weight.name not in dropped]
-        inputs = [_copied(value) for value in graph.input if value.name not in dropped]
+        weights = [copied(weight) for weight in graph.initializer if weight.name not in dropped]
+        inputs = [copied(value) for value in graph.input if value.name not in dropped]
         del graph.initializer[:], graph.input[:]
         graph.initializer.extend(weights)
         graph.input.extend(inputs)
 
 
-def _copied(message: _Message) -> _Message:
+def copied(message: _Message) -> _Message:
+    """Return a copy of a protobuf message."""
     copy = type(message)()
     copy.CopyFrom(message)
     return copy
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph and the graphs inside its nodes."""
+def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and the graphs inside its nodes."""
     yield graph
     for node in graph.node:
         for inner in inner_graphs(node):
-            yield from _graphs(inner)
+            yield from all_graphs(inner)
 
 
 def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -74,23 +75,33 @@ def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Yield the nodes of a graph, also of the graphs inside its nodes."""
-    for each in _graphs(graph):
+    for each in all_graphs(graph):
         yield from each.node
 
 
-def _reads(node: onnx.NodeProto) -> set[str]:
-    """The tensors that a node reads, also inside its own graphs."""
+def reads(node: onnx.NodeProto) -> set[str]:
+    """Return the tensors that a node reads, also inside its own graphs."""
     names = set(node.input)
     for graph in inner_graphs(node):
         names.update(value.name for value in graph.output)
-        names.update(*(_reads(inner) for inner in graph.node))
+        names.update(*(reads(inner) for inner in graph.node))
     return names - {""}
+
+
+def captured(node: onnx.NodeProto) -> set[str]:
+    """Return the tensors of the graph around a node that the node reads only inside its own graphs."""
+    own = [graph for inner in inner_graphs(node) for graph in all_graphs(inner)]
+    if not own:
+        return set()
+    defined = {value.name for graph in own for values in (graph.input, graph.initializer) for value in values}
+    defined.update(name for graph in own for each in graph.node for name in each.output)
+    return reads(node) - defined - set(node.input)
 
 
 def _is_ordered(graph: onnx.GraphProto) -> bool:
     later = {name for node in graph.node for name in node.output if name}
     for node in graph.node:
-        if later.intersection(_reads(node)):
+        if later.intersection(reads(node)):
             return False
         later.difference_update(node.output)
     return True
@@ -98,11 +109,11 @@ def _is_ordered(graph: onnx.GraphProto) -> bool:
 
 def _sort(graph: onnx.GraphProto) -> None:
     """Sort the nodes; of those that are ready, the one that came first in the file comes first."""
-    nodes = [_copied(node) for node in graph.node]
+    nodes = [copied(node) for node in graph.node]
     producers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
     readers, missing = defaultdict(list), {}
     for index, node in enumerate(nodes):
-        sources = {producers[name] for name in _reads(node) if name in producers}
+        sources = {producers[name] for name in reads(node) if name in producers}
         missing[index] = len(sources)
         for source in sources:
             readers[source].append(index)

@@ -1,0 +1,33 @@
+"""The requests of a load test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from spyglass_client import AsyncClient, Client
+
+Task = Literal["classify", "heatmap", "segment"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every process of a load test sends: `images` by turns."""
+
+    images: tuple[bytes, ...]
+    task: Task = "classify"
+    model: str = ""
+
+    def blocking(self, client: Client) -> Callable[[int], object]:
+        """Return a function that sends the request of this number and waits for the response."""
+        send: Callable[..., object] = getattr(client, self.task)
+        return lambda number: send(self._image(number), model=self.model)
+
+    def awaitable(self, client: AsyncClient) -> Callable[[int], Awaitable[object]]:
+        """Return a function that starts the request of this number."""
+        send: Callable[..., Awaitable[object]] = getattr(client, self.task)
+        return lambda number: send(self._image(number), model=self.model)
+
+    def _image(self, number: int) -> bytes:
+        return self.images[number % len(self.images)]

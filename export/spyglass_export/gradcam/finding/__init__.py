@@ -1,0 +1,1 @@
+"""Search for the tensor, or the tensors, that a heatmap explains."""

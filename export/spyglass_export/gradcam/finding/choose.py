@@ -1,0 +1,133 @@
+"""The choice of the maps to explain, with what the user must know about it."""
+
+from __future__ import annotations
+
+import difflib
+
+from spyglass_export.gradcam.errors import Advice, FeatureMapError
+from spyglass_export.gradcam.finding.maps import Located
+from spyglass_export.gradcam.finding.products import computed_without_products
+from spyglass_export.gradcam.finding.search import Choice, Search
+from spyglass_export.gradcam.finding.several import several_maps
+
+
+def default_choice(search: Search) -> Choice:
+    """Return the last map that every path from the image to the scores passes, or several that do together.
+
+    Raises FeatureMapError if there are none.
+    """
+    last = search.last_read(search.dominators)
+    if last is not None:
+        return Choice((last,), _later(search, last))
+    maps = several_maps(search)
+    if maps is None:
+        raise _no_map(search)
+    names = " and ".join(f"'{each.tensor}'" for each in maps)
+    if len({each.grid for each in maps}) > 1:
+        sizes = ", ".join("×".join(map(str, each.grid)) for each in maps)
+        raise FeatureMapError(
+            f"no feature map has all of the evidence: it is in {names} together, of other sizes ({sizes})",
+            Advice.NAME_FEATURE_MAP,
+        )
+    return Choice(
+        maps, (f"no feature map has all of the evidence: the heatmap is the sum of those of {names}",)
+    )
+
+
+def named_choice(search: Search, name: str) -> Choice:
+    """Return the map called `name`, a tensor or a node. Raises FeatureMapError if it is not a map."""
+    tensor = _tensor_called(search, name)
+    if tensor not in search.flow.before([search.scores.tensor]):
+        raise FeatureMapError(
+            f"the scores '{search.scores.tensor}' do not depend on the feature map '{name}'"
+        )
+    found = search.maps.at(tensor)
+    if found is None:
+        raise _not_a_map(search, f"'{name}' has the shape {_shape(search, tensor)}")
+    if search.attention.splits_heads(found):
+        raise _not_a_map(search, f"'{name}', {_shape(search, tensor)}, holds the heads of attention")
+    if tensor not in search.dominators and search.attention.is_compared(found):
+        raise _not_a_map(search, f"attention compares the numbers of '{name}' with each other")
+    if search.attention.weighs_places(found):
+        raise _not_a_map(search, f"'{name}' holds the weights of attention")
+    if search.attention.joins_projections(found):
+        raise _not_a_map(search, f"'{name}' holds queries, keys and values of attention")
+    return Choice((found,), _around(search, found))
+
+
+def _later(search: Search, chosen: Located) -> tuple[str, ...]:
+    """What to say if a later map has only a part of the evidence."""
+    order = search.flow.order
+    behind = order[order.index(chosen.tensor) + 1 :]
+    before = search.flow.before([search.scores.tensor])
+    # Pooled or gated, a map holds no further features.
+    pooled = computed_without_products(search.view, search.flow, chosen.tensor)
+    partial = before.difference(search.dominators, pooled)
+    for tensor in reversed(behind):
+        later = search.maps.at(tensor) if tensor in partial else None
+        if later is None or later.placement.layout is None or later.placement.channels == 1:
+            continue
+        if search.may_be_explained(later) and not search.attention.is_compared(later):
+            return (
+                f"a part of the evidence goes around '{tensor}': the heatmap explains '{chosen.tensor}', the "
+                "last map that has all of it",
+            )
+    return ()
+
+
+def _around(search: Search, chosen: Located) -> tuple[str, ...]:
+    """What to say of a named map that has only a part of the evidence, or none."""
+    if search.is_read(chosen) is False:
+        return (f"the class scores do not depend on '{chosen.tensor}' at any place: its heatmaps are 0",)
+    if chosen.tensor in search.dominators:
+        return ()
+    position = {name: index for index, name in enumerate(search.flow.order)}
+    earlier = [each for each in search.dominators if position[each] < position[chosen.tensor]]
+    stream = next(filter(None, map(search.maps.at, earlier)), None)
+    if stream is not None and not search.has_evidence_around(stream, [chosen.tensor]):
+        return ()
+    return (f"a part of the evidence goes around '{chosen.tensor}': its heatmap shows only the other part",)
+
+
+def _tensor_called(search: Search, name: str) -> str:
+    if name in search.view.producers:
+        return name
+    named = {node.name: node for node in search.view.nodes if node.name}
+    if name in named:
+        return named[name].outputs[0]
+    close = difflib.get_close_matches(name, [*search.view.producers, *named], n=3, cutoff=0.4)
+    raise FeatureMapError(f"the model has no tensor or node '{name}'; similar names are {close}")
+
+
+def _not_a_map(search: Search, problem: str) -> FeatureMapError:
+    """The error for a named tensor that is no map, with one that is, if there is one that has a gradient."""
+    try:
+        maps = default_choice(search).maps
+    except FeatureMapError:
+        maps = ()
+    tried = [f"'{each.tensor}'" for each in maps if search.has_gradient(each)]
+    advice = f"; choose, for example, {' or '.join(tried)}" if tried else ""
+    return FeatureMapError(
+        f"a feature map must hold numbers for several heights and widths of the image, but {problem}{advice}"
+    )
+
+
+def _no_map(search: Search) -> FeatureMapError:
+    scores = search.scores.tensor
+    before = search.flow.before([scores])
+    parts = list(search.candidates([name for name in reversed(search.flow.order) if name in before]))
+    if not parts:
+        return FeatureMapError(
+            f"the scores '{scores}' are not computed from any feature map: no tensor before them holds "
+            "numbers for several heights and widths of the image"
+        )
+    last = parts[0].tensor
+    return FeatureMapError(
+        f"no feature map, and no sum of several, has all of the evidence: a part of it goes around '{last}', "
+        "the last feature map",
+        Advice.NAME_FEATURE_MAP,
+    )
+
+
+def _shape(search: Search, tensor: str) -> str:
+    return str(search.view.dims(tensor))

@@ -1,0 +1,40 @@
+"""A part of the graph between a feature map and the scores, without the paths through some tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from spyglass_export.gradcam.errors import FeatureMapError
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.head import Head, find_head
+
+
+def head_without(view: GraphView, feature_map: str, scores: str, cut: Collection[str]) -> Head | None:
+    """Return the head of a feature map that leaves out the paths through the tensors `cut`.
+
+    The gradient along it holds `cut` constant. None if no path is left. Raises FeatureMapError if the scores
+    do not depend on the feature map at all.
+    """
+    head = find_head(view, feature_map, scores)
+    behind = {feature_map}
+    for node in head.nodes:
+        if behind.intersection(node.inputs):
+            behind.update(head.path.intersection(node.outputs).difference(cut))
+    leading = {scores} & behind
+    kept = []
+    for node in reversed(head.nodes):
+        if leading.intersection(node.outputs):
+            leading.update(behind.intersection(node.inputs))
+            kept.append(node)
+    if scores not in behind:
+        return None
+    return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))
+
+
+def depends(view: GraphView, tensor: str, scores: str) -> bool:
+    """Return whether a gradient flows from the scores to a tensor."""
+    try:
+        find_head(view, tensor, scores)
+    except FeatureMapError:
+        return False
+    return True

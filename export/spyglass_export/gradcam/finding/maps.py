@@ -1,0 +1,106 @@
+"""The tensors of a graph that are feature maps: numbers at the places of a grid over the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spyglass_export.gradcam.finding.flow import Flow
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.places import Placement, Places
+
+# The outputs of these operators hold the numbers of their input, at other positions or in another type.
+MOVING = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Dropout",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+# The outputs of these hold numbers of their input too: some of them, pooled, or with others beside them.
+_REPEATING = MOVING | {
+    "AveragePool",
+    "Expand",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "LpPool",
+    "MaxPool",
+    "Pad",
+    "Slice",
+}
+
+
+@dataclass(frozen=True)
+class Located:
+    """A tensor whose numbers lie at the places of a grid."""
+
+    tensor: str
+    placement: Placement
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width, in places."""
+        return self.placement.height, self.placement.width
+
+
+class Maps:
+    """Looks up which tensors of a graph are feature maps."""
+
+    def __init__(self, view: GraphView, flow: Flow) -> None:
+        self._view, self._flow = view, flow
+        self._places = Places(view)
+
+    def at(self, tensor: str) -> Located | None:
+        """Return a tensor with its places, None if it is not a feature map.
+
+        A feature map holds real numbers, at more than one place along both sides, of which an operator with
+        weights has computed some.
+        """
+        if not self._flow.carries(tensor) or not self._view.is_real(tensor):
+            return None
+        found = self._places.placement(tensor)
+        if found is None or found.of_pixels or min(found.height, found.width) < 2:
+            return None
+        return Located(tensor, found)
+
+    def repeats(self, found: Located) -> bool:
+        """Return whether a map only repeats the features of an earlier tensor.
+
+        For a quantised map the dequantised tensor counts as the map: reading the tensor before the quantiser
+        would keep ONNX Runtime from computing the previous operator in integers.
+        """
+        node = self._view.producers[found.tensor]
+        if node.op_type == "DequantizeLinear":
+            quantiser = self._view.producers.get(node.inputs[0])
+            source = None if quantiser is None else self._view.producers.get(quantiser.inputs[0])
+            return source is None or source.op_type in _REPEATING
+        return node.op_type in _REPEATING or self._joins_tokens(node, found) or self._adds_positions(node)
+
+    def before_moves(self, tensor: str, first: str = "") -> str:
+        """Return the tensor whose numbers `tensor` holds, searching back to `first`."""
+        while tensor != first and (node := self._view.producers.get(tensor)) is not None:
+            if node.op_type not in MOVING:
+                break
+            tensor = node.inputs[0]
+        return tensor
+
+    def _joins_tokens(self, node: Node, found: Located) -> bool:
+        """Return whether a node puts tokens of no place, such as a class token, beside those of a map."""
+        if node.op_type != "Concat":
+            return False
+        parts = [part for name in node.inputs if (part := self.at(name)) is not None]
+        return len(parts) == 1 and parts[0].placement.channels == found.placement.channels
+
+    def _adds_positions(self, node: Node) -> bool:
+        """Return whether a node adds a constant that varies with the place: an embedding of positions."""
+        if node.op_type not in ("Add", "Sub"):
+            return False
+        constants = [name for name in node.inputs if not self._view.is_fed(name)]
+        return any(sum(size != 1 for size in self._view.dims(name)) > 1 for name in constants)
