@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx
 
-from spyglass_export.simplifying.arrangement import Arrangement, find_arrangement, folded_dims
+from spyglass_export.simplifying.arrangement import Arrangement, find_arrangement, folded_dims, joined_axes
 from spyglass_export.simplifying.positions import INDEXING, Positions, read_positions
 from spyglass_export.simplifying.rewriting import Rewriting
 
@@ -56,11 +57,14 @@ def rearranged(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
     whole = _source(rewriting, node, data, indices)
     if whole is None:
         return False
-    for source in (*_moved_back(rewriting, whole), *(same := list(_same_order(rewriting, whole)))):
+    moved, same = list(_moved_back(rewriting, whole)), list(_same_order(rewriting, whole))
+    for source in (*moved, *same):
         found = _arrangement(source)
         if found is not None:
             _write(rewriting, source, found, result)
             return True
+    if any(_joined(rewriting, source, result) for source in (*moved, *same)):
+        return True
     return _refolded(rewriting, same[-1], result) or _picked(rewriting, same[-1], result)
 
 
@@ -126,9 +130,12 @@ def _moved_back(rewriting: Rewriting, source: _Source) -> Iterator[_Source]:
 
 
 def _arrangement(source: _Source) -> Arrangement | None:
-    """The arrangement that holds for every batch, None if there is none."""
+    """The arrangement that holds for every batch.
+
+    None if there is none, and if its indices are more than the numbers of an image.
+    """
     found = find_arrangement(source.positions[-1], source.dims[-1])
-    if found is None:
+    if found is None or sum(len(picks or ()) for picks in found.picks) > prod(source.dims[0]):
         return None
     free, changing = source.free, _free_axis(source.result)
     if len(source.dims) > 1 and (free is None or found.picks[free] is not None):
@@ -191,6 +198,24 @@ def _chain(rewriting: Rewriting, source: str, steps: Sequence[_Step], result: st
         last = index == max(len(steps), 1) - 1
         output = result if last else rewriting.fresh(f"{result}/{op_type}")
         name = rewriting.add(op_type, [name, *inputs], output, **attributes)
+
+
+def _joined(rewriting: Rewriting, source: _Source, result: str) -> bool:
+    """Replace a node that addresses places by pairs of coordinates: rows and columns become one axis."""
+    free = source.free
+    if free is None:
+        return False
+    groups = joined_axes(source.positions[-1], source.dims[-1], free)
+    if len(groups) == len(source.dims[-1]):
+        return False
+    shapes = [tuple(prod(dims[axis] for axis in group) for group in groups) for dims in source.dims]
+    joined = _Source(source.name, shapes, source.positions)
+    found = _arrangement(joined)
+    if found is None:
+        return False
+    target = [-1 if axis == joined.free else size for axis, size in enumerate(shapes[0])]
+    _write(rewriting, joined, found, result, [("Reshape", [rewriting.constant(target)], {})])
+    return True
 
 
 def _refolded(rewriting: Rewriting, source: _Source, result: str) -> bool:
