@@ -46,5 +46,5 @@ def explained(
             raise
         told = f"the network computes in integers ({', '.join(integers)}), which have no gradients"
         if options != DEFAULT_HEATMAP:
-            raise HeatmapError(f"{told}: {error.problem}", *error.advice) from error
+            raise HeatmapError(f"{told}: {error.problem}", *error.advice, tensors=error.tensors) from error
         return Explained(graph, no_heatmap=f"{told}: the model has no heatmap")

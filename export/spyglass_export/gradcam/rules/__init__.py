@@ -8,6 +8,7 @@ convolution or product before it.
 from spyglass_export.gradcam.rules import (
     activations,
     arithmetic,
+    attention,
     average_pooling,
     blocks,
     convolution,
@@ -23,6 +24,7 @@ from spyglass_export.gradcam.rules import (
     repeating,
     reshaping,
     resizing,
+    response_normalisation,
     scattering,
     softmax,
     transposed_convolution,
@@ -32,6 +34,7 @@ from spyglass_export.gradcam.rules import (
 __all__ = [
     "activations",
     "arithmetic",
+    "attention",
     "average_pooling",
     "blocks",
     "convolution",
@@ -47,6 +50,7 @@ __all__ = [
     "repeating",
     "reshaping",
     "resizing",
+    "response_normalisation",
     "scattering",
     "softmax",
     "transposed_convolution",
