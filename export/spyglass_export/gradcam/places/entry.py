@@ -21,8 +21,8 @@ _COLOURS = (1, 3, 4)
 def entry(view: GraphView, given: onnx.ValueInfoProto) -> Traced | None:
     """Return the places of an input of the model, None if even its rank is unknown.
 
-    An input of rank 4 is the image. Its channels are the axis of 1, 3 or 4; the graph decides if both can
-    be. Other inputs have no places.
+    An input of rank 4 is the image. The graph shows its channels; otherwise they are the axis of 1, 3 or
+    4, if only one can be. Other inputs have no places.
     """
     if (rank := view.rank(given.name)) is None:
         return None
@@ -48,7 +48,9 @@ def has_free_sizes(view: GraphView) -> bool:
 
 
 def _layout(view: GraphView, name: str, dims: Dims) -> Layout | None:
+    if (shown := find_layout(view, name)) is not None:
+        return shown
     first, last = (dims[axis] in _COLOURS for axis in (1, 3))
-    if first != last:
-        return CHANNELS_FIRST if first else CHANNELS_LAST
-    return find_layout(view, name)
+    if first == last:
+        return None
+    return CHANNELS_FIRST if first else CHANNELS_LAST
