@@ -17,7 +17,12 @@ from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, Score
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "classes": ({}, (), "cat\ndog", "has 3 classes, but there are 2 class names"),
     "size": ({}, ("--size", "9"), "", "takes 6x8 pixels, not 9x9"),
-    "batch of 4": ({"batch": 4}, (), "", "takes 4 images at a time; export it with a dynamic batch"),
+    "batch of 4": (
+        {"batch": 4, "reshape": (2, 2, 4)},
+        (),
+        "",
+        "takes 4 images at a time; export it with a dynamic batch",
+    ),
     "mean": (
         {},
         ("--mean", "1", "2"),
