@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.model.card import HEATMAP_METHODS
+from spyglass_contract.model.card import HEATMAP_METHODS, SCORE_CAM
 
 if TYPE_CHECKING:
     from spyglass.v1.model_pb2 import ModelCard
@@ -70,6 +70,14 @@ def print_explained(card: ModelCard) -> None:
         return
     certificate = card.certificate
     print(f"heatmaps explain {explanation(card)}")
+    if certificate.HasField("gradient_error"):
+        print(f"their gradient agrees with finite differences to {certificate.gradient_error:.0e}")
+    elif card.explained_score and card.heatmap_method != SCORE_CAM:
+        print(
+            "their gradient was not compared with finite differences: the part of the network behind the "
+            "feature map does not run by itself",
+            file=sys.stderr,
+        )
     if certificate.heatmaps and certificate.zero_heatmaps == certificate.heatmaps:
         print(
             f"all {certificate.heatmaps} heatmaps of the golden images are 0 everywhere: no feature of "

@@ -31,7 +31,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     ),
     "std": ({}, ("--std", "0"), "", "scale and std must not be 0"),
     "output": ({}, ("--scores", "z"), "", "has no output 'z'; its outputs are y"),
-    "feature map": ({}, ("--feature-map", "mean"), "", "for several heights and widths"),
+    "feature map": (
+        {},
+        ("--feature-map", "mean"),
+        "",
+        "a feature map must hold numbers for several heights and widths",
+    ),
     "golden": ({}, ("--golden", "nowhere"), "", "nowhere is not a folder of images"),
     "crop of a stretch": (
         {},
