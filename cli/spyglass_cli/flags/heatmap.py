@@ -23,7 +23,7 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--feature-map",
         metavar="NAME",
-        help="tensor or node of the feature map to explain (default: the last spatial one)",
+        help="tensor or node of the feature map to explain (default: the last one)",
     )
     group.add_argument(
         "--method",

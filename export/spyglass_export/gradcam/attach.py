@@ -69,9 +69,9 @@ def attach_gradcam(
 
     `feature_map` names the tensor or node to explain; the default is the last feature map that every path
     from the image to the scores passes. Tokens are a feature map if they lie at the places of a grid over the
-    image. If no map has all of the evidence, the heatmap is that of several maps of one size, joined along
-    their channels. `scores` names the tensor of class scores; the default is found behind the output
-    `probabilities`, or behind the only output that can hold them.
+    image. If no map has all of the evidence, the heatmap is that of several maps, joined along their
+    channels; coarser ones are interpolated. `scores` names the tensor of class scores; the default is found
+    behind the output `probabilities`, or behind the only output that can hold them.
 
     Grad-CAM is relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the feature map, divided
     by its maximum or 1e-12, whichever is more (Selvaraju et al. 2017). The score is the logit: the gradient

@@ -49,6 +49,11 @@ def needs_rows_of_images(node: Node) -> bool:
     return node.op_type in _ROWS_ARE_IMAGES
 
 
+def has_rule(op_type: str) -> bool:
+    """Return whether an operator has a gradient rule."""
+    return op_type in _RULES
+
+
 def rule_for(node: Node) -> Rule:
     """Return the rule of a node's operator. Raises UnsupportedHead if there is none."""
     if node.op_type.startswith(_FUSED):

@@ -120,11 +120,16 @@ def _recurrent(head: Any) -> str:
     return str(head.node("Transpose", states, perm=[2, 0, 1, 3]))
 
 
+def _beside_sampled(head: Any) -> str:
+    return str(head.node("Add", "features", head.node("GlobalAveragePool", _sampled(head))))
+
+
 BOTH = (Advice.LATER_FEATURE_MAP, Advice.NO_GRADIENT)
 
 ADVISED: dict[str, tuple[Callable[[Any], str], tuple[Advice, ...]]] = {
-    "a tensor behind": (lambda h: h.node("Tanh", _sampled(h)), BOTH),
-    "the output of the operator": (lambda h: h.node("GlobalAveragePool", _sampled(h)), BOTH),
+    # The sum has the places of the features again. Those of the sampled tensor alone are unknown.
+    "a tensor behind": (_beside_sampled, BOTH),
+    "places that are unknown": (lambda h: h.node("Tanh", _sampled(h)), (Advice.NO_GRADIENT,)),
     "recurrence": (_recurrent, (Advice.NO_GRADIENT,)),
 }
 

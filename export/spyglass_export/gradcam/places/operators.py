@@ -116,7 +116,7 @@ _RULES: dict[str, Follow] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"), global_pooling),
     **dict.fromkeys(("CumSum", "TopK"), along_axis),
     **dict.fromkeys(("ArgMax", "ArgMin"), _no_places),
-    **dict.fromkeys(("Conv", "ConvInteger", "ConvTranspose"), convolution),
+    **dict.fromkeys(("Conv", "ConvInteger", "ConvTranspose", "com.microsoft.FusedConv"), convolution),
     "Attention": attention,
     "Concat": concat,
     "Einsum": einsum,

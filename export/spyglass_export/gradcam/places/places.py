@@ -29,6 +29,10 @@ class Places:
             self._placements[tensor] = self._find(tensor)
         return self._placements[tensor]
 
+    def is_traced(self, tensor: str) -> bool:
+        """Return whether the operators before a tensor could be followed. If not, its places are unknown."""
+        return tensor in self._traced.tensors
+
     @cached_property
     def _traced(self) -> Trace:
         return trace(self._view)
