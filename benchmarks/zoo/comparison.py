@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -29,7 +30,8 @@ class Comparison:
 
     `difference` is the largest one between the file's maps and those of torch in double precision, `noise`
     that of torch's own maps in float32. `size` is that of the map. `located` says how many of how many cells
-    lie where the image says, see `places`. `score_difference` is that of the probabilities.
+    lie where the image says, see `places`. `bypass` is the part of the score's gradient that does not pass
+    through the tensor, and should be 0. `score_difference` is that of the probabilities.
 
     `batch_difference` is between maps of two images at once and alone, None if the file takes one image at a
     time. `classes_difference` is between maps of three classes at once and alone. `plain_ms` and
@@ -46,6 +48,7 @@ class Comparison:
     difference: float | None = None
     noise: float | None = None
     located: tuple[int, int] | None = None
+    bypass: float | None = None
     zero_maps: int = 0
     score_difference: float | None = None
     batch_difference: float | None = None
@@ -103,24 +106,37 @@ def _judged(
     if not same:
         return replace(found, why=f"torch computes no such tensor {list(explained.shape)}")
     height, width = maps.shape[-2:]
-    # Of several tensors with the same numbers the first is the one that the others are copies of.
-    known = network.maps(same[0], height, width)
-    if not known:
+    known = _nearest(network, same, maps)
+    if known is None:
         shape = list(network.shape(same[0]))
         return replace(found, why=f"no known arrangement of {shape} as {height} × {width} places")
-
-    def distance(reference: TorchMaps) -> float:
-        return _largest(maps - reference.double)
-
-    nearest = min(known, key=distance)
+    difference = _largest(maps - known.double)
     return replace(
         found,
-        result=judgement(distance(nearest), nearest.noise),
-        arrangement=nearest.arrangement,
-        difference=distance(nearest),
-        noise=nearest.noise,
-        located=nearest.located,
+        result=judgement(difference, known.noise),
+        arrangement=known.arrangement,
+        difference=difference,
+        noise=known.noise,
+        located=known.located,
+        bypass=known.bypass,
     )
+
+
+def _nearest(network: TorchNetwork, same: Sequence[int], maps: NDArray[np.float32]) -> TorchMaps | None:
+    """The nearest maps of tensors that hold the same numbers.
+
+    Such tensors are copies of each other, or operations that change no number, such as the ReLU of a sum of
+    two ReLUs. Their gradients may differ, where both of these are 0.
+    """
+    height, width = maps.shape[-2:]
+    nearest: TorchMaps | None = None
+    for index in same:
+        for known in network.maps(index, height, width):
+            if nearest is None or _largest(maps - known.double) < _largest(maps - nearest.double):
+                nearest = known
+        if nearest is not None and _largest(maps - nearest.double) <= EXACT:
+            break
+    return nearest
 
 
 def _batch_at_once(network: TorchNetwork, model: AdoptedModel, maps: NDArray[np.float32]) -> float:

@@ -35,11 +35,12 @@ class _Recorder(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class Recording:
-    """One forward pass of a network on one image: `scores` [1, classes], and all tensors in order.
+    """One forward pass of a network on one `image`: `scores` [1, classes], and all tensors in order.
 
     The order depends on the network alone, so an index means the same tensor for every image and precision.
     """
 
+    image: torch.Tensor
     tensors: Sequence[torch.Tensor]
     scores: torch.Tensor
 
@@ -49,14 +50,26 @@ class Recording:
         (found,) = torch.autograd.grad(score, self.tensors[index], retain_graph=True, allow_unused=True)
         return torch.zeros_like(self.tensors[index]) if found is None else found
 
+    def bypass(self, index: int, class_index: int) -> float:
+        """Return the part of ∂score/∂image that does not pass through a tensor, of the whole, by norm.
+
+        0 if the score depends on the image through this tensor alone.
+        """
+        through = self.gradient(index, class_index)
+        tensor, score = self.tensors[index], self.scores[0, class_index]
+        (part,) = torch.autograd.grad(tensor, self.image, through, retain_graph=True)
+        (whole,) = torch.autograd.grad(score, self.image, retain_graph=True)
+        return float((whole - part).norm() / whole.norm().clamp(min=1e-30))
+
 
 def record(model: nn.Module, image: torch.Tensor) -> Recording:
     """Run a network on one image [1, 3, height, width] in the precision of the image."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    given = image.clone().requires_grad_()
     with _Recorder() as recorder:
-        scores = model(image.clone().requires_grad_())
-    return Recording(recorder.tensors, scores)
+        scores = model(given)
+    return Recording(given, recorder.tensors, scores)
 
 
 def matching(recording: Recording, value: NDArray[np.float32]) -> Iterator[int]:

@@ -19,6 +19,8 @@ Line = dict[str, Any]
 # A process keeps the memory of the networks that it has made.
 _TASKS = 12
 _SECONDS = 900
+# Larger than what rounding in double precision leaves.
+_BYPASS = 1e-6
 
 
 def run(chosen: Sequence[Architecture], cache: Path, results: Path, *, export_only: bool = False) -> None:
@@ -109,6 +111,7 @@ def describe(line: Line) -> str:
     if line.get("difference") is not None:
         near, tried = line["located"]
         text += f"{line['difference']:.1e} (noise {line['noise']:.1e}, {near} of {tried} cells) "
+        text += f"bypass {line['bypass']:.1e} " if line["bypass"] > _BYPASS else ""
     if line.get("size"):
         height, width = line["size"]
         cost = line["explained_ms"] / line["plain_ms"]

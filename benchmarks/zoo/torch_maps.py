@@ -22,13 +22,14 @@ from zoo.references import Arrangement, arrangements, gradcam
 class TorchMaps:
     """Grad-CAM of one tensor, [images, classes, height, width]: in double precision, and in float32.
 
-    `located` is the result of `places.located`.
+    `located` is the result of `places.located`, `bypass` that of `Recording.bypass` for the predicted class.
     """
 
     arrangement: str
     double: NDArray[np.float64]
     single: NDArray[np.float64]
     located: tuple[int, int]
+    bypass: float
 
     @property
     def noise(self) -> float:
@@ -73,10 +74,11 @@ class TorchNetwork:
                 double=self._gradcams(self._doubles, index, form),
                 single=self._gradcams(self._singles, index, form),
                 located=np.array([near, tried]),
+                bypass=self._doubles[0].bypass(index, self.classes[0]),
             )
         kept = np.load(file)
         near, tried = map(int, kept["located"])
-        return TorchMaps(form.form, kept["double"], kept["single"], (near, tried))
+        return TorchMaps(form.form, kept["double"], kept["single"], (near, tried), float(kept["bypass"]))
 
     @cached_property
     def _singles(self) -> list[Recording]:
