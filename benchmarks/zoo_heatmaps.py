@@ -19,7 +19,8 @@ import argparse
 from pathlib import Path
 
 from zoo.architectures import ARCHITECTURES
-from zoo.running import read_results, run
+from zoo.lines import read_results
+from zoo.running import run
 from zoo.table import summary, table
 
 
@@ -30,7 +31,13 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=Path, required=True, help="folder of weights and exported files")
     parser.add_argument("--results", type=Path, help="lines of JSON to add to (default: results.jsonl there)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="architectures to compare (default: all)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[each.key for each in ARCHITECTURES],
+        metavar="NAME",
+        help="architectures to compare (default: all)",
+    )
     parser.add_argument("--export-only", action="store_true", help="export and compare nothing")
     parser.add_argument("--table", action="store_true", help="print the results as Markdown")
     options = parser.parse_args()
@@ -39,7 +46,8 @@ def main() -> None:
         lines = read_results(results)
         print(summary(lines), table(lines), sep="\n\n")
         return
-    chosen = [each for each in ARCHITECTURES if not options.only or each.key in options.only]
+    known = {each.key: each for each in ARCHITECTURES}
+    chosen = [known[key] for key in options.only or known]
     run(chosen, options.cache, results, export_only=options.export_only)
     print(summary(read_results(results)))
 

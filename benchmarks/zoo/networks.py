@@ -32,7 +32,7 @@ def network_of(architecture: Architecture) -> tuple[nn.Module, int]:
         side = architecture.arguments.get("img_size", side)
     else:
         make = getattr(torchvision.models, architecture.name)
-        model, side = make(weights=None, num_classes=CLASSES, **architecture.arguments), 224
+        model, side = make(num_classes=CLASSES, **architecture.arguments), 224
     enliven(model.eval(), side)
     return model, side
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import traceback
 from collections.abc import Sequence
@@ -11,16 +10,13 @@ from concurrent.futures import TimeoutError as TooLong
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from zoo.architectures import Architecture
+from zoo.lines import Line, add_results, describe, read_results
 
-Line = dict[str, Any]
 # A process keeps the memory of the networks that it has made.
 _TASKS = 12
 _SECONDS = 900
-# Larger than what rounding in double precision leaves.
-_BYPASS = 1e-6
 
 
 def run(chosen: Sequence[Architecture], cache: Path, results: Path, *, export_only: bool = False) -> None:
@@ -92,28 +88,3 @@ def of_architecture(architecture: Architecture, cache: Path, done: set[str], exp
 
 def _line(key: str, exporter: str, result: str, why: str) -> Line:
     return {"key": key, "exporter": exporter, "result": result, "why": why}
-
-
-def read_results(path: Path) -> list[Line]:
-    """Return the lines of a file of results; none if there is no file."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-
-
-def add_results(path: Path, lines: Sequence[Line]) -> None:
-    """Append lines to a file of results."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
-
-
-def describe(line: Line) -> str:
-    """Return a line of results as one line of text."""
-    text = f"{line['key']:34} {line['exporter']:7}{line['result']:13}"
-    if line.get("difference") is not None:
-        near, tried = line["located"]
-        text += f"{line['difference']:.1e} (noise {line['noise']:.1e}, {near} of {tried} cells) "
-        text += f"bypass {line['bypass']:.1e} " if line["bypass"] > _BYPASS else ""
-    if line.get("size"):
-        height, width = line["size"]
-        cost = line["explained_ms"] / line["plain_ms"]
-        text += f"{height}×{width} {line['layer']}, {line['plain_ms']:.1f} ms × {cost:.3f} "
-    return text + line["why"].replace("\n", " ")[:300]
