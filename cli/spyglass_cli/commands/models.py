@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from spyglass.v1.model_pb2 import SCORE_KIND_LOGIT, SCORE_KIND_SIGMOID, SCORE_KIND_SOFTMAX
+from spyglass.v1.model_pb2 import SCORE_KIND_LOGIT, SCORE_KIND_SIGMOID, SCORE_KIND_SOFTMAX, Certificate
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
 from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
@@ -94,10 +94,17 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("licence", origin.licence),
         *((name.replace("_", " "), f"{value:g}") for name, value in sorted(origin.metrics.items())),
         ("certificate", f"{certificate.reference}, to {certificate.max_abs_diff:.1e}, {certificate.created}"),
+        ("heatmap gradient", _gradient(certificate)),
         ("execution provider", _provider(served)),
         ("sha256", served.sha256),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _gradient(certificate: Certificate) -> str:
+    if not certificate.HasField("gradient_error"):
+        return ""
+    return f"agrees with finite differences to {certificate.gradient_error:.0e}"
 
 
 def _classes(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_contract.model.card import HEATMAP_METHODS
+from spyglass_contract.model.card import HEATMAP_METHODS, SCORE_CAM
 
 if TYPE_CHECKING:
     from spyglass.v1.model_pb2 import ModelCard
@@ -23,7 +23,7 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--feature-map",
         metavar="NAME",
-        help="tensor or node of the feature map to explain (default: the last spatial one)",
+        help="tensor or node of the feature map to explain (default: the last one)",
     )
     group.add_argument(
         "--method",
@@ -70,6 +70,14 @@ def print_explained(card: ModelCard) -> None:
         return
     certificate = card.certificate
     print(f"heatmaps explain {explanation(card)}")
+    if certificate.HasField("gradient_error"):
+        print(f"their gradient agrees with finite differences to {certificate.gradient_error:.0e}")
+    elif card.explained_score and card.heatmap_method != SCORE_CAM:
+        print(
+            "their gradient was not compared with finite differences: the part of the network behind the "
+            "feature map does not run by itself",
+            file=sys.stderr,
+        )
     if certificate.heatmaps and certificate.zero_heatmaps == certificate.heatmaps:
         print(
             f"all {certificate.heatmaps} heatmaps of the golden images are 0 everywhere: no feature of "
@@ -86,20 +94,21 @@ def heatmap_errors_with_flags() -> Iterator[None]:
     try:
         yield
     except HeatmapError as error:
-        choices = [words for advice in error.advice if (words := _in_flags(advice))]
+        words = [_in_flags(advice, error.tensors.get(advice, "NAME")) for advice in error.advice]
+        choices = [each for each in words if each]
         if not isinstance(error, ScoresError):
             choices.append("make a model without heatmaps with --no-heatmap")
         raise HeatmapError(with_advice(error.problem, choices), reason=error.reason) from error
 
 
-def _in_flags(advice: Advice) -> str:
-    """Word advice for the command line; empty if no flag does it."""
+def _in_flags(advice: Advice, tensor: str) -> str:
+    """Word advice about a tensor for the command line; empty if no flag does it."""
     from spyglass_export.gradcam import Advice
 
     words = {
-        Advice.NAME_SCORES: "name the output of class scores with --scores",
-        Advice.NAME_FEATURE_MAP: "name the feature map with --feature-map",
-        Advice.LATER_FEATURE_MAP: "choose a feature map behind this node with --feature-map",
+        Advice.NAME_SCORES: f"name the output of class scores with --scores {tensor}",
+        Advice.NAME_FEATURE_MAP: f"name the feature map with --feature-map {tensor}",
+        Advice.LATER_FEATURE_MAP: f"choose a feature map behind this node with --feature-map {tensor}",
         Advice.EARLIER_SCORES: "",
         Advice.NO_GRADIENT: "choose --method eigencam or scorecam, which need no gradient",
     }

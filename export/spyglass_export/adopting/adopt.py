@@ -79,6 +79,22 @@ class Adopted:
     heatmap_notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A network whose output and input are found.
+
+    `ordered` has the nodes of the given file in order; `batch` is the number of images that it declares, None
+    if it is free; `source` is a copy in standard form, of the nodes behind the scores, with the sizes of its
+    input.
+    """
+
+    ordered: onnx.ModelProto
+    network: Network
+    image: ImageInput
+    batch: int | None
+    source: onnx.ModelProto
+
+
 def adopt(
     model: onnx.ModelProto,
     card: ModelCard,
@@ -99,19 +115,14 @@ def adopt(
     return other probabilities than the given model.
     """
     with unreadable_networks():
-        reject_model_with_heatmap(model)
-        reject_processor_forms(model)
-        ordered = with_free_sizes(in_order(model))
-        batch = declared_batch(ordered)
-        network = Network(ordered, find_output(ordered, options.scores), batch)
-        size = (card.input.height, card.input.width)
-        image = find_input(ordered, size, options.layout, network.takes)
+        opened = open_network(model, (card.input.height, card.input.width), options)
+        ordered, network, image, batch = opened.ordered, opened.network, opened.image, opened.batch
         preprocessing.check(image.channels, image.element)
         own_names = own_class_names(ordered, network.output)
         _check_order(card.class_names, own_names)
         card.input.color_mode = image.color_mode
         validate_card(card)
-        source = _own_copy(ordered, image, network)
+        source = opened.source
         if batch is not None and batch > 1:
             source = _freed(source, card, image, preprocessing, network, batch)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
@@ -140,6 +151,20 @@ def adopt(
             renamed,
             heatmap.notices,
         )
+
+
+def open_network(model: onnx.ModelProto, size: tuple[int, int], options: Options) -> Opened:
+    """Find the class scores and the image of a network that takes images of `size`, (height, width).
+
+    Raises ModelError if the model is not a classifier of such images.
+    """
+    reject_model_with_heatmap(model)
+    reject_processor_forms(model)
+    ordered = with_free_sizes(in_order(model))
+    batch = declared_batch(ordered)
+    network = Network(ordered, find_output(ordered, options.scores), batch)
+    image = find_input(ordered, size, options.layout, network.takes)
+    return Opened(ordered, network, image, batch, _own_copy(ordered, image, network))
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:

@@ -48,6 +48,7 @@ def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequenc
     requested = outside.add("Cast", outside.add("Size", CLASS_INDEX), to=TensorProto.BOOL)
     values = [output.value(output.result) for output in outputs]
     computed = helper.make_graph(branch.nodes, "requested", [], values, branch.initializers)
+    computed.doc_string = branch.description
     choice = helper.make_node(
         "If",
         [requested],

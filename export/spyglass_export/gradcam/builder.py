@@ -18,12 +18,13 @@ class GraphBuilder:
 
     Methods take and return names of tensors. `nodes` are in topological order; `initializers` hold each
     distinct constant once. All new names begin with `prefix`. `known` holds tensors of the model in the form
-    that the new nodes read, by name.
+    that the new nodes read, by name. `description` is a text about the nodes.
     """
 
     def __init__(self, opset: int, taken: Iterable[str], prefix: str = PREFIX) -> None:
         self.opset = opset
         self.prefix = prefix
+        self.description = ""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.taken = set(taken)

@@ -10,6 +10,7 @@ from spyglass_export.gradcam.cotangent import Cotangent
 from spyglass_export.gradcam.feature_map import FeatureMap
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import reduce, squeeze
+from spyglass_export.gradcam.record import GradientRecord
 from spyglass_export.gradcam.scaling import RawMap, is_nonnegative, noise_level
 from spyglass_export.gradcam.scores import Scores
 from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
@@ -56,6 +57,18 @@ class Explanation:
         positive = is_nonnegative(self.view, tensor)
         terms = self.activations.name if positive else build.add("Abs", self.activations.name)
         return RawMap(self.as_map(values), self._excess(values, self._product(noise, terms)))
+
+    def record(self, gradient: str, magnitudes: str = "", *, summed: bool = False) -> None:
+        """Describe the gradient that the branch computes, of the shape of A or summed over its places."""
+        self.build.description = GradientRecord(
+            tuple(self.feature_map.tensors),
+            self.activations.name,
+            gradient,
+            self.scores.tensor,
+            self.scores.logit_of,
+            self.feature_map.layout.spatial if summed else (),
+            magnitudes,
+        ).text()
 
     def weighted_by(self, gradient: Cotangent) -> RawMap:
         """Add Σ_k g_k·A_k for a gradient with its own weight at every place."""

@@ -20,6 +20,7 @@ def gradcam(given: Explanation) -> RawMap:
     else:
         head = find_head(view, feature_map.tensor, given.scores.tensor)
         found = spatial_sum(view, build, head, feature_map, seed(view, build, given.scores))
+        given.record(found.sums, found.magnitudes or "", summed=True)
     number = count(build, given.activations, every_axis)
     magnitudes = found.magnitudes and build.add("Div", found.magnitudes, number)
     return given.weighted_sum(build.add("Div", found.sums, number), magnitudes)

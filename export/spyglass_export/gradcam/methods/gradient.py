@@ -15,6 +15,9 @@ def gradient_of(given: Explanation) -> Cotangent:
     view, build, feature_map, scores = given.view, given.build, given.feature_map, given.scores.tensor
     start = seed(view, build, given.scores)
     if feature_map.parts:
-        return arranged_gradient(view, build, feature_map, scores, start, given.activations)
-    head = find_head(view, feature_map.tensor, scores)
-    return reverse_pass(view, build, head, start)[feature_map.tensor]
+        gradient = arranged_gradient(view, build, feature_map, scores, start, given.activations)
+    else:
+        head = find_head(view, feature_map.tensor, scores)
+        gradient = reverse_pass(view, build, head, start)[feature_map.tensor]
+    given.record(gradient.name)
+    return gradient

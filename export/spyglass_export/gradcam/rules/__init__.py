@@ -8,6 +8,7 @@ convolution or product before it.
 from spyglass_export.gradcam.rules import (
     activations,
     arithmetic,
+    attention,
     average_pooling,
     blocks,
     convolution,
@@ -24,6 +25,7 @@ from spyglass_export.gradcam.rules import (
     repeating,
     reshaping,
     resizing,
+    response_normalisation,
     scattering,
     softmax,
     transposed_convolution,
@@ -33,6 +35,7 @@ from spyglass_export.gradcam.rules import (
 __all__ = [
     "activations",
     "arithmetic",
+    "attention",
     "average_pooling",
     "blocks",
     "convolution",
@@ -49,6 +52,7 @@ __all__ = [
     "repeating",
     "reshaping",
     "resizing",
+    "response_normalisation",
     "scattering",
     "softmax",
     "transposed_convolution",
