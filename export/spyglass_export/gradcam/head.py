@@ -65,16 +65,16 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
     return _leading_to(scores, feature_map, nodes, path)
 
 
+def _may_have_gradient(view: GraphView, name: str) -> bool:
+    """Return whether a value is real, or is no tensor, such as a sequence: its operator then has no rule."""
+    return view.is_real(name) or not view.element(name)
+
+
 def _independent(scores: str, feature_map: str, flat: list[Node]) -> FeatureMapError:
     told = f"the scores '{scores}' do not depend on the feature map '{feature_map}'"
     if flat:
         told += f", or only through operators of slope 0: {', '.join(node.label for node in flat)}"
     return FeatureMapError(told)
-
-
-def _may_have_gradient(view: GraphView, name: str) -> bool:
-    """Return whether a value is real, or is no tensor, such as a sequence: its operator then has no rule."""
-    return view.is_real(name) or not view.element(name)
 
 
 def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:

@@ -148,8 +148,8 @@ def test_a_missing_gradient_is_reported_with_flags_of_the_command(
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
     model.graph.node[-1].output[0] = "product"
-    model.graph.node.append(helper.make_node("Exp", ["product"], ["divisor"]))
-    model.graph.node.append(helper.make_node("Mod", ["product", "divisor"], ["y"], fmod=1))
+    model.graph.node.append(helper.make_node("Mod", ["seven", "product"], ["y"], fmod=1))
+    model.graph.initializer.append(helper.make_tensor("seven", TensorProto.FLOAT, [], [7.0]))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
     message = capsys.readouterr().err

@@ -25,7 +25,7 @@ _KEEPING = (
     "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Bernoulli BitwiseNot Cast CastLike Ceil Celu "
     "Clip Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization "
     "Hardmax HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization "
-    "LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
+    "LeakyRelu Log LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
     "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softplus "
     "Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
     "com.microsoft.QuickGelu"
@@ -57,10 +57,18 @@ def _softmax(call: Call) -> list[Traced]:
     operand = call.input(0)
     if operand.others is not None or operand.places.grid is None:
         return _keep(call)
-    axis = call.node.attribute("axis", -1) % len(operand.shape)
-    over = contracted(operand.places, [axis], blocks=False)
-    several = (over.base == MIXED) & (operand.places.base.max(axis=axis, keepdims=True) >= 0)
+    axes = _softmax_axes(call)
+    over = contracted(operand.places, axes, blocks=False)
+    several = (over.base == MIXED) & (operand.places.base.max(axis=tuple(axes), keepdims=True) >= 0)
     return [Traced(operand.places, mixed(operand.shape) if several.any() else None)]
+
+
+def _softmax_axes(call: Call) -> list[int]:
+    """The axes along which the results add up to 1: before opset 13, all axes from `axis` on."""
+    rank = len(call.input(0).shape)
+    if call.opset < 13:
+        return list(range(call.node.attribute("axis", 1) % rank, rank))
+    return [call.node.attribute("axis", -1) % rank]
 
 
 def _combine(call: Call) -> list[Traced]:
