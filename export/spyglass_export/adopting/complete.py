@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableSequence
 from dataclasses import dataclass
 
 import onnx
@@ -17,10 +16,7 @@ from spyglass_export.converting.early_transpose import transpose_early
 from spyglass_export.converting.tidy import BATCH, tidy
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.simplifying.node_order import inner_graphs
-
-# Prefix for tensors of the network whose own name the completed file needs.
-_MOVED = "network/"
+from spyglass_export.simplifying.names import all_names, moved_names, rename
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ def completed(source: onnx.ModelProto, card: ModelCard, plan: Plan) -> onnx.Mode
     model = onnx.ModelProto()
     model.CopyFrom(source)
     pixels = card.input.tensor
-    moved = moved_names(source, card)
+    moved = new_names(source, card)
     rename(model.graph, moved)
     fed, output = (moved.get(name, name) for name in (plan.image.tensor, plan.output))
     view, taken = GraphView(source), set(all_names(model.graph))
@@ -67,45 +63,11 @@ def for_one_image(graph: onnx.ModelProto) -> onnx.ModelProto:
     return graph
 
 
-def moved_names(source: onnx.ModelProto, card: ModelCard) -> dict[str, str]:
+def new_names(source: onnx.ModelProto, card: ModelCard) -> dict[str, str]:
     """Return the new names of those tensors whose own name the completed file needs."""
-    taken = set(all_names(source.graph))
-    reserved = (card.input.tensor, PROBABILITIES, CLASS_INDEX, HEATMAP, FEATURE_MAP, SCORES)
-    build = GraphBuilder(0, taken, _MOVED)
-    return {name: build.fresh(name) for name in reserved if name in taken}
-
-
-def all_names(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names of all tensors and nodes of a graph, also of those in graphs inside its nodes."""
-    for values in (graph.input, graph.output, graph.initializer, graph.value_info):
-        yield from (value.name for value in values)
-    for node in graph.node:
-        yield from (node.name, *node.input, *node.output)
-        for inner in inner_graphs(node):
-            yield from all_names(inner)
-
-
-def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Rename tensors of a graph in place, everywhere they are computed or read."""
-    if not names:
-        return
-    for values in (graph.input, graph.output, graph.initializer, graph.value_info):
-        for value in values:
-            value.name = names.get(value.name, value.name)
-    for sparse in graph.sparse_initializer:
-        sparse.values.name = names.get(sparse.values.name, sparse.values.name)
-    for node in graph.node:
-        _replace(node.input, names)
-        _replace(node.output, names)
-        # The branches of an If and the body of a Loop can read tensors of the outer graph.
-        for inner in inner_graphs(node):
-            rename(inner, names)
-
-
-def _replace(found: MutableSequence[str], names: Mapping[str, str]) -> None:
-    for index, name in enumerate(found):
-        if name in names:
-            found[index] = names[name]
+    return moved_names(
+        source.graph, (card.input.tensor, PROBABILITIES, CLASS_INDEX, HEATMAP, FEATURE_MAP, SCORES)
+    )
 
 
 def _enclose(graph: onnx.GraphProto, before: GraphBuilder, after: GraphBuilder) -> None:

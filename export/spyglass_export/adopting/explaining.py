@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_export.adopting.complete import all_names, moved_names
+from spyglass_export.adopting.complete import new_names
 from spyglass_export.adopting.operator_forms import integer_operators
 from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, UnsupportedHead
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, attached_heatmap
+from spyglass_export.simplifying.names import all_names
 from spyglass_export.simplifying.node_order import all_nodes
 
 _WAY_OUT = (
@@ -40,7 +41,7 @@ def explained(
     returned unchanged, with a sentence that says why it has no heatmap, and how it can have one. Raises
     HeatmapError for any other network without a feature map or a gradient.
     """
-    moved = moved_names(source, card)
+    moved = new_names(source, card)
     name = moved.get(options.feature_map or "", options.feature_map)
     chosen = HeatmapOptions(name, options.method, options.gradient_of)
     try:

@@ -8,11 +8,11 @@ import onnx
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.certificate import golden_tensor
-from spyglass_export.adopting.complete import all_names
 from spyglass_export.converting.tidy import BATCH
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.session import open_session, runner
+from spyglass_export.simplifying.names import all_names
 
 _BATCH = 3
 _ADVICE = "export it with a dynamic batch"

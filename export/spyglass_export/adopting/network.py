@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from spyglass_contract.errors import ModelError
-from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, METADATA_KEY, SCORES
+from spyglass_contract.model.card import METADATA_KEY
 from spyglass_export.gradcam.errors import ScoresError
+from spyglass_export.gradcam.free_names import heatmap_output
 from spyglass_export.runtime_errors import first_sentence
 from spyglass_export.session import open_session
 
@@ -23,12 +24,9 @@ def reject_model_with_heatmap(model: onnx.ModelProto) -> None:
             "the file is already a Spyglass model with card and certificate; for another heatmap, export its "
             "run again with `spyglass export`, or give the network from before `spyglass adopt`"
         )
-    # Check the input too: a network of another kind may have an output called heatmap.
-    has_class_index = any(value.name == CLASS_INDEX for value in model.graph.input)
-    found = [value.name for value in model.graph.output if value.name in (HEATMAP, FEATURE_MAP, SCORES)]
-    if has_class_index and found:
+    if (found := heatmap_output(model)) is not None:
         raise ModelError(
-            f"the network already has a heatmap, its output {found[0]}; give the network without a heatmap"
+            f"the network already has a heatmap, its output {found}; give the network without a heatmap"
         )
 
 

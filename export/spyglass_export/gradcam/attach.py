@@ -8,12 +8,9 @@ from typing import Literal, get_args
 import onnx
 
 from spyglass_contract.model.card import (
-    CLASS_INDEX,
-    FEATURE_MAP,
     HEATMAP,
     HEATMAP_METHODS,
     SCORE_CAM,
-    SCORES,
     HeatmapMethod,
 )
 from spyglass_export.gradcam.advice import Choices, tried
@@ -24,6 +21,7 @@ from spyglass_export.gradcam.class_loop import one_class_at_a_time
 from spyglass_export.gradcam.errors import HeatmapError, UnsupportedHead
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
+from spyglass_export.gradcam.free_names import with_free_names
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.methods import METHODS
 from spyglass_export.gradcam.rows import rows_may_be_classes
@@ -31,6 +29,7 @@ from spyglass_export.gradcam.scaling import scaled
 from spyglass_export.gradcam.score_cam import feature_map_output, scores_output
 from spyglass_export.gradcam.scores import GradientOf, Scores, explained_scores
 from spyglass_export.simplifying import simplified
+from spyglass_export.simplifying.names import all_names
 
 # Eigen-CAM does not depend on the class.
 _WITHOUT_SCORE = "eigencam"
@@ -85,12 +84,16 @@ def attach_gradcam(
     `heatmap_features` and `heatmap_scores` instead, and the server computes the heatmap from them: see
     `spyglass_contract.model.card`.
 
+    Tensors of the model with a name of the heatmap's, such as `heatmap`, are called `network/heatmap` in the
+    copy. `feature_map` and `scores` take the names of the model itself.
+
     Raises HeatmapError: ScoresError, FeatureMapError, or UnsupportedHead, which names the node that has no
     gradient, and the choices that were tried and avoid it.
     """
     _check_choices(method, gradient_of)
-    view = GraphView(simplified(model))
-    _reject_second_heatmap(view)
+    source, moved = with_free_names(simplified(model))
+    view = GraphView(source)
+    feature_map, scores = (moved.get(name or "", name) for name in (feature_map, scores))
     chosen = Choices(feature_map, scores, method, gradient_of)
     try:
         return _attached(view, chosen)
@@ -102,7 +105,7 @@ def _attached(view: GraphView, chosen: Choices) -> AttachedHeatmap:
     feature_map, scores, method, gradient_of = astuple(chosen)
     found_scores = explained_scores(view, scores, gradient_of)
     found_map, notices = find_feature_map(view, found_scores, feature_map)
-    branch = GraphBuilder(view.opset, _names(view.model.graph))
+    branch = GraphBuilder(view.opset, all_names(view.model.graph))
     given = _explanation(view, branch, found_scores, found_map)
     if method == SCORE_CAM:
         outputs = [feature_map_output(given), scores_output(given)]
@@ -121,25 +124,6 @@ def _check_choices(method: str, gradient_of: str) -> None:
         raise HeatmapError(
             f"gradient_of must be one of {', '.join(get_args(GradientOf))}, not '{gradient_of}'"
         )
-
-
-def _reject_second_heatmap(view: GraphView) -> None:
-    graph = view.model.graph
-    # A node may have one of these names: nodes and tensors do not meet.
-    names = {value.name for values in (graph.input, graph.output, graph.initializer) for value in values}
-    names.update(view.producers)
-    for name in (HEATMAP, CLASS_INDEX, FEATURE_MAP, SCORES):
-        if name in names:
-            raise HeatmapError(
-                f"the model already has a tensor '{name}'; give a model to which no heatmap is attached"
-            )
-
-
-def _names(graph: onnx.GraphProto) -> set[str]:
-    named = {value.name for values in (graph.input, graph.output, graph.initializer) for value in values}
-    for node in graph.node:
-        named.update((node.name, *node.output))
-    return named
 
 
 def _explanation(

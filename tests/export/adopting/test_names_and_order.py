@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from spyglass_export.adopting.complete import all_names, rename
+from spyglass_export.simplifying.names import all_names, rename
 from spyglass_export.simplifying.node_order import in_order, keep_needed
 
 Array = np.ndarray[Any, Any]

@@ -190,7 +190,7 @@ def test_an_unknown_mode_of_an_operator_is_rejected(op_type: str, sketch: Callab
 def test_a_second_heatmap_is_rejected(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     once = attach_gradcam(head.classify(head.node("GlobalAveragePool", "features"))).model
-    with pytest.raises(HeatmapError, match="already has a tensor 'heatmap'"):
+    with pytest.raises(HeatmapError, match="the model already has a heatmap, its output 'heatmap'"):
         attach_gradcam(once)
 
 
