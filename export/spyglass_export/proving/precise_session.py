@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.proving.precision import in_precision
+from spyglass_export.proving.rounding import without_rounding
 
 # The operator in ONNX Runtime's messages about a missing implementation, and about a wrong type.
 _OPERATOR = re.compile(r"implementation for (\w+)\(|of operator \((\w+)\)")
@@ -42,10 +43,14 @@ _MOST_NUMBERS = 150_000_000
 
 
 class PreciseSession:
-    """A graph in double precision if ONNX Runtime can run it so, and otherwise in float32."""
+    """A graph in double precision if ONNX Runtime can run it so, and otherwise in float32.
+
+    Tensors that are quantised and unpacked again are not rounded.
+    """
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         """Raise what ONNX Runtime raises if it can open the graph in neither precision."""
+        graph = without_rounding(graph)
         precise = _in_double(graph)
         self._kind: type[np.floating[Any]] = np.float64 if precise else np.float32
         self._session = precise or _open(in_precision(graph, TensorProto.FLOAT))
