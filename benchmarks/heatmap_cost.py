@@ -7,7 +7,8 @@ preprocessing in numpy, which the adopted file saves its user.
 
 Every round runs each variant once, in one process and on one thread, so that a busy machine affects all of
 them. One run of a variant repeats calls for at least 2 ms. The figures are milliseconds for one image:
-processor time and wall time, the minimum and the median of the rounds, and the ratios to the first row.
+processor time and wall time, the minimum and the median of the rounds. Lines with "=" hold ratios: that of
+the minima, and the median of the ratios in each round.
 
     python benchmarks/heatmap_cost.py [--rounds 40] [--threads 1] [FILE.onnx …]
 
@@ -22,10 +23,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from spyglass_contract.errors import SpyglassError
@@ -40,6 +42,17 @@ from spyglass_export.draft import draft_adopted
 
 BUNDLED = Path(__file__).parent.parent / "models"
 IMAGENET = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+WITHOUT, NONE, WITH, AFTER_NUMPY = (
+    "without a heatmap",
+    "none requested",
+    "with the heatmap",
+    "file after numpy",
+)
+RATIOS = (
+    ("= none / without", NONE, WITHOUT),
+    ("= heatmap / without", WITH, WITHOUT),
+    ("= none / after numpy", NONE, AFTER_NUMPY),
+)
 # Seconds that one run of a variant takes at least.
 SHORTEST = 2e-3
 
@@ -64,8 +77,8 @@ def main() -> None:
     options = parser.parse_args()
     onnxruntime.set_default_logger_severity(4)
     print(f"ONNX Runtime {onnxruntime.__version__}, {options.threads} threads, {options.rounds} rounds")
-    print(f"{'':44}{'processor ms':>16}{'wall ms':>16}{'processor ratio':>16}{'wall ratio':>16}")
-    print(f"{'network':24}{'variant':20}" + f"{'min':>8}{'median':>8}" * 4)
+    print(f"{'':46}{'processor ms':>18}{'wall ms':>18}")
+    print(f"{'network':24}{'variant':22}" + f"{'min':>9}{'median':>9}" * 2)
     for file in options.files or _bundled():
         name = file.stem if file.stem != "model" else file.parent.parent.name
         try:
@@ -104,12 +117,12 @@ def variants(file: Path, threads: int) -> Mapping[str, Variant]:
     pixels = golden_tensor(0, card.input)
     first = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == channels
 
-    def prepared() -> np.ndarray:
+    def prepared() -> NDArray[Any]:
         return preprocess(pixels, given, channels_first=first, element=TensorProto.FLOAT)
 
     image = prepared()
     return {
-        "file after numpy": lambda: session.run(None, {source.name: prepared()}),
+        AFTER_NUMPY: lambda: session.run(None, {source.name: prepared()}),
         "file": lambda: session.run(None, {source.name: image}),
         **served,
     }
@@ -122,9 +135,9 @@ def _served(model: onnx.ModelProto, threads: int) -> dict[str, Variant]:
     nothing = np.empty(0, np.int64)
     feeds = {plain.get_inputs()[0].name: pixels}
     return {
-        "without a heatmap": lambda: plain.run([PROBABILITIES], feeds),
-        "none requested": lambda: explaining.run([PROBABILITIES], {**feeds, CLASS_INDEX: nothing}),
-        "with the heatmap": lambda: explaining.run(None, feeds),
+        WITHOUT: lambda: plain.run([PROBABILITIES], feeds),
+        NONE: lambda: explaining.run([PROBABILITIES], {**feeds, CLASS_INDEX: nothing}),
+        WITH: lambda: explaining.run(None, feeds),
     }
 
 
@@ -133,7 +146,8 @@ def without_heatmap(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
-    for values in (graph.input, graph.output, graph.initializer):
+    lists: tuple[Any, ...] = (graph.input, graph.output, graph.initializer)
+    for values in lists:
         kept = [value for value in values if value.name not in (HEATMAP, CLASS_INDEX)]
         del values[:]
         values.extend(kept)
@@ -202,12 +216,22 @@ def _run(call: Variant, repeats: int) -> Times:
 
 
 def _print_times(name: str, spent: Mapping[str, list[Times]]) -> None:
-    figures = {variant: _figures(times) for variant, times in spent.items()}
-    reference = figures["without a heatmap"]
-    for variant, numbers in figures.items():
-        ratios = [number / other for number, other in zip(numbers, reference, strict=True)]
-        cells = [f"{number:8.3f}" for number in (*numbers, *ratios)]
-        print(f"{name:24}{variant:20}{''.join(cells)}", flush=True)
+    for variant, times in spent.items():
+        cells = [f"{number:9.3f}" for number in _figures(times)]
+        print(f"{name:24}{variant:22}{''.join(cells)}")
+    for what, variant, reference in RATIOS:
+        if reference in spent:
+            ratios = _ratios(spent[variant], spent[reference])
+            print(f"{name:24}{what:22}" + "".join(f"{number:9.3f}" for number in ratios), flush=True)
+
+
+def _ratios(times: list[Times], references: list[Times]) -> list[float]:
+    """Ratio of the minima, and median of the ratios in each round; of processor time, then of wall time."""
+    found = []
+    for kind, others in zip(zip(*times, strict=True), zip(*references, strict=True), strict=True):
+        pairs = [one / other for one, other in zip(kind, others, strict=True)]
+        found += [min(kind) / min(others), statistics.median(pairs)]
+    return found
 
 
 def _figures(times: list[Times]) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spyglass_cli.flags.adopting import add_class_scores, add_preprocessing
+from spyglass_cli.flags.adopting import add_class_scores, add_dry_run, add_preprocessing
 from spyglass_cli.flags.arguments import add_model_output
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.heatmap import (
@@ -18,10 +18,12 @@ from spyglass_cli.flags.heatmap import (
     print_explained,
 )
 from spyglass_cli.output.adopted_model import print_certificate, print_changes
+from spyglass_cli.output.feature_maps import print_maps
 from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from spyglass_export.adopting.preprocessing import Preprocessing
+    from spyglass_export.heatmap import HeatmapOptions
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,6 +70,7 @@ def add_named(
         "--description", default="", metavar="TEXT", help="description of the model, in one or two sentences"
     )
     parser.add_argument("--licence", default="", metavar="NAME", help="licence of the weights")
+    add_dry_run(parser)
     parser.set_defaults(func=run)
 
 
@@ -77,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     for module in ("onnx", "onnxruntime"):
         require("export", module)
     heatmap = explained_by(arguments)
+    if arguments.dry_run:
+        return _list_maps(arguments, heatmap)
     from spyglass_contract.onnx_runtime import onnxruntime
     from spyglass_export.adopting.adopt import Options, adopt
     from spyglass_export.adopting.class_names import read_class_names
@@ -110,6 +115,23 @@ def run(arguments: argparse.Namespace) -> int:
     print_certificate(card, arguments.file, target, images_given=arguments.golden is not None)
     print_changes(adopted, images_given=arguments.golden is not None)
     print_explained(card)
+    return 0
+
+
+def _list_maps(arguments: argparse.Namespace, heatmap: HeatmapOptions | None) -> int:
+    """Print the feature maps that a heatmap can explain, write nothing, and return 0."""
+    if heatmap is None:
+        raise InvalidInput("--dry-run lists feature maps for a heatmap: leave out --no-heatmap")
+    from spyglass_contract.onnx_runtime import onnxruntime
+    from spyglass_export.adopting.adopt import Options
+    from spyglass_export.adopting.listing import list_maps
+    from spyglass_export.adopting.onnx_file import open_model
+
+    onnxruntime.set_default_logger_severity(4)
+    options = Options(arguments.scores, arguments.layout, arguments.activation, heatmap)
+    with heatmap_errors_with_flags():
+        candidates = list_maps(open_model(arguments.file), arguments.size, options, heatmap)
+    print_maps(candidates, arguments.format, sys.stdout)
     return 0
 
 

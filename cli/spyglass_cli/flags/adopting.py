@@ -82,3 +82,19 @@ def add_class_scores(parser: argparse.ArgumentParser) -> None:
         "applies, sigmoid if each class applies by itself, none if the scores are probabilities (default: "
         "found in the graph; softmax if the graph ends in several logits)",
     )
+
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """Add `--dry-run` and `--format`."""
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing: list the feature maps that a heatmap can explain, which of them it explains, "
+        "and the operators behind each",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", "json"),
+        default="table",
+        help="output format of --dry-run (default: %(default)s)",
+    )

@@ -23,7 +23,7 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--feature-map",
         metavar="NAME",
-        help="tensor or node of the feature map to explain (default: the last spatial one)",
+        help="tensor or node of the feature map to explain (default: the last one)",
     )
     group.add_argument(
         "--method",
@@ -94,20 +94,21 @@ def heatmap_errors_with_flags() -> Iterator[None]:
     try:
         yield
     except HeatmapError as error:
-        choices = [words for advice in error.advice if (words := _in_flags(advice))]
+        words = [_in_flags(advice, error.tensors.get(advice, "NAME")) for advice in error.advice]
+        choices = [each for each in words if each]
         if not isinstance(error, ScoresError):
             choices.append("make a model without heatmaps with --no-heatmap")
         raise HeatmapError(with_advice(error.problem, choices), reason=error.reason) from error
 
 
-def _in_flags(advice: Advice) -> str:
-    """Word advice for the command line; empty if no flag does it."""
+def _in_flags(advice: Advice, tensor: str) -> str:
+    """Word advice about a tensor for the command line; empty if no flag does it."""
     from spyglass_export.gradcam import Advice
 
     words = {
-        Advice.NAME_SCORES: "name the output of class scores with --scores",
-        Advice.NAME_FEATURE_MAP: "name the feature map with --feature-map",
-        Advice.LATER_FEATURE_MAP: "choose a feature map behind this node with --feature-map",
+        Advice.NAME_SCORES: f"name the output of class scores with --scores {tensor}",
+        Advice.NAME_FEATURE_MAP: f"name the feature map with --feature-map {tensor}",
+        Advice.LATER_FEATURE_MAP: f"choose a feature map behind this node with --feature-map {tensor}",
         Advice.EARLIER_SCORES: "",
         Advice.NO_GRADIENT: "choose --method eigencam or scorecam, which need no gradient",
     }

@@ -21,8 +21,8 @@ from spyglass_export.adopting.complete import Plan, completed, for_one_image
 from spyglass_export.adopting.explaining import Explained, explained
 from spyglass_export.adopting.free_batch import batch_problem, with_free_batch
 from spyglass_export.adopting.guard import check_valid, unreadable_networks
-from spyglass_export.adopting.image_input import ImageInput, Layout, check_input, find_input, with_sizes
-from spyglass_export.adopting.network import Network, reject_model_with_heatmap
+from spyglass_export.adopting.image_input import ImageInput, Layout, declared_batch, find_input, with_sizes
+from spyglass_export.adopting.network import Network, reject_model_with_heatmap, takes_several
 from spyglass_export.adopting.newer_opset import in_newer_opset
 from spyglass_export.adopting.operator_forms import reject_processor_forms
 from spyglass_export.adopting.postprocessing import (
@@ -79,6 +79,22 @@ class Adopted:
     heatmap_notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A network whose output and input are found.
+
+    `ordered` has the nodes of the given file in order; `batch` is the number of images that it declares, None
+    if it is free; `source` is a copy in standard form, of the nodes behind the scores, with the sizes of its
+    input.
+    """
+
+    ordered: onnx.ModelProto
+    network: Network
+    image: ImageInput
+    batch: int | None
+    source: onnx.ModelProto
+
+
 def adopt(
     model: onnx.ModelProto,
     card: ModelCard,
@@ -99,26 +115,23 @@ def adopt(
     return other probabilities than the given model.
     """
     with unreadable_networks():
-        reject_model_with_heatmap(model)
-        reject_processor_forms(model)
-        ordered = with_free_sizes(in_order(model))
-        check_input(ordered)
-        network = Network(ordered, find_output(ordered, options.scores))
-        size = (card.input.height, card.input.width)
-        image = find_input(ordered, size, options.layout, network.takes)
+        opened = open_network(model, (card.input.height, card.input.width), options)
+        ordered, network, image, batch = opened.ordered, opened.network, opened.image, opened.batch
         preprocessing.check(image.channels, image.element)
         own_names = own_class_names(ordered, network.output)
         _check_order(card.class_names, own_names)
         card.input.color_mode = image.color_mode
         validate_card(card)
-        source = _own_copy(ordered, image, network)
+        source = opened.source
+        if batch is not None and batch > 1:
+            source = _freed(source, card, image, preprocessing, network, batch)
         ending, plan = _plan(source, card, image, preprocessing, network, options.activation)
-        _describe(card, ending.activation)
         scored_graph, scored = _scored(network, ordered, source, ending)
         reference = Reference(scored, plan)
         others = other_roundings(scored_graph, scored, plan)
         noise = rounding_noise(card, golden, reference.probabilities, others)
         graph, one_image = _for_batches(source, card, plan, tolerance_for(noise))
+        _describe(card, ending.activation, one_image)
         heatmap = Explained(graph)
         if options.heatmap is not None:
             heatmap = explained(graph, card, source, options.heatmap)
@@ -138,6 +151,20 @@ def adopt(
             renamed,
             heatmap.notices,
         )
+
+
+def open_network(model: onnx.ModelProto, size: tuple[int, int], options: Options) -> Opened:
+    """Find the class scores and the image of a network that takes images of `size`, (height, width).
+
+    Raises ModelError if the model is not a classifier of such images.
+    """
+    reject_model_with_heatmap(model)
+    reject_processor_forms(model)
+    ordered = with_free_sizes(in_order(model))
+    batch = declared_batch(ordered)
+    network = Network(ordered, find_output(ordered, options.scores), batch)
+    image = find_input(ordered, size, options.layout, network.takes)
+    return Opened(ordered, network, image, batch, _own_copy(ordered, image, network))
 
 
 def _check_order(given: Sequence[str], own: Sequence[str]) -> None:
@@ -172,6 +199,29 @@ def _own_copy(model: onnx.ModelProto, image: ImageInput, network: Network) -> on
     return simplified(copy)
 
 
+def _freed(
+    source: onnx.ModelProto,
+    card: ModelCard,
+    image: ImageInput,
+    preprocessing: Preprocessing,
+    network: Network,
+    batch: int,
+) -> onnx.ModelProto:
+    """A copy of a network for `batch` images that takes one image, too.
+
+    Raises ModelError if the copy does not return for one image what the network returns for it.
+    """
+    copy = with_free_batch(source, batch)
+    noise = _fed(golden_tensor(SEEDS[0], card.input), preprocessing, image)
+    try:
+        found, expected = Network(copy, network.output).run(noise), network.run(noise)
+    except ModelError as error:
+        raise takes_several(batch) from error
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-3, atol=1e-4):
+        raise takes_several(batch)
+    return copy
+
+
 def _plan(
     source: onnx.ModelProto,
     card: ModelCard,
@@ -202,11 +252,14 @@ def _of_one_image(source: onnx.ModelProto) -> onnx.ModelProto:
     return one
 
 
-def _describe(card: ModelCard, activation: Activation) -> None:
-    """Write the added activation into the description of the card."""
+def _describe(card: ModelCard, activation: Activation, one_image: str) -> None:
+    """Write the added activation, and a limit to one image, into the description of the card."""
+    told = [card.description]
     if activation:
-        added = f"`spyglass adopt` added the {activation.lower()} of its scores."
-        card.description = f"{card.description} {added}".strip()
+        told.append(f"`spyglass adopt` added the {activation.lower()} of its scores.")
+    if one_image:
+        told.append("The network takes one image at a time.")
+    card.description = " ".join(told).strip()
 
 
 def _fed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, image: ImageInput) -> NDArray[Any]:
@@ -240,4 +293,4 @@ def _scored(
         return given, network
     named = any(ending.tensor in node.output for node in given.graph.node)
     graph = given if named else source
-    return graph, Network(graph, ending.tensor)
+    return graph, Network(graph, ending.tensor, network.batch if named else None)

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 import onnx
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_export.adopting.complete import moved_names
+from spyglass_export.adopting.complete import all_names, moved_names
 from spyglass_export.adopting.operator_forms import integer_operators
-from spyglass_export.gradcam import FeatureMapError, HeatmapError, UnsupportedHead
+from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, UnsupportedHead
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, attached_heatmap
+from spyglass_export.simplifying.node_order import all_nodes
+
+_WAY_OUT = (
+    "for heatmaps quantise it in the QDQ format (quant_format=QuantFormat.QDQ of ONNX Runtime's "
+    "quantize_static), or adopt the network from before its quantisation"
+)
 
 
 @dataclass(frozen=True)
@@ -31,20 +37,32 @@ def explained(
     """Return the completed graph with a heatmap.
 
     A network that computes in integers has no gradients. If `options` are the default, such a network is
-    returned unchanged, with a sentence that says why it has no heatmap. Raises HeatmapError for any other
-    network without a feature map or a gradient.
+    returned unchanged, with a sentence that says why it has no heatmap, and how it can have one. Raises
+    HeatmapError for any other network without a feature map or a gradient.
     """
     moved = moved_names(source, card)
-    name = options.feature_map
-    chosen = HeatmapOptions(moved.get(name, name) if name else name, options.method, options.gradient_of)
+    name = moved.get(options.feature_map or "", options.feature_map)
+    chosen = HeatmapOptions(name, options.method, options.gradient_of)
     try:
         attached = attached_heatmap(graph, card, chosen)
         return Explained(attached.model, attached.notices)
-    except HeatmapError as error:
-        integers = integer_operators(source.graph.node)
-        if not integers or not isinstance(error, FeatureMapError | UnsupportedHead):
+    except (FeatureMapError, UnsupportedHead) as error:
+        integers = integer_operators(all_nodes(source.graph))
+        if not integers or (name and name not in all_names(graph.graph)):
             raise
+        works = _has_heatmap_without_gradient(graph, card, name)
         told = f"the network computes in integers ({', '.join(integers)}), which have no gradients"
         if options != DEFAULT_HEATMAP:
-            raise HeatmapError(f"{told}: {error.problem}", *error.advice) from error
-        return Explained(graph, no_heatmap=f"{told}: the model has no heatmap")
+            raise HeatmapError(f"{told}; {_WAY_OUT}", *([Advice.NO_GRADIENT] if works else [])) from error
+        other = ", or choose --method eigencam or scorecam, which need no gradient" if works else ""
+        return Explained(graph, no_heatmap=f"{told}: the model has no heatmap; {_WAY_OUT}{other}")
+
+
+def _has_heatmap_without_gradient(graph: onnx.ModelProto, card: ModelCard, name: str | None) -> bool:
+    draft = ModelCard()
+    draft.CopyFrom(card)
+    try:
+        attached_heatmap(graph, draft, HeatmapOptions(name, "eigencam"))
+    except HeatmapError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.adopting.complete import all_names
+from spyglass_export.converting.tidy import BATCH
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.session import open_session, runner
@@ -38,11 +39,11 @@ def batch_problem(graph: onnx.ModelProto, card: ModelCard, tolerance: float) -> 
     return ""
 
 
-def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy whose Reshape nodes keep the number of images.
+def with_free_batch(model: onnx.ModelProto, batch: int = 1) -> onnx.ModelProto:
+    """Return a copy whose input and Reshape nodes keep the number of images.
 
-    The copy changes constant Reshape targets that begin with 1, on tensors computed from the images. Run the
-    copy to find out whether that 1 was the batch: see `batch_problem`.
+    The copy changes constant Reshape targets that begin with the number `batch`, on tensors computed from the
+    images. Run the copy to find out whether that number was the batch: see `batch_problem`.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -53,17 +54,20 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         if not fed.intersection(node.input):
             continue
         fed.update(node.output)
-        if node.op_type == "Reshape" and (target := _freed(view, node)) is not None:
+        if node.op_type == "Reshape" and (target := _freed(view, node, batch)) is not None:
             node.input[1] = build.integers(target)
     copy.graph.initializer.extend(build.initializers)
-    # The declared sizes are those of a batch of 1.
+    for value in (*copy.graph.input, *copy.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    # The declared sizes are those of the given batch.
     del copy.graph.value_info[:]
     return copy
 
 
-def _freed(view: GraphView, node: onnx.NodeProto) -> list[int] | None:
+def _freed(view: GraphView, node: onnx.NodeProto, batch: int) -> list[int] | None:
     target = view.constant(node.input[1])
-    if target is None or target.ndim != 1 or len(target) < 2 or target[0] != 1:
+    if target is None or target.ndim != 1 or len(target) < 2 or target[0] != batch:
         return None
     _, *rest = map(int, target)
     if -1 not in rest:

@@ -57,9 +57,13 @@ class ImageInput:
         return _shape(self.channels_first, self.channels, self.height, self.width)
 
 
-def check_input(model: onnx.ModelProto) -> None:
-    """Raise ModelError if the input is not one image or a batch of images, as far as the file declares it."""
-    _declared(_only_input(model))
+def declared_batch(model: onnx.ModelProto) -> int | None:
+    """Return the batch size that the file declares, None if it declares none.
+
+    Raises ModelError if the input is not one image or a batch of images, as far as the file declares it.
+    """
+    _, batch, _ = _declared(_only_input(model))
+    return batch
 
 
 def find_input(
@@ -130,8 +134,6 @@ def _declared(value: onnx.ValueInfoProto) -> tuple[int, int | None, list[int | N
             f"not {type_text(value)}"
         )
     batch, *sizes = dims
-    if batch is not None and batch != 1:
-        raise ModelError(f"the network takes {batch} images at a time; export it with a dynamic batch")
     return kind.elem_type, batch, sizes
 
 

@@ -32,11 +32,23 @@ def reject_model_with_heatmap(model: onnx.ModelProto) -> None:
         )
 
 
+def takes_several(batch: int) -> ModelError:
+    """Return the error for a network that works for a fixed number of images only."""
+    return ModelError(f"the network takes {batch} images at a time; export it with a dynamic batch")
+
+
 class Network:
     """The given network in ONNX Runtime, unchanged except that its only output is `output`."""
 
-    def __init__(self, model: onnx.ModelProto, output: str, *, optimised: bool = True) -> None:
-        """Open the network; `output` may be any of its tensors. Raises ModelError if that fails."""
+    def __init__(
+        self, model: onnx.ModelProto, output: str, batch: int | None = None, *, optimised: bool = True
+    ) -> None:
+        """Open the network; `output` may be any of its tensors.
+
+        A network that declares a `batch` of several images gets that number of copies of each image. Raises
+        ModelError if it cannot be opened.
+        """
+        self.batch = batch or 1
         self._session = open_session(_with_output(model, output).SerializeToString(), optimised=optimised)
         self.output = output
 
@@ -84,6 +96,8 @@ class Network:
     def _numbers(self, image: NDArray[Any]) -> NDArray[Any]:
         try:
             found = self._run(image)
+        except ModelError:
+            raise
         except Exception as error:
             raise ModelError(
                 f"the network fails on an image of shape {list(image.shape)}: {first_sentence(error)}"
@@ -95,9 +109,14 @@ class Network:
             )
         return found
 
-    def _run(self, images: NDArray[Any]) -> Any:
+    def _run(self, image: NDArray[Any]) -> Any:
         name = self._session.get_inputs()[0].name
-        return self._session.run([self.output], {name: images})[0]
+        found = self._session.run([self.output], {name: np.repeat(image, self.batch, axis=0)})[0]
+        if self.batch == 1:
+            return found
+        if np.shape(found)[:1] != (self.batch,):
+            raise takes_several(self.batch)
+        return found[:1]
 
 
 def _zeros(element: int, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -18,6 +18,8 @@ _INTEGER = frozenset(
         "DynamicQuantizeLSTM",
         "DynamicQuantizeLinear",
         "DynamicQuantizeMatMul",
+        "GatherBlockQuantized",
+        "MatMulBnb4",
         "MatMulInteger",
         "MatMulIntegerToFloat",
         "MatMulNBits",
@@ -27,6 +29,8 @@ _INTEGER = frozenset(
         "QMoE",
     }
 )
+
+_PREFIXES = ("QLinear", "QOrdered")
 
 
 def reject_processor_forms(model: onnx.ModelProto) -> None:
@@ -49,5 +53,5 @@ def reject_processor_forms(model: onnx.ModelProto) -> None:
 def integer_operators(nodes: Iterable[onnx.NodeProto]) -> list[str]:
     """Return the names of the operators that compute in integers and have no gradient, each once, sorted."""
     return sorted(
-        {node.op_type for node in nodes if node.op_type in _INTEGER or node.op_type.startswith("QLinear")}
+        {node.op_type for node in nodes if node.op_type in _INTEGER or node.op_type.startswith(_PREFIXES)}
     )

@@ -51,4 +51,4 @@ def other_roundings(model: onnx.ModelProto, network: Network, plan: Plan) -> Ite
     if plan.image.element != TensorProto.UINT8:
         for random in perturbations():
             yield Reference(network, plan, random).probabilities
-    yield Reference(Network(model, network.output, optimised=False), plan).probabilities
+    yield Reference(Network(model, network.output, network.batch, optimised=False), plan).probabilities

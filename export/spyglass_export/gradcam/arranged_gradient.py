@@ -8,6 +8,7 @@ from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.cotangent import Cotangent, dense
 from spyglass_export.gradcam.feature_map import FeatureMap, Part
 from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.grid_change import distributed, interpolated
 from spyglass_export.gradcam.head import find_head
 from spyglass_export.gradcam.reverse import Gradient, reverse_pass
 from spyglass_export.gradcam.sizes import Sized
@@ -22,7 +23,7 @@ def activations_of(view: GraphView, build: GraphBuilder, feature_map: FeatureMap
         part.placement.arranged(build, Sized(as_float32(view, build, part.tensor), view.dims(part.tensor)))
         for part in feature_map.parts
     ]
-    return _join(build, arranged)
+    return _join(build, [interpolated(build, each, feature_map.grid) for each in arranged])
 
 
 def arranged_gradient(
@@ -42,7 +43,8 @@ def arranged_gradient(
     def of(part: Part) -> Sized:
         head = find_head(view, part.tensor, scores)
         full = dense(build, reverse_pass(view, build, head, start)[part.tensor])
-        return part.placement.arranged(build, Sized(full.name, view.dims(part.tensor)))
+        arranged = part.placement.arranged(build, Sized(full.name, view.dims(part.tensor)))
+        return distributed(build, arranged, feature_map.grid)
 
     return Cotangent(_join(build, [of(part) for part in feature_map.parts]).name, activations)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal, get_args
 
 import onnx
@@ -16,11 +16,12 @@ from spyglass_contract.model.card import (
     SCORES,
     HeatmapMethod,
 )
+from spyglass_export.gradcam.advice import Choices, tried
 from spyglass_export.gradcam.arranged_gradient import activations_of
 from spyglass_export.gradcam.branch import BranchOutput, attach_branch
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.class_loop import one_class_at_a_time
-from spyglass_export.gradcam.errors import HeatmapError
+from spyglass_export.gradcam.errors import HeatmapError, UnsupportedHead
 from spyglass_export.gradcam.explanation import Explanation
 from spyglass_export.gradcam.feature_map import FeatureMap, find_feature_map
 from spyglass_export.gradcam.graph_view import GraphView
@@ -68,9 +69,9 @@ def attach_gradcam(
 
     `feature_map` names the tensor or node to explain; the default is the last feature map that every path
     from the image to the scores passes. Tokens are a feature map if they lie at the places of a grid over the
-    image. If no map has all of the evidence, the heatmap is that of several maps of one size, joined along
-    their channels. `scores` names the tensor of class scores; the default is found behind the output
-    `probabilities`, or behind the only output that can hold them.
+    image. If no map has all of the evidence, the heatmap is that of several maps, joined along their
+    channels; coarser ones are interpolated. `scores` names the tensor of class scores; the default is found
+    behind the output `probabilities`, or behind the only output that can hold them.
 
     Grad-CAM is relu(mean_k(A_k · mean_xy ∂score/∂A_k)) over the channels A_k of the feature map, divided
     by its maximum or 1e-12, whichever is more (Selvaraju et al. 2017). The score is the logit: the gradient
@@ -85,22 +86,30 @@ def attach_gradcam(
     `spyglass_contract.model.card`.
 
     Raises HeatmapError: ScoresError, FeatureMapError, or UnsupportedHead, which names the node that has no
-    gradient.
+    gradient, and the choices that were tried and avoid it.
     """
     _check_choices(method, gradient_of)
-    source = simplified(model)
-    view = GraphView(source)
+    view = GraphView(simplified(model))
     _reject_second_heatmap(view)
+    chosen = Choices(feature_map, scores, method, gradient_of)
+    try:
+        return _attached(view, chosen)
+    except UnsupportedHead as error:
+        raise tried(error, view, chosen, _attached) from error
+
+
+def _attached(view: GraphView, chosen: Choices) -> AttachedHeatmap:
+    feature_map, scores, method, gradient_of = astuple(chosen)
     found_scores = explained_scores(view, scores, gradient_of)
     found_map, notices = find_feature_map(view, found_scores, feature_map)
-    branch = GraphBuilder(view.opset, _names(source.graph))
+    branch = GraphBuilder(view.opset, _names(view.model.graph))
     given = _explanation(view, branch, found_scores, found_map)
     if method == SCORE_CAM:
         outputs = [feature_map_output(given), scores_output(given)]
     else:
         outputs = [_heatmap_output(given, method)]
     attached = onnx.ModelProto()
-    attached.CopyFrom(source)
+    attached.CopyFrom(view.model)
     attach_branch(attached.graph, branch, outputs)
     return AttachedHeatmap(attached, found_map.tensor, _score(found_scores, method), notices)
 

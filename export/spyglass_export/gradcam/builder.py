@@ -17,7 +17,8 @@ class GraphBuilder:
     """Collects new nodes in the model's opset, `opset`.
 
     Methods take and return names of tensors. `nodes` are in topological order; `initializers` hold each
-    distinct constant once. All new names begin with `prefix`. `description` is a text about the nodes.
+    distinct constant once. All new names begin with `prefix`. `known` holds tensors of the model in the form
+    that the new nodes read, by name. `description` is a text about the nodes.
     """
 
     def __init__(self, opset: int, taken: Iterable[str], prefix: str = PREFIX) -> None:
@@ -27,6 +28,7 @@ class GraphBuilder:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.taken = set(taken)
+        self.known: dict[str, str] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op_type: str, *inputs: str, **attributes: Any) -> str:

@@ -109,7 +109,8 @@ def dense(build: GraphBuilder, gradient: Cotangent, axes: Iterable[int] | None =
 
 def sum_over(build: GraphBuilder, gradient: Cotangent, axes: Sequence[int]) -> str:
     """Return the sum of a gradient along `axes`, which stay with size 1."""
-    name = reduce(build, "ReduceSum", gradient.name, [axis for axis in axes if axis not in gradient.spread])
+    summed = [axis for axis in axes if axis not in gradient.spread and gradient.of.dims[axis] != 1]
+    name = reduce(build, "ReduceSum", gradient.name, summed)
     spread = [axis for axis in axes if axis in gradient.spread]
     return build.add("Mul", name, count(build, gradient.of, spread)) if spread else name
 

@@ -10,12 +10,16 @@ ModelError
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from spyglass_contract.errors import ModelError
 
 
 class Advice(enum.Enum):
-    """A choice that may avoid a HeatmapError. The value is its wording for callers of Python."""
+    """A choice that may avoid a HeatmapError.
+
+    The value is its wording for callers of Python; "…" stands for the name of a tensor.
+    """
 
     NAME_SCORES = "name the tensor of class scores with scores=…"
     NAME_FEATURE_MAP = "name the feature map with feature_map=…"
@@ -23,19 +27,32 @@ class Advice(enum.Enum):
     EARLIER_SCORES = "choose scores before this node with scores=…"
     NO_GRADIENT = "choose method='eigencam' or 'scorecam', which need no gradient"
 
+    def wording(self, tensor: str | None) -> str:
+        """Return the choice in words, with the name of the tensor to choose if it is known."""
+        return self.value if tensor is None else self.value.replace("…", f"'{tensor}'")
+
 
 class HeatmapError(ModelError):
     """This model cannot have the requested heatmap.
 
-    `problem` says why; `advice` lists what the caller may choose instead. The message holds both.
+    `problem` says why; `advice` lists what the caller may choose instead, and `tensors` names the tensor to
+    choose for some of it. The message holds all three.
     """
 
     default_reason = "HEATMAP_IMPOSSIBLE"
 
-    def __init__(self, problem: str, *advice: Advice, reason: str = "") -> None:
-        super().__init__(with_advice(problem, [each.value for each in advice]), reason=reason)
+    def __init__(
+        self,
+        problem: str,
+        *advice: Advice,
+        reason: str = "",
+        tensors: Mapping[Advice, str] | None = None,
+    ) -> None:
         self.problem = problem
         self.advice = advice
+        self.tensors = dict(tensors or {})
+        choices = [each.wording(self.tensors.get(each)) for each in advice]
+        super().__init__(with_advice(problem, choices), reason=reason)
 
 
 def with_advice(problem: str, choices: list[str]) -> str:
@@ -58,12 +75,19 @@ class FeatureMapError(HeatmapError):
 class UnsupportedHead(HeatmapError):
     """This package has no gradient for a node between the feature map and the scores.
 
-    `node` and `op_type` name the node.
+    `node` and `op_type` name the node. See `advice` for the choices that avoid the error.
     """
 
     default_reason = "HEATMAP_OPERATOR"
 
-    def __init__(self, problem: str, *, node: str, op_type: str) -> None:
-        super().__init__(problem, Advice.LATER_FEATURE_MAP, Advice.EARLIER_SCORES, Advice.NO_GRADIENT)
+    def __init__(
+        self,
+        problem: str,
+        *advice: Advice,
+        node: str,
+        op_type: str,
+        tensors: Mapping[Advice, str] | None = None,
+    ) -> None:
+        super().__init__(problem, *advice, tensors=tensors)
         self.node = node
         self.op_type = op_type

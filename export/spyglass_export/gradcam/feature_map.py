@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from spyglass_export.gradcam.finding.choose import default_choice, named_choice
@@ -25,12 +26,18 @@ class FeatureMap:
     """A feature map of rank 4; `layout` holds its axes of channels, height and width.
 
     Without `parts` it is the tensor `tensor` of the graph. Otherwise it is the join of the parts along the
-    channels, and `tensor` names them all.
+    channels, on the finest grid of them, and `tensor` names them all.
     """
 
     tensor: str
     layout: Layout
     parts: tuple[Part, ...] = ()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the finest part, in places."""
+        grids = [(part.placement.height, part.placement.width) for part in self.parts]
+        return max(grids, key=math.prod)
 
     @property
     def tensors(self) -> list[str]:
@@ -42,7 +49,7 @@ def find_feature_map(view: GraphView, scores: Scores, name: str | None) -> tuple
     """Return the feature map called `name`, a tensor or a node, or the last one; and notices for the user.
 
     The last one is the last that every path from the image to the scores passes and that the scores read.
-    If no single map has all of the evidence, it is the join of several maps of one size. Tokens count as a
+    If no single map has all of the evidence, it is the join of several maps. Tokens count as a
     map if each lies at a place of a grid over the image. Raises FeatureMapError if there is no such map.
     """
     search = Search(view, scores)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spyglass_export.gradcam.errors import FeatureMapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 
+# These operators keep every number, but for its rounding.
+_REPEATING = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+    }
+)
 # The slope of these operators is 0 wherever it exists, and torch and TensorFlow take it as 0 everywhere. No
 # gradient flows through them, as none flows through integers.
 FLAT = frozenset({"Ceil", "Floor", "Hardmax", "Round", "Sign"})
@@ -72,4 +85,19 @@ def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]
         if leading.intersection(node.outputs):
             leading.update(path.intersection(node.reads))
             kept.append(node)
-    return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))
+    nodes = _without_last_quantisers(kept, scores)
+    return Head(feature_map, scores, tuple(reversed(nodes)), frozenset(leading))
+
+
+def _without_last_quantisers(nodes: list[Node], scores: str) -> list[Node]:
+    """The nodes, the last one first, with the quantisers of the scores themselves as Identity.
+
+    The score is the number before its quantiser, so that a number outside of its range has a gradient too.
+    """
+    last, changed = {scores}, []
+    for node in nodes:
+        if node.op_type in _REPEATING and last.intersection(node.outputs):
+            last.add(node.inputs[0])
+            node = replace(node, op_type="Identity") if node.op_type == "QuantizeLinear" else node
+        changed.append(node)
+    return changed

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from spyglass_export.gradcam.cotangent import Cotangent, OneHot
+from spyglass_export.gradcam.quantised_range import starts_at_0
 from spyglass_export.gradcam.rules.window import window_of
 from spyglass_export.gradcam.selection import class_axis
 from spyglass_export.gradcam.sizes import Sized, count, reshape, size_of
@@ -28,6 +29,11 @@ def one_hot_gradients(step: Step, gradient: OneHot) -> _Gradients | None:
 
 def _retyped(step: Step, gradient: OneHot) -> _Gradients:
     return {0: replace(gradient, of=step.shape_of(0))}
+
+
+def _rounded(step: Step, gradient: OneHot) -> _Gradients | None:
+    """The gradient through a quantiser that is not a ReLU as well."""
+    return None if starts_at_0(step.view, step.node) else _retyped(step, gradient)
 
 
 def _summand(step: Step, gradient: OneHot) -> _Gradients | None:
@@ -196,7 +202,7 @@ def _alike(tensor: Sized, other: Sized) -> bool:
 
 _Writer = Callable[[Step, OneHot], _Gradients | None]
 _WRITERS: Mapping[str, _Writer] = {
-    **dict.fromkeys(("Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"), _retyped),
+    **dict.fromkeys(("Cast", "DequantizeLinear", "Dropout", "Identity"), _retyped),
     **dict.fromkeys(("Add", "Sum"), _summand),
     **dict.fromkeys(("Div", "Mul"), _product),
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _refolded),
@@ -205,6 +211,7 @@ _WRITERS: Mapping[str, _Writer] = {
     "Gemm": _row_of_gemm,
     "MatMul": _row_of_product,
     "Neg": _opposite,
+    "QuantizeLinear": _rounded,
     "Sub": _minuend,
     "Transpose": _transposed,
 }

@@ -11,6 +11,9 @@ from spyglass_export.gradcam.step import Step, unsupported
 # Returns the gradients of an operator's inputs by their index.
 Rule = Callable[[Step], Mapping[int, Cotangent]]
 
+# What ONNX Runtime's optimiser joins several operators to.
+_FUSED = "com.microsoft."
+
 _RULES: dict[str, Rule] = {}
 # Operators whose rule reads the gradients of all outputs, not only of the first.
 _EVERY_OUTPUT: set[str] = set()
@@ -46,8 +49,15 @@ def needs_rows_of_images(node: Node) -> bool:
     return node.op_type in _ROWS_ARE_IMAGES
 
 
+def has_rule(op_type: str) -> bool:
+    """Return whether an operator has a gradient rule."""
+    return op_type in _RULES
+
+
 def rule_for(node: Node) -> Rule:
     """Return the rule of a node's operator. Raises UnsupportedHead if there is none."""
+    if node.op_type.startswith(_FUSED):
+        raise unsupported(node, "ONNX Runtime wrote this operator; use the file before that optimisation")
     if node.op_type not in _RULES:
         raise unsupported(node, f"the operator {node.op_type} has no gradient rule")
     return _RULES[node.op_type]

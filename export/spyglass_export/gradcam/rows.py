@@ -14,6 +14,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head, find_head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.registry import needs_rows_of_images
+from spyglass_export.gradcam.sizes import batch_axis
 
 
 def rows_may_be_classes(view: GraphView, tensors: Sequence[str], scores: str) -> bool:
@@ -32,7 +33,8 @@ def _rows_may_be_classes(view: GraphView, head: Head) -> bool:
     beside = [name for name in read - head.path if view.rank(name) and None in view.dims(name)]
     on_path = [name for name in sorted(head.path) if view.rank(name)]
     axes = view.image_axes([*on_path, *beside])
-    return all(axes[name] is not None for name in (*on_path, *beside))
+    # The rules take the first axis of unknown size for the batch's.
+    return all(axes[name] is not None and axes[name] == batch_axis(view.dims(name)) for name in axes)
 
 
 def _needs_rows_of_images(view: GraphView, node: Node) -> bool:

@@ -54,7 +54,13 @@ class Step:
 
     def keep_images_apart(self, tensor: Sized, axes: Collection[int]) -> None:
         """Raise UnsupportedHead if the axis of the batch of a tensor is one of `axes`."""
-        if batch_axis(tensor.dims) in axes:
+        batch = batch_axis(tensor.dims)
+        if batch in axes and tensor.dims.count(None) > 1:
+            # Height and width are free too, so the sizes alone do not tell which axis is the batch's.
+            batch = self.view.image_axes([tensor.name])[tensor.name]
+            if batch is None:
+                raise self.unsupported("it may mix the images of a batch: the graph states too few sizes")
+        if batch in axes:
             raise self.unsupported("it mixes the images of a batch")
 
     def known_size(self, tensor: Sized, axis: int) -> int:

@@ -55,6 +55,24 @@ def find_arrangement(positions: Positions, dims: Sequence[int]) -> Arrangement |
     return found if rebuilt is not None and np.array_equal(rebuilt, positions) else None
 
 
+def joined_axes(positions: Positions, dims: Sequence[int], apart: int) -> list[list[int]]:
+    """Return the axes of the source, with neighbours that are addressed in pairs in one group.
+
+    The axis `apart` stays by itself.
+    """
+    filled = [
+        {axis for axis in range(positions.ndim) if _varies(coordinates, axis)}
+        for coordinates in np.unravel_index(positions, tuple(dims))
+    ]
+    groups: list[list[int]] = [[0]]
+    for axis in range(1, len(dims)):
+        if apart not in (axis, axis - 1) and filled[axis] & filled[axis - 1]:
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+    return groups
+
+
 def folded_dims(places: Positions, size: int) -> list[int] | None:
     """Return sizes of a flat axis of `size`, folded so that `places` are a transposition of its axes.
 

@@ -103,17 +103,6 @@ class Assumptions:
         complete = bool(found) and len(whole) == len(found)
         return [tuple(size or 0 for size in dims) for dims in whole] if complete else None
 
-    def declared(self, name: str) -> onnx.TypeProto | None:
-        """Return the type of a tensor for any batch that the graph allows; None if a size is unknown."""
-        dims = self.dims(name)
-        if not self.batch_is_free or dims is None or len({len(each) for each in dims}) != 1:
-            return None
-        sizes = [each[0] if len(set(each)) == 1 else None for each in zip(*dims, strict=True)]
-        kind = self._tables[name][0].type
-        if kind is None or sizes.count(None) > 1:
-            return None
-        return helper.make_tensor_type_proto(kind.tensor_type.elem_type, sizes)
-
     def values(self, name: str) -> list[Array] | None:
         """Return the value for each batch size, None if any is unknown."""
         found = [each.value for each in self._tables.get(name, ())]

@@ -1,4 +1,4 @@
-"""Sizes that a file leaves open by a number below 1, such as a batch of -1."""
+"""Sizes that a file leaves open by a number below 1, such as a batch of -1, and not by a name."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from spyglass_export.simplifying.folding import folded
 from spyglass_export.simplifying.indexing import rearranged
 from spyglass_export.simplifying.node_order import copied, in_order, reads
 from spyglass_export.simplifying.rewriting import Rewriting
+from spyglass_export.simplifying.scattering import written_into
 from spyglass_export.simplifying.sequences import unrolled
 from spyglass_export.simplifying.standard_form import standard_form
 from spyglass_export.simplifying.transposes import merged
@@ -23,6 +24,8 @@ _OCCASIONS = frozenset(
         "GatherElements",
         "GatherND",
         "If",
+        "ScatterElements",
+        "ScatterND",
         "SequenceConstruct",
         "SequenceEmpty",
         "Shape",
@@ -39,6 +42,7 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     - The branch that an If always takes replaces it, if its condition is constant or settled by sizes.
     - The members of a sequence of tensors replace it, if they are known.
     - Slices, reshapes and transpositions replace a Gather by positions that sizes settle.
+    - Slices that are joined replace a tensor that is written into a block of another one.
     - Constants replace the sizes and bounds that the graph computes.
 
     The size of the batch stays as it is declared. What depends on it counts as settled only if it is the same
@@ -64,7 +68,7 @@ def _rewritten(model: onnx.ModelProto) -> Rewriting:
         if branch is not None:
             readers.update(name for inner in branch for name in reads(inner))
             waiting.extendleft(reversed(branch))
-        elif not (unrolled(rewriting, node) or rearranged(rewriting, node)):
+        elif not any(replaced(rewriting, node) for replaced in (unrolled, rearranged, written_into)):
             rewriting.emit(folded(rewriting, merged(rewriting, node)))
         for name in reads(node):
             readers[name] -= 1
@@ -85,22 +89,10 @@ def _replace_nodes(graph: onnx.GraphProto, rewriting: Rewriting) -> None:
     weights += [tensor for tensor in rewriting.initializers if tensor.name in still]
     kept = {name for node in nodes for name in node.output}
     infos = [copied(value) for value in graph.value_info if value.name in kept]
-    infos = _with_sizes(infos, rewriting, kept - {value.name for value in graph.output})
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(weights)
     graph.value_info.extend(infos)
-
-
-def _with_sizes(
-    infos: Sequence[onnx.ValueInfoProto], rewriting: Rewriting, names: Iterable[str]
-) -> list[onnx.ValueInfoProto]:
-    """State the types that shape inference may not find. A size that the batch changes stays open."""
-    found = {info.name: info for info in infos}
-    for name in names:
-        if rewriting.reads_images(name) and (kind := rewriting.known.declared(name)) is not None:
-            found[name] = onnx.ValueInfoProto(name=name, type=kind)
-    return list(found.values())
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> set[str]:

@@ -17,7 +17,12 @@ from spyglass_export.gradcam import Advice, FeatureMapError, HeatmapError, Score
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[object, ...], str, str]] = {
     "classes": ({}, (), "cat\ndog", "has 3 classes, but there are 2 class names"),
     "size": ({}, ("--size", "9"), "", "takes 6x8 pixels, not 9x9"),
-    "batch of 4": ({"batch": 4}, (), "", "takes 4 images at a time; export it with a dynamic batch"),
+    "batch of 4": (
+        {"batch": 4, "reshape": (2, 2, 4)},
+        (),
+        "",
+        "takes 4 images at a time; export it with a dynamic batch",
+    ),
     "mean": (
         {},
         ("--mean", "1", "2"),
@@ -143,13 +148,13 @@ def test_a_missing_gradient_is_reported_with_flags_of_the_command(
 ) -> None:
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
     model.graph.node[-1].output[0] = "product"
-    model.graph.node.append(helper.make_node("Mod", ["product", "seven"], ["y"], fmod=1))
+    model.graph.node.append(helper.make_node("Mod", ["seven", "product"], ["y"], fmod=1))
     model.graph.initializer.append(helper.make_tensor("seven", TensorProto.FLOAT, [], [7.0]))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", "--scale", "1/255") == 1
     message = capsys.readouterr().err
     assert "no gradient through" in message
-    assert "--feature-map, or choose --method eigencam or scorecam" in message
+    assert "; choose --method eigencam or scorecam" in message
     assert "feature_map=" not in message and "method=" not in message
     for method in ("eigencam", "scorecam"):
         assert attach(tmp_path / "theirs.onnx", "--scale", "1/255", "--method", method, "--force") == 0

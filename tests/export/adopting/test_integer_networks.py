@@ -75,6 +75,9 @@ def test_an_int8_network_is_adopted_and_served(
     np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=0.02)
     assert bool(card.explained_layer) is not bool(integers)
     assert ("the model has no heatmap" in message) is bool(integers)
+    assert ("quantise it in the QDQ format" in message) is bool(integers)
+    # A feature map of real numbers is left in a dynamic network only.
+    assert ("--method eigencam" in message) is (kind == "dynamic")
     assert all(name in message for name in integers)
     with local_client(tmp_path / "models") as client:
         assert len(client.classify(chelsea, model="theirs").classes) == 3
@@ -87,8 +90,34 @@ def test_a_heatmap_that_was_asked_for_is_not_left_out_in_silence(
     assert attach(tmp_path / "int8.onnx", "--scale", "1/255", "--method", "layercam") == 1
     message = capsys.readouterr().err
     assert "computes in integers (QLinearConv" in message and "--no-heatmap" in message
+    assert "quantise it in the QDQ format" in message and "eigencam" not in message
     assert not (tmp_path / "models").exists()
     assert attach(tmp_path / "int8.onnx", "--scale", "1/255", "--no-heatmap") == 0
+
+
+@pytest.mark.parametrize("flags", [("--feature-map", "last_relu"), ("--probability-gradient",)])
+def test_an_error_about_a_dynamic_network_names_the_methods_that_work(
+    flags: tuple[str, ...],
+    classifier: Any,
+    attach: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quantize_dynamic(classifier().write(tmp_path / "float.onnx"), tmp_path / "int8.onnx")
+    assert attach(tmp_path / "int8.onnx", "--scale", "1/255", *flags) == 1
+    message = capsys.readouterr().err
+    assert "computes in integers (ConvInteger" in message and "quantise it in the QDQ format" in message
+    assert "choose --method eigencam or scorecam" in message
+    assert attach(tmp_path / "int8.onnx", "--scale", "1/255", "--method", "eigencam") == 0
+
+
+def test_an_error_about_an_unknown_feature_map_blames_the_name_and_not_the_integers(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quantize_dynamic(classifier().write(tmp_path / "float.onnx"), tmp_path / "int8.onnx")
+    assert attach(tmp_path / "int8.onnx", "--scale", "1/255", "--feature-map", "nowhere") == 1
+    message = capsys.readouterr().err
+    assert "no tensor or node 'nowhere'" in message and "integers" not in message
 
 
 @pytest.mark.parametrize("method", ["eigencam", "scorecam"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 Draw = Callable[[Any], str]
@@ -72,3 +73,39 @@ def test_the_gradient_of_a_product_is_its_finite_difference(
 ) -> None:
     head = sketch()
     assert_exact_gradient(head.classify(PRODUCTS[product](head)), image())
+
+
+def _heads_of(head: Any) -> list[str]:
+    """Queries, keys and values [batch, 2, 10, 3] of the features."""
+    folded = head.node("Reshape", "features", head.integers(0, 2, 10, 3))
+    return [head.node("MatMul", folded, head.normal(3, 3)) for _ in range(3)]
+
+
+def _joined(head: Any) -> list[str]:
+    """Queries [batch, 10, 6], and keys and values [batch, 5, 6] and [batch, 5, 4]."""
+    folded = head.node("Reshape", "features", head.integers(0, 10, 6))
+    fewer = head.node("Slice", folded, head.integers(0), head.integers(5), head.integers(1))
+    products = [(folded, 6), (fewer, 6), (fewer, 4)]
+    return [head.node("MatMul", tensor, head.normal(6, numbers)) for tensor, numbers in products]
+
+
+ATTENTIONS: dict[str, Draw] = {
+    "attention by head": lambda h: h.node("Attention", *_heads_of(h)),
+    "causal attention": lambda h: h.node("Attention", *_heads_of(h), is_causal=1, scale=0.7),
+    "attention with a mask": lambda h: h.node("Attention", *_heads_of(h), h.normal(10, 10)),
+    "attention with a boolean mask": lambda h: h.node(
+        "Attention", *_heads_of(h), h.weight(np.tri(10, 10, 3), bool)
+    ),
+    "attention of joined heads": lambda h: h.node("Attention", *_joined(h), q_num_heads=2, kv_num_heads=2),
+}
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_the_gradient_of_an_attention_in_one_operator_is_its_finite_difference(
+    attention: str,
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    head = sketch(opset=23)
+    assert_exact_gradient(head.classify(head.node("Tanh", ATTENTIONS[attention](head))), image())

@@ -43,6 +43,8 @@ NORMALISATIONS: dict[str, Draw] = {
     "unit length": _unit_length,
     "unit length of sizes": lambda h: h.node("LpNormalization", "features", axis=1, p=1),
     "unit length in one operator": lambda h: h.node("LpNormalization", "features", axis=-1),
+    "neighbouring channels": lambda h: h.node("LRN", "features", size=3, alpha=1.5, beta=0.6, bias=0.8),
+    "many neighbouring channels": lambda h: h.node("LRN", "features", size=5, alpha=0.9),
     "mean and variance": lambda h: h.node("MeanVarianceNormalization", "features", axes=[1, 3]),
 }
 
@@ -72,3 +74,16 @@ def test_the_gradient_of_a_group_normalisation_is_its_finite_difference(
     numbers = [head.normal(groups if opset < 21 else 6) for _ in range(2)]
     normalised = head.node("GroupNormalization", "features", *numbers, num_groups=groups, epsilon=1e-3)
     assert_exact_gradient(head.classify(normalised), image((6, 3, 4)))
+
+
+@pytest.mark.parametrize(("axis", "dims"), [(-1, (5,)), (1, (3, 4, 5))])
+def test_the_gradient_of_a_normalisation_by_the_root_mean_square_is_its_finite_difference(
+    axis: int,
+    dims: tuple[int, ...],
+    sketch: Callable[..., Any],
+    image: Callable[..., Any],
+    assert_exact_gradient: Callable[..., None],
+) -> None:
+    head = sketch(opset=23)
+    normalised = head.node("RMSNormalization", "features", head.normal(*dims), axis=axis, epsilon=1e-3)
+    assert_exact_gradient(head.classify(normalised), image())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from spyglass_export.gradcam import attach_gradcam
 
@@ -140,3 +141,21 @@ def test_a_file_with_a_built_in_batch_explains_several_classes(
     feeds = {"image": _images(1), "class_index": np.arange(CLASSES)}
     free, fixed = (_session("tokens first", sketch, session_of, batch) for batch in (0, 1))
     np.testing.assert_allclose(fixed.run(["heatmap"], feeds)[0], free.run(["heatmap"], feeds)[0], atol=1e-6)
+
+
+def test_tokens_may_come_first_in_a_network_of_free_height_and_width(
+    sketch: Callable[..., Any], session_of: Callable[..., Any]
+) -> None:
+    head = sketch((4, "height", "width"))
+    flat = head.node("Reshape", "features", head.integers(0, 4, -1))
+    tokens = head.node("Transpose", head.node("Tanh", flat), perm=[2, 0, 1])
+    mean = head.with_axes("ReduceMean", tokens, [0], 18, keepdims=0)
+    model = head.model(head.node("MatMul", mean, head.normal(4, CLASSES)))
+    session = session_of(attach_gradcam(model, feature_map="features").model)
+    features = _images(1)
+    weights = numpy_helper.to_array(head.weights[-1])
+    slopes = (1 - np.tanh(features[0]) ** 2).mean((1, 2))
+    raw = np.einsum("chw,c,ck->khw", features[0], slopes, weights)
+    expected = np.maximum(raw, 0) / np.maximum(raw.max((1, 2), keepdims=True), 1e-12)
+    found = session.run(["heatmap"], {"image": features, "class_index": np.arange(CLASSES)})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)

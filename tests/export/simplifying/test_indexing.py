@@ -33,7 +33,7 @@ VIEWS: dict[str, tuple[Any, list[str]]] = {
     "turned and folded": (PLACES.transpose(2, 0, 1).reshape(8, 2, 2, 6), ["Reshape", "Transpose"]),
     "windows": (
         PLACES.reshape(4, 2, 3, 2, 4).transpose(1, 3, 2, 4, 0).reshape(4, 12, 4),
-        ["Reshape", "Gather", "Reshape"],
+        ["Reshape", "Gather", "Reshape", "Transpose"],
     ),
     "overlapping windows": (_windows(PLACES), ["Gather", "Gather", "Reshape", "Transpose"]),
     "every other row": (PLACES[:, ::2], ["Slice"]),
@@ -42,7 +42,8 @@ VIEWS: dict[str, tuple[Any, list[str]]] = {
     "rolled": (np.roll(PLACES, (2, 3), (1, 2)), ["Gather", "Gather"]),
     "shuffled channels": (PLACES[[2, 0, 3, 1]], ["Gather"]),
     "repeated rows": (PLACES[:, [0, 0, 1, 5]], ["Gather"]),
-    "a diagonal": (PLACES[:, range(6), range(6)], ["Reshape", "Gather", "Reshape"]),
+    "a diagonal": (PLACES[:, range(6), range(6)], ["Reshape", "Slice"]),
+    "any places": ((PLACES.ravel() * 77 % SIZE)[:100], ["Reshape", "Gather"]),
 }
 
 
@@ -62,7 +63,7 @@ def test_positions_for_a_batch_of_one_become_plain_operators(name: str, draft: A
     assert simpler(network.model(network.node("Neg", view))) == [*operators, "Neg"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_places_keep_their_numbers(draft: Any, simpler: Simpler, data: Any) -> None:
     """Slices, permutations and folds one after the other, and places in any order."""
@@ -130,6 +131,15 @@ def test_adaptive_pooling_by_a_table_of_places_keeps_the_batch_in_front(draft: A
     back = network.node("Transpose", picked, perm=[4, 5, 0, 1, 2, 3])
     found = simpler(network.model(network.node("Neg", back)))
     assert found == ["Gather", "Gather", "Reshape", "Identity", "Neg"]
+
+
+def test_pairs_of_rows_and_columns_become_places_on_one_axis(draft: Any, simpler: Simpler) -> None:
+    network = draft(*DIMS)
+    turned = network.node("Transpose", "image", perm=[2, 3, 0, 1])
+    picked = network.node("GatherND", turned, network.weight([[0, 3], [5, 7], [2, 2]]))
+    back = network.node("Transpose", picked, perm=[1, 2, 0])
+    found = simpler(network.model(network.node("Neg", back)))
+    assert found == ["Reshape", "Gather", "Identity", "Neg"]
 
 
 def test_places_of_each_image_by_gather_nd(draft: Any, simpler: Simpler) -> None:

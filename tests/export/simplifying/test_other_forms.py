@@ -46,7 +46,7 @@ def test_two_transpositions_become_one(draft: Any, simpler: Simpler) -> None:
     once = network.node("Transpose", "image", perm=[0, 2, 3, 1])
     twice = network.node("Transpose", once, perm=[0, 2, 3, 1])
     thrice = network.node("Transpose", twice, perm=[0, 2, 3, 1])
-    size = network.node("Unsqueeze", network.size(once, 0), network.weight([0]))
+    size = network.node("Unsqueeze", network.size("image", 0), network.weight([0]))
     target = network.node("Concat", size, network.weight([24]), axis=0)
     results = [network.node("Neg", twice), network.node("Abs", network.node("Reshape", thrice, target))]
     assert simpler(network.model(*results)).count("Transpose") == 1

@@ -14,6 +14,8 @@ from spyglass_export.gradcam.node import Node
 _MATCHING = frozenset({"Attention", "Einsum", "MatMul"})
 _PARTING = MOVING | {"Gather", "Slice", "Split"}
 
+_BY_CONSTANTS = frozenset({"Add", "Div", "Mul", "Sub"})
+
 
 class Attention:
     """Looks up the tensors of a graph that attention compares."""
@@ -74,9 +76,11 @@ class Attention:
             return False
         while name != found.tensor:
             node = self._view.producers.get(name)
-            if node is None or node.op_type not in _PARTING:
+            read = [] if node is None else self._flow.inputs_of(node)
+            # A bias or a factor has the same numbers in all images.
+            if node is None or node.op_type not in _PARTING | _BY_CONSTANTS or len(read) != 1:
                 return False
-            name = node.inputs[0]
+            (name,) = read
         return True
 
     def _leads_to_softmax(self, node: Node) -> bool:

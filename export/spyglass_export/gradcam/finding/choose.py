@@ -18,20 +18,15 @@ def default_choice(search: Search) -> Choice:
     """
     last = search.last_read(search.dominators)
     if last is not None:
-        return Choice((last,), _later(search, last))
+        return Choice((last,), (*_assumed((last,)), *_later(search, last)))
     maps = several_maps(search)
     if maps is None:
         raise _no_map(search)
     names = " and ".join(f"'{each.tensor}'" for each in maps)
-    if len({each.grid for each in maps}) > 1:
-        sizes = ", ".join("×".join(map(str, each.grid)) for each in maps)
-        raise FeatureMapError(
-            f"no feature map has all of the evidence: it is in {names} together, of other sizes ({sizes})",
-            Advice.NAME_FEATURE_MAP,
-        )
-    return Choice(
-        maps, (f"no feature map has all of the evidence: the heatmap is the sum of those of {names}",)
-    )
+    told = f"no feature map has all of the evidence: the heatmap is the sum of those of {names}"
+    if len(sizes := dict.fromkeys(each.grid for each in maps)) > 1:
+        told += f", interpolated to one size ({', '.join(f'{height}x{width}' for height, width in sizes)})"
+    return Choice(maps, (told, *_assumed(maps)))
 
 
 def named_choice(search: Search, name: str) -> Choice:
@@ -52,11 +47,26 @@ def named_choice(search: Search, name: str) -> Choice:
         raise _not_a_map(search, f"'{name}' holds the weights of attention")
     if search.attention.joins_projections(found):
         raise _not_a_map(search, f"'{name}' holds queries, keys and values of attention")
-    return Choice((found,), _around(search, found))
+    return Choice((found,), (*_assumed((found,)), *_around(search, found)))
+
+
+def _assumed(maps: tuple[Located, ...]) -> tuple[str, ...]:
+    """What to say of maps behind an operator that hides where their places lie."""
+    return tuple(
+        f"an operator hides where the places of '{each.tensor}' lie in the image: the heatmap takes their "
+        "height and width as those of the image"
+        for each in maps
+        if each.assumed
+    )
 
 
 def _later(search: Search, chosen: Located) -> tuple[str, ...]:
-    """What to say if a later map has only a part of the evidence."""
+    """What to say if a later map has only a part of the evidence.
+
+    In a transformer this goes without saying: attention is around the tokens of each block.
+    """
+    if chosen.placement.layout is None:
+        return ()
     order = search.flow.order
     behind = order[order.index(chosen.tensor) + 1 :]
     before = search.flow.before([search.scores.tensor])

@@ -72,7 +72,8 @@ class Flow:
 
     def _may_carry(self, name: str) -> bool:
         element = self.view.element(name)
-        return element in FLOATING or element in _INTEGERS
+        # A value without an element type is no tensor, such as a sequence of tensors.
+        return not element or element in FLOATING or element in _INTEGERS
 
 
 def _closure(tensors: Iterable[str], step: Callable[[str], list[str]], without: Collection[str]) -> set[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
+from spyglass_export.gradcam.finding.assumed import assumed_placement
 from spyglass_export.gradcam.finding.flow import Flow
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
@@ -39,10 +42,11 @@ _REPEATING = MOVING | {
 
 @dataclass(frozen=True)
 class Located:
-    """A tensor whose numbers lie at the places of a grid."""
+    """A tensor whose numbers lie at the places of a grid; `assumed` says whether an operator hides that."""
 
     tensor: str
     placement: Placement
+    assumed: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -51,11 +55,16 @@ class Located:
 
 
 class Maps:
-    """Looks up which tensors of a graph are feature maps."""
+    """Looks up which tensors of a graph are feature maps.
+
+    The places of a graph are found once, because an error tries several choices on one graph.
+    """
+
+    _known: ClassVar[WeakKeyDictionary[GraphView, Places]] = WeakKeyDictionary()
 
     def __init__(self, view: GraphView, flow: Flow) -> None:
         self._view, self._flow = view, flow
-        self._places = Places(view)
+        self._places = self._known.setdefault(view, Places(view))
 
     def at(self, tensor: str) -> Located | None:
         """Return a tensor with its places, None if it is not a feature map.
@@ -65,10 +74,12 @@ class Maps:
         """
         if not self._flow.carries(tensor) or not self._view.is_real(tensor):
             return None
-        found = self._places.placement(tensor)
+        found, assumed = self._places.placement(tensor), False
+        if found is None and not self._places.is_traced(tensor):
+            found, assumed = assumed_placement(self._view, tensor), True
         if found is None or found.of_pixels or min(found.height, found.width) < 2:
             return None
-        return Located(tensor, found)
+        return Located(tensor, found, assumed)
 
     def repeats(self, found: Located) -> bool:
         """Return whether a map only repeats the features of an earlier tensor.

@@ -6,7 +6,17 @@ from spyglass_export.gradcam.finding.flow import Flow
 from spyglass_export.gradcam.graph_view import GraphView
 
 PRODUCTS = frozenset(
-    {"Attention", "Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "MatMul", "MatMulInteger"}
+    {
+        "Attention",
+        "Conv",
+        "ConvInteger",
+        "ConvTranspose",
+        "Einsum",
+        "Gemm",
+        "MatMul",
+        "MatMulInteger",
+        "com.microsoft.FusedConv",
+    }
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,8 +15,8 @@ from spyglass_export.gradcam.finding.normalised import normalised
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.scores import Scores
 
-# Maps whose gradients one run of the network computes.
-_TOGETHER = 4
+# Tensors behind maps whose gradients one run of the network computes.
+_SMALL = 200
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,11 @@ class Search:
         """The tensors that every path from the image to the scores passes, the last one first."""
         return dominators(self.flow, self.scores.tensor)
 
-    def candidates(self, tensors: Sequence[str]) -> Iterator[Located]:
+    @cached_property
+    def _before_scores(self) -> set[str]:
+        return self.flow.before([self.scores.tensor])
+
+    def candidates(self, tensors: Iterable[str]) -> Iterator[Located]:
         """Yield those of `tensors` that may be explained, in the same order."""
         for tensor in tensors:
             found = self.maps.at(tensor)
@@ -59,15 +63,30 @@ class Search:
 
     def last_read(self, tensors: Sequence[str]) -> Located | None:
         """Return the first of `tensors` that may be explained and that the scores read, in its best form."""
-        waiting = list(self.candidates(tensors))
-        while waiting:
-            together, waiting = waiting[:_TOGETHER], waiting[_TOGETHER:]
+        for together in self._groups(self.candidates(tensors)):
             self._ask(together)
             for found in together:
                 # If there is no gradient, the error must name the operator: no earlier map has one either.
                 if self._read[found.tensor] is not False:
                     return self._best_form(found)
         return None
+
+    def _groups(self, maps: Iterable[Located]) -> Iterator[list[Located]]:
+        """Maps whose gradients one run of the network computes: as many as have small heads."""
+        together: list[Located] = []
+        nodes = 0
+        for found in maps:
+            behind = self.flow.behind([found.tensor]) & self._before_scores
+            if together and nodes + len(behind) > _SMALL:
+                yield together
+                together, nodes = [], 0
+            together.append(found)
+            nodes += len(behind)
+            if nodes > _SMALL:
+                yield together
+                together, nodes = [], 0
+        if together:
+            yield together
 
     def is_read(self, found: Located) -> bool | None:
         """Return whether the scores read a map, None if this cannot be computed."""

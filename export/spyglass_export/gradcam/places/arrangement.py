@@ -29,7 +29,6 @@ class Arrangement:
 
     def apply(self, build: GraphBuilder, tensor: Sized) -> Sized:
         """Add the nodes for a tensor, or for a gradient with rows in the place of its batch."""
-        rows = self.batch.rows(tensor.dims)
         height, width = self.grid
         channels = math.prod(self.sizes) if self.picked is None else self._channels * len(self.picked)
         channels //= height * width
@@ -40,7 +39,7 @@ class Arrangement:
             name = self._pick(build, name)
         if self.picked is not None or self.sizes != (height, width, channels):
             name = reshape(build, name, [-1, height, width, channels])
-        return Sized(name, (rows, height, width, channels))
+        return Sized(name, (None, height, width, channels))
 
     @property
     def _channels(self) -> int:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
-from spyglass_export.gradcam.tensor_types import Dims
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,6 @@ class BatchAxis:
     def folded(self) -> bool:
         """Whether the axis holds more than the batch."""
         return self.outer * self.inner > 1
-
-    def rows(self, dims: Dims) -> int | None:
-        """Return the size of the batch, None if it is known only at run time."""
-        size = dims[self.axis]
-        return None if size is None else size // (self.outer * self.inner)
 
     def factors(self, batch: int) -> list[int]:
         """Return the sizes that the axis is split into: those above 1, and the batch between them."""

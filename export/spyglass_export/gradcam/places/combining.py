@@ -23,6 +23,9 @@ def _beside(one: Traced, other: Traced) -> Traced:
         return Traced(beside(one.places, other.places, shape))
     pair, single = (one, other) if one.others is not None else (other, one)
     assert pair.others is not None
+    if pair.others.grid is None and single.others is None and single.places.grid is not None:
+        # Features times their shares of attention.
+        return Traced(beside(single.places, pair.places, shape))
     if single.others is not None:
         agree = all(
             _agrees(left, right, shape)

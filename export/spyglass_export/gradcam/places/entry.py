@@ -21,12 +21,13 @@ _COLOURS = (1, 3, 4)
 def entry(view: GraphView, given: onnx.ValueInfoProto) -> Traced | None:
     """Return the places of an input of the model, None if even its rank is unknown.
 
-    An input of rank 4 is the image. Its channels are the axis of 1, 3 or 4; the graph decides if both can
-    be. Other inputs have no places.
+    An input of rank 4 is the image. The graph shows its channels; otherwise they are the axis of 1, 3 or
+    4, if only one can be. Other inputs have no places.
     """
     if (rank := view.rank(given.name)) is None:
         return None
-    dims = view.dims(given.name)
+    # Some exporters write -1 for a free size.
+    dims = tuple(size if size is not None and size > 0 else None for size in view.dims(given.name))
     layout = _layout(view, given.name, dims) if rank == 4 else None
     if layout is None:
         return traced_nowhere(tuple(size or BATCH for size in dims))
@@ -47,7 +48,9 @@ def has_free_sizes(view: GraphView) -> bool:
 
 
 def _layout(view: GraphView, name: str, dims: Dims) -> Layout | None:
+    if (shown := find_layout(view, name)) is not None:
+        return shown
     first, last = (dims[axis] in _COLOURS for axis in (1, 3))
-    if first != last:
-        return CHANNELS_FIRST if first else CHANNELS_LAST
-    return find_layout(view, name)
+    if first == last:
+        return None
+    return CHANNELS_FIRST if first else CHANNELS_LAST

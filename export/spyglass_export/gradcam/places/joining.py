@@ -21,7 +21,23 @@ def concat(call: Call) -> list[Traced]:
     """Concat: each number keeps its place, if all places are of one grid."""
     operands = [operand for operand in call.inputs if operand is not None]
     axis = call.node.attribute("axis", 0)
-    return [_joined(operands, lambda parts: np.concatenate(parts, axis))]
+    alike = _channels_of_one_map(operands, axis)
+    return [alike or _joined(operands, lambda parts: np.concatenate(parts, axis))]
+
+
+def _channels_of_one_map(operands: Sequence[Traced], axis: int) -> Traced | None:
+    """The channels of one map after another, without an array for each; None if they are not that."""
+    first = operands[0].places
+    places = [operand.places for operand in operands]
+    if any(operand.others is not None or operand.value is not None for operand in operands):
+        return None
+    for each in places:
+        if each.grid != first.grid or each.base.shape[axis] > 1 or not np.array_equal(each.base, first.base):
+            return None
+    shape = list(first.shape)
+    shape[axis] = sum(each.shape[axis] for each in places)
+    of_pixels = all(each.of_pixels for each in places)
+    return Traced(Located(first.base, tuple(shape), first.grid, of_pixels))
 
 
 def scatter_nd(call: Call) -> list[Traced]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spyglass_export.gradcam.places.call import Call
+from spyglass_export.gradcam.places.call import Call, Untraceable
 
 Array = npt.NDArray[Any]
 # A function from the data to the outputs.
 Move = Callable[[Array], list[Array]]
+# The most numbers that a move may copy: 512 MiB of places.
+_MOST_COPIED = 1 << 27
 
 
 def reshape(call: Call) -> Move:
@@ -21,7 +24,13 @@ def reshape(call: Call) -> Move:
     if not call.node.attribute("allowzero", 0):
         old = call.input(0).shape
         target = [size or old[axis] for axis, size in enumerate(target)]
-    return lambda data: [data.reshape(target)]
+    return lambda data: [_reshaped(data, target)]
+
+
+def _reshaped(data: Array, shape: Sequence[int]) -> Array:
+    if data.size > _MOST_COPIED:
+        raise Untraceable(f"a Reshape may copy {data.size} numbers")
+    return data.reshape(shape)
 
 
 def flatten(call: Call) -> Move:
@@ -30,7 +39,7 @@ def flatten(call: Call) -> Move:
     axis = call.node.attribute("axis", 1)
     axis = axis + len(shape) if axis < 0 else axis
     rows = int(np.prod(shape[:axis]))
-    return lambda data: [data.reshape(rows, -1)]
+    return lambda data: [_reshaped(data, (rows, -1))]
 
 
 def squeeze(call: Call) -> Move:
@@ -76,6 +85,9 @@ def _bounds(start: int, end: int, step: int, size: int) -> slice:
 def gather(call: Call) -> Move:
     """Gather along one axis."""
     axis, index = call.node.attribute("axis", 0), call.value(1)
+    shape = call.input(0).shape
+    if math.prod(shape) // shape[axis] * index.size > _MOST_COPIED:
+        raise Untraceable(f"{call.node.label} copies more than {_MOST_COPIED} numbers")
     return lambda data: [np.take(data, index, axis)]
 
 

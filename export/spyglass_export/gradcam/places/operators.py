@@ -7,8 +7,10 @@ from functools import partial
 
 from spyglass_export.gradcam.places.call import Call
 from spyglass_export.gradcam.places.combining import combined
-from spyglass_export.gradcam.places.grid import Numbers
+from spyglass_export.gradcam.places.contraction import contracted
+from spyglass_export.gradcam.places.grid import MIXED, Numbers
 from spyglass_export.gradcam.places.joining import concat, pad, scatter_elements, scatter_nd
+from spyglass_export.gradcam.places.located import mixed
 from spyglass_export.gradcam.places.moving import MOVES, Move
 from spyglass_export.gradcam.places.products import attention, einsum, gemm, matmul
 from spyglass_export.gradcam.places.reductions import along_axis, reduction
@@ -24,8 +26,8 @@ _KEEPING = (
     "Clip Cos Cosh DequantizeLinear Dropout DynamicQuantizeLinear Elu Erf Exp Floor Gelu GroupNormalization "
     "Hardmax HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LRN LayerNormalization "
     "LeakyRelu Log LpNormalization MeanVarianceNormalization Mish Neg Not QuantizeLinear "
-    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh "
-    "Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
+    "RMSNormalization Reciprocal Relu RotaryEmbedding Round Selu Shrink Sigmoid Sign Sin Sinh Softplus "
+    "Softsign Sqrt Swish Tan Tanh ThresholdedRelu Trilu com.microsoft.FastGelu com.microsoft.Gelu "
     "com.microsoft.QuickGelu"
 )
 _ELEMENTWISE = (
@@ -51,20 +53,22 @@ def _keep(call: Call) -> list[Traced]:
 
 
 def _softmax(call: Call) -> list[Traced]:
-    """Softmax over places: weights that compare them, which hold no features of any place."""
+    """Softmax: over places it makes shares of attention, which are no map; over channels it is one."""
     operand = call.input(0)
-    if operand.others is None and any(operand.places.base.shape[axis] > 1 for axis in _softmax_axes(call)):
-        return [traced_mixed(operand.shape)]
-    return _keep(call)
+    if operand.others is not None or operand.places.grid is None:
+        return _keep(call)
+    axes = _softmax_axes(call)
+    over = contracted(operand.places, axes, blocks=False)
+    several = (over.base == MIXED) & (operand.places.base.max(axis=tuple(axes), keepdims=True) >= 0)
+    return [Traced(operand.places, mixed(operand.shape) if several.any() else None)]
 
 
-def _softmax_axes(call: Call) -> range:
+def _softmax_axes(call: Call) -> list[int]:
     """The axes along which the results add up to 1: before opset 13, all axes from `axis` on."""
     rank = len(call.input(0).shape)
     if call.opset < 13:
-        return range(call.node.attribute("axis", 1) % rank, rank)
-    axis = call.node.attribute("axis", -1) % rank
-    return range(axis, axis + 1)
+        return list(range(call.node.attribute("axis", 1) % rank, rank))
+    return [call.node.attribute("axis", -1) % rank]
 
 
 def _combine(call: Call) -> list[Traced]:
@@ -112,7 +116,7 @@ _RULES: dict[str, Follow] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"), global_pooling),
     **dict.fromkeys(("CumSum", "TopK"), along_axis),
     **dict.fromkeys(("ArgMax", "ArgMin"), _no_places),
-    **dict.fromkeys(("Conv", "ConvInteger", "ConvTranspose"), convolution),
+    **dict.fromkeys(("Conv", "ConvInteger", "ConvTranspose", "com.microsoft.FusedConv"), convolution),
     "Attention": attention,
     "Concat": concat,
     "Einsum": einsum,

@@ -29,12 +29,18 @@ class Places:
             self._placements[tensor] = self._find(tensor)
         return self._placements[tensor]
 
+    def is_traced(self, tensor: str) -> bool:
+        """Return whether the operators before a tensor could be followed. If not, its places are unknown."""
+        return tensor in self._traced.tensors
+
     @cached_property
     def _traced(self) -> Trace:
         return trace(self._view)
 
     def _find(self, tensor: str) -> Placement | None:
-        if not self._view.is_real(tensor) or (found := self._traced.tensors.get(tensor)) is None:
+        if not self._view.is_real(tensor) or self._view.rank(tensor) is None:
+            return None
+        if (found := self._traced.tensors.get(tensor)) is None:
             return None
         placement = place(found, self._view.dims(tensor), self._traced.images)
         if placement is not None and placement.layout is None and has_free_sizes(self._view):

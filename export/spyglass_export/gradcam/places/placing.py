@@ -114,8 +114,10 @@ def _are_in_step(of_images: Numbers, grid: Grid) -> bool:
 
 
 def _splits(places: Located, images: int, dims: Dims) -> Iterator[BatchAxis]:
-    """The axes that may hold the batch, those of unknown size first."""
-    for axis in sorted(range(len(dims)), key=lambda axis: dims[axis] is not None):
+    """The axes that may hold the batch: those of unknown size, if there are any."""
+    for axis in range(len(dims)):
+        if None in dims and dims[axis] is not None:
+            continue
         size = places.base.shape[axis]
         if size % images:
             continue

@@ -19,13 +19,29 @@ _MOST_GIVEN = 64
 
 
 class ShapeInference:
-    """Infers the shapes of a node's outputs from those of its inputs in the trace."""
+    """Infers the shapes of a node's outputs from those of its inputs in a trace of `images`."""
 
     def __init__(self, view: GraphView) -> None:
         self._view = view
+        self.images = 1
 
     def of(self, node: Node, inputs: Sequence[Traced | None]) -> list[Shape]:
-        """Return the shapes of all outputs. Raises Untraceable if one is unknown."""
+        """Return the shapes of all outputs. Raises Untraceable if one is unknown.
+
+        For operators outside ONNX the shapes are those that the graph states, with the images of the trace
+        along an axis of unknown size. If that is wrong, the operators behind do not fit, and are not traced.
+        """
+        try:
+            return self._inferred(node, inputs)
+        except Untraceable:
+            return [self._stated(node, name) for name in node.outputs if name]
+
+    def _stated(self, node: Node, name: str) -> Shape:
+        if self._view.rank(name) is None or self._view.dims(name).count(None) > 1:
+            raise Untraceable(f"the shape of {node.label} is unknown")
+        return tuple(self.images if size is None else size for size in self._view.dims(name))
+
+    def _inferred(self, node: Node, inputs: Sequence[Traced | None]) -> list[Shape]:
         proto = self._view.model.graph.node[node.index]
         types, data = {}, {}
         for name, operand in zip(node.inputs, inputs, strict=True):

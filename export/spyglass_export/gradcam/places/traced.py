@@ -17,7 +17,8 @@ class Traced:
     """The places of a tensor's numbers, and the value of a small tensor that does not depend on the image.
 
     In a matrix of attention each number compares two places. Then `places` holds the first and `others` the
-    second; such a tensor is no map. `others` is None for all other tensors.
+    second; such a tensor is no map. In a softmax over places each number is the share of its place among all:
+    `others` is a mixture. `others` is None for all other tensors.
     """
 
     places: Located

@@ -46,7 +46,11 @@ class _Tracer:
         self._values = Values(view.opset)
         self._shapes = ShapeInference(view)
         self._found: dict[str, Traced] = {}
-        self.images = 1
+
+    @property
+    def images(self) -> int:
+        """The number of images in the batch of the trace."""
+        return self._shapes.images
 
     def run(self) -> Mapping[str, Traced]:
         graph = self._view.model.graph
@@ -57,7 +61,7 @@ class _Tracer:
             if value_info.name not in self._found and (found := entry(self._view, value_info)) is not None:
                 self._found[value_info.name] = found
                 if found.places.grid is not None:
-                    self.images = found.shape[0]
+                    self._shapes.images = found.shape[0]
         for node in self._view.nodes:
             self._follow(node)
         return self._found

@@ -13,15 +13,16 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from spyglass_export.gradcam.node import Node
-from spyglass_export.gradcam.places.call import Call
+from spyglass_export.gradcam.places.call import Call, Untraceable
 from spyglass_export.gradcam.places.moving import MOVES
 from spyglass_export.gradcam.places.traced import Traced
 
 Array = npt.NDArray[Any]
 
-# Indices of windows can be as many as the numbers of a map; real numbers matter only as scales.
-_MOST_INTEGERS = 1 << 24
-_MOST_REALS = 1024
+# Indices can be as many as the numbers of a map; of other types only scales and the like matter.
+_MOST_INDICES = 1 << 24
+_MOST_OTHERS = 1024
+_INDICES = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
@@ -35,13 +36,13 @@ class Values:
 
     def are_kept(self, tensor: onnx.TensorProto) -> bool:
         """Return whether the trace needs the numbers of a weight."""
-        real = tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
-        most = _MOST_REALS if real else _MOST_INTEGERS
+        most = _MOST_INDICES if tensor.data_type in _INDICES else _MOST_OTHERS
         return math.prod(tensor.dims) <= most and tensor.data_location != onnx.TensorProto.EXTERNAL
 
     def kept(self, value: Array) -> Array | None:
         """Return a value that the trace may need later, None for any other."""
-        return value if value.size <= (_MOST_REALS if value.dtype.kind == "f" else _MOST_INTEGERS) else None
+        indices = value.dtype in (np.int64, np.int32, np.bool_)
+        return value if value.size <= (_MOST_INDICES if indices else _MOST_OTHERS) else None
 
     def of(self, node: Node, proto: onnx.NodeProto, inputs: Sequence[Traced | None]) -> list[Array] | None:
         """Return the outputs of a node, None if they depend on the image or on large weights."""
@@ -70,7 +71,10 @@ class Values:
         if proto.op_type == "Constant" and proto.attribute and proto.attribute[0].name == "value":
             return [numpy_helper.to_array(proto.attribute[0].t)]
         feeds = {name: value for name, value in zip(proto.input, values, strict=True) if value is not None}
-        found = ReferenceEvaluator(proto, opsets=self._opsets).run(None, feeds)
+        try:
+            found = ReferenceEvaluator(proto, opsets=self._opsets).run(None, feeds)
+        except Exception as error:  # Each operator of the evaluator raises errors of its own kinds.
+            raise Untraceable(f"no value of {proto.op_type} node '{proto.name}': {error}") from error
         return [np.asarray(each) for each in found]
 
 

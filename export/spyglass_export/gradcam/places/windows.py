@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from spyglass_export.gradcam.places.call import Call
-from spyglass_export.gradcam.places.contraction import contracted
+from spyglass_export.gradcam.places.contraction import contracted, summed
 from spyglass_export.gradcam.places.lattice import find_lattice
 from spyglass_export.gradcam.places.located import Located, Shape, mixed
 from spyglass_export.gradcam.places.traced import Traced, traced_mixed, traced_nowhere
@@ -16,10 +16,12 @@ from spyglass_export.gradcam.places.traced import Traced, traced_mixed, traced_n
 
 def convolution(call: Call, weight: int = 1) -> list[Traced]:
     """Conv or ConvTranspose of the first input with the weight at index `weight`."""
-    shape = call.shape
-    operand = _over_channels(call, shape[1])
+    shape, operand = call.shape, call.input(0)
     kernel = list(call.input(weight).shape[2:])
-    return [Traced(replace(_through(call, operand, kernel, shape), of_pixels=False))]
+    if operand.others is not None:
+        return [_of_heads(call, operand, kernel, shape)]
+    places = _over_channels(call, operand.places, shape[1])
+    return [Traced(replace(_through(call, places, kernel, shape), of_pixels=False))]
 
 
 def pooling(call: Call) -> list[Traced]:
@@ -61,11 +63,17 @@ def _single(call: Call) -> Located | None:
     return operand.places if operand.others is None else None
 
 
-def _over_channels(call: Call, channels: int) -> Located:
+def _of_heads(call: Call, operand: Traced, kernel: Sequence[int], shape: Shape) -> Traced:
+    """A convolution of matrices of attention: one that only mixes the heads leaves what they compare."""
+    if not _is_pointwise(call, kernel):
+        return traced_mixed(shape)
+    found = summed(operand, [1], blocks=False)
+    return Traced(found.places.kept(shape), None if found.others is None else found.others.kept(shape))
+
+
+def _over_channels(call: Call, places: Located, channels: int) -> Located:
     """The places after the sum over the channels of each group, with `channels` outputs."""
-    places, groups = _single(call), call.node.attribute("group", 1)
-    if places is None:
-        places = mixed(call.input(0).shape)
+    groups = call.node.attribute("group", 1)
     batch, width, *rest = places.shape
     if groups == 1 or places.base.shape[1] == 1:
         return contracted(places, [1], blocks=True)

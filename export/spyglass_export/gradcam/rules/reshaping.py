@@ -11,9 +11,9 @@ from spyglass_export.gradcam.sizes import reshape, rows_like
 from spyglass_export.gradcam.step import Step
 
 
-@rule("Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear")
+@rule("Cast", "CastLike", "Dropout", "Identity")
 def same(step: Step) -> Mapping[int, Cotangent]:
-    """Return the gradient unchanged, also through a quantiser's rounding (Bengio et al. 2013)."""
+    """Return the gradient unchanged."""
     return {0: replace(step.gradient, of=step.shape_of(0))}
 
 
