@@ -82,7 +82,7 @@ def _in_double(graph: onnx.ModelProto) -> onnxruntime.InferenceSession | None:
         # ONNX Runtime's exceptions have no common base class.
         except Exception as error:
             missing = {name for names in _OPERATOR.findall(str(error)) for name in names if name}
-            found = _holding(graph, missing) - single
+            found = _holding(graph, missing - single) - single if missing else set()
             if not found:
                 return None
             single |= found
@@ -91,9 +91,7 @@ def _in_double(graph: onnx.ModelProto) -> onnxruntime.InferenceSession | None:
 def _holding(graph: onnx.ModelProto, missing: Collection[str]) -> set[str]:
     """Those operators of a graph that are `missing`, or those that may be computed by them."""
     found = {node.op_type for node in graph.graph.node}
-    if found.intersection(missing) or not missing:
-        return found.intersection(missing)
-    return found & _BY_OTHERS
+    return found.intersection(missing) or found & _BY_OTHERS
 
 
 def _open(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
