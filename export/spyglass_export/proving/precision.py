@@ -51,7 +51,7 @@ def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] =
 
 def _types(graph: onnx.ModelProto) -> Types:
     """The types of the tensors, as far as ONNX can infer them."""
-    inferred = onnx.shape_inference.infer_shapes(skeleton(graph)).graph
+    inferred = onnx.shape_inference.infer_shapes(skeleton(graph), data_prop=True).graph
     return {
         value.name: value.type.tensor_type
         for values in (inferred.input, inferred.value_info, inferred.output)
