@@ -48,6 +48,8 @@ def _filled(places: Located) -> Located:
     channels. A class token does not: its axis holds many places.
     """
     base = places.base
+    if (base >= 0).all():
+        return places
     for axis in range(base.ndim):
         lowest = np.where(base >= 0, base, np.iinfo(np.int32).max).min(axis=axis, keepdims=True)
         highest = base.max(axis=axis, keepdims=True)
@@ -62,7 +64,7 @@ def _on_grid_of_its_own(places: Located) -> Located | None:
     """The places on the grid of those that occur, such as every second row and column of a larger grid."""
     assert places.grid is not None
     grid, base = places.grid, places.base
-    used = np.unique(base[base >= 0] % grid.size)
+    used = np.flatnonzero(np.bincount(base[base >= 0] % grid.size, minlength=grid.size))
     if len(used) == grid.size:
         return places if min(grid.height, grid.width) > 1 else None
     rows, columns = np.unique(grid.row(used)), np.unique(grid.column(used))
@@ -149,7 +151,7 @@ def _placement(image: _OneImage, grid: Grid, of_pixels: bool) -> Placement | Non
     order = np.argsort(positions, kind="stable")
     placed = order[positions[order] >= 0]
     counts = np.bincount(positions[placed], minlength=grid.size)
-    if len(set(counts.tolist())) != 1 or not counts[0]:
+    if not counts[0] or (counts != counts[0]).any():
         return None
     plain = len(placed) == len(positions) and np.array_equal(placed, np.arange(len(placed)))
     axes = [image.axis, *(axis + (axis >= image.axis) for axis in (*varying, *still))]
