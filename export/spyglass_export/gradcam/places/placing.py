@@ -64,7 +64,8 @@ def _on_grid_of_its_own(places: Located) -> Located | None:
     """The places on the grid of those that occur, such as every second row and column of a larger grid."""
     assert places.grid is not None
     grid, base = places.grid, places.base
-    used = np.flatnonzero(np.bincount(base[base >= 0] % grid.size, minlength=grid.size))
+    occurring = np.bincount(base[base >= 0] % grid.size, minlength=grid.size)
+    used = np.flatnonzero(occurring).astype(np.int32)
     if len(used) == grid.size:
         return places if min(grid.height, grid.width) > 1 else None
     rows, columns = np.unique(grid.row(used)), np.unique(grid.column(used))
