@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.quantised_range import highest_of, quantisers_of, starts_at_0
 from spyglass_export.gradcam.skeleton import skeleton
 from spyglass_export.proving.substitutes import Types, substitute
 
@@ -42,14 +44,14 @@ def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] =
             tensor.name = stored
         else:
             tensor.CopyFrom(_converted(tensor, element))
-    quantised = _quantised(graph)
+    quantised, cutting = _quantised(graph), _cutting(graph)
     for node in graph.graph.node:
         if element == TensorProto.DOUBLE and (replaced := substitute(node, types, opset)):
             changed.graph.node.extend(replaced)
         elif node.op_type in single:
             changed.graph.node.extend(_in_float32(node, types, element))
         else:
-            changed.graph.node.extend(_in_type(node, element, quantised))
+            changed.graph.node.extend(_in_type(node, element, quantised, cutting))
     return changed
 
 
@@ -83,11 +85,27 @@ def _converted(tensor: onnx.TensorProto, element: int) -> onnx.TensorProto:
     return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(kind), tensor.name)
 
 
-def _in_type(node: onnx.NodeProto, element: int, quantised: Collection[str]) -> Iterator[onnx.NodeProto]:
+def _cutting(graph: onnx.ModelProto) -> dict[str, float | None]:
+    """The quantisers that act as a ReLU, by output, and the number above which they act as a ReLU6, too."""
+    if not any(node.op_type == "QuantizeLinear" for node in graph.graph.node):
+        return {}
+    view = GraphView(graph)
+    own = [node for output in view.outputs for node in quantisers_of(view, output)]
+    cutting = [
+        node
+        for node in view.nodes
+        if node.op_type == "QuantizeLinear" and node not in own and starts_at_0(view, node)
+    ]
+    return {node.outputs[0]: highest_of(view, node) for node in cutting}
+
+
+def _in_type(
+    node: onnx.NodeProto, element: int, quantised: Collection[str], cutting: Mapping[str, float | None]
+) -> Iterator[onnx.NodeProto]:
     """A node with the types in its attributes changed."""
     unpacks = node.op_type == "DequantizeLinear"
     if node.op_type == "QuantizeLinear" or (unpacks and node.input[0] in quantised):
-        yield helper.make_node("Identity", node.input[:1], node.output)
+        yield from _unrounded(node, element, cutting)
         return
     copy, kind = onnx.NodeProto(), helper.tensor_dtype_to_np_dtype(element)
     copy.CopyFrom(node)
@@ -105,6 +123,23 @@ def _in_type(node: onnx.NodeProto, element: int, quantised: Collection[str]) -> 
         value = np.array(helper.get_attribute_value(node.attribute[0]), kind)
         copy.attribute[0].CopyFrom(helper.make_attribute("value", numpy_helper.from_array(value)))
     yield copy
+
+
+def _unrounded(
+    node: onnx.NodeProto, element: int, cutting: Mapping[str, float | None]
+) -> Iterator[onnx.NodeProto]:
+    """A quantiser, or the way back, without its rounding."""
+    source, target = node.input[0], node.output[0]
+    if target not in cutting:
+        yield helper.make_node("Identity", [source], [target])
+        return
+    highest = cutting[target]
+    rectified = f"{target} rectified" if highest is not None else target
+    yield helper.make_node("Relu", [source], [rectified])
+    if highest is not None:
+        bound = helper.make_tensor(f"{target} bound", element, [], [highest])
+        yield helper.make_node("Constant", [], [bound.name], value=bound)
+        yield helper.make_node("Min", [rectified, bound.name], [target])
 
 
 def _in_float32(node: onnx.NodeProto, types: Types, element: int) -> Iterator[onnx.NodeProto]:
