@@ -117,14 +117,16 @@ def test_the_card_names_the_method_and_the_graph_has_its_outputs(make_run: MakeR
 
 
 def test_layers_that_act_in_training_only_do_nothing_in_the_file(make_run: MakeRun, target: Path) -> None:
-    run = make_run(keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1), keras.layers.Dropout(0.5))
+    layers = keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1), keras.layers.Dropout(0.5)
+    run = make_run(*layers, keras.layers.Conv2D(4, 3))
     export_run(run, target)
     graph = onnx.load(str(target / "model.onnx")).graph
     assert not [node.op_type for node in graph.node if "Random" in node.op_type or node.op_type == "Dropout"]
 
 
 def test_the_graph_has_no_unused_inputs_and_no_paths_of_the_machine(make_run: MakeRun, target: Path) -> None:
-    run = make_run(keras.layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]))
+    scaling = keras.layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])
+    run = make_run(scaling, keras.layers.Conv2D(4, 3))
     export_run(run, target)
     file = target / "model.onnx"
     model = onnx.load(str(file))
@@ -135,7 +137,7 @@ def test_the_graph_has_no_unused_inputs_and_no_paths_of_the_machine(make_run: Ma
 
 
 def test_an_existing_version_is_kept_unless_forced(make_run: MakeRun, target: Path) -> None:
-    run = make_run()
+    run = make_run(keras.layers.Conv2D(4, 3))
     export_run(run, target)
     (target / "model.onnx").write_bytes(b"precious")
     with pytest.raises(ModelError, match="--force"):
@@ -153,7 +155,7 @@ def test_an_existing_version_is_kept_unless_forced(make_run: MakeRun, target: Pa
 def test_a_network_that_cannot_be_certified_leaves_no_file_and_no_folder(
     make_run: MakeRun, target: Path, tmp_path: Path, layer: type[keras.layers.Layer], message: str
 ) -> None:
-    run = make_run(layer())
+    run = make_run(keras.layers.Conv2D(4, 3), layer())
     with pytest.raises(ModelError, match=message):
         export_run(run, target)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

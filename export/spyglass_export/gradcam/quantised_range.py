@@ -22,6 +22,19 @@ _LIMITS: dict[int, tuple[int, int]] = {
     TensorProto.INT4: (-8, 7),
 }
 _RELU6 = 6
+# These operators keep every number, but for its rounding.
+_REPEATING = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+    }
+)
 # The numbers that these operators compute from numbers of at least 0 are at least 0, too.
 _KEEPING = frozenset(
     {
@@ -54,6 +67,20 @@ _AT_LEAST_0 = frozenset({"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softma
 def starts_at_0(view: GraphView, quantiser: Node) -> bool:
     """Return whether a QuantizeLinear sets negative numbers to 0, and may get negative numbers."""
     return _lowest_is_0(view, quantiser) and not _is_at_least_0(view, quantiser.inputs[0])
+
+
+def quantisers_of(view: GraphView, scores: str) -> list[Node]:
+    """Return the quantisers of class scores themselves, behind every other operator.
+
+    The explained score is the number before them, so that a number outside of their range has a gradient too.
+    """
+    found = []
+    node = view.producers.get(scores)
+    while node is not None and node.op_type in _REPEATING:
+        if node.op_type == "QuantizeLinear":
+            found.append(node)
+        node = view.producers.get(node.inputs[0])
+    return found
 
 
 def highest_of(view: GraphView, quantiser: Node) -> float | None:
