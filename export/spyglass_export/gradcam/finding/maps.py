@@ -69,15 +69,20 @@ class Maps:
     def at(self, tensor: str) -> Located | None:
         """Return a tensor with its places, None if it is not a feature map.
 
-        A feature map holds real numbers, at more than one place along both sides, of which an operator with
-        weights has computed some.
+        A feature map holds real numbers, at more than one place along both sides, computed by an operator with
+        weights.
         """
+        found = self.grid_at(tensor)
+        return None if found is None or found.placement.of_pixels else found
+
+    def grid_at(self, tensor: str) -> Located | None:
+        """Return a tensor with its places, None if it has none: a feature map, or numbers of the pixels."""
         if not self._flow.carries(tensor) or not self._view.is_real(tensor):
             return None
         found, assumed = self._places.placement(tensor), False
         if found is None and not self._places.is_traced(tensor):
             found, assumed = assumed_placement(self._view, tensor), True
-        if found is None or found.of_pixels or min(found.height, found.width) < 2:
+        if found is None or min(found.height, found.width) < 2:
             return None
         return Located(tensor, found, assumed)
 
