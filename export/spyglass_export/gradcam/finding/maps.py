@@ -69,8 +69,8 @@ class Maps:
     def at(self, tensor: str) -> Located | None:
         """Return a tensor with its places, None if it is not a feature map.
 
-        A feature map holds real numbers, at more than one place along both sides, computed by an operator with
-        weights.
+        A feature map holds real numbers, at more than one place along both sides, that an operator with
+        weights has computed.
         """
         found = self.grid_at(tensor)
         return None if found is None or found.placement.of_pixels else found
