@@ -34,6 +34,7 @@ from spyglass_export.adopting.postprocessing import (
 from spyglass_export.adopting.preprocessing import Preprocessing, preprocess
 from spyglass_export.adopting.reference import Reference, other_roundings
 from spyglass_export.adopting.several_labels import images_of_several_labels
+from spyglass_export.adopting.tolerated import regular
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions
 from spyglass_export.proving.certify import SEEDS, certify
@@ -160,7 +161,7 @@ def open_network(model: onnx.ModelProto, size: tuple[int, int], options: Options
     """
     reject_model_with_heatmap(model)
     reject_processor_forms(model)
-    ordered = with_free_sizes(in_order(model))
+    ordered = with_free_sizes(in_order(regular(model)))
     batch = declared_batch(ordered)
     network = Network(ordered, find_output(ordered, options.scores), batch)
     image = find_input(ordered, size, options.layout, network.takes)

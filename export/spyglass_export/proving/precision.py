@@ -1,8 +1,8 @@
-"""A graph that computes in another precision, and without the rounding of quantised tensors.
+"""A graph that computes in another precision.
 
-A difference of two scores that lie close together has few correct digits in float32, and none in float16 or
-8 bits. So the checks run a graph in double precision. ONNX Runtime has no double precision for some
-operators; those run in float32, between conversions.
+A difference of two scores that lie close together has few correct digits in float32, and none in float16. So
+the checks run a graph in double precision. ONNX Runtime has no double precision for some operators; those run
+in float32, between conversions.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ _LARGE = 1_000_000
 
 
 def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] = ()) -> onnx.ModelProto:
-    """Return a graph whose real numbers have the type `element`, except inside operators named in `single`.
-
-    A tensor that is quantised and unpacked again keeps its numbers.
-    """
+    """Return a graph with real numbers of the type `element`, except inside operators named in `single`."""
     types = _types(graph)
     opset = next(each.version for each in graph.opset_import if each.domain in ("", "ai.onnx"))
     changed = onnx.ModelProto()
@@ -42,20 +39,19 @@ def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] =
             tensor.name = stored
         else:
             tensor.CopyFrom(_converted(tensor, element))
-    quantised = _quantised(graph)
     for node in graph.graph.node:
         if element == TensorProto.DOUBLE and (replaced := substitute(node, types, opset)):
             changed.graph.node.extend(replaced)
         elif node.op_type in single:
             changed.graph.node.extend(_in_float32(node, types, element))
         else:
-            changed.graph.node.extend(_in_type(node, element, quantised))
+            changed.graph.node.extend(_in_type(node, element))
     return changed
 
 
 def _types(graph: onnx.ModelProto) -> Types:
     """The types of the tensors, as far as ONNX can infer them."""
-    inferred = onnx.shape_inference.infer_shapes(skeleton(graph)).graph
+    inferred = onnx.shape_inference.infer_shapes(skeleton(graph), data_prop=True).graph
     return {
         value.name: value.type.tensor_type
         for values in (inferred.input, inferred.value_info, inferred.output)
@@ -66,16 +62,6 @@ def _types(graph: onnx.ModelProto) -> Types:
     }
 
 
-def _quantised(graph: onnx.ModelProto) -> set[str]:
-    """The quantised tensors that are computed, also those that were moved or reshaped before unpacking."""
-    found: set[str] = set()
-    for node in graph.graph.node:
-        moved = node.op_type != "DequantizeLinear" and bool(found.intersection(node.input[:1]))
-        if node.op_type == "QuantizeLinear" or moved:
-            found.update(node.output)
-    return found
-
-
 def _converted(tensor: onnx.TensorProto, element: int) -> onnx.TensorProto:
     if tensor.data_type not in _REAL or tensor.data_type == element:
         return tensor
@@ -83,15 +69,11 @@ def _converted(tensor: onnx.TensorProto, element: int) -> onnx.TensorProto:
     return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(kind), tensor.name)
 
 
-def _in_type(node: onnx.NodeProto, element: int, quantised: Collection[str]) -> Iterator[onnx.NodeProto]:
-    """A node with the types in its attributes changed."""
-    unpacks = node.op_type == "DequantizeLinear"
-    if node.op_type == "QuantizeLinear" or (unpacks and node.input[0] in quantised):
-        yield helper.make_node("Identity", node.input[:1], node.output)
-        return
+def _in_type(node: onnx.NodeProto, element: int) -> Iterator[onnx.NodeProto]:
+    """A node with the types in its attributes changed. Weights are unpacked in float32."""
     copy, kind = onnx.NodeProto(), helper.tensor_dtype_to_np_dtype(element)
     copy.CopyFrom(node)
-    if unpacks:
+    if node.op_type == "DequantizeLinear":
         yield from _with_casts(copy, {1: TensorProto.FLOAT}, {0: element}, element)
         return
     for attribute in copy.attribute:

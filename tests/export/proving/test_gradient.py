@@ -123,6 +123,15 @@ def _attended(net: _Network) -> str:
     return net.scores(net.add("ReduceSum", product, net.weight([2], np.int64), keepdims=0))
 
 
+def _heads_in_the_batch(net: _Network) -> str:
+    """The file computes the gradient in a loop over the classes: the first axis is not the batch."""
+    heads = net.add("Reshape", "features", net.weight([-1, 4, HEIGHT * WIDTH], np.int64))
+    products = net.add("MatMul", net.add("Transpose", heads, perm=[0, 2, 1]), heads)
+    attended = net.add("MatMul", heads, net.add("Softmax", products, axis=-1))
+    joined = net.add("Reshape", attended, net.weight([-1, CHANNELS, HEIGHT * WIDTH], np.int64))
+    return net.scores(net.add("ReduceMean", joined, axes=[2], keepdims=0))
+
+
 def _constant(net: _Network) -> str:
     """The scores do not change with the features."""
     return net.scores(net.mean(net.add("Mul", "features", net.weight(0.0))))
@@ -140,6 +149,7 @@ HEADS: dict[str, Head] = {
         _of_two_classes,
         _channels_last,
         _attended,
+        _heads_in_the_batch,
         _constant,
     )
 }
