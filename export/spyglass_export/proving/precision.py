@@ -69,11 +69,14 @@ def _types(graph: onnx.ModelProto) -> Types:
 
 
 def _quantised(graph: onnx.ModelProto) -> set[str]:
-    """The quantised tensors that are computed, also those that were moved or reshaped before unpacking."""
+    """The quantised tensors that depend on an input, also those that were moved before unpacking."""
     found: set[str] = set()
+    fed = {value.name for value in graph.graph.input}
     for node in graph.graph.node:
         moved = node.op_type != "DequantizeLinear" and bool(found.intersection(node.input[:1]))
-        if node.op_type == "QuantizeLinear" or moved:
+        if fed.intersection(node.input):
+            fed.update(node.output)
+        if moved or (node.op_type == "QuantizeLinear" and node.input[0] in fed):
             found.update(node.output)
     return found
 
@@ -104,11 +107,16 @@ def _in_type(
 ) -> Iterator[onnx.NodeProto]:
     """A node with the types in its attributes changed."""
     unpacks = node.op_type == "DequantizeLinear"
-    if node.op_type == "QuantizeLinear" or (unpacks and node.input[0] in quantised):
+    packs = node.op_type == "QuantizeLinear"
+    if (packs and node.output[0] in quantised) or (unpacks and node.input[0] in quantised):
         yield from _unrounded(node, element, cutting)
         return
     copy, kind = onnx.NodeProto(), helper.tensor_dtype_to_np_dtype(element)
     copy.CopyFrom(node)
+    if packs:
+        # A weight, which keeps its rounding.
+        yield from _with_casts(copy, {0: TensorProto.FLOAT, 1: TensorProto.FLOAT}, {}, element)
+        return
     if unpacks:
         yield from _with_casts(copy, {1: TensorProto.FLOAT}, {0: element}, element)
         return
