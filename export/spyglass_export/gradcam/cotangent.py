@@ -107,6 +107,15 @@ def dense(build: GraphBuilder, gradient: Cotangent, axes: Iterable[int] | None =
     return replace(gradient, name=name, spread=gradient.spread - chosen)
 
 
+def zeros_if_constant(build: GraphBuilder, gradient: Cotangent, axes: Sequence[int]) -> Cotangent | None:
+    """Return 0 if all numbers of a gradient along `axes` are the same, otherwise None.
+
+    For operators whose output adds up to a constant along these axes, as softmax does. Their rule subtracts
+    the mean gradient, which would leave rounding errors of it.
+    """
+    return scale(build, gradient, build.floats(0)) if gradient.spread.issuperset(axes) else None
+
+
 def sum_over(build: GraphBuilder, gradient: Cotangent, axes: Sequence[int]) -> str:
     """Return the sum of a gradient along `axes`, which stay with size 1."""
     summed = [axis for axis in axes if axis not in gradient.spread and gradient.of.dims[axis] != 1]

@@ -19,6 +19,7 @@ from spyglass_export.gradcam.tensor_types import (
     QUANTISED,
     Dims,
     infer_types,
+    only_batch_is_free,
     unsettled,
 )
 
@@ -75,6 +76,14 @@ class GraphView:
                 {name: replace(self._types[name], images=probed[name].images) for name in unclear}
             )
         return {name: self._types[name].images for name in names}
+
+    def mixes_images(self, name: str) -> bool:
+        """Return whether a tensor has a number for each pair of images of the batch.
+
+        It has two axes of unknown size then, although only the size of the batch is free.
+        """
+        inputs = [value.name for value in self.model.graph.input]
+        return self.dims(name).count(None) > 1 and only_batch_is_free(self._types, inputs)
 
     def element(self, name: str) -> int:
         """Return the element type, as in TensorProto.DataType; 0 if it is unknown."""

@@ -70,6 +70,8 @@ def _through(
         if picked is not None:
             return picked
     full = {index: _full(build, gradient) for index, gradient in outputs.items()}
+    if any(view.mixes_images(node.outputs[index]) for index in full):
+        raise unsupported(node, "it mixes the images of a batch")
     if set(full) != {0} and not reads_every_output(node):
         others = ", ".join(f"'{node.outputs[index]}'" for index in sorted(full) if index)
         raise unsupported(node, f"the scores depend on its further output {others}")

@@ -55,8 +55,13 @@ def unsettled(types: Mapping[str, TensorType], inputs: Iterable[str], names: Ite
     A type is incomplete if its rank is unknown. If only the batch of the model's inputs is free, a type is
     also incomplete if any other size is unknown.
     """
-    fixed = all(_fixed_beyond_batch(types.get(name)) for name in inputs)
+    fixed = only_batch_is_free(types, inputs)
     return [name for name in names if not _settled(types.get(name), fixed)]
+
+
+def only_batch_is_free(types: Mapping[str, TensorType], inputs: Iterable[str]) -> bool:
+    """Return whether all sizes of the model's inputs are known, except perhaps the batch."""
+    return all(_fixed_beyond_batch(types.get(name)) for name in inputs)
 
 
 def _settled(found: TensorType | None, fixed: bool) -> bool:

@@ -31,7 +31,7 @@ _CLEAR = 3
 _SECONDS = 6
 # Slopes are compared with at least this part of the terms that a sum over places adds up, and of the scores:
 # below that, both are rounding.
-_CANCELLED, _SMALLEST, _TINY = 1e-3, 1e-6, 1e-30
+_CANCELLED, _SMALLEST, _TINY = 1e-3, 1e-5, 1e-30
 
 Numbers = NDArray[np.floating[Any]]
 Feeds = dict[str, NDArray[Any]]

@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.proving.precision import in_precision
+from spyglass_export.proving.rounding import without_rounding
 
 # The operator in ONNX Runtime's messages about a missing implementation, and about a wrong type.
 _OPERATOR = re.compile(r"implementation for (\w+)\(|of operator \((\w+)\)")
@@ -42,10 +43,14 @@ _MOST_NUMBERS = 150_000_000
 
 
 class PreciseSession:
-    """A graph in double precision if ONNX Runtime can run it so, and otherwise in float32."""
+    """A graph in double precision if ONNX Runtime can run it so, and otherwise in float32.
+
+    Tensors that are quantised and unpacked again are not rounded.
+    """
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         """Raise what ONNX Runtime raises if it can open the graph in neither precision."""
+        graph = without_rounding(graph)
         precise = _in_double(graph)
         self._kind: type[np.floating[Any]] = np.float64 if precise else np.float32
         self._session = precise or _open(in_precision(graph, TensorProto.FLOAT))
@@ -77,7 +82,7 @@ def _in_double(graph: onnx.ModelProto) -> onnxruntime.InferenceSession | None:
         # ONNX Runtime's exceptions have no common base class.
         except Exception as error:
             missing = {name for names in _OPERATOR.findall(str(error)) for name in names if name}
-            found = _holding(graph, missing) - single
+            found = _holding(graph, missing - single) - single if missing else set()
             if not found:
                 return None
             single |= found
@@ -86,9 +91,7 @@ def _in_double(graph: onnx.ModelProto) -> onnxruntime.InferenceSession | None:
 def _holding(graph: onnx.ModelProto, missing: Collection[str]) -> set[str]:
     """Those operators of a graph that are `missing`, or those that may be computed by them."""
     found = {node.op_type for node in graph.graph.node}
-    if found.intersection(missing) or not missing:
-        return found.intersection(missing)
-    return found & _BY_OTHERS
+    return found.intersection(missing) or found & _BY_OTHERS
 
 
 def _open(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:

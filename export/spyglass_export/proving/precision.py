@@ -1,8 +1,8 @@
-"""A graph that computes in another precision, and without the rounding of quantised tensors.
+"""A graph that computes in another precision.
 
-A difference of two scores that lie close together has few correct digits in float32, and none in float16 or
-8 bits. So the checks run a graph in double precision. ONNX Runtime has no double precision for some
-operators; those run in float32, between conversions.
+A difference of two scores that lie close together has few correct digits in float32, and none in float16. So
+the checks run a graph in double precision. ONNX Runtime has no double precision for some operators; those run
+in float32, between conversions.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from spyglass_export.gradcam.graph_view import GraphView
-from spyglass_export.gradcam.quantised_range import highest_of, quantisers_of, starts_at_0
 from spyglass_export.gradcam.skeleton import skeleton
 from spyglass_export.proving.substitutes import Types, substitute
 
@@ -25,10 +23,7 @@ _LARGE = 1_000_000
 
 
 def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] = ()) -> onnx.ModelProto:
-    """Return a graph whose real numbers have the type `element`, except inside operators named in `single`.
-
-    A tensor that is quantised and unpacked again keeps its numbers.
-    """
+    """Return a graph with real numbers of the type `element`, except inside operators named in `single`."""
     types = _types(graph)
     opset = next(each.version for each in graph.opset_import if each.domain in ("", "ai.onnx"))
     changed = onnx.ModelProto()
@@ -44,20 +39,19 @@ def in_precision(graph: onnx.ModelProto, element: int, single: Collection[str] =
             tensor.name = stored
         else:
             tensor.CopyFrom(_converted(tensor, element))
-    quantised, cutting = _quantised(graph), _cutting(graph)
     for node in graph.graph.node:
         if element == TensorProto.DOUBLE and (replaced := substitute(node, types, opset)):
             changed.graph.node.extend(replaced)
         elif node.op_type in single:
             changed.graph.node.extend(_in_float32(node, types, element))
         else:
-            changed.graph.node.extend(_in_type(node, element, quantised, cutting))
+            changed.graph.node.extend(_in_type(node, element))
     return changed
 
 
 def _types(graph: onnx.ModelProto) -> Types:
     """The types of the tensors, as far as ONNX can infer them."""
-    inferred = onnx.shape_inference.infer_shapes(skeleton(graph)).graph
+    inferred = onnx.shape_inference.infer_shapes(skeleton(graph), data_prop=True).graph
     return {
         value.name: value.type.tensor_type
         for values in (inferred.input, inferred.value_info, inferred.output)
@@ -68,19 +62,6 @@ def _types(graph: onnx.ModelProto) -> Types:
     }
 
 
-def _quantised(graph: onnx.ModelProto) -> set[str]:
-    """The quantised tensors that depend on an input, also those that were moved before unpacking."""
-    found: set[str] = set()
-    fed = {value.name for value in graph.graph.input}
-    for node in graph.graph.node:
-        moved = node.op_type != "DequantizeLinear" and bool(found.intersection(node.input[:1]))
-        if fed.intersection(node.input):
-            fed.update(node.output)
-        if moved or (node.op_type == "QuantizeLinear" and node.input[0] in fed):
-            found.update(node.output)
-    return found
-
-
 def _converted(tensor: onnx.TensorProto, element: int) -> onnx.TensorProto:
     if tensor.data_type not in _REAL or tensor.data_type == element:
         return tensor
@@ -88,36 +69,15 @@ def _converted(tensor: onnx.TensorProto, element: int) -> onnx.TensorProto:
     return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(kind), tensor.name)
 
 
-def _cutting(graph: onnx.ModelProto) -> dict[str, float | None]:
-    """The quantisers that act as a ReLU, by output, and the number above which they act as a ReLU6, too."""
-    if not any(node.op_type == "QuantizeLinear" for node in graph.graph.node):
-        return {}
-    view = GraphView(graph)
-    own = [node for output in view.outputs for node in quantisers_of(view, output)]
-    cutting = [
-        node
-        for node in view.nodes
-        if node.op_type == "QuantizeLinear" and node not in own and starts_at_0(view, node)
-    ]
-    return {node.outputs[0]: highest_of(view, node) for node in cutting}
-
-
-def _in_type(
-    node: onnx.NodeProto, element: int, quantised: Collection[str], cutting: Mapping[str, float | None]
-) -> Iterator[onnx.NodeProto]:
-    """A node with the types in its attributes changed."""
-    unpacks = node.op_type == "DequantizeLinear"
-    packs = node.op_type == "QuantizeLinear"
-    if (packs and node.output[0] in quantised) or (unpacks and node.input[0] in quantised):
-        yield from _unrounded(node, element, cutting)
-        return
+def _in_type(node: onnx.NodeProto, element: int) -> Iterator[onnx.NodeProto]:
+    """A node with the types in its attributes changed. Weights are unpacked in float32."""
     copy, kind = onnx.NodeProto(), helper.tensor_dtype_to_np_dtype(element)
     copy.CopyFrom(node)
-    if packs:
-        # A weight, which keeps its rounding.
+    if node.op_type == "QuantizeLinear":
+        # Of a weight; the others are left out, see `without_rounding`.
         yield from _with_casts(copy, {0: TensorProto.FLOAT, 1: TensorProto.FLOAT}, {}, element)
         return
-    if unpacks:
+    if node.op_type == "DequantizeLinear":
         yield from _with_casts(copy, {1: TensorProto.FLOAT}, {0: element}, element)
         return
     for attribute in copy.attribute:
@@ -131,23 +91,6 @@ def _in_type(
         value = np.array(helper.get_attribute_value(node.attribute[0]), kind)
         copy.attribute[0].CopyFrom(helper.make_attribute("value", numpy_helper.from_array(value)))
     yield copy
-
-
-def _unrounded(
-    node: onnx.NodeProto, element: int, cutting: Mapping[str, float | None]
-) -> Iterator[onnx.NodeProto]:
-    """A quantiser, or the way back, without its rounding."""
-    source, target = node.input[0], node.output[0]
-    if target not in cutting:
-        yield helper.make_node("Identity", [source], [target])
-        return
-    highest = cutting[target]
-    rectified = f"{target} rectified" if highest is not None else target
-    yield helper.make_node("Relu", [source], [rectified])
-    if highest is not None:
-        bound = helper.make_tensor(f"{target} bound", element, [], [highest])
-        yield helper.make_node("Constant", [], [bound.name], value=bound)
-        yield helper.make_node("Min", [rectified, bound.name], [target])
 
 
 def _in_float32(node: onnx.NodeProto, types: Types, element: int) -> Iterator[onnx.NodeProto]:

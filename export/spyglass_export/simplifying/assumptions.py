@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import defs, helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
-from spyglass_export.simplifying.evaluation import LARGEST, Array, constant_value, evaluation
-
-Dims = tuple[int | None, ...]
+from spyglass_export.simplifying.evaluation import LARGEST, Array
+from spyglass_export.simplifying.known import NOTHING, Known
+from spyglass_export.simplifying.node_outputs import NodeOutputs
 
 # What holds for one image and for these batches is taken to hold for any number of images.
 SIZES = (1, 2, 3, 7)
 # Values of more numbers than this are weights, unless they are integers or conditions.
 _SMALL = 1024
-# Larger values are never sizes or bounds, which shape inference reads.
-_READ_BY_INFERENCE = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known about a tensor; None if it is unknown."""
-
-    type: onnx.TypeProto | None = None
-    value: Array | None = None
-
-    @property
-    def dims(self) -> Dims | None:
-        """The dimensions, with None for each unknown size; None if the rank is unknown."""
-        if self.type is None or not self.type.tensor_type.HasField("shape"):
-            return None
-        sizes = self.type.tensor_type.shape.dim
-        return tuple(size.dim_value if size.HasField("dim_value") else None for size in sizes)
-
-
-_NOTHING = Known()
-
-
-def of_value(value: Array) -> Known:
-    """Return what is known about a tensor of this value."""
-    kind = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
-    return Known(kind, value)
 
 
 class Assumptions:
@@ -75,8 +47,8 @@ class Assumptions:
 
     def record(self, node: onnx.NodeProto) -> None:
         """Find out what is known about the outputs of a node; its inputs are recorded already."""
-        inputs = [self._tables.get(name, (_NOTHING,) * len(self.sizes)) for name in node.input]
-        computed = _Outputs(node, self._opsets, self._versions)
+        inputs = [self._tables.get(name, (NOTHING,) * len(self.sizes)) for name in node.input]
+        computed = NodeOutputs(node, self._opsets, self._versions)
         # Sizes for which a node reads the same have the same result.
         found: dict[tuple[int, ...], list[Known]] = {}
         results = []
@@ -96,16 +68,16 @@ class Assumptions:
         if any(each.value is not None and each.value.size > _SMALL for each in known):
             self._tables[name] = tuple(Known(each.type) for each in known)
 
-    def dims(self, name: str) -> list[tuple[int, ...]] | None:
-        """Return the dimensions for each batch size, None if any is unknown."""
-        found = [each.dims for each in self._tables.get(name, ())]
+    def dims(self, name: str, count: int | None = None) -> list[tuple[int, ...]] | None:
+        """Return the dimensions for each of the first `count` batch sizes, None if any is unknown."""
+        found = [each.dims for each in self._tables.get(name, ())[:count]]
         whole = [dims for dims in found if dims is not None and None not in dims]
         complete = bool(found) and len(whole) == len(found)
         return [tuple(size or 0 for size in dims) for dims in whole] if complete else None
 
-    def values(self, name: str) -> list[Array] | None:
-        """Return the value for each batch size, None if any is unknown."""
-        found = [each.value for each in self._tables.get(name, ())]
+    def values(self, name: str, count: int | None = None) -> list[Array] | None:
+        """Return the value for each of the first `count` batch sizes, None if any is unknown."""
+        found = [each.value for each in self._tables.get(name, ())[:count]]
         known = [value for value in found if value is not None]
         return known if known and len(known) == len(found) else None
 
@@ -122,60 +94,6 @@ class Assumptions:
             return self.value(name)
         known = self._tables.get(name)
         return known[0].value if known else None
-
-
-class _Outputs:
-    """What is known about the outputs of a node, from what is known about its inputs."""
-
-    def __init__(
-        self, node: onnx.NodeProto, opsets: list[onnx.OperatorSetIdProto], versions: dict[str, int]
-    ) -> None:
-        self._node, self._opsets = node, opsets
-        self._standard = node.domain in ("", "ai.onnx")
-        self._has_graph = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
-        self._schema = _schema(node, versions)
-        self._evaluation = evaluation(node, opsets) if not self._has_graph else None
-
-    def of(self, inputs: Sequence[Known]) -> list[Known]:
-        values = self._values(inputs)
-        if values is not None:
-            return [of_value(value) for value in values]
-        return self._types(inputs)
-
-    def _values(self, inputs: Sequence[Known]) -> list[Array] | None:
-        node = self._node
-        if self._standard and node.op_type == "Constant":
-            value = constant_value(node)
-            return None if value is None else [value]
-        if self._standard and node.op_type in ("Shape", "Size"):
-            return _shape(node, inputs[0].dims)
-        if self._evaluation is None:
-            return None
-        given = [known.value for known in inputs]
-        if any(value is None for name, value in zip(node.input, given, strict=True) if name):
-            return None
-        return self._evaluation(given)
-
-    def _types(self, inputs: Sequence[Known]) -> list[Known]:
-        node = self._node
-        nothing = [_NOTHING] * len(node.output)
-        types = {name: known.type for name, known in zip(node.input, inputs, strict=True) if name}
-        given = {name: kind for name, kind in types.items() if kind is not None}
-        if self._schema is None or self._has_graph or len(given) < len(types):
-            return nothing
-        data = {
-            name: numpy_helper.from_array(known.value)
-            for name, known in zip(node.input, inputs, strict=True)
-            if name and known.value is not None and known.value.size <= _READ_BY_INFERENCE
-        }
-        try:
-            found = shape_inference.infer_node_outputs(
-                self._schema, node, given, data, opset_imports=self._opsets
-            )
-        # The sizes do not fit, or the node is not valid.
-        except Exception:
-            return nothing
-        return [Known(found[name]) if name in found else _NOTHING for name in node.output]
 
 
 def _assumed_sizes(fed: Sequence[onnx.ValueInfoProto]) -> tuple[tuple[int, ...], bool]:
@@ -214,24 +132,3 @@ def _of_weight(tensor: onnx.TensorProto) -> Known:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return Known(kind)
     return Known(kind, numpy_helper.to_array(tensor))
-
-
-def _schema(node: onnx.NodeProto, versions: dict[str, int]) -> defs.OpSchema | None:
-    version = versions.get(node.domain or "ai.onnx")
-    if version is None or not defs.has(node.op_type, node.domain):
-        return None
-    try:
-        return defs.get_schema(node.op_type, version, node.domain)
-    except defs.SchemaError:
-        return None
-
-
-def _shape(node: onnx.NodeProto, dims: Dims | None) -> list[Array] | None:
-    if dims is None:
-        return None
-    bounds = {attribute.name: attribute.i for attribute in node.attribute}
-    chosen = dims[bounds.get("start", 0) : bounds.get("end", len(dims))]
-    if None in chosen:
-        return None
-    sizes = np.array(chosen, np.int64)
-    return [sizes if node.op_type == "Shape" else np.array(sizes.prod(), np.int64)]

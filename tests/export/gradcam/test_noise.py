@@ -95,3 +95,25 @@ def test_two_channels_that_cancel_to_rounding_leave_a_map_of_zeros(
     weights = np.linspace(1, 2, 20).reshape(5, 4) if method == "layercam" else 1
     raw = np.maximum((image[0].astype(np.float64) * weights).sum(0), 0)
     np.testing.assert_allclose(found, raw / raw.max(), atol=1e-3)
+
+
+def _summed_softmax(head: Any) -> str:
+    flat = head.node("Reshape", "features", head.integers(0, 4, -1))
+    return head.with_axes("ReduceSum", head.node("Softmax", flat, axis=2), [2], 13, keepdims=0)
+
+
+def _mean_of_standardised(head: Any) -> str:
+    standard = head.node("InstanceNormalization", "features", head.normal(4), head.normal(4))
+    return head.node("Flatten", head.node("GlobalAveragePool", standard), axis=1)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
+@pytest.mark.parametrize("pooled", [_summed_softmax, _mean_of_standardised])
+def test_a_sum_that_the_features_do_not_change_leaves_a_map_of_zeros(
+    pooled: Callable[[Any], str], method: Any, sketch: Callable[..., Any], session_of: Callable[..., Any]
+) -> None:
+    """Each number of the gradient is 0, and not only their sum."""
+    head = sketch((4, 7, 7))
+    model = head.model(head.node("MatMul", pooled(head), head.normal(4, 3)))
+    session = session_of(attach_gradcam(model, feature_map="features", method=method).model)
+    assert not _maps(session, _images(4, 7)).any()

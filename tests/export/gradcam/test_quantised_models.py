@@ -136,6 +136,22 @@ def test_the_gradient_is_that_of_the_file_without_its_rounding(
     assert error is not None and error < 1e-2
 
 
+def test_the_gradient_is_checked_with_weights_that_the_file_quantises_itself(
+    sketch: Callable[..., Any], tmp_path: Path
+) -> None:
+    """So does a network that PyTorch trained with rounding: its file has the real weights."""
+    head = sketch(DIMS)
+    model = head.model(_with_relu(head, head.node("Conv", "features", head.normal(16, 3, 3, 3))))
+    onnx.save(model, tmp_path / "float.onnx")
+    options = {"AddQDQPairToWeight": True}
+    quantize_static(
+        tmp_path / "float.onnx", tmp_path / "int8.onnx", Images(), QuantFormat.QDQ, extra_options=options
+    )
+    attached = attach_gradcam(onnx.load(tmp_path / "int8.onnx")).model
+    error = gradient_error(attached, "image", [_images(3)[:1]])
+    assert error is not None and error < 1e-2
+
+
 # The weight of a MatMul behind 16 bits becomes one of a MatMulNBits, which rounds its other operand too.
 @pytest.mark.parametrize("activations", [QuantType.QUInt8, QuantType.QUInt16])
 def test_the_heatmap_changes_no_bit_of_the_probabilities(

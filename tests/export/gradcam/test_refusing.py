@@ -55,6 +55,13 @@ def _first_image(head: Any) -> str:
     return head.node("Sub", "features", first)
 
 
+def _alike_images(head: Any) -> str:
+    flat = head.node("Flatten", "features")
+    alike = head.node("MatMul", flat, head.node("Transpose", flat, perm=[1, 0]))
+    weights = head.with_axes("ReduceMax", alike, [1], 18)
+    return str(head.node("MatMul", weights, head.normal(1, 5)))
+
+
 HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "no rule": ("GridSample", _sampled, "has no gradient rule"),
     "a kernel that moves": ("Conv", _kernel_of_features, "depends on the feature map too"),
@@ -64,6 +71,7 @@ HEADS: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "bounds that move": ("Slice", _moving_slice, "computes them at run time"),
     "another output": ("LayerNormalization", _second_output, "further output"),
     "an image for all": ("Slice", _first_image, "mixes the images of a batch"),
+    "images compared": ("MatMul", _alike_images, "mixes the images"),
     "softmax of a batch": ("Softmax", lambda h: h.node("Softmax", "features", axis=0), "mixes the images"),
 }
 

@@ -122,16 +122,21 @@ def _by_torchscript(model: Any) -> onnx.ModelProto:
     return onnx.load_from_string(buffer.getvalue())
 
 
-def _by_dynamo(model: Any) -> onnx.ModelProto:
+def _by_dynamo_with_channels_last(model: Any) -> onnx.ModelProto:
+    """Views of the pooled features become a Gather by positions that the batch makes longer."""
+    return _by_dynamo(model.to(memory_format=torch.channels_last), torch.channels_last)
+
+
+def _by_dynamo(model: Any, memory: Any = torch.contiguous_format) -> onnx.ModelProto:
     names = {"input_names": ["image"], "output_names": ["probabilities"]}
     batch = ({0: torch.export.Dim("batch")},)
-    sample = (torch.zeros(2, *SIZE),)
+    sample = (torch.zeros(2, *SIZE).to(memory_format=memory),)
     program = torch.onnx.export(model, sample, dynamo=True, dynamic_shapes=batch, verbose=False, **names)
     exported: onnx.ModelProto = program.model_proto
     return exported
 
 
-@pytest.mark.parametrize("export", [_by_torchscript, _by_dynamo])
+@pytest.mark.parametrize("export", [_by_torchscript, _by_dynamo, _by_dynamo_with_channels_last])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_is_explained_at_its_last_feature_map(
     network: str, export: Callable[[Any], onnx.ModelProto], session_of: Callable[..., Any]

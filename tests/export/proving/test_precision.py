@@ -14,7 +14,6 @@ import onnxruntime as ort
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from spyglass_export.proving.precise_session import PreciseSession
-from spyglass_export.proving.precision import in_precision
 
 
 def _model(nodes: list[Any], weights: dict[str, Any], shape: list[Any], opset: int = 17) -> ModelProto:
@@ -90,7 +89,7 @@ def test_constants_and_casts_change_their_type() -> None:
     np.testing.assert_allclose(found, [[2 + 1e-9, 4]], atol=0, rtol=1e-15)
 
 
-def test_quantised_tensors_keep_their_numbers() -> None:
+def test_quantised_tensors_are_not_rounded() -> None:
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["packed"]),
         helper.make_node("Transpose", ["packed"], ["turned"], perm=[1, 0]),
@@ -99,7 +98,42 @@ def test_quantised_tensors_keep_their_numbers() -> None:
         helper.make_node("MatMul", ["unpacked", "weight"], ["y"]),
     ]
     weights = {"scale": np.float32(0.25), "zero": np.uint8(3), "w": np.array([[2], [-4]], np.int8)}
-    graph = in_precision(_model(nodes, weights, [2, 1]), TensorProto.DOUBLE)
-    assert "QuantizeLinear" not in {node.op_type for node in graph.graph.node}
     (found,) = PreciseSession(_model(nodes, weights, [2, 1])).run(["y"], {"x": np.array([[0.1], [0.3]])})
     np.testing.assert_allclose(found, [[0.1 * 0.5 - 0.3]], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("zero", "scale", "expected"),
+    [
+        (np.uint8(0), 0.1, [0, 1.23, 7]),
+        (np.uint8(0), 6 / 255, [0, 1.23, 6]),
+        (np.int8(-128), 6 / 255, [0, 1.23, 6]),
+        (np.int8(-100), 6 / 255, [-1.7, 1.23, 7]),
+        (None, 0.1, [0, 1.23, 7]),
+    ],
+)
+def test_a_range_that_starts_at_0_cuts_as_an_activation_does(
+    zero: Any, scale: float, expected: list[float]
+) -> None:
+    grid = ["scale", *(["zero"] if zero is not None else [])]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *grid], ["packed"]),
+        helper.make_node("DequantizeLinear", ["packed", *grid], ["unpacked"]),
+        helper.make_node("Mul", ["unpacked", "one"], ["y"]),
+    ]
+    weights = {"scale": np.float32(scale), "one": np.float32(1)}
+    if zero is not None:
+        weights["zero"] = zero
+    (found,) = PreciseSession(_model(nodes, weights, [3])).run(["y"], {"x": np.array([-1.7, 1.23, 7.0])})
+    np.testing.assert_allclose(found, expected, atol=scale / 2)
+
+
+def test_the_scores_are_the_numbers_before_their_own_quantiser() -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["packed"]),
+        helper.make_node("DequantizeLinear", ["packed", "scale", "zero"], ["unpacked"]),
+        helper.make_node("Identity", ["unpacked"], ["y"]),
+    ]
+    weights = {"scale": np.float32(0.25), "zero": np.uint8(0)}
+    (found,) = PreciseSession(_model(nodes, weights, [2])).run(["y"], {"x": np.array([-1.7, 1.23])})
+    np.testing.assert_array_equal(found, [-1.7, 1.23])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from spyglass_export.simplifying import simplified
 
@@ -75,6 +75,15 @@ def test_real_numbers_made_from_sizes_become_constants(draft: Any, simpler: Simp
     assert simpler(network.model(network.node("Mul", "image", scale))) == ["Mul"]
 
 
+def test_a_cumulative_sum_along_an_axis_in_a_list(draft: Any, simpler: Simpler) -> None:
+    """As torch's older exporter writes `diagonal`."""
+    network = draft(2, 6)
+    shape = network.node("Slice", network.node("Shape", "image"), network.weight([2]), network.weight([3]))
+    ones = network.node("ConstantOfShape", shape, value=numpy_helper.from_array(np.array([1])))
+    places = network.node("Sub", network.node("CumSum", ones, network.weight([0])), network.weight(1))
+    assert simpler(network.model(network.node("Gather", "image", places, axis=2))) == ["Gather"]
+
+
 def test_real_numbers_whose_rounding_could_differ_stay(draft: Any, simpler: Simpler) -> None:
     network = draft(2, 6)
     size = network.node("Cast", network.size("image", 2), to=TensorProto.FLOAT)
@@ -97,6 +106,14 @@ def test_a_declared_batch_of_one_is_not_written_into_computed_sizes(draft: Any, 
     simple = simplified(network.model(network.node("Expand", "image", target)))
     simple.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     assert simpler(simple) == ["Expand"]
+
+
+def test_a_table_too_large_for_memory_is_not_computed(draft: Any) -> None:
+    network = draft(2, 6)
+    target = _vector(network, network.size("image", 2), 10**6, 10**6)
+    table = network.node("Expand", network.weight(1), target)
+    model = network.model(network.node("Gather", "image", table, axis=2))
+    assert [node.op_type for node in simplified(model).graph.node][-2:] == ["Expand", "Gather"]
 
 
 def test_a_size_that_stays_free_is_not_settled(draft: Any) -> None:

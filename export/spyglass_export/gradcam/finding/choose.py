@@ -36,7 +36,7 @@ def named_choice(search: Search, name: str) -> Choice:
         raise FeatureMapError(
             f"the scores '{search.scores.tensor}' do not depend on the feature map '{name}'"
         )
-    found = search.maps.at(tensor)
+    found = search.maps.at(tensor, named=True)
     if found is None:
         raise _not_a_map(search, f"'{name}' has the shape {_shape(search, tensor)}")
     if search.attention.splits_heads(found):

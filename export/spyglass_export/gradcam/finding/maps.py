@@ -66,18 +66,18 @@ class Maps:
         self._view, self._flow = view, flow
         self._places = self._known.setdefault(view, Places(view))
 
-    def at(self, tensor: str) -> Located | None:
+    def at(self, tensor: str, *, named: bool = False) -> Located | None:
         """Return a tensor with its places, None if it is not a feature map.
 
-        A feature map holds real numbers, at more than one place along both sides, of which an operator with
-        weights has computed some.
+        A feature map holds real numbers, at more than one place along both sides. Unless it was `named`, an
+        operator with weights has computed them.
         """
         if not self._flow.carries(tensor) or not self._view.is_real(tensor):
             return None
         found, assumed = self._places.placement(tensor), False
         if found is None and not self._places.is_traced(tensor):
             found, assumed = assumed_placement(self._view, tensor), True
-        if found is None or found.of_pixels or min(found.height, found.width) < 2:
+        if found is None or (found.of_pixels and not named) or min(found.height, found.width) < 2:
             return None
         return Located(tensor, found, assumed)
 

@@ -107,7 +107,8 @@ def _of_two_grids(one: Located, other: Located, shape: Shape) -> Located:
     left, right = _aligned(within, shape), _aligned(coarse.base, shape)
     if ((left >= 0) & (right >= 0) & (left != right)).any():
         return mixed(shape)
-    if len(np.unique(fine.base[fine.base >= 0] % fine.grid.size)) == fine.grid.size:
+    occurring = np.bincount(fine.base[fine.base >= 0] % fine.grid.size, minlength=fine.grid.size)
+    if occurring.all():
         unplaced = np.where(coarse.base >= 0, NOWHERE, coarse.base).astype(np.int32)
         return _merged(fine, unplaced, fine.grid, shape, fine.of_pixels)
     moved = Located(within, fine.shape, coarse.grid)

@@ -11,8 +11,9 @@ import numpy as np
 from spyglass_export.gradcam.layout import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from spyglass_export.gradcam.places.arrangement import Arrangement
 from spyglass_export.gradcam.places.batch_axis import BatchAxis
-from spyglass_export.gradcam.places.grid import Grid, Numbers, is_evenly_spread
-from spyglass_export.gradcam.places.located import Located, Shape, located
+from spyglass_export.gradcam.places.grid import Grid, Numbers
+from spyglass_export.gradcam.places.located import Located, Shape
+from spyglass_export.gradcam.places.own_grid import on_grid_of_its_own
 from spyglass_export.gradcam.places.placement import Placement
 from spyglass_export.gradcam.places.traced import Traced
 from spyglass_export.gradcam.tensor_types import Dims
@@ -34,57 +35,11 @@ def place(found: Traced, dims: Dims, images: int) -> Placement | None:
     places = found.places
     if found.others is not None or places.grid is None or len(dims) != len(places.shape):
         return None
-    complete = _on_grid_of_its_own(_filled(places))
+    complete = on_grid_of_its_own(places)
     if complete is None or complete.grid is None:
         return None
     image = _one_image(complete, complete.grid, dims, images)
     return None if image is None else _placement(image, complete.grid, places.of_pixels)
-
-
-def _filled(places: Located) -> Located:
-    """The places with those of the numbers beside, along an axis of channels.
-
-    Channels that are a constant or a mixture, such as the mean of the image, lie at the places of the other
-    channels. A class token does not: its axis holds many places.
-    """
-    base = places.base
-    for axis in range(base.ndim):
-        lowest = np.where(base >= 0, base, np.iinfo(np.int32).max).min(axis=axis, keepdims=True)
-        highest = base.max(axis=axis, keepdims=True)
-        if ((base >= 0) & (lowest != highest)).any():
-            continue
-        base = np.where((base < 0) & (highest >= 0), highest, base).astype(np.int32)
-    compact = located(base, places.grid, places.of_pixels)
-    return Located(compact.base, places.shape, compact.grid, places.of_pixels)
-
-
-def _on_grid_of_its_own(places: Located) -> Located | None:
-    """The places on the grid of those that occur, such as every second row and column of a larger grid."""
-    assert places.grid is not None
-    grid, base = places.grid, places.base
-    used = np.unique(base[base >= 0] % grid.size)
-    if len(used) == grid.size:
-        return places if min(grid.height, grid.width) > 1 else None
-    rows, columns = np.unique(grid.row(used)), np.unique(grid.column(used))
-    if len(used) != len(rows) * len(columns):
-        return None
-    if not (_spans(rows, grid.height) and _spans(columns, grid.width)):
-        return None
-    own = Grid(len(rows), len(columns))
-    row, column = (
-        np.searchsorted(lines, line).astype(np.int32)
-        for lines, line in ((rows, grid.row(base)), (columns, grid.column(base)))
-    )
-    moved = np.where(base < 0, base, own.places(grid.image(base), row, column)).astype(np.int32)
-    return Located(moved, places.shape, own, places.of_pixels)
-
-
-def _spans(lines: Numbers, size: int) -> bool:
-    """Whether rows or columns are evenly spread and leave out less than one step at each end: no crop."""
-    if not is_evenly_spread(lines, size):
-        return False
-    step = (lines[-1] - lines[0]) / (len(lines) - 1)
-    return bool(lines[0] < step and size - 1 - lines[-1] < step)
 
 
 def _one_image(places: Located, grid: Grid, dims: Dims, images: int) -> _OneImage | None:
@@ -149,7 +104,7 @@ def _placement(image: _OneImage, grid: Grid, of_pixels: bool) -> Placement | Non
     order = np.argsort(positions, kind="stable")
     placed = order[positions[order] >= 0]
     counts = np.bincount(positions[placed], minlength=grid.size)
-    if len(set(counts.tolist())) != 1 or not counts[0]:
+    if not counts[0] or (counts != counts[0]).any():
         return None
     plain = len(placed) == len(positions) and np.array_equal(placed, np.arange(len(placed)))
     axes = [image.axis, *(axis + (axis >= image.axis) for axis in (*varying, *still))]

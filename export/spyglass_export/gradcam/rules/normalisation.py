@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from spyglass_export.gradcam.cotangent import Cotangent, dense, multiply
+from spyglass_export.gradcam.cotangent import Cotangent, dense, multiply, zeros_if_constant
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
@@ -49,6 +49,8 @@ def mean_variance_normalization(step: Step) -> Mapping[int, Cotangent]:
     """Go back through (x - mean)/(σ + 1e-9); `axes` must leave out the batch."""
     axes = [axis % step.input(0).rank for axis in step.node.attribute("axes", [0, 2, 3])]
     step.keep_images_apart(step.input(0), axes)
+    if (nothing := zeros_if_constant(step.build, step.gradient, axes)) is not None:
+        return {0: nothing}
     gradient = dense(step.build, step.gradient).name
     sent = _through_standardisation(step, gradient, step.input(0).name, axes, epsilon=1e-18)
     return {0: Cotangent(sent, step.input(0))}
@@ -77,6 +79,8 @@ def length_normalization(step: Step) -> Mapping[int, Cotangent]:
 def instance_normalization(step: Step) -> Mapping[int, Cotangent]:
     """Go back through the scale, then through the standardisation over height and width."""
     axes = list(range(2, step.input(0).rank))
+    if (nothing := zeros_if_constant(step.build, step.gradient, axes)) is not None:
+        return {0: nothing}
     scale = _per_channel(step, step.input(1).name)
     scaled = step.build.add("Mul", dense(step.build, step.gradient).name, scale.name)
     return {0: Cotangent(_through_standardisation(step, scaled, step.input(0).name, axes), step.input(0))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spyglass_export.gradcam.cotangent import Cotangent, dense
+from spyglass_export.gradcam.cotangent import Cotangent, dense, zeros_if_constant
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.step import Step
@@ -13,9 +13,11 @@ from spyglass_export.gradcam.step import Step
 @rule("Softmax")
 def softmax(step: Step) -> Mapping[int, Cotangent]:
     """Return y·(g - Σ g·y)."""
-    build, y = step.build, step.output().name
+    build, y, axes = step.build, step.output().name, _axes(step)
+    if (nothing := zeros_if_constant(build, step.gradient, axes)) is not None:
+        return {0: nothing}
     gradient = dense(build, step.gradient)
-    mean = reduce(build, "ReduceSum", build.add("Mul", gradient.name, y), _axes(step))
+    mean = reduce(build, "ReduceSum", build.add("Mul", gradient.name, y), axes)
     name = build.add("Mul", y, build.add("Sub", gradient.name, mean))
     return {0: Cotangent(name, step.input(0))}
 
