@@ -7,20 +7,8 @@ from dataclasses import dataclass, replace
 from spyglass_export.gradcam.errors import FeatureMapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.quantised_range import quantisers_of
 
-# These operators keep every number, but for its rounding.
-_REPEATING = frozenset(
-    {
-        "Cast",
-        "DequantizeLinear",
-        "Flatten",
-        "Identity",
-        "QuantizeLinear",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-    }
-)
 # The slope of these operators is 0 wherever it exists, and torch and TensorFlow take it as 0 everywhere. No
 # gradient flows through them, as none flows through integers.
 FLAT = frozenset({"Ceil", "Floor", "Hardmax", "Round", "Sign"})
@@ -62,7 +50,7 @@ def find_head(view: GraphView, feature_map: str, scores: str) -> Head:
             nodes.append(node)
     if scores not in path or scores == feature_map:
         raise _independent(scores, feature_map, flat)
-    return _leading_to(scores, feature_map, nodes, path)
+    return _leading_to(view, scores, feature_map, nodes, path)
 
 
 def _may_have_gradient(view: GraphView, name: str) -> bool:
@@ -77,7 +65,7 @@ def _independent(scores: str, feature_map: str, flat: list[Node]) -> FeatureMapE
     return FeatureMapError(told)
 
 
-def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:
+def _leading_to(view: GraphView, scores: str, feature_map: str, nodes: list[Node], path: set[str]) -> Head:
     """Leave out nodes that depend on the feature map but influence the scores through integers only."""
     leading = {scores}
     kept = []
@@ -85,19 +73,6 @@ def _leading_to(scores: str, feature_map: str, nodes: list[Node], path: set[str]
         if leading.intersection(node.outputs):
             leading.update(path.intersection(node.reads))
             kept.append(node)
-    nodes = _without_last_quantisers(kept, scores)
-    return Head(feature_map, scores, tuple(reversed(nodes)), frozenset(leading))
-
-
-def _without_last_quantisers(nodes: list[Node], scores: str) -> list[Node]:
-    """The nodes, the last one first, with the quantisers of the scores themselves as Identity.
-
-    The score is the number before its quantiser, so that a number outside of its range has a gradient too.
-    """
-    last, changed = {scores}, []
-    for node in nodes:
-        if node.op_type in _REPEATING and last.intersection(node.outputs):
-            last.add(node.inputs[0])
-            node = replace(node, op_type="Identity") if node.op_type == "QuantizeLinear" else node
-        changed.append(node)
-    return changed
+    own = quantisers_of(view, scores)
+    nodes = [replace(node, op_type="Identity") if node in own else node for node in reversed(kept)]
+    return Head(feature_map, scores, tuple(nodes), frozenset(leading))

@@ -22,6 +22,19 @@ _LIMITS: dict[int, tuple[int, int]] = {
     TensorProto.INT4: (-8, 7),
 }
 _RELU6 = 6
+# These operators keep every number, but for its rounding.
+_REPEATING = frozenset(
+    {
+        "Cast",
+        "DequantizeLinear",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+    }
+)
 # The numbers that these operators compute from numbers of at least 0 are at least 0, too.
 _KEEPING = frozenset(
     {
@@ -56,13 +69,28 @@ def starts_at_0(view: GraphView, quantiser: Node) -> bool:
     return _lowest_is_0(view, quantiser) and not _is_at_least_0(view, quantiser.inputs[0])
 
 
+def quantisers_of(view: GraphView, scores: str) -> list[Node]:
+    """Return the quantisers of class scores themselves, behind every other operator.
+
+    The explained score is the number before them, so that a number outside of their range has a gradient too.
+    """
+    found = []
+    node = view.producers.get(scores)
+    while node is not None and node.op_type in _REPEATING:
+        if node.op_type == "QuantizeLinear":
+            found.append(node)
+        node = view.producers.get(node.inputs[0])
+    return found
+
+
 def highest_of(view: GraphView, quantiser: Node) -> float | None:
     """Return the number above which a quantiser that starts at 0 acts as a ReLU6, None if it does not."""
     least, most = _LIMITS[view.element(quantiser.outputs[0])]
     scale = uniform(view, quantiser.inputs[1])
     if scale is None or abs((most - least) * scale - _RELU6) > scale / 2:
         return None
-    return (most - least - 0.5) * scale
+    # As the float32 that the graph holds.
+    return float(np.float32((most - least - 0.5) * scale))
 
 
 def _lowest_is_0(view: GraphView, node: Node) -> bool:

@@ -68,16 +68,16 @@ class Assumptions:
         if any(each.value is not None and each.value.size > _SMALL for each in known):
             self._tables[name] = tuple(Known(each.type) for each in known)
 
-    def dims(self, name: str) -> list[tuple[int, ...]] | None:
-        """Return the dimensions for each batch size, None if any is unknown."""
-        found = [each.dims for each in self._tables.get(name, ())]
+    def dims(self, name: str, count: int | None = None) -> list[tuple[int, ...]] | None:
+        """Return the dimensions for each of the first `count` batch sizes, None if any is unknown."""
+        found = [each.dims for each in self._tables.get(name, ())[:count]]
         whole = [dims for dims in found if dims is not None and None not in dims]
         complete = bool(found) and len(whole) == len(found)
         return [tuple(size or 0 for size in dims) for dims in whole] if complete else None
 
-    def values(self, name: str) -> list[Array] | None:
-        """Return the value for each batch size, None if any is unknown."""
-        found = [each.value for each in self._tables.get(name, ())]
+    def values(self, name: str, count: int | None = None) -> list[Array] | None:
+        """Return the value for each of the first `count` batch sizes, None if any is unknown."""
+        found = [each.value for each in self._tables.get(name, ())[:count]]
         known = [value for value in found if value is not None]
         return known if known and len(known) == len(found) else None
 

@@ -33,6 +33,10 @@ def rearranged(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
     if whole is None:
         return False
     moved, same = list(_moved_back(rewriting, whole)), list(_same_order(rewriting, whole))
+    last = same[-1]
+    if len(whole.dims) == 1:
+        # A flat tensor of one image does not show that the batch is in front.
+        same.sort(key=lambda source: len(source.dims[0]) == 1)
     for source in (*moved, *same):
         found = arrangement_of(source)
         if found is not None:
@@ -40,7 +44,7 @@ def rearranged(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
             return True
     if any(_joined(rewriting, source, result) for source in (*moved, *same)):
         return True
-    return _refolded(rewriting, same[-1], result) or _picked(rewriting, same[-1], result)
+    return _refolded(rewriting, last, result) or _picked(rewriting, last, result)
 
 
 def _is_list(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
@@ -49,16 +53,27 @@ def _is_list(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
 
 
 def _source(rewriting: Rewriting, node: onnx.NodeProto, data: str, indices: str) -> Source | None:
-    dims, values = rewriting.known.dims(data), rewriting.known.values(indices)
+    found = _assumed(rewriting, node, data, indices, EVALUATED)
+    if found is None and not rewriting.known.batch_is_free:
+        # The places are written into the file for its own batch only.
+        return _assumed(rewriting, node, data, indices, 1)
+    return found
+
+
+def _assumed(
+    rewriting: Rewriting, node: onnx.NodeProto, data: str, indices: str, count: int
+) -> Source | None:
+    """The data and its places for the first `count` assumed batches."""
+    dims, values = rewriting.known.dims(data, count), rewriting.known.values(indices, count)
     if dims is None or values is None:
         return None
     positions = []
-    for shape, value in zip(dims[:EVALUATED], values, strict=False):
+    for shape, value in zip(dims, values, strict=True):
         found = read_positions(node, shape, value)
         if found is None or found.size == 0:
             return None
         positions.append(found)
-    source = Source(data, dims[:EVALUATED], positions)
+    source = Source(data, dims, positions)
     free = len(positions) == 1 or free_axis(source.result) is not None
     return source if free else None
 
@@ -69,10 +84,10 @@ def _same_order(rewriting: Rewriting, source: Source) -> Iterator[Source]:
     name = source.name
     while (producer := rewriting.producers.get(name)) is not None and producer.op_type in _REFOLDING:
         name = producer.input[0]
-        dims = rewriting.known.dims(name)
+        dims = rewriting.known.dims(name, len(source.dims))
         if dims is None:
             return
-        yield Source(name, dims[: len(source.dims)], source.positions)
+        yield Source(name, dims, source.positions)
 
 
 def _moved_back(rewriting: Rewriting, source: Source) -> Iterator[Source]:
@@ -83,13 +98,13 @@ def _moved_back(rewriting: Rewriting, source: Source) -> Iterator[Source]:
     producer = rewriting.producers.get(source.name)
     if producer is None or producer.op_type != "Transpose":
         return
-    dims = rewriting.known.dims(producer.input[0])
+    dims = rewriting.known.dims(producer.input[0], len(source.dims))
     if dims is None or source.free == 0:
         return
     perm = next((list(attribute.ints) for attribute in producer.attribute), None)
     moved = [np.arange(np.prod(each)).reshape(each).transpose(perm).ravel() for each in dims]
-    positions = [places[each] for places, each in zip(moved, source.positions, strict=False)]
-    yield Source(producer.input[0], dims[: len(positions)], positions)
+    positions = [places[each] for places, each in zip(moved, source.positions, strict=True)]
+    yield Source(producer.input[0], dims, positions)
 
 
 def _joined(rewriting: Rewriting, source: Source, result: str) -> bool:
@@ -149,7 +164,8 @@ def _local(source: Source) -> tuple[Positions, int] | None:
 
     None unless the result holds the images one behind the other, and so does the tensor.
     """
-    if len(source.dims) == 1 or free_axis(source.result) != 0:
+    in_front = free_axis(source.result) == 0 if len(source.dims) > 1 else source.result[0][0] == 1
+    if not in_front:
         return None
     size = int(np.prod(source.dims[0]))
     places = source.positions[0]

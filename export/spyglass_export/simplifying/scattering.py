@@ -35,12 +35,11 @@ def written_into(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
     fed = [rewriting.reads_images(name) for name in (data, indices, updates)]
     if not (fed[0] or fed[2]) or fed[1]:
         return False
-    dims, new_dims = rewriting.known.dims(data), rewriting.known.dims(updates)
-    tables = rewriting.known.values(indices)
+    dims, new_dims = (rewriting.known.dims(name, EVALUATED) for name in (data, updates))
+    tables = rewriting.known.values(indices, EVALUATED)
     if dims is None or new_dims is None or tables is None:
         return False
-    dims, new_dims = dims[:EVALUATED], new_dims[:EVALUATED]
-    blocks = [_block(node, *each) for each in zip(dims, tables, strict=False)]
+    blocks = [_block(node, *each) for each in zip(dims, tables, strict=True)]
     found = [block for block in blocks if block is not None]
     if len(found) < len(blocks):
         return False

@@ -63,6 +63,16 @@ def test_positions_for_a_batch_of_one_become_plain_operators(name: str, draft: A
     assert simpler(network.model(network.node("Neg", view))) == [*operators, "Neg"]
 
 
+@pytest.mark.parametrize("name", VIEWS)
+def test_constant_positions_for_a_batch_of_one_do_not_stay(name: str, draft: Any, simpler: Simpler) -> None:
+    """As torch's dynamo exporter writes them if no size is dynamic."""
+    local, operators = VIEWS[name]
+    network = draft(*DIMS, batch=1)
+    view = network.node("Gather", network.flat(), network.weight(local[None]), axis=0)
+    found = simpler(network.model(network.node("Neg", view)))
+    assert found[:-1] in (operators, ["Reshape", "Gather", "Reshape"])
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_places_keep_their_numbers(draft: Any, simpler: Simpler, data: Any) -> None:
