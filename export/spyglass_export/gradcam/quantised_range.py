@@ -89,7 +89,8 @@ def highest_of(view: GraphView, quantiser: Node) -> float | None:
     scale = uniform(view, quantiser.inputs[1])
     if scale is None or abs((most - least) * scale - _RELU6) > scale / 2:
         return None
-    return (most - least - 0.5) * scale
+    # As the float32 that the graph holds.
+    return float(np.float32((most - least - 0.5) * scale))
 
 
 def _lowest_is_0(view: GraphView, node: Node) -> bool:

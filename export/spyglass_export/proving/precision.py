@@ -73,6 +73,10 @@ def _in_type(node: onnx.NodeProto, element: int) -> Iterator[onnx.NodeProto]:
     """A node with the types in its attributes changed. Weights are unpacked in float32."""
     copy, kind = onnx.NodeProto(), helper.tensor_dtype_to_np_dtype(element)
     copy.CopyFrom(node)
+    if node.op_type == "QuantizeLinear":
+        # Of a weight; the others are left out, see `without_rounding`.
+        yield from _with_casts(copy, {0: TensorProto.FLOAT, 1: TensorProto.FLOAT}, {}, element)
+        return
     if node.op_type == "DequantizeLinear":
         yield from _with_casts(copy, {1: TensorProto.FLOAT}, {0: element}, element)
         return

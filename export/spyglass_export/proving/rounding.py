@@ -28,7 +28,10 @@ _REPEATING = frozenset(
 
 
 def without_rounding(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph without QuantizeLinear, and without DequantizeLinear for tensors that are computed."""
+    """Return a graph without QuantizeLinear and DequantizeLinear for tensors that depend on an input.
+
+    Weights keep their rounding, also those that the graph itself quantises.
+    """
     nodes = graph.graph.node
     if not any(node.op_type == "QuantizeLinear" for node in nodes):
         return graph
@@ -36,8 +39,11 @@ def without_rounding(graph: onnx.ModelProto) -> onnx.ModelProto:
     changed = onnx.ModelProto()
     changed.CopyFrom(graph)
     del changed.graph.node[:], changed.graph.value_info[:]
+    fed = {value.name for value in graph.graph.input}
     for node in nodes:
-        if node.op_type == "QuantizeLinear":
+        if fed.intersection(node.input):
+            fed.update(node.output)
+        if node.op_type == "QuantizeLinear" and node.input[0] in fed:
             unrounded.update(node.output)
             cuts = {} if node.output[0] in last else _cuts(node, constants)
             changed.graph.node.extend(_bounded(node, cuts))

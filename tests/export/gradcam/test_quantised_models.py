@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from spyglass_export.gradcam import attach_gradcam
+from spyglass_export.proving.gradient import gradient_error
 
 DIMS = (3, 12, 12)
 
@@ -125,6 +126,30 @@ def test_an_activation_that_the_quantiser_left_out_is_not_in_the_file(
 ) -> None:
     operators = {node.op_type for node in _quantised(classifier, tmp_path, per_channel=False).graph.node}
     assert not operators & {"Relu", "Clip"}
+
+
+def test_the_gradient_is_that_of_the_file_without_its_rounding(
+    classifier: onnx.ModelProto, tmp_path: Path
+) -> None:
+    attached = attach_gradcam(_quantised(classifier, tmp_path, per_channel=False)).model
+    error = gradient_error(attached, "image", [_images(3)[index : index + 1] for index in range(2)])
+    assert error is not None and error < 1e-2
+
+
+def test_the_gradient_is_checked_with_weights_that_the_file_quantises_itself(
+    sketch: Callable[..., Any], tmp_path: Path
+) -> None:
+    """So does a network that PyTorch trained with rounding: its file has the real weights."""
+    head = sketch(DIMS)
+    model = head.model(_with_relu(head, head.node("Conv", "features", head.normal(16, 3, 3, 3))))
+    onnx.save(model, tmp_path / "float.onnx")
+    options = {"AddQDQPairToWeight": True}
+    quantize_static(
+        tmp_path / "float.onnx", tmp_path / "int8.onnx", Images(), QuantFormat.QDQ, extra_options=options
+    )
+    attached = attach_gradcam(onnx.load(tmp_path / "int8.onnx")).model
+    error = gradient_error(attached, "image", [_images(3)[:1]])
+    assert error is not None and error < 1e-2
 
 
 # The weight of a MatMul behind 16 bits becomes one of a MatMulNBits, which rounds its other operand too.

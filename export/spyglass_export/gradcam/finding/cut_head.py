@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from spyglass_export.gradcam.errors import FeatureMapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head, find_head
 
@@ -29,12 +28,3 @@ def head_without(view: GraphView, feature_map: str, scores: str, cut: Collection
     if scores not in behind:
         return None
     return Head(feature_map, scores, tuple(reversed(kept)), frozenset(leading))
-
-
-def depends(view: GraphView, tensor: str, scores: str) -> bool:
-    """Return whether a gradient flows from the scores to a tensor."""
-    try:
-        find_head(view, tensor, scores)
-    except FeatureMapError:
-        return False
-    return True
