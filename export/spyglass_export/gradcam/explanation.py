@@ -99,7 +99,7 @@ class Explanation:
         return self.build.add("MatMul", *((row, planes) if first else (planes, row)))
 
     def _excess(self, values: str, noise: str) -> str:
-        return self.build.add("Sub", self.build.add("Abs", values), noise)
+        return self.build.add("Sub", values, noise)
 
     def _noise_level(self) -> str:
         return self.build.floats(noise_level(self.view, self.scores.tensor))

@@ -16,7 +16,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import reduce
 from spyglass_export.gradcam.sizes import Size
 
-# A map is noise if the magnitude of no place is above this part of the sum of its terms' magnitudes.
+# A map is noise if no place is above this part of the sum of its terms' magnitudes.
 #
 # float32 has a relative rounding error of 2^-24. Behind a softmax over 49 to 3,136 places, whose terms
 # y·(g - Σ g·y) are rounded differences themselves, cancelled maps reach 3·10⁻⁸ to 3·10⁻⁵ of their terms.
@@ -34,8 +34,8 @@ _NONNEGATIVE = frozenset({"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softm
 class RawMap:
     """A map before clipping and scaling, float32 [rows, height, width]: `values` divided by `count`.
 
-    `excess` holds how far the magnitude of each place is above its rounding noise, which is `noise_level`
-    times the sum of the magnitudes of its terms: float32 [rows, any, any]. It is None if the method adds up
+    `excess` holds how far each place is above its rounding noise, which is `noise_level` times the sum of the
+    magnitudes of its terms: float32 [rows, any, any]. It is None if the method adds up
     nothing that can cancel.
     """
 
@@ -54,16 +54,16 @@ def noise_level(view: GraphView, scores: str) -> float:
 def scaled(build: GraphBuilder, raw: RawMap) -> str:
     """Add the positive part of a map divided by its maximum, in [0, 1]; zeros if nothing is positive.
 
-    A map without any place above its noise, of either sign, also becomes zeros. So does a map with a NaN or
-    an infinite number: its other places come from the same weights.
+    A map without any place above its noise also becomes zeros: its positive places are noise. So does a map
+    with a NaN or an infinite number: its other places come from the same weights.
     """
-    # 0 times a finite number is 0; 0 times an infinite number or NaN is NaN.
-    nothing = reduce(build, "ReduceSum", build.add("Mul", raw.values, build.floats(0)), [1, 2])
+    # A sum with a NaN or an infinite number is one, too. Times 0 it is NaN, and no number is above NaN.
+    whole = reduce(build, "ReduceSum", raw.values, [1, 2])
+    nothing = build.add("Mul", whole, build.floats(0))
     if raw.excess is None:
         shown = build.add("Equal", nothing, build.floats(0))
     else:
-        largest = build.add("Add", reduce(build, "ReduceMax", raw.excess, [1, 2]), nothing)
-        shown = build.add("Greater", largest, build.floats(0))
+        shown = build.add("Greater", reduce(build, "ReduceMax", raw.excess, [1, 2]), nothing)
     positive = build.add("Relu", build.add("Where", shown, raw.values, build.floats(0)))
     largest = reduce(build, "ReduceMax", positive, [1, 2])
     return build.add("Div", positive, build.add("Max", largest, _smallest_maximum(build, raw.count)))
