@@ -36,7 +36,7 @@ def rearranged(rewriting: Rewriting, node: onnx.NodeProto) -> bool:
     last = same[-1]
     if len(whole.dims) == 1:
         # A flat tensor of one image does not show that the batch is in front.
-        same.sort(key=lambda source: len(source.dims[0]) == 1)
+        same = [source for source in same if len(source.dims[0]) > 1]
     for source in (*moved, *same):
         found = arrangement_of(source)
         if found is not None:

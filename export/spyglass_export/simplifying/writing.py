@@ -42,7 +42,9 @@ def _order(found: Arrangement, rank: int) -> list[int]:
     filled = [axis for each in found.axes for axis in each]
     if filled == sorted(filled):
         return list(range(rank))
-    return [*filled, *(axis for axis in range(rank) if axis not in filled)]
+    unfilled = [axis for axis in range(rank) if axis not in filled]
+    # A batch of one is in front.
+    return [*unfilled[:1], *filled, *unfilled[1:]] if 0 in unfilled else [*filled, *unfilled]
 
 
 def slice_step(rewriting: Rewriting, picks: Sequence[int], axis: int) -> Step:
