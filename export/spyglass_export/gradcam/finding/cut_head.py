@@ -17,13 +17,13 @@ def head_without(view: GraphView, feature_map: str, scores: str, cut: Collection
     head = find_head(view, feature_map, scores)
     behind = {feature_map}
     for node in head.nodes:
-        if behind.intersection(node.inputs):
+        if behind.intersection(node.reads):
             behind.update(head.path.intersection(node.outputs).difference(cut))
     leading = {scores} & behind
     kept = []
     for node in reversed(head.nodes):
         if leading.intersection(node.outputs):
-            leading.update(behind.intersection(node.inputs))
+            leading.update(behind.intersection(node.reads))
             kept.append(node)
     if scores not in behind:
         return None

@@ -36,7 +36,7 @@ class Flow:
         self.images = tuple(self.order)
         self._carrying = set(self.order)
         for node in view.nodes:
-            if node.op_type not in _OF_SHAPE and self._carrying.intersection(node.inputs):
+            if node.op_type not in _OF_SHAPE and self._carrying.intersection(node.reads):
                 found = [name for name in node.outputs if name and self._may_carry(name)]
                 self.order.extend(found)
                 self._carrying.update(found)
@@ -56,8 +56,8 @@ class Flow:
         return [] if node is None else self.inputs_of(node)
 
     def inputs_of(self, node: Node) -> list[str]:
-        """Return the inputs of a node that carry the image."""
-        return [] if node.op_type in _OF_SHAPE else self._kept(node.inputs)
+        """Return the tensors that carry the image and that a node reads, also inside its own graphs."""
+        return [] if node.op_type in _OF_SHAPE else self._kept(node.reads)
 
     def behind(self, tensors: Iterable[str], without: Collection[str] = ()) -> set[str]:
         """Return the tensors that depend on some of `tensors`, these included, not through `without`."""
