@@ -31,6 +31,9 @@ MOVING = frozenset(
 _REPEATING = MOVING | {
     "AveragePool",
     "Expand",
+    "Gather",
+    "GatherElements",
+    "GatherND",
     "GlobalAveragePool",
     "GlobalMaxPool",
     "LpPool",
@@ -41,7 +44,7 @@ _REPEATING = MOVING | {
 # With fewer places than their input, these are a pooling that is spelled out.
 _POOLING = frozenset({"ReduceMax", "ReduceMean", "ReduceMin"})
 # These bring the windows of such a pooling into axes of their own.
-_WINDOWING = MOVING | {"Gather", "GatherND", "Pad", "Slice"}
+_WINDOWING = MOVING | {"Gather", "GatherElements", "GatherND", "Pad", "Slice"}
 
 
 @dataclass(frozen=True)
