@@ -88,6 +88,10 @@ class Maps:
             return None
         return Located(tensor, found, assumed)
 
+    def has_places(self, tensor: str) -> bool:
+        """Return whether some numbers of a tensor have a place of their own, True if this is unknown."""
+        return self._places.has_places(tensor)
+
     def repeats(self, found: Located) -> bool:
         """Return whether a map only repeats the features of an earlier tensor.
 
