@@ -78,5 +78,7 @@ def _through(
     gradients = rule(Step(node, full, required, view, build))
     for index in required:
         if index not in gradients:
-            raise unsupported(node, f"its input '{node.inputs[index]}' depends on the feature map too")
+            raise unsupported(
+                node, f"its input '{node.inputs[index]}' depends on the feature map too, and has no rule"
+            )
     return {index: gradients[index] for index in required}
