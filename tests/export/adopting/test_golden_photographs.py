@@ -56,9 +56,7 @@ def test_a_photograph_is_turned_upright_before_it_is_made_smaller(tmp_path: Path
 def test_a_file_that_is_no_image_is_rejected(size: int, tmp_path: Path) -> None:
     grain(40, 30).save(tmp_path / "image.png")
     (tmp_path / "video.mp4").write_bytes(bytes(size))
-    with pytest.raises(
-        InvalidInput, match=r"cannot read the golden image video\.mp4: .* must be an image"
-    ):
+    with pytest.raises(InvalidInput, match=r"cannot read the golden image video\.mp4: .* must be an image"):
         read_golden(tmp_path, 64, 64)
 
 
