@@ -115,5 +115,7 @@ def _of_required(
 ) -> Mapping[int, Gradient]:
     for index in required:
         if index not in gradients:
-            raise unsupported(node, f"its input '{node.inputs[index]}' depends on the feature map too")
+            raise unsupported(
+                node, f"its input '{node.inputs[index]}' depends on the feature map too, and has no rule"
+            )
     return {index: gradients[index] for index in required}
