@@ -69,12 +69,15 @@ def divide(build: GraphBuilder, gradient: Cotangent, divisor: Sized) -> Cotangen
     return replace(gradient, name=name, spread=_left_spread(gradient, divisor))
 
 
-def keep_where(build: GraphBuilder, condition: Sized, gradient: Cotangent) -> Cotangent:
+def keep_where(
+    build: GraphBuilder, condition: Sized, gradient: Cotangent, zeros: str | None = None
+) -> Cotangent:
     """Return the gradient where `condition`, a boolean tensor, is true, and 0 elsewhere.
 
-    `condition` broadcasts to the shape of the gradient.
+    `condition` broadcasts to the shape of the gradient. `zeros` is a tensor of its shape that is 0
+    where it is false.
     """
-    name = build.add("Where", condition.name, gradient.name, build.floats(0))
+    name = build.add("Where", condition.name, gradient.name, zeros or build.floats(0))
     return replace(gradient, name=name, spread=_left_spread(gradient, condition))
 
 

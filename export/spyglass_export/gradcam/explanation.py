@@ -48,17 +48,19 @@ class Explanation:
         sizes = [size_of(self.build, self.activations, axis) for axis in spatial]
         return reshape(self.build, places, [-1, *sizes])
 
-    def weighted_sum(self, weights: str, magnitudes: str | None = None) -> RawMap:
+    def weighted_sum(self, weights: str, magnitudes: str | None = None, count: Size = 1) -> RawMap:
         """Add Σ_k w_k·A_k for weights [rows, channels]: a matrix product, without a tensor of A's size.
 
         `magnitudes` are sums of the magnitudes of the terms of each weight, by default those of the weights.
+        The map is the sum divided by `count`.
         """
-        build, tensor = self.build, self.feature_map.tensor
-        noise = build.add("Mul", magnitudes or build.add("Abs", weights), self._noise_level())
-        values = self._product(weights, self.activations.name)
-        positive = is_nonnegative(self.view, tensor)
-        terms = self.activations.name if positive else build.add("Abs", self.activations.name)
-        return RawMap(self.as_map(values), self._excess(values, self._product(noise, terms)))
+        build, positive = self.build, is_nonnegative(self.view, self.feature_map.tensor)
+        places, row = self._planes(), self._row(weights)
+        values = self._product(row, places)
+        sizes = self._row(magnitudes) if magnitudes else build.add("Abs", row)
+        terms = self._product(sizes, places if positive else build.add("Abs", places))
+        noise = build.add("Mul", terms, self._noise_level())
+        return RawMap(self.as_map(values), self._excess(values, noise), count)
 
     def record(
         self,
@@ -94,15 +96,23 @@ class Explanation:
         values = reduce(build, "ReduceSum", product, channel, keepdims=False)
         return RawMap(values, self._excess(values, build.add("Mul", terms, self._noise_level())))
 
-    def _product(self, weights: str, activations: str) -> str:
-        """Add weights [rows, channels] times activations: [rows, 1, places], or [rows, places, 1]."""
-        build, first = self.build, self.feature_map.layout.channel == 1
-        row = reshape(build, weights, [-1, 1, self.channels] if first else [-1, self.channels, 1])
-        planes = reshape(build, activations, [0, 0, -1] if first else [0, -1, self.channels])
-        return build.add("MatMul", *((row, planes) if first else (planes, row)))
+    def _row(self, weights: str) -> str:
+        """Weights [rows, channels] as the factor of `_planes`: [rows, 1, channels] or [rows, channels, 1]."""
+        first = self.feature_map.layout.channel == 1
+        return reshape(self.build, weights, [-1, 1, self.channels] if first else [-1, self.channels, 1])
+
+    def _planes(self) -> str:
+        """A as [batch, channels, places], or [batch, places, channels]."""
+        first = self.feature_map.layout.channel == 1
+        return reshape(self.build, self.activations.name, [0, 0, -1] if first else [0, -1, self.channels])
+
+    def _product(self, row: str, planes: str) -> str:
+        """Add weights times activations: [rows, 1, places], or [rows, places, 1]."""
+        first = self.feature_map.layout.channel == 1
+        return self.build.add("MatMul", *((row, planes) if first else (planes, row)))
 
     def _excess(self, values: str, noise: str) -> str:
-        return self.build.add("Sub", self.build.add("Abs", values), noise)
+        return self.build.add("Sub", values, noise)
 
     def _noise_level(self) -> str:
         return self.build.floats(noise_level(self.view, self.scores.tensor))

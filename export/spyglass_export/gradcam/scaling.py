@@ -14,8 +14,9 @@ from onnx import TensorProto
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import reduce
+from spyglass_export.gradcam.sizes import Size
 
-# A map is noise if the magnitude of no place is above this part of the sum of its terms' magnitudes.
+# A map is noise if no place is above this part of the sum of its terms' magnitudes.
 #
 # float32 has a relative rounding error of 2^-24. Behind a softmax over 49 to 3,136 places, whose terms
 # y·(g - Σ g·y) are rounded differences themselves, cancelled maps reach 3·10⁻⁸ to 3·10⁻⁵ of their terms.
@@ -23,20 +24,24 @@ _FLOAT32_NOISE = 2.0**-15
 # float16 has a relative rounding error of 2^-11: a softmax rounded to float16 misses the sum 1 by that.
 _FLOAT16_NOISE = 2.0**-10
 
+# A map is divided by its maximum, or by this if that is more.
+_SMALLEST_MAXIMUM = 1e-12
+
 _NONNEGATIVE = frozenset({"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softmax", "Softplus", "Sqrt"})
 
 
 @dataclass(frozen=True)
 class RawMap:
-    """A map before clipping and scaling, `values`, float32 [rows, height, width].
+    """A map before clipping and scaling, float32 [rows, height, width]: `values` divided by `count`.
 
-    `excess` holds how far the magnitude of each place is above its rounding noise, which is `noise_level`
-    times the sum of the magnitudes of its terms: float32 [rows, any, any]. It is None if the method adds up
+    `excess` holds how far each place is above its rounding noise, which is `noise_level` times the sum of the
+    magnitudes of its terms: float32 [rows, any, any]. It is None if the method adds up
     nothing that can cancel.
     """
 
     values: str
     excess: str | None = None
+    count: Size = 1
 
 
 def noise_level(view: GraphView, scores: str) -> float:
@@ -49,18 +54,27 @@ def noise_level(view: GraphView, scores: str) -> float:
 def scaled(build: GraphBuilder, raw: RawMap) -> str:
     """Add the positive part of a map divided by its maximum, in [0, 1]; zeros if nothing is positive.
 
-    A map without any place above its noise, of either sign, also becomes zeros. So does a map with a NaN or
-    an infinite number: its other places come from the same weights.
+    A map without any place above its noise also becomes zeros: its positive places are noise. So does a map
+    with a NaN or an infinite number: its other places come from the same weights.
     """
-    # 0 times a finite number is 0; 0 times an infinite number or NaN is NaN.
-    nothing = reduce(build, "ReduceSum", build.add("Mul", raw.values, build.floats(0)), [1, 2])
-    shown = build.add("Equal", nothing, build.floats(0))
-    if raw.excess is not None:
-        largest = reduce(build, "ReduceMax", raw.excess, [1, 2])
-        shown = build.add("And", shown, build.add("Greater", largest, build.floats(0)))
+    # A sum with a NaN or an infinite number is one, too. Times 0 it is NaN, and no number is above NaN.
+    whole = reduce(build, "ReduceSum", raw.values, [1, 2])
+    nothing = build.add("Mul", whole, build.floats(0))
+    if raw.excess is None:
+        shown = build.add("Equal", nothing, build.floats(0))
+    else:
+        shown = build.add("Greater", reduce(build, "ReduceMax", raw.excess, [1, 2]), nothing)
     positive = build.add("Relu", build.add("Where", shown, raw.values, build.floats(0)))
     largest = reduce(build, "ReduceMax", positive, [1, 2])
-    return build.add("Div", positive, build.add("Max", largest, build.floats(1e-12)))
+    return build.add("Div", positive, build.add("Max", largest, _smallest_maximum(build, raw.count)))
+
+
+def _smallest_maximum(build: GraphBuilder, count: Size) -> str:
+    """1e-12 for the map itself, so `count` times that for its values."""
+    if isinstance(count, int):
+        return build.floats(_SMALLEST_MAXIMUM * count)
+    number = build.add("Cast", count, to=TensorProto.FLOAT)
+    return build.add("Mul", number, build.floats(_SMALLEST_MAXIMUM))
 
 
 def is_nonnegative(view: GraphView, tensor: str) -> bool:

@@ -51,13 +51,21 @@ def scalar(build: GraphBuilder, size: Size) -> str:
 
 def count(build: GraphBuilder, tensor: Sized, axes: Sequence[int]) -> str:
     """Return the number of elements along some axes, a float32 scalar."""
+    number = number_of(build, tensor, axes)
+    if isinstance(number, int):
+        return build.floats(number)
+    return build.add("Cast", number, to=1)
+
+
+def number_of(build: GraphBuilder, tensor: Sized, axes: Sequence[int]) -> Size:
+    """Return the number of elements along some axes; if it is not known, an int64 scalar."""
     known = [tensor.dims[axis] for axis in axes]
     if None not in known:
-        return build.floats(math.prod(size for size in known if size is not None))
+        return math.prod(size for size in known if size is not None)
     total = scalar(build, 1)
     for axis in axes:
         total = build.add("Mul", total, scalar(build, size_of(build, tensor, axis)))
-    return build.add("Cast", total, to=1)
+    return total
 
 
 def batch_axis(dims: Dims) -> int | None:

@@ -83,6 +83,11 @@ def spatial_sum(
     near = _neighbourhood(view, head, feature_map)
     ends = gradients_at_ends(view, build, head, start, near.passed)
     found = [_sum(view, build, near, name, gradient) for name, gradient in ends.items()]
+    return added(build, found)
+
+
+def added(build: GraphBuilder, found: Sequence[SpatialSum]) -> SpatialSum:
+    """Add sums of the same map that come from different ends of the reverse pass."""
     if len(found) == 1:
         return found[0]
     magnitudes = [each.magnitudes or build.add("Abs", each.sums) for each in found]
@@ -108,7 +113,7 @@ def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, 
 def summed_over(build: GraphBuilder, gradient: Cotangent, spatial: Sequence[int]) -> SpatialSum:
     """Add the sums of a gradient of rank 4 over the axes of height and width."""
     sums = squeeze(build, sum_over(build, gradient, spatial), spatial)
-    if gradient.spread >= set(spatial):
+    if all(axis in gradient.spread or gradient.of.dims[axis] == 1 for axis in spatial):
         return SpatialSum(sums, None)
     terms = replace(gradient, name=build.add("Abs", gradient.name))
     return SpatialSum(sums, squeeze(build, sum_over(build, terms, spatial), spatial))

@@ -5,16 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from spyglass_export.gradcam.cotangent import Cotangent, keep_where, scale
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.step import Step
 
+# Shrink keeps only numbers beyond its bound, and 3 itself is outside.
+_BELOW_3 = float(np.nextafter(np.float32(3), np.float32(0)))
+
 
 @rule("Relu")
 def relu(step: Step) -> Mapping[int, Cotangent]:
-    """Return the gradient where the output is above 0, and 0 elsewhere."""
-    return {0: keep_where(step.build, _above(step, step.output().name, 0), step.gradient)}
+    """Return the gradient where the output is above 0, and 0 elsewhere: the output itself is 0 there.
+
+    ONNX Runtime chooses between tensors of one shape in half the time that it needs for a scalar.
+    """
+    output = step.output().name
+    return {0: keep_where(step.build, _above(step, output, 0), step.gradient, zeros=output)}
 
 
 @rule("LeakyRelu")
@@ -96,11 +105,14 @@ def hard_sigmoid(step: Step) -> Mapping[int, Cotangent]:
 
 @rule("HardSwish")
 def hard_swish(step: Step) -> Mapping[int, Cotangent]:
-    """Slope: 0 below -3, 1 above 3, x/3 + 1/2 between."""
+    """Slope of x·s with s = max(0, min(1, x/6 + 1/2)): s + x/6 between -3 and 3, s elsewhere.
+
+    Shrink is 0 between these bounds and x elsewhere. ONNX Runtime computes this faster than with Where.
+    """
     build, x = step.build, step.input(0).name
-    slope = build.add("Add", build.add("Div", x, build.floats(3)), build.floats(0.5))
-    slope = build.add("Where", _above(step, x, -3).name, slope, build.floats(0))
-    return _either(step, _above(step, x, 3), 1, slope)
+    s = build.add("HardSigmoid", x, alpha=1 / 6, beta=0.5)
+    inside = build.add("Sub", x, build.add("Shrink", x, lambd=_BELOW_3))
+    return step.times(build.add("Add", s, build.add("Mul", inside, build.floats(1 / 6))))
 
 
 @rule("Sigmoid")
