@@ -22,8 +22,6 @@ from spyglass_export.proving.golden import golden_pixels
 _FACTOR = 8
 _IMAGES, _TENSORS = 2, 3
 _SEEDS = (0, 1)
-# Significant bits of bfloat16 and of float16.
-_HALF = (8, 11)
 
 
 def tolerance_for(noise: float) -> float:
@@ -70,17 +68,8 @@ def perturbed(numbers: NDArray[Any], random: np.random.Generator) -> NDArray[Any
     return np.nextafter(numbers, towards)
 
 
-def perturbed_half(scores: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Return scores in half precision changed by one unit in their last place, and others unchanged.
-
-    A runtime may compute them in float32 and leave out the rounding at the end. In whichever type they are
-    given, they have half precision if each has at most the 8 significant bits of bfloat16, or the 11 of
-    float16.
-    """
-    fractions, exponents = np.frexp(scores)
-    for bits in _HALF:
-        units = np.ldexp(fractions, bits)
-        if np.array_equal(units, np.round(units)):
-            signs = random.choice(np.array([-1, 1], np.float32), scores.shape)
-            return scores + np.ldexp(signs, exponents - bits)
-    return scores
+def perturbed_to(bits: int, scores: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Return scores changed by one unit in the last of `bits` significant bits, upwards or downwards."""
+    _, exponents = np.frexp(scores)
+    signs = random.choice(np.array([-1, 1], np.float32), scores.shape)
+    return scores + np.ldexp(signs, exponents - bits)

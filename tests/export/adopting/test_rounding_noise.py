@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, replay_tolerance, verify
-from spyglass_export.proving.noise import perturbed, perturbed_half, tolerance_for
+from spyglass_export.proving.noise import perturbed, perturbed_to, tolerance_for
 from spyglass_export.proving.prove import prove
 from spyglass_export.session import open_session, runner
 
@@ -117,28 +117,26 @@ def test_perturbed_numbers_are_the_next_ones(dtype: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(("bits", "scores"), [(8, [1.25, -0.3125, 40.5]), (11, [1.0009765625, -0.3, 40.5])])
-def test_half_precision_shows_in_the_scores(bits: int, scores: list[float]) -> None:
-    half = np.float32([scores]).astype(np.float16).astype(np.float32)
-    found = np.abs(perturbed_half(half, np.random.default_rng(0)) - half)
-    np.testing.assert_array_equal(found, 2.0 ** (np.floor(np.log2(np.abs(half))) + 1 - bits))
+@pytest.mark.parametrize("bits", [8, 11])
+def test_a_change_in_the_last_bit_is_a_unit_of_that_precision(bits: int) -> None:
+    scores = np.float32([[1, 1.9, -0.3, 40.5]])
+    found = np.abs(perturbed_to(bits, scores, np.random.default_rng(0)) - scores)
+    np.testing.assert_allclose(found, np.array([[1, 1, 0.25, 32]]) * 2.0 ** (1 - bits), rtol=1e-3)
 
 
-def test_scores_in_full_precision_stay() -> None:
-    scores = np.random.default_rng(2).normal(size=(1, 3)).astype(np.float32)
-    np.testing.assert_array_equal(perturbed_half(scores, np.random.default_rng(0)), scores)
-
-
+@pytest.mark.parametrize("outputs", ["float16", "float32"])
 def test_scores_that_the_network_rounds_to_half_precision_are_allowed_their_rounding(
-    classifier: Any, attach: Callable[..., int], adopted: Callable[[], Any], tmp_path: Path
+    outputs: str, classifier: Any, attach: Callable[..., int], adopted: Callable[[], Any], tmp_path: Path
 ) -> None:
     """The certificate compares the softmax of logits with that of their logarithmic softmax in float16."""
     model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
     (output,) = model.graph.output
     cast = helper.make_node("Cast", [output.name], ["half"], to=onnx.TensorProto.FLOAT16)
     model.graph.node.extend([cast, helper.make_node("LogSoftmax", ["half"], ["logarithm"])])
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(outputs))
+    model.graph.node.append(helper.make_node("Cast", ["logarithm"], ["result"], to=kind))
     del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info("logarithm", onnx.TensorProto.FLOAT16, None))
+    model.graph.output.append(helper.make_tensor_value_info("result", kind, None))
     onnx.save(model, tmp_path / "theirs.onnx")
     assert attach(tmp_path / "theirs.onnx", *FLAGS) == 0
     certificate = adopted()[0].certificate
