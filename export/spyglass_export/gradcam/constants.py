@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam.skeleton import is_small
 from spyglass_export.gradcam.tensor_types import Dims
 
@@ -37,7 +39,7 @@ class _Evaluation:
 
     def __init__(self, model: onnx.ModelProto, dims_of: Callable[[str], Dims | None], size: int) -> None:
         self._dims_of, self._size = dims_of, size
-        self._opsets = list(model.opset_import)
+        self._opsets, self._ir_version = list(model.opset_import), model.ir_version
         inputs = {value.name for value in model.graph.input}
         self._values: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(inputs)
         for tensor in model.graph.initializer:
@@ -62,7 +64,7 @@ class _Evaluation:
         feeds = {needed: self.value(needed) for needed in node.input if needed}
         if any(value is None for value in feeds.values()):
             return None
-        return _run(node, feeds, name, self._opsets)
+        return _run(node, feeds, name, self._opsets, self._ir_version)
 
     def _shape(self, name: str) -> npt.NDArray[Any] | None:
         dims = self._dims_of(name)
@@ -76,13 +78,36 @@ def _has_subgraph(node: onnx.NodeProto) -> bool:
 
 
 def _run(
-    node: onnx.NodeProto, feeds: dict[str, Any], name: str, opsets: list[onnx.OperatorSetIdProto]
-) -> npt.NDArray[Any]:
+    node: onnx.NodeProto,
+    feeds: dict[str, Any],
+    name: str,
+    opsets: list[onnx.OperatorSetIdProto],
+    ir_version: int,
+) -> npt.NDArray[Any] | None:
+    """Return the value of a node's output, None if no evaluator has the operator or the sizes do not fit."""
     inputs = [
         helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
         for key, value in feeds.items()
     ]
     outputs = [onnx.ValueInfoProto(name=name)]
     graph = helper.make_graph([node], "constant", inputs, outputs)
-    evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
-    return np.asarray(evaluator.run([name], feeds)[0])  # type: ignore[index]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
+    # onnx lacks old versions of some operators, and those of ONNX Runtime.
+    for evaluate in (_in_onnx, _in_onnx_runtime):
+        # Both raise any exception for sizes that do not fit, which an assumed size can cause.
+        with suppress(Exception):
+            return np.asarray(evaluate(model, feeds)[0])
+    return None
+
+
+def _in_onnx(model: onnx.ModelProto, feeds: dict[str, Any]) -> Any:
+    return ReferenceEvaluator(model).run(None, feeds)
+
+
+def _in_onnx_runtime(model: onnx.ModelProto, feeds: dict[str, Any]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
+    return session.run(None, feeds)

@@ -66,3 +66,10 @@ def perturbed(numbers: NDArray[Any], random: np.random.Generator) -> NDArray[Any
     """Return floats that differ from `numbers` by one unit in the last place, upwards or downwards."""
     towards = random.choice(np.array([-np.inf, np.inf], numbers.dtype), numbers.shape)
     return np.nextafter(numbers, towards)
+
+
+def perturbed_to(bits: int, scores: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Return scores changed by one unit in the last of `bits` significant bits, upwards or downwards."""
+    _, exponents = np.frexp(scores)
+    signs = random.choice(np.array([-1, 1], np.float32), scores.shape)
+    return scores + np.ldexp(signs, exponents - bits)

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, replay_tolerance, verify
-from spyglass_export.proving.noise import perturbed, tolerance_for
+from spyglass_export.proving.noise import perturbed, perturbed_to, tolerance_for
 from spyglass_export.proving.prove import prove
 from spyglass_export.session import open_session, runner
 
@@ -115,3 +115,30 @@ def test_perturbed_numbers_are_the_next_ones(dtype: Any) -> None:
             numbers - np.nextafter(numbers, dtype(-np.inf)),
         ),
     )
+
+
+@pytest.mark.parametrize("bits", [8, 11])
+def test_a_change_in_the_last_bit_is_a_unit_of_that_precision(bits: int) -> None:
+    scores = np.float32([[1, 1.9, -0.3, 40.5]])
+    found = np.abs(perturbed_to(bits, scores, np.random.default_rng(0)) - scores)
+    np.testing.assert_allclose(found, np.array([[1, 1, 0.25, 32]]) * 2.0 ** (1 - bits), rtol=1e-3)
+
+
+@pytest.mark.parametrize("outputs", ["float16", "float32"])
+def test_scores_that_the_network_rounds_to_half_precision_are_allowed_their_rounding(
+    outputs: str, classifier: Any, attach: Callable[..., int], adopted: Callable[[], Any], tmp_path: Path
+) -> None:
+    """The certificate compares the softmax of logits with that of their logarithmic softmax in float16."""
+    model = onnx.load(classifier().write(tmp_path / "theirs.onnx"))
+    (output,) = model.graph.output
+    cast = helper.make_node("Cast", [output.name], ["half"], to=onnx.TensorProto.FLOAT16)
+    model.graph.node.extend([cast, helper.make_node("LogSoftmax", ["half"], ["logarithm"])])
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(outputs))
+    model.graph.node.append(helper.make_node("Cast", ["logarithm"], ["result"], to=kind))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("result", kind, None))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert attach(tmp_path / "theirs.onnx", *FLAGS) == 0
+    certificate = adopted()[0].certificate
+    assert certificate.max_abs_diff > EXPORT_TOLERANCE
+    assert 1e-5 < certificate.noise < 2e-3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from spyglass_export.gradcam.errors import Advice, FeatureMapError
+from spyglass_export.gradcam.finding.assumed import assumed_placement
 from spyglass_export.gradcam.finding.maps import Located
 from spyglass_export.gradcam.finding.products import computed_without_products
 from spyglass_export.gradcam.finding.search import Choice, Search
@@ -126,8 +127,14 @@ def _not_a_map(search: Search, problem: str) -> FeatureMapError:
 def _no_map(search: Search) -> FeatureMapError:
     scores = search.scores.tensor
     before = search.flow.before([scores])
-    parts = list(search.candidates([name for name in reversed(search.flow.order) if name in before]))
+    tensors = [name for name in reversed(search.flow.order) if name in before]
+    parts = list(search.candidates(tensors))
     if not parts:
+        if (hidden := next((each for each in tensors if _has_two_sides(search, each)), None)) is not None:
+            return FeatureMapError(
+                f"the graph does not show which parts of the image the places of '{hidden}' stand for: the "
+                "network crops or pads the image by much, or computes on several parts or copies of it"
+            )
         return FeatureMapError(
             f"the scores '{scores}' are not computed from any feature map: no tensor before them holds "
             "numbers for several heights and widths of the image"
@@ -138,6 +145,14 @@ def _no_map(search: Search) -> FeatureMapError:
         "the last feature map",
         Advice.NAME_FEATURE_MAP,
     )
+
+
+def _has_two_sides(search: Search, tensor: str) -> bool:
+    """Return whether a tensor looks like a feature map, wherever its places lie in the image."""
+    if not search.view.is_real(tensor):
+        return False
+    found = assumed_placement(search.view, tensor)
+    return found is not None and not found.of_pixels and min(found.height, found.width) > 1
 
 
 def _shape(search: Search, tensor: str) -> str:

@@ -102,7 +102,9 @@ class Maps:
         if node.op_type == "DequantizeLinear":
             quantiser = self._view.producers.get(node.inputs[0])
             source = None if quantiser is None else self._view.producers.get(quantiser.inputs[0])
-            return source is None or source.op_type in _REPEATING
+            if source is None:
+                return True
+            node = source
         return (
             node.op_type in _REPEATING
             or self._pools(node, found)

@@ -160,3 +160,16 @@ def test_a_change_of_grid_keeps_constants_and_the_sum_of_gradients(before: int, 
     np.testing.assert_allclose(interpolation(before, after).sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(distribution(before, after).sum(0), 1, rtol=1e-6)
     np.testing.assert_allclose(distribution(before, after).sum(1), before / after, rtol=1e-6)
+
+
+@pytest.mark.parametrize("widths", [(0, 0, 9, 9, 0, 0, 0, 0), (0, 0, -4, 0, 0, 0, 0, 0)])
+def test_a_map_of_much_padding_or_of_a_part_of_the_image_is_reported(
+    widths: tuple[int, ...], sketch: Callable[..., Any]
+) -> None:
+    head = sketch((3, 8, 9))
+    moved = head.node("Pad", "image", head.integers(*widths))
+    model = head.model(
+        head.node("MatMul", _pooled(head, last := _backbone(head, moved, 4)), head.normal(4, 3))
+    )
+    with pytest.raises(FeatureMapError, match=f"'{last}' stand for: the network crops or pads the image"):
+        attach_gradcam(model)

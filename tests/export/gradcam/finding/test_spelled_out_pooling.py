@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spyglass_export.gradcam import attach_gradcam
@@ -39,3 +40,12 @@ def test_a_maximum_over_channels_is_a_map(sketch: Callable[..., Any]) -> None:
     )
     largest = head.node("ReduceMax", parts, axes=[2], keepdims=0)
     assert attach_gradcam(head.classify(largest)).layer == largest
+
+
+def test_the_map_before_a_pooling_whose_result_is_quantised_is_explained(sketch: Callable[..., Any]) -> None:
+    head = sketch((4, 6, 8))
+    features = head.node("Relu", head.node("Conv", "features", head.normal(4, 4, 1, 1)))
+    pooled = head.node("ReduceMean", _blocks(head, features), axes=[3, 5], keepdims=0)
+    grid = (head.weight(0.01), head.weight(0, np.uint8))
+    rounded = head.node("DequantizeLinear", head.node("QuantizeLinear", pooled, *grid), *grid)
+    assert attach_gradcam(head.classify(rounded)).layer == features

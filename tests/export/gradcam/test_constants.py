@@ -1,0 +1,32 @@
+"""Values of tensors that do not depend on the image, for operators that onnx alone cannot evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from spyglass_export.gradcam.graph_view import GraphView
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+@pytest.mark.parametrize("opset", [13, 17])
+def test_a_dequantised_constant_has_a_value(domain: str, opset: int, sketch: Callable[..., Any]) -> None:
+    head = sketch(opset=opset)
+    grid = [head.weight([4, -2], np.int8), head.weight([0.5, 0.25]), head.weight([0, 2], np.int8)]
+    head.nodes.append(helper.make_node("DequantizeLinear", grid, ["factor"], domain=domain, axis=0))
+    view = GraphView(
+        head.model(head.node("Mul", head.node("Flatten", "features"), head.node("ReduceSum", "factor")))
+    )
+    np.testing.assert_array_equal(view.constant("factor"), [2, -1])
+
+
+def test_an_operator_that_rejects_its_sizes_has_no_value(sketch: Callable[..., Any]) -> None:
+    head = sketch((3, "height", "width"))
+    size = head.node("Slice", head.node("Shape", "features"), head.integers(2), head.integers(4))
+    table = head.node("Reshape", head.normal(30), size)
+    view = GraphView(head.model(head.node("Add", "features", table)))
+    assert view.constant(table) is None
