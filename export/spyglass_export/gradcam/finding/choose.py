@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from spyglass_export.gradcam.errors import Advice, FeatureMapError
+from spyglass_export.gradcam.finding.assumed import assumed_placement
 from spyglass_export.gradcam.finding.maps import Located
 from spyglass_export.gradcam.finding.products import computed_without_products
 from spyglass_export.gradcam.finding.search import Choice, Search
@@ -126,6 +127,11 @@ def _no_map(search: Search) -> FeatureMapError:
     scores = search.scores.tensor
     before = search.flow.before([scores])
     parts = list(search.candidates([name for name in reversed(search.flow.order) if name in before]))
+    if not parts and (displaced := _displaced(search)) is not None:
+        return FeatureMapError(
+            f"the scores '{scores}' are computed from '{displaced}', but its places are no grid "
+            "over the whole image: before it, the network crops, shifts or joins images, or reorders them"
+        )
     if not parts:
         return FeatureMapError(
             f"the scores '{scores}' are not computed from any feature map: no tensor before them holds "
@@ -137,6 +143,17 @@ def _no_map(search: Search) -> FeatureMapError:
         "the last feature map",
         Advice.NAME_FEATURE_MAP,
     )
+
+
+def _displaced(search: Search) -> str | None:
+    """The last tensor with a height and a width whose places in the image are no grid over it."""
+    before = search.flow.before([search.scores.tensor])
+    for tensor in reversed(search.flow.order):
+        if tensor in before and search.view.is_real(tensor):
+            found = assumed_placement(search.view, tensor)
+            if found is not None and not found.of_pixels and min(found.height, found.width) > 1:
+                return tensor
+    return None
 
 
 def _shape(search: Search, tensor: str) -> str:
