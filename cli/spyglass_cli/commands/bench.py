@@ -69,19 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
     images = tuple(map(_read, find_sources(arguments.paths)))
     work = Work(images, arguments.task, arguments.model)
     course = {"warm_up": arguments.warm_up, "seconds": arguments.seconds}
-    results: list[Measured] = []
     with (
         _connected(arguments) as connection,
         Bench.opened(connection, work, processes=arguments.processes, **course) as bench,
     ):
-        for measured in _measure(bench, arguments):
-            results.append(measured)
-            print(f"{measured.load}: {measured.rate:.1f} results/s", file=sys.stderr)
+        results, kept = _searched(bench, arguments) if arguments.search else (_swept(bench, arguments), True)
     print_results(results, sys.stdout)
     if notice := late_notice(results):
         print(notice, file=sys.stderr)
     _write(arguments, results)
-    return 0 if any(each.record.answered.count for each in results) else process.FAILED
+    return 0 if kept and any(each.record.answered.count for each in results) else process.FAILED
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -118,25 +115,34 @@ def _read(source: Source) -> bytes:
     return source.read()
 
 
-def _measure(bench: Bench, arguments: argparse.Namespace) -> Iterator[Measured]:
+def _swept(bench: Bench, arguments: argparse.Namespace) -> list[Measured]:
+    """Measure the given loads in turn."""
+    return [_told(bench.measure(load)) for load in _loads(arguments)]
+
+
+def _searched(bench: Bench, arguments: argparse.Namespace) -> tuple[list[Measured], bool]:
+    """Search the highest rate; return every measurement, and whether a rate keeps the latency."""
     from spyglass_cli.load.highest_rate import find_highest_rate
     from spyglass_cli.load.loads import OpenLoop
 
-    if not arguments.search:
-        for load in _loads(arguments):
-            yield bench.measure(load)
-        return
     tried: list[Measured] = []
 
     def at(rate: float) -> Measured:
-        tried.append(bench.measure(OpenLoop(rate, arguments.spacing)))
+        tried.append(_told(bench.measure(OpenLoop(rate, arguments.spacing))))
         return tried[-1]
 
     best = find_highest_rate(at, arguments.percentile, arguments.search)
-    yield from tried
-    limit = f"{arguments.percentile:g} % of the results within {arguments.search:g} ms"
     found = "no rate keeps" if best is None else f"{best.load} is the highest rate that keeps"
-    print(f"{found} {limit}", file=sys.stderr)
+    print(
+        f"{found} {arguments.percentile:g} % of the results within {arguments.search:g} ms", file=sys.stderr
+    )
+    return tried, best is not None
+
+
+def _told(measured: Measured) -> Measured:
+    """Print that a load is done."""
+    print(f"{measured.load}: {measured.rate:.1f} results/s", file=sys.stderr)
+    return measured
 
 
 def _loads(arguments: argparse.Namespace) -> Sequence[Load]:

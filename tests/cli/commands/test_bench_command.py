@@ -80,3 +80,11 @@ def test_invalid_flags_are_named(
         code = int(ended.code or 0)
     assert code == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_search_without_a_rate_that_keeps_the_latency_fails(
+    image: str, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--in-process", "--models", str(tiny_models), "--search", "0.001")
+    assert main(["bench", image, *flags, "--seconds", "0.2", "--warm-up", "0", "--percentile", "50"]) == 1
+    assert "no rate keeps 50 % of the results within 0.001 ms" in capsys.readouterr().err

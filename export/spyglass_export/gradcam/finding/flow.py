@@ -56,7 +56,7 @@ class Flow:
         return [] if node is None else self.inputs_of(node)
 
     def inputs_of(self, node: Node) -> list[str]:
-        """Return what a node reads and that carries the image, also inside its own graphs."""
+        """Return the tensors that carry the image and that a node reads, also inside its own graphs."""
         return [] if node.op_type in _OF_SHAPE else self._kept(node.reads)
 
     def behind(self, tensors: Iterable[str], without: Collection[str] = ()) -> set[str]:

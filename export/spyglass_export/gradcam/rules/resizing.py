@@ -14,6 +14,7 @@ from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam.cotangent import Cotangent, dense
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.step import Step
+from spyglass_export.session_options import session_options
 
 # Attributes that say which axes are resized, or how their sizes follow from those asked for.
 _OF_AXES = ("axes", "keep_aspect_ratio_policy")
@@ -27,7 +28,7 @@ def resize(step: Step) -> Mapping[int, Cotangent]:
     """
     source, result = step.shape_of(0), step.gradient.of
     if step.node.attribute("coordinate_transformation_mode") == "tf_crop_and_resize":
-        raise step.unsupported("it cuts the region of a box out")
+        raise step.unsupported("its mode tf_crop_and_resize cuts out a region")
     scales = _scales(step)
     gradient = dense(step.build, step.gradient).name
     for axis in range(source.rank):
@@ -73,10 +74,8 @@ def _matrix(step: Step, axis: int, scale: float | None) -> npt.NDArray[Any]:
         opset_imports=[helper.make_opsetid("", step.build.opset)],
         ir_version=step.view.model.ir_version,
     )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
     resized: npt.NDArray[Any] = session.run(None, {"x": units})[0]
     return resized[:, 0, :, 0]
