@@ -52,7 +52,7 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     examined = prove_heatmaps(unsaved, card)
     card.certificate.heatmaps, card.certificate.zero_heatmaps = examined.maps, examined.zero
     card.certificate.ClearField("gradient_error")
-    if (found := prove_gradient(model, card)) is not None:
+    if (found := prove_gradient(model, card, examined)) is not None:
         card.certificate.gradient_error = found
     card.score_kind = score_kind(model, card)
     write_card(model, card)

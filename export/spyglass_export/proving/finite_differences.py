@@ -57,6 +57,8 @@ class Head:
         self, model: onnx.ModelProto, record: GradientRecord, tensor: str, feeds: Sequence[Feeds]
     ) -> None:
         record = record.of_part(tensor)
+        # The largest relative change of a score, if the tensor changes by its own size, as the gradient says.
+        self.effect = 0.0
         self._record, self._tensor, self._feeds = record, tensor, feeds
         before = open_session(part_of(model, [tensor]).SerializeToString())
         self._starts: list[Numbers] = [before.run([tensor], given)[0] for given in feeds]
@@ -78,6 +80,8 @@ class Head:
             floor = _SMALLEST * float(np.abs(scores).max())
             for index in (predicted, int(random.choice(others))):
                 for direction in self._directions(features, given, index, places, random):
+                    size = max(abs(float(scores[index])), _TINY)
+                    self.effect = max(self.effect, direction.scale / size)
                     yield self._difference(features, given, index, direction, floor)
                 if time.process_time() > latest:
                     return

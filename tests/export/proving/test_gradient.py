@@ -21,8 +21,9 @@ from spyglass_contract.model.card import HeatmapMethod, read_card
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_export.heatmap import HeatmapOptions, with_heatmap
 from spyglass_export.proving.finite_differences import TOLERANCE
-from spyglass_export.proving.gradient import gradient_error
+from spyglass_export.proving.gradient import checked_gradient, gradient_error, prove_gradient
 from spyglass_export.proving.head_graph import gradient_record
+from spyglass_export.proving.heatmaps import Examined
 from spyglass_export.session import open_session
 from spyglass_export.write import write_proven
 
@@ -289,3 +290,46 @@ def test_a_file_without_a_gradient_has_no_error(
     card.certificate.gradient_error = 1
     write_proven(model, card, tmp_path / "model.onnx")
     assert not card.certificate.HasField("gradient_error")
+
+
+def _unit_length(net: _Network) -> str:
+    """The squares of a vector of length 1: their sum is 1 for all features."""
+    unit = net.add("LpNormalization", net.mean(), axis=1)
+    squared = net.add("ReduceSum", net.add("Mul", unit, unit), net.weight([1], np.int64))
+    return net.scores(squared, 1, 10)
+
+
+def _unit_length_and_features(net: _Network) -> str:
+    return net.add("Add", _unit_length(net), net.scores(net.mean(), classes=10))
+
+
+@pytest.mark.parametrize(("head", "has_effect"), [(_unit_length, False), (_unit_length_and_features, True)])
+def test_the_effect_of_a_map_is_zero_if_no_score_depends_on_it(head: Head, has_effect: bool) -> None:
+    checked = checked_gradient(_attached(head), "image", _images())
+    assert checked is not None and checked.error < TOLERANCE
+    assert checked.effect > 1e-3 if has_effect else checked.effect < 1e-12
+
+
+def _of_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network for images of bytes [batch, height, width, 3]."""
+    graph = model.graph
+    graph.node[0].input[0] = "pixels"
+    graph.node.insert(0, helper.make_node("Transpose", ["numbers"], ["pixels"], perm=[0, 3, 1, 2]))
+    graph.node.insert(0, helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT))
+    dims = ["batch", HEIGHT, WIDTH, 3]
+    graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.UINT8, dims))
+    return model
+
+
+def test_maps_of_rounding_errors_are_refused(card: ModelCard) -> None:
+    net = _Network()
+    output = _unit_length(net)
+    model = attach_gradcam(_of_bytes(net.model(output)), feature_map="features").model
+    card.explained_layer, card.input.tensor = "features", "image"
+    card.input.height, card.input.width = HEIGHT, WIDTH
+    card.certificate.Clear()
+    card.certificate.tensors.add(seed=0)
+    with pytest.raises(CertificateError, match="no class score depends on features"):
+        prove_gradient(model, card, Examined(maps=6, zero=5))
+    error = prove_gradient(model, card, Examined(maps=6, zero=6))
+    assert error is not None and error < TOLERANCE

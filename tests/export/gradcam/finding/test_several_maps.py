@@ -142,6 +142,31 @@ def test_a_path_without_a_map_is_reported(sketch: Callable[..., Any]) -> None:
     )
 
 
+def _piece(head: Any, axis: int, start: int, stop: int) -> str:
+    return str(head.node("Slice", "image", *(head.integers(each) for each in (start, stop, axis))))
+
+
+def _of_shifted_image(head: Any) -> onnx.ModelProto:
+    shifted = head.node("Concat", _piece(head, 3, 5, 8), _piece(head, 3, 0, 5), axis=3)
+    return head.model(head.node("MatMul", _pooled(head, _backbone(head, shifted, 4)), head.normal(4, 3)))
+
+
+def _of_corners(head: Any) -> onnx.ModelProto:
+    corners = [_piece(head, 3, 0, 5), _piece(head, 3, 3, 8)]
+    logits = [
+        head.node("MatMul", _pooled(head, _backbone(head, each, 4)), head.normal(4, 3)) for each in corners
+    ]
+    return head.model(head.node("Add", *logits))
+
+
+@pytest.mark.parametrize("build", [_of_shifted_image, _of_corners])
+def test_maps_at_other_places_than_those_of_the_image_are_reported(
+    build: Callable[[Any], onnx.ModelProto], sketch: Callable[..., Any]
+) -> None:
+    with pytest.raises(FeatureMapError, match="crops, shifts or joins images"):
+        attach_gradcam(build(sketch(DIMS)))
+
+
 def test_a_map_before_a_branch_is_explained_and_the_later_one_is_named(sketch: Callable[..., Any]) -> None:
     head = sketch(DIMS)
     before = _backbone(head, "image", 3)
