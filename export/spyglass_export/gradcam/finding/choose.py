@@ -128,8 +128,8 @@ def _no_map(search: Search) -> FeatureMapError:
     parts = list(search.candidates([name for name in reversed(search.flow.order) if name in before]))
     if not parts:
         return FeatureMapError(
-            f"the scores '{scores}' are not computed from any feature map: no tensor before them holds "
-            "numbers for several heights and widths of the image"
+            "the class scores are not computed from any feature map: no tensor before them holds numbers for "
+            "several heights and widths of the image"
         )
     last = parts[0].tensor
     return FeatureMapError(
