@@ -13,6 +13,7 @@ from spyglass_contract.model.card import PROBABILITIES
 from spyglass_contract.model.certificate import Run
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.runtime_errors import first_sentence
+from spyglass_export.session_options import session_options
 
 
 def open_session(source: bytes | Path, *, optimised: bool = True) -> onnxruntime.InferenceSession:
@@ -21,12 +22,8 @@ def open_session(source: bytes | Path, *, optimised: bool = True) -> onnxruntime
     Raises ModelError if ONNX Runtime rejects it.
     """
     model = source if isinstance(source, bytes) else str(source)
-    options = onnxruntime.SessionOptions()
-    # Log no warnings: one of them complains that callers can override `class_index`, which is intended.
-    # ONNX Runtime still raises errors.
-    options.log_severity_level = 4
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    levels = onnxruntime.GraphOptimizationLevel
+    options = session_options(levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL)
     # ONNX Runtime's exceptions have no common base class, here and below.
     try:
         # Without a fallback: it would print the error, and try the same provider again.

@@ -18,6 +18,7 @@ from spyglass.v1.model_pb2 import ModelCard, Resampling
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, Run, verify
+from spyglass_export.session_options import session_options
 
 CATS = {"tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"}
 
@@ -27,7 +28,9 @@ Loaded = tuple[ModelCard, Run]
 @pytest.fixture(scope="module")
 def load(bundled_file: Callable[[str], Path]) -> Callable[[str], Loaded]:
     def load_model(name: str) -> Loaded:
-        session = ort.InferenceSession(str(bundled_file(name)), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            str(bundled_file(name)), session_options(), providers=["CPUExecutionProvider"]
+        )
 
         def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             found: NDArray[np.float32] = session.run(["probabilities"], {"image": pixels})[0]
@@ -95,7 +98,9 @@ def test_the_files_of_early_versions_are_read_unchanged(
     load: Callable[[str], Loaded], bundled_file: Callable[[str], Path]
 ) -> None:
     for name in ("imagenet", "foreground", "mnist-convnet", "defects"):
-        session = ort.InferenceSession(str(bundled_file(name)), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            str(bundled_file(name)), session_options(), providers=["CPUExecutionProvider"]
+        )
         stated = json.loads(session.get_modelmeta().custom_metadata_map["spyglass.card"])["input"]
         card, _ = load(name)
         assert Resampling.Name(card.input.resampling) == stated.get("resampling", "RESAMPLING_BILINEAR")

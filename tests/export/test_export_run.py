@@ -28,6 +28,7 @@ from spyglass_export.draft import draft_card, name_and_version
 from spyglass_export.export import export_run
 from spyglass_export.heatmap import HeatmapOptions
 from spyglass_export.proving.certify import certify
+from spyglass_export.session_options import session_options
 from spyglass_export.write import write_proven
 
 pytestmark = pytest.mark.training
@@ -60,7 +61,9 @@ class Digamma(keras.layers.Layer):
 
 
 def open_session(target: Path) -> ort.InferenceSession:
-    return ort.InferenceSession(str(target / "model.onnx"), providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(
+        str(target / "model.onnx"), session_options(), providers=["CPUExecutionProvider"]
+    )
 
 
 def test_the_file_declares_its_input_output_card_and_certificate(make_run: MakeRun, target: Path) -> None:

@@ -25,6 +25,7 @@ import onnxruntime as ort
 
 from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import read_card
+from spyglass_export.session_options import session_options
 from spyglass_training.weights.torch_checkpoint import read_checkpoint
 
 Array = NDArray[np.float64]
@@ -150,7 +151,9 @@ def test_imagenet_agrees_with_plain_numpy_from_the_image_to_the_probabilities(
 ) -> None:
     encoded = (repository_root / "examples" / name).read_bytes()
     session = ort.InferenceSession(
-        str(repository_root / "models/imagenet/1/model.onnx"), providers=["CPUExecutionProvider"]
+        str(repository_root / "models/imagenet/1/model.onnx"),
+        session_options(),
+        providers=["CPUExecutionProvider"],
     )
     spec = read_card(session).input
     pixels = prepare(encoded, spec).pixels

@@ -12,6 +12,7 @@ from onnx import helper
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.tensor_types import Dims, TensorType
+from spyglass_export.session_options import session_options
 
 # Batch, and height and width, of each run. A size that differs between the runs is free too.
 _RUNS = ((2, 224), (3, 256))
@@ -46,9 +47,7 @@ def _session(model: onnx.ModelProto, names: Sequence[str]) -> onnxruntime.Infere
     opened.CopyFrom(model)
     del opened.graph.output[:]
     opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = session_options(onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     return onnxruntime.InferenceSession(
         opened.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

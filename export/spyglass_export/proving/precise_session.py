@@ -15,6 +15,7 @@ from onnx import TensorProto
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.proving.precision import in_precision
 from spyglass_export.proving.rounding import without_rounding
+from spyglass_export.session_options import session_options
 
 # The operator in ONNX Runtime's messages about a missing implementation, and about a wrong type.
 _OPERATOR = re.compile(r"implementation for (\w+)\(|of operator \((\w+)\)")
@@ -95,9 +96,7 @@ def _holding(graph: onnx.ModelProto, missing: Collection[str]) -> set[str]:
 
 
 def _open(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options = session_options(onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC)
     return onnxruntime.InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
     )

@@ -20,6 +20,7 @@ from PIL import Image
 from spyglass_cli.main import main
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import golden_tensor
+from spyglass_export.session_options import session_options
 
 HEIGHT, WIDTH = 6, 8
 Array = np.ndarray[Any, Any]
@@ -126,7 +127,7 @@ def adopted(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array]]:
 
     def run() -> tuple[Any, Array, Array]:
         file = tmp_path / "models/theirs/1/model.onnx"
-        session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(file, session_options(), providers=["CPUExecutionProvider"])
         card = read_card(session)
         pixels = [golden_tensor(seed, card.input) for seed in range(100, 105)]
         found = [session.run(["probabilities"], {"image": image})[0] for image in pixels]
@@ -141,7 +142,7 @@ def written(tmp_path: Path) -> Callable[[], tuple[Any, Array, Array, Array]]:
 
     def run() -> tuple[Any, Array, Array, Array]:
         session = ort.InferenceSession(
-            tmp_path / "models/theirs/1/model.onnx", providers=["CPUExecutionProvider"]
+            tmp_path / "models/theirs/1/model.onnx", session_options(), providers=["CPUExecutionProvider"]
         )
         card = read_card(session)
         pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(100, 105)])

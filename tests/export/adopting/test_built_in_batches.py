@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from spyglass_client import Client
+from spyglass_export.session_options import session_options
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
@@ -141,7 +142,7 @@ def test_several_classes_of_one_image_have_their_own_heatmaps(
     assert attach(file, "--scale", "1/255") == 0
     _, pixels, _ = adopted()
     session = onnxruntime.InferenceSession(
-        tmp_path / "models/theirs/1/model.onnx", providers=["CPUExecutionProvider"]
+        tmp_path / "models/theirs/1/model.onnx", session_options(), providers=["CPUExecutionProvider"]
     )
     for image in pixels:
         feeds = {"image": image[np.newaxis], "class_index": np.array([2, 0, 1, 0])}

@@ -15,6 +15,7 @@ from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.adopting.image_input import ImageInput
 from spyglass_export.adopting.preprocessing import Preprocessing, add_preprocessing, preprocess
 from spyglass_export.gradcam.builder import GraphBuilder
+from spyglass_export.session_options import session_options
 
 TORCHVISION = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Array = np.ndarray[Any, Any]
@@ -35,7 +36,9 @@ def model_of(preprocessing: Preprocessing, image: ImageInput) -> onnx.ModelProto
 
 
 def run(model: onnx.ModelProto, pixels: Array) -> Array:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
     found: Array = session.run(None, {"pixels": pixels})[0]
     return found
 

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.converting.early_transpose import transpose_early
+from spyglass_export.session_options import session_options
 
 HEIGHT, WIDTH = 4, 5
 Array = np.ndarray[Any, Any]
@@ -57,10 +58,8 @@ class Network:
 
 
 def run(model: onnx.ModelProto) -> list[Array]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
     pixels = np.random.default_rng(4).integers(0, 256, (2, HEIGHT, WIDTH, 3)).astype(np.uint8)
     found: list[Array] = session.run(None, {"image": pixels})

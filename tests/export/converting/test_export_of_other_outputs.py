@@ -30,6 +30,7 @@ from spyglass_contract.model.certificate import EXPORT_TOLERANCE, KEPT_PIXELS, g
 from spyglass_contract.model.run_folder import DataRecord, RunFolder, RunRecord
 from spyglass_export.converting.full_precision import in_float32
 from spyglass_export.export import export_run
+from spyglass_export.session_options import session_options
 from spyglass_training.models import find_architecture
 from spyglass_training.models.parts.image_input import image_input, photograph
 
@@ -72,7 +73,9 @@ def build(name: str, classes: int, spec: InputSpec = SPEC) -> keras.Model:
 
 def outputs(file: Path, seeds: range) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return pixels and the probabilities of the file for them."""
-    session = ort.InferenceSession(str(file / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        str(file / "model.onnx"), session_options(), providers=["CPUExecutionProvider"]
+    )
     pixels = np.concatenate([golden_tensor(seed, SPEC) for seed in seeds])
     return pixels, session.run(["probabilities"], {"image": pixels})[0]
 
@@ -99,7 +102,9 @@ def test_an_output_for_each_pixel_becomes_a_segmentation_model(tmp_path: Path) -
     assert card.task == TASK_SEGMENT and card.score_kind == SCORE_KIND_SOFTMAX
     pixels, found = outputs(target, range(2))
     np.testing.assert_allclose(found, model(pixels, training=False), atol=1e-5)
-    session = ort.InferenceSession(str(target / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        str(target / "model.onnx"), session_options(), providers=["CPUExecutionProvider"]
+    )
     (output,) = session.get_outputs()
     assert output.shape == ["batch", 48, 48, 3]
     assert len(card.certificate.tensors[0].expected) <= KEPT_PIXELS * 3
@@ -111,7 +116,9 @@ def test_the_certificate_of_a_mask_notices_a_fault_in_one_position_of_every_stri
     model, target = build("pet-segmentation", 3), tmp_path / "models/pets/1"
     run = save_run(tmp_path / "run", model, ("animal", "ground", "contour"), TASK_SEGMENT)
     card = export_run(run, target)
-    session = ort.InferenceSession(str(target / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        str(target / "model.onnx"), session_options(), providers=["CPUExecutionProvider"]
+    )
     for row, column in ((0, 0), (3, 5), (7, 7), (6, 1)):
 
         def faulty(pixels: Any, row: int = row, column: int = column) -> Any:

@@ -14,6 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from spyglass_export.gradcam import attach_gradcam
+from spyglass_export.session_options import session_options
 
 CLASSES = 4
 DIMS = (6, 5, 4)
@@ -100,9 +101,8 @@ def test_an_empty_index_gives_no_map_and_runs_no_node_of_the_heatmap(
 ) -> None:
     none = {"image": _images(3), "class_index": np.empty(0, np.int64)}
     for feeds, rows in ((none, 0), ({"image": _images(3)}, 3)):
-        options = onnxruntime.SessionOptions()
+        options = session_options()
         options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / f"rows_{rows}")
-        options.log_severity_level = 3
         model = attach_gradcam(pooled()[0]).model.SerializeToString()
         session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
         probabilities, heatmap = session.run(["probabilities", "heatmap"], feeds)

@@ -16,6 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from spyglass_export.gradcam import attach_gradcam
 from spyglass_export.proving.gradient import gradient_error
+from spyglass_export.session_options import session_options
 
 DIMS = (3, 12, 12)
 
@@ -187,9 +188,7 @@ def test_a_classifier_with_weights_of_4_bits_has_the_heatmap_of_its_dequantised_
 
 def _as_written(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """Open a model without optimisations, so that ONNX Runtime computes in real numbers."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
+    options = session_options(onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
@@ -260,9 +259,8 @@ def test_a_heatmap_changes_no_kernel_of_a_classifier_with_16_bit_activations(
 
 def _operators(model: onnx.ModelProto, feeds: dict[str, Any], folder: Path) -> list[str]:
     """Return the operators that ONNX Runtime ran, after its fusions."""
-    options = onnxruntime.SessionOptions()
+    options = session_options()
     options.enable_profiling, options.profile_file_prefix = True, str(folder / "run")
-    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     session.run(None, feeds)
     events = json.loads(Path(session.end_profiling()).read_text())

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from spyglass_export.proving.precise_session import PreciseSession
+from spyglass_export.session_options import session_options
 
 
 def _model(nodes: list[Any], weights: dict[str, Any], shape: list[Any], opset: int = 17) -> ModelProto:
@@ -28,7 +29,9 @@ def _model(nodes: list[Any], weights: dict[str, Any], shape: list[Any], opset: i
 
 
 def _in_float32(model: ModelProto, x: Any) -> Any:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
     return session.run(["y"], {"x": x.astype(np.float32)})[0]
 
 

@@ -22,6 +22,7 @@ from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import EXPORT_TOLERANCE, golden_tensor, verify
 from spyglass_contract.model.run_folder import RunFolder
 from spyglass_export.export import export_model, export_run
+from spyglass_export.session_options import session_options
 from spyglass_training.models import pet_segmentation
 from spyglass_training.models.parts.image_input import image_input
 
@@ -51,7 +52,7 @@ def with_random_biases(model: keras.Model) -> keras.Model:
 def exported(model: keras.Model, card: ModelCard, target: Path, image: bytes) -> set[str]:
     """Write the model's file, compare its outputs with Keras, and return its operators."""
     export_model(model, card, {"image.png": image}, target)
-    session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(str(target), session_options(), providers=["CPUExecutionProvider"])
     pixels = np.concatenate([golden_tensor(seed, card.input) for seed in range(100, 103)])
     found = session.run(["probabilities"], {"image": pixels})[0]
     np.testing.assert_allclose(found, model(pixels, training=False), rtol=0, atol=1e-5)
@@ -102,7 +103,7 @@ def test_a_heatmap_explains_the_layer_of_the_original_network(make_run: MakeRun,
     assert "up" in found.explained_layer
     file = tmp_path / "models/colors/1/model.onnx"
     assert "ConvTranspose" not in {node.op_type for node in onnx.load(str(file)).graph.node}
-    session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(str(file), session_options(), providers=["CPUExecutionProvider"])
     pixels = golden_tensor(0, found.input)
     (heatmap,) = session.run(["heatmap"], {"image": pixels})
     assert heatmap.shape == (1, 12, 16) and heatmap.max() == pytest.approx(1, abs=1e-6)

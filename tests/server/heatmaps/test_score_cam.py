@@ -30,6 +30,7 @@ from spyglass_contract.images.pixels import prepare
 from spyglass_contract.model.card import PREDICTED, read_card, write_card
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_export.gradcam import attach_gradcam
+from spyglass_export.session_options import session_options
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
@@ -75,7 +76,9 @@ def _outputs(model: onnx.ModelProto, pixels: Array, *names: str) -> list[Array]:
     inside.CopyFrom(model)
     del inside.graph.output[:]
     inside.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
-    session = onnxruntime.InferenceSession(inside.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        inside.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
     values: list[Array] = session.run(None, {"image": pixels})
     return values
 
@@ -293,7 +296,7 @@ def test_a_deadline_applies_to_all_passes_together(
 
 
 def test_classifying_does_not_fetch_the_feature_map(file: Path, pixels: NDArray[np.uint8]) -> None:
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file, session_options(), providers=["CPUExecutionProvider"])
     feeds = {"image": np.stack([pixels, pixels]), "class_index": np.empty(0, np.int64)}
     probabilities, features, scores = session.run(None, feeds)
     assert (len(probabilities), features.size, scores.size) == (2, 0, 0)
@@ -306,7 +309,7 @@ def test_classifying_does_not_fetch_the_feature_map(file: Path, pixels: NDArray[
 
 def test_a_card_whose_method_differs_from_the_graph_is_refused(file: Path) -> None:
     model = onnx.load(str(file))
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(file), session_options(), providers=["CPUExecutionProvider"])
     card = read_card(session)
     card.heatmap_method = "gradcam"
     write_card(model, card)

@@ -19,6 +19,7 @@ from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.session_options import session_options
 
 Array = npt.NDArray[Any]
 
@@ -98,10 +99,8 @@ def _read_inside(graph: onnx.GraphProto) -> set[str]:
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     # The run is a single one: to optimise the graph first would take longer.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = session_options(onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -14,6 +14,7 @@ from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_export.gradcam.cotangent import Cotangent, dense
 from spyglass_export.gradcam.registry import rule
 from spyglass_export.gradcam.step import Step
+from spyglass_export.session_options import session_options
 
 # Attributes that say which axes are resized, or how their sizes follow from those asked for.
 _OF_AXES = ("axes", "keep_aspect_ratio_policy")
@@ -73,10 +74,8 @@ def _matrix(step: Step, axis: int, scale: float | None) -> npt.NDArray[Any]:
         opset_imports=[helper.make_opsetid("", step.build.opset)],
         ir_version=step.view.model.ir_version,
     )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
     resized: npt.NDArray[Any] = session.run(None, {"x": units})[0]
     return resized[:, 0, :, 0]
