@@ -81,8 +81,9 @@ def print_explained(card: ModelCard) -> None:
         )
     if certificate.heatmaps and certificate.zero_heatmaps == certificate.heatmaps:
         print(
-            f"all {certificate.heatmaps} heatmaps of the golden images are 0 everywhere: no feature of "
-            f"{card.explained_layer} raises the score of the most probable class; try another --feature-map",
+            f"all {certificate.heatmaps} heatmaps of the golden images are 0 everywhere: no place of "
+            f"{card.explained_layer} speaks for a probable class by more than rounding errors; try another "
+            "--feature-map",
             file=sys.stderr,
         )
 
@@ -109,6 +110,7 @@ def _in_flags(advice: Advice, tensor: str) -> str:
     words = {
         Advice.NAME_SCORES: f"name the output of class scores with --scores {tensor}",
         Advice.NAME_FEATURE_MAP: f"name the feature map with --feature-map {tensor}",
+        Advice.OTHER_FEATURE_MAP: f"choose, for example, --feature-map {tensor}",
         Advice.LATER_FEATURE_MAP: f"choose a feature map behind this node with --feature-map {tensor}",
         Advice.EARLIER_SCORES: "",
         Advice.NO_GRADIENT: "choose --method eigencam or scorecam, which need no gradient",

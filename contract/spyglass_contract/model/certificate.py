@@ -19,9 +19,9 @@ from spyglass_contract.images.pixels import prepare
 # The network: uint8 [batch, height, width, channels] to float32 probabilities [batch, …].
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-# The largest difference that the export allows between the reference and the file, on one machine, and that
-# a server allows, whose processor may add numbers in another order. A network whose own rounding noise is
-# larger has a larger tolerance in its certificate.
+# The largest differences from the reference: that which the export allows on its own machine, and that which
+# a server allows, because its processor may add numbers in another order. A network with more rounding noise
+# has a larger tolerance in its certificate.
 EXPORT_TOLERANCE = 1e-5
 REPLAY_TOLERANCE = 1e-4
 # The largest tolerance of any certificate.

@@ -52,11 +52,21 @@ def explained(
         if not integers or (name and name not in all_names(graph.graph)):
             raise
         works = _has_heatmap_without_gradient(graph, card, name)
-        told = f"the network computes in integers ({', '.join(integers)}), which have no gradients"
+        told = _without_gradients(integers)
         if options != DEFAULT_HEATMAP:
             raise HeatmapError(f"{told}; {_WAY_OUT}", *([Advice.NO_GRADIENT] if works else [])) from error
         other = ", or choose --method eigencam or scorecam, which need no gradient" if works else ""
         return Explained(graph, no_heatmap=f"{told}: the model has no heatmap; {_WAY_OUT}{other}")
+
+
+def way_out(source: onnx.ModelProto) -> str:
+    """Return why a network that computes in integers has no gradients and what to do; empty for others."""
+    integers = integer_operators(all_nodes(source.graph))
+    return f"{_without_gradients(integers)}; {_WAY_OUT}" if integers else ""
+
+
+def _without_gradients(integers: list[str]) -> str:
+    return f"the network computes in integers ({', '.join(integers)}), which have no gradients"
 
 
 def _has_heatmap_without_gradient(graph: onnx.ModelProto, card: ModelCard, name: str | None) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 
 from spyglass_export.adopting.adopt import Options, open_network
+from spyglass_export.adopting.explaining import way_out
 from spyglass_export.adopting.guard import unreadable_networks
 from spyglass_export.gradcam.finding.candidates import Candidates, candidate_maps
 from spyglass_export.heatmap import HeatmapOptions
@@ -20,9 +23,12 @@ def list_maps(
     """
     with unreadable_networks():
         opened = open_network(model, size, options)
-        return candidate_maps(
+        found = candidate_maps(
             opened.source,
             feature_map=heatmap.feature_map,
             scores=opened.network.output,
             gradient_of=heatmap.gradient_of,
         )
+        if heatmap.feature_map or any(each.chosen and each.has_gradient for each in found.maps):
+            return found
+        return replace(found, problem=way_out(opened.source) or found.problem)

@@ -26,7 +26,7 @@ _EXACT = frozenset({TensorProto.DOUBLE, TensorProto.FLOAT})
 
 
 def transpose_early(model: onnx.ModelProto) -> None:
-    """Move a Transpose behind the arithmetic on uint8 images [batch, height, width, channels] before it.
+    """Move a Transpose of images, uint8 [batch, height, width, channels], before the arithmetic on them.
 
     Changes the graph in place. A graph of another form stays as it is.
     """

@@ -23,6 +23,7 @@ class Advice(enum.Enum):
 
     NAME_SCORES = "name the tensor of class scores with scores=…"
     NAME_FEATURE_MAP = "name the feature map with feature_map=…"
+    OTHER_FEATURE_MAP = "choose, for example, …"
     LATER_FEATURE_MAP = "choose a feature map behind this node with feature_map=…"
     EARLIER_SCORES = "choose scores before this node with scores=…"
     NO_GRADIENT = "choose method='eigencam' or 'scorecam', which need no gradient"

@@ -14,7 +14,7 @@ Types = Mapping[str, onnx.TypeProto.Tensor]
 
 
 def substitute(node: onnx.NodeProto, types: Types, opset: int) -> list[onnx.NodeProto]:
-    """Nodes in place of one that ONNX Runtime does not have in double precision; empty if there are none."""
+    """Return nodes in place of one that ONNX Runtime lacks in double precision; empty if there are none."""
     if node.op_type == "GlobalAveragePool":
         return list(_mean(node, len(_sizes(types, node.input[0])), opset))
     if node.op_type == "Conv":

@@ -166,7 +166,7 @@ def test_the_error_of_a_model_without_heatmaps_says_how_to_attach_one(
 ) -> None:
     done = classify("gradient.png", "--heatmap", "why", "--model", "plain", "--server", explaining_server)
     assert done.code == 1
-    assert "attach-heatmap" in done.errors
+    assert "spyglass adopt" in done.errors
 
 
 def test_without_a_server_the_bundled_model_explains(

@@ -68,3 +68,12 @@ def test_evidence_around_a_named_map_is_printed(
     onnx.save(model, theirs)
     assert attach(theirs, "--feature-map", "bent", *flags) == 0
     assert "a part of the evidence goes around 'bent'" in capsys.readouterr().err
+
+
+def test_the_error_for_a_tensor_that_is_no_map_names_a_map_and_the_flags(
+    theirs: Path, attach: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert attach(theirs, "--feature-map", "mean") == 1
+    message = capsys.readouterr().err
+    assert "'mean' has the shape [?, 4]" in message
+    assert "; choose, for example, --feature-map features, or make a model without heatmaps" in message

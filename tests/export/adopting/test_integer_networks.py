@@ -151,3 +151,13 @@ def test_a_file_with_a_processor_specific_layout_is_rejected_with_that_reason(
     assert "saved with a processor-specific layout (nchwc: Conv); export it again without" in (
         capsys.readouterr().err
     )
+
+
+def test_a_dry_run_names_the_integer_operators_and_the_way_out(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    static(classifier().write(tmp_path / "float.onnx"), tmp_path / "int8.onnx", QuantFormat.QOperator)
+    assert attach(tmp_path / "int8.onnx", "--dry-run") == 0
+    shown = capsys.readouterr()
+    assert "explained" not in shown.out
+    assert "QLinearConv" in shown.err and "quantise it in the QDQ format" in shown.err

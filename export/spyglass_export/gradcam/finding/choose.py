@@ -24,7 +24,7 @@ def default_choice(search: Search) -> Choice:
     if maps is None:
         raise _no_map(search)
     names = " and ".join(f"'{each.tensor}'" for each in maps)
-    told = f"no feature map has all of the evidence: the heatmap is the sum of those of {names}"
+    told = f"no single feature map has all of the evidence: the heatmap is the sum of the maps {names}"
     if len(sizes := dict.fromkeys(each.grid for each in maps)) > 1:
         told += f", interpolated to one size ({', '.join(f'{height}x{width}' for height, width in sizes)})"
     return Choice(maps, (told, *_assumed(maps)))
@@ -117,11 +117,10 @@ def _not_a_map(search: Search, problem: str) -> FeatureMapError:
         maps = default_choice(search).maps
     except FeatureMapError:
         maps = ()
-    tried = [f"'{each.tensor}'" for each in maps if search.has_gradient(each)]
-    advice = f"; choose, for example, {' or '.join(tried)}" if tried else ""
-    return FeatureMapError(
-        f"a feature map must hold numbers for several heights and widths of the image, but {problem}{advice}"
-    )
+    told = f"a feature map must hold numbers for several heights and widths of the image, but {problem}"
+    advice = Advice.OTHER_FEATURE_MAP
+    tried = next((each.tensor for each in maps if search.has_gradient(each)), None)
+    return FeatureMapError(told) if tried is None else FeatureMapError(told, advice, tensors={advice: tried})
 
 
 def _no_map(search: Search) -> FeatureMapError:
@@ -136,8 +135,8 @@ def _no_map(search: Search) -> FeatureMapError:
                 "network crops or pads the image by much, or computes on several parts or copies of it"
             )
         return FeatureMapError(
-            f"the scores '{scores}' are not computed from any feature map: no tensor before them holds "
-            "numbers for several heights and widths of the image"
+            "the class scores are not computed from any feature map: no tensor before them holds numbers for "
+            "several heights and widths of the image"
         )
     last = parts[0].tensor
     return FeatureMapError(
@@ -156,4 +155,5 @@ def _has_two_sides(search: Search, tensor: str) -> bool:
 
 
 def _shape(search: Search, tensor: str) -> str:
-    return str(search.view.dims(tensor))
+    sizes = ("?" if size is None else str(size) for size in search.view.dims(tensor))
+    return f"[{', '.join(sizes)}]"

@@ -8,7 +8,6 @@ the places of x goes through norm(x): then the sum `x +` carries the class token
 from __future__ import annotations
 
 from spyglass_export.gradcam.finding.flow import Flow
-from spyglass_export.gradcam.finding.liveness import Question
 from spyglass_export.gradcam.finding.maps import Located, Maps
 from spyglass_export.gradcam.finding.products import PRODUCTS, computed_without_products
 from spyglass_export.gradcam.graph_view import GraphView
@@ -33,7 +32,7 @@ _ROOTS = frozenset({"Pow", "ReduceL2", "Reciprocal", "Sqrt"})
 def normalised(view: GraphView, flow: Flow, maps: Maps, stream: Located, scores: str) -> Located | None:
     """Return the normalised form of a map that the first products behind it read, None if there is none.
 
-    Ask `evidence_around` whether all of the evidence goes through it.
+    Ask `Search.has_evidence_around` whether all of the evidence goes through it.
     """
     own = computed_without_products(view, flow, stream.tensor) & flow.before([scores])
     read = {name for name in own for node in view.consumers.get(name, ()) if node.op_type in PRODUCTS}
@@ -47,11 +46,6 @@ def normalised(view: GraphView, flow: Flow, maps: Maps, stream: Located, scores:
     if found is None or found.grid != stream.grid or not _normalises(view, between):
         return None
     return found
-
-
-def evidence_around(stream: Located, through: Located) -> Question:
-    """Return the question whether evidence at the places of `stream` goes around `through`."""
-    return Question(stream, frozenset({through.tensor}))
 
 
 def _normalises(view: GraphView, tensors: set[str]) -> bool:

@@ -72,7 +72,7 @@ class Search:
         return None
 
     def _groups(self, maps: Iterable[Located]) -> Iterator[list[Located]]:
-        """Maps whose gradients one run of the network computes: as many as have small heads."""
+        """Yield groups of maps in the same order; one run computes all gradients of a group."""
         together: list[Located] = []
         nodes = 0
         for found in maps:
