@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
+
+import onnxruntime
 
 from spyglass_export.session_options import session_options
 
