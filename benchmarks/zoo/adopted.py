@@ -101,9 +101,11 @@ def without_heatmap(model: onnx.ModelProto) -> onnx.ModelProto:
             nodes.append(node)
     del graph.node[:]
     graph.node.extend(reversed(nodes))
-    for values in (graph.input, graph.initializer):
-        for value in [value for value in values if value.name == CLASS_INDEX]:
-            values.remove(value)
+    inputs = [value for value in graph.input if value.name != CLASS_INDEX]
+    weights = [tensor for tensor in graph.initializer if tensor.name != CLASS_INDEX]
+    del graph.input[:], graph.initializer[:]
+    graph.input.extend(inputs)
+    graph.initializer.extend(weights)
     return copy
 
 

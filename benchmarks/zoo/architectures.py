@@ -42,7 +42,7 @@ def _transformer(name: str, family: str, source: Source = "timm", **arguments: A
 
 
 # A plain vision transformer with a tenth of the smallest weights.
-_NARROW = {"depth": 3, "embed_dim": 192, "num_heads": 3}
+_NARROW: dict[str, Any] = {"depth": 3, "embed_dim": 192, "num_heads": 3}
 
 CONVOLUTIONAL: Sequence[Architecture] = (
     _convolutional("resnet18", "ResNet"),

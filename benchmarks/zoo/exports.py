@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import time
-import traceback
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,7 +97,6 @@ def _export(
             difference = _difference(model, side, path)
         # What an exporter or ONNX Runtime raises has no common class.
         except Exception as failure:
-            traceback.print_exc()
             error = error or f"{type(failure).__name__}: {str(failure)[:500]}"
             continue
         seconds = round(time.monotonic() - started, 1)
@@ -109,7 +107,7 @@ def _export(
 
 def _write_somehow(model: nn.Module, side: int, exporter: Exporter, path: Path, *, dynamic: bool) -> None:
     """Export a network; if that fails, with timm's attention in single operators, as timm advises."""
-    fused = [module for module in model.modules() if getattr(module, "fused_attn", False)]
+    fused: list[Any] = [module for module in model.modules() if getattr(module, "fused_attn", False)]
     try:
         _write(model, side, exporter, path, dynamic=dynamic)
     except Exception:

@@ -35,4 +35,5 @@ def describe(line: Line) -> str:
         height, width = line["size"]
         cost = line["explained_ms"] / line["plain_ms"]
         text += f"{height}×{width} {line['layer']}, {line['plain_ms']:.1f} ms × {cost:.3f} "
-    return text + line["why"].replace("\n", " ")[:300]
+    why = str(line["why"]).replace("\n", " ")
+    return text + why[:300]

@@ -28,7 +28,8 @@ def network_of(architecture: Architecture) -> tuple[nn.Module, int]:
         model = timm.create_model(
             architecture.name, pretrained=False, num_classes=CLASSES, **architecture.arguments
         )
-        side = model.pretrained_cfg["input_size"][-1]
+        config: Any = model.pretrained_cfg
+        side = config["input_size"][-1]
         side = architecture.arguments.get("img_size", side)
     else:
         make = getattr(torchvision.models, architecture.name)
@@ -49,7 +50,8 @@ def enliven(model: nn.Module, side: int) -> None:
             continue
         _randomise(name, value)
     _calibrate(model, side)
-    for module in model.modules():
+    modules: list[Any] = list(model.modules())
+    for module in modules:
         if hasattr(module, "inplace"):
             module.inplace = False
 
@@ -78,9 +80,10 @@ def _calibrate(model: nn.Module, side: int) -> None:
     for module, momentum in zip(found, kept, strict=True):
         module.eval()
         module.momentum = momentum
-        mean, deviation = module.running_mean, module.running_var.sqrt()
-        mean.add_(deviation * torch.empty_like(mean).normal_(0, 0.3))
-        module.running_var.mul_(torch.empty_like(mean).uniform_(0.6, 1.6)).add_(1e-4)
+        mean, variance = module.running_mean, module.running_var
+        assert mean is not None and variance is not None
+        mean.add_(variance.sqrt() * torch.empty_like(mean).normal_(0, 0.3))
+        variance.mul_(torch.empty_like(mean).uniform_(0.6, 1.6)).add_(1e-4)
 
 
 def fed(pixels: Any) -> torch.Tensor:

@@ -23,7 +23,8 @@ def add_heatmap_flags(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--feature-map",
         metavar="NAME",
-        help="tensor or node of the feature map to explain (default: the last one)",
+        help="tensor or node of the feature map to explain (default: the last one that every path from the "
+        "image to the class scores passes)",
     )
     group.add_argument(
         "--method",
@@ -75,7 +76,7 @@ def print_explained(card: ModelCard) -> None:
     elif card.explained_score and card.heatmap_method != SCORE_CAM:
         print(
             "their gradient was not compared with finite differences: the part of the network behind the "
-            "feature map does not run by itself",
+            "feature map does not run by itself, or differences of several steps do not agree",
             file=sys.stderr,
         )
     if certificate.heatmaps and certificate.zero_heatmaps == certificate.heatmaps:

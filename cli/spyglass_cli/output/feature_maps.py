@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from spyglass_export.gradcam.finding.candidates import Candidate, Candidates
 
 # Operators that the table shows of a longer list.
-_SHOWN = 8
+_SHOWN = 4
 
 
 def print_maps(candidates: Candidates, output_format: str, output: TextIO) -> None:
@@ -22,10 +22,10 @@ def print_maps(candidates: Candidates, output_format: str, output: TextIO) -> No
         return
     table = make_table(
         (
-            Column(""),
+            Column("", foldable=False),
             Column("feature map"),
-            Column("height × width", "right"),
-            Column("channels", "right"),
+            Column("places", "right", foldable=False),
+            Column("channels", "right", foldable=False),
             Column("operators behind it"),
             Column("remarks"),
         )
@@ -60,5 +60,5 @@ def _remarks(each: Candidate) -> list[str]:
     elif not each.has_gradient:
         remarks.append("no gradient")
     if each.is_read is False:
-        remarks.append("the scores do not read it")
+        remarks.append("its gradient is 0")
     return remarks

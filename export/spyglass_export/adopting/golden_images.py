@@ -59,14 +59,16 @@ def _within(path: Path, budget: int, size: tuple[int, int]) -> bytes:
             field="golden",
         )
     encoded = path.read_bytes()
-    if len(encoded) <= budget:
-        return encoded
     try:
         image, _ = decode(encoded, DEFAULT_LIMITS)
     except SpyglassError as error:
         raise InvalidInput(
-            f"cannot read the golden image {path.name}: {error.message}", field="golden"
+            f"cannot read the golden image {path.name}: {error.message}; every file in {path.parent} must be "
+            "an image",
+            field="golden",
         ) from error
+    if len(encoded) <= budget:
+        return encoded
     for scale, quality in _STEPS:
         smaller = _encoded(_scaled(image, scale, size), "JPEG", quality=quality, optimize=True)
         if len(smaller) <= budget:

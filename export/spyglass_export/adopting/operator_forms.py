@@ -46,7 +46,8 @@ def reject_processor_forms(model: onnx.ModelProto) -> None:
             )
     if any(node.op_type == _COMPILED for node in nodes):
         raise ModelError(
-            f"the network is compiled for one execution provider ({_COMPILED}); give the network from before"
+            f"the network is compiled for one execution provider ({_COMPILED}); "
+            "give the file that it was compiled from"
         )
 
 

@@ -129,7 +129,8 @@ def _check_choices(method: str, gradient_of: str) -> None:
 def _explanation(
     view: GraphView, branch: GraphBuilder, scores: Scores, feature_map: FeatureMap
 ) -> Explanation:
-    return Explanation(view, branch, scores, feature_map, activations_of(view, branch, feature_map))
+    arranged = activations_of(view, branch, feature_map)
+    return Explanation(view, branch, scores, feature_map, arranged.whole, arranged.parts)
 
 
 def _score(scores: Scores, method: str) -> GradientOf | Literal[""]:

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.tensor_types import Dims
+from spyglass_export.simplifying.node_order import captured
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequenc
 
     `branch` holds the nodes that compute the outputs; they may read any tensor of `graph`.
     """
+    _drop_unread(branch, [output.result for output in outputs])
     _copy_quantised(graph, branch)
     outside = GraphBuilder(branch.opset, branch.taken)
     requested = outside.add("Cast", outside.add("Size", CLASS_INDEX), to=TensorProto.BOOL)
@@ -61,6 +63,22 @@ def attach_branch(graph: onnx.GraphProto, branch: GraphBuilder, outputs: Sequenc
     graph.input.append(_class_index())
     graph.initializer.append(helper.make_tensor(CLASS_INDEX, TensorProto.INT64, [1], [-1]))
     graph.output.extend(output.value(output.name) for output in outputs)
+
+
+def _drop_unread(branch: GraphBuilder, results: Sequence[str]) -> None:
+    """Drop the nodes and constants that no result needs.
+
+    A rule may read a tensor for its sizes alone. ONNX Runtime would compute such a node, and could not fuse
+    the operators around the tensor.
+    """
+    read = set(results)
+    kept = []
+    for node in reversed(branch.nodes):
+        if read.intersection(node.output):
+            read |= {*node.input, *captured(node)}
+            kept.append(node)
+    branch.nodes[:] = reversed(kept)
+    branch.initializers[:] = [constant for constant in branch.initializers if constant.name in read]
 
 
 def _copy_quantised(graph: onnx.GraphProto, branch: GraphBuilder) -> None:

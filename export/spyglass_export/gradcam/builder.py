@@ -18,7 +18,8 @@ class GraphBuilder:
 
     Methods take and return names of tensors. `nodes` are in topological order; `initializers` hold each
     distinct constant once. All new names begin with `prefix`. `known` holds tensors of the model in the form
-    that the new nodes read, by name. `description` is a text about the nodes.
+    that the new nodes read, by name. `slices` holds slices of tensors, by name, axis, start and stop.
+    `description` is a text about the nodes.
     """
 
     def __init__(self, opset: int, taken: Iterable[str], prefix: str = PREFIX) -> None:
@@ -29,6 +30,7 @@ class GraphBuilder:
         self.initializers: list[onnx.TensorProto] = []
         self.taken = set(taken)
         self.known: dict[str, str] = {}
+        self.slices: dict[tuple[str, int, int, int], str] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op_type: str, *inputs: str, **attributes: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spyglass_export.gradcam.builder import GraphBuilder
@@ -21,7 +21,8 @@ from spyglass_export.gradcam.tensor_types import Dims
 class Explanation:
     """The feature map A as float32 `activations`, the scores to explain, and the builder of new nodes.
 
-    A method returns a map before clipping at 0 and scaling.
+    A method returns a map before clipping at 0 and scaling. `parts` are the parts of a map that has some,
+    before they were brought to one size.
     """
 
     view: GraphView
@@ -29,6 +30,7 @@ class Explanation:
     scores: Scores
     feature_map: FeatureMap
     activations: Sized
+    parts: tuple[Sized, ...] = ()
 
     @property
     def channels(self) -> Size:
@@ -58,16 +60,27 @@ class Explanation:
         terms = self.activations.name if positive else build.add("Abs", self.activations.name)
         return RawMap(self.as_map(values), self._excess(values, self._product(noise, terms)))
 
-    def record(self, gradient: str, magnitudes: str = "", *, summed: bool = False) -> None:
+    def record(
+        self,
+        gradient: str,
+        magnitudes: str = "",
+        *,
+        summed: bool = False,
+        part_gradients: Sequence[Sized] = (),
+    ) -> None:
         """Describe the gradient that the branch computes, of the shape of A or summed over its places."""
+        spatial = self.feature_map.layout.spatial
+        sizes = {tuple(part.dims[axis] for axis in spatial) for part in part_gradients}
+        pairs = zip(self.parts, part_gradients, strict=True) if len(sizes) > 1 else ()
         self.build.description = GradientRecord(
             tuple(self.feature_map.tensors),
             self.activations.name,
             gradient,
             self.scores.tensor,
             self.scores.logit_of,
-            self.feature_map.layout.spatial if summed else (),
+            spatial if summed else (),
             magnitudes,
+            tuple((part.name, of_part.name) for part, of_part in pairs),
         ).text()
 
     def weighted_by(self, gradient: Cotangent) -> RawMap:

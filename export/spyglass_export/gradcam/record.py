@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,9 @@ class GradientRecord:
     the same. If `summed` is not empty, `gradient` is the sum over these axes of A, without the axes, and
     `magnitudes`, if it is not empty, the sum of the magnitudes. The score of a class is its number in the
     tensor `scores`; if that holds one logit for two classes, it is the logit of `logit_of`.
+
+    If A joins maps of several sizes, `parts` holds for each of `explained` the tensors of its own numbers and
+    of their gradient, both before they are brought to one size.
     """
 
     explained: tuple[str, ...]
@@ -24,6 +27,14 @@ class GradientRecord:
     logit_of: int | None = None
     summed: tuple[int, ...] = ()
     magnitudes: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+
+    def of_part(self, tensor: str) -> GradientRecord:
+        """Return the record of the gradient of one of the explained tensors."""
+        if not self.parts:
+            return self
+        activations, gradient = self.parts[self.explained.index(tensor)]
+        return replace(self, activations=activations, gradient=gradient, summed=(), magnitudes="", parts=())
 
     def text(self) -> str:
         """Return the record as JSON."""
@@ -36,4 +47,5 @@ def read_record(text: str) -> GradientRecord | None:
         return None
     found = json.loads(text)
     found["explained"], found["summed"] = tuple(found["explained"]), tuple(found["summed"])
+    found["parts"] = tuple((activations, gradient) for activations, gradient in found.get("parts", ()))
     return GradientRecord(**found)

@@ -57,7 +57,7 @@ def has_rule(op_type: str) -> bool:
 def rule_for(node: Node) -> Rule:
     """Return the rule of a node's operator. Raises UnsupportedHead if there is none."""
     if node.op_type.startswith(_FUSED):
-        raise unsupported(node, "ONNX Runtime wrote this operator; use the file before that optimisation")
+        raise unsupported(node, "ONNX Runtime's optimiser wrote this operator; use the file from before")
     if node.op_type not in _RULES:
         raise unsupported(node, f"the operator {node.op_type} has no gradient rule")
     return _RULES[node.op_type]

@@ -22,8 +22,7 @@ from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.head import Head
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.opset_forms import squeeze
-from spyglass_export.gradcam.reverse import Gradient, gradients_at_ends
-from spyglass_export.gradcam.selection import written_out
+from spyglass_export.gradcam.reverse import Gradient, full, gradients_at_ends
 from spyglass_export.gradcam.sizes import Sized, reshape, rows_like
 from spyglass_export.gradcam.summed_product import summed_product
 
@@ -94,10 +93,12 @@ def _sum(view: GraphView, build: GraphBuilder, near: _Neighbourhood, name: str, 
     if name in near.products:
         node, place = near.products[name]
         dims = place.tensor.dims[1:]
+        if not isinstance(end, OneHot):
+            end = full(build, end)
         # Its terms are sums over the outputs of the layer, and need not be added up twice.
         return SpatialSum(summed_product(view, build, node, end, dims, place.spatial), None)
     place = near.places[name]
-    gradient = written_out(build, end) if isinstance(end, OneHot) else end
+    gradient = full(build, end)
     if gradient.of.rank != 4:
         folded = reshape(build, dense(build, gradient).name, rows_like(build, place.tensor))
         gradient = Cotangent(folded, place.tensor)

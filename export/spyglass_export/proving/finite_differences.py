@@ -56,6 +56,7 @@ class Head:
     def __init__(
         self, model: onnx.ModelProto, record: GradientRecord, tensor: str, feeds: Sequence[Feeds]
     ) -> None:
+        record = record.of_part(tensor)
         self._record, self._tensor, self._feeds = record, tensor, feeds
         before = open_session(part_of(model, [tensor]).SerializeToString())
         self._starts: list[Numbers] = [before.run([tensor], given)[0] for given in feeds]

@@ -77,7 +77,7 @@ def check_explains(model: Model) -> None:
     """Raise FailedPrecondition if the model has no heatmap."""
     if not model.card.explained_layer:
         raise FailedPrecondition(
-            f"{model.card.name} has no heatmap; `spyglass export` and `spyglass attach-heatmap` add one",
+            f"{model.card.name} has no heatmap; `spyglass export` and `spyglass adopt` add one",
             reason="HEATMAP_MISSING",
             field="model.name",
         )

@@ -110,7 +110,7 @@ def test_a_file_that_is_not_onnx_and_a_file_that_is_not_an_image_are_rejected(
     assert attach(tmp_path / "empty.onnx") == 1
     assert "empty.onnx is not an ONNX model: it contains no network" in capsys.readouterr().err
     (tmp_path / "golden/notes.txt").write_text("about the images")
-    assert attach(classifier().write(tmp_path / "theirs.onnx")) == 1
+    assert attach(classifier().write(tmp_path / "theirs.onnx")) == 2
     assert "golden image notes.txt" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 

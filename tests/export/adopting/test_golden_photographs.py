@@ -52,9 +52,11 @@ def test_a_photograph_is_turned_upright_before_it_is_made_smaller(tmp_path: Path
     assert smaller.height > smaller.width and 274 not in smaller.getexif()
 
 
-def test_a_large_file_that_is_no_image_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "video.mp4").write_bytes(bytes(300_000))
-    with pytest.raises(InvalidInput, match=r"cannot read the golden image video\.mp4"):
+@pytest.mark.parametrize("size", [300_000, 30])
+def test_a_file_that_is_no_image_is_rejected(size: int, tmp_path: Path) -> None:
+    grain(40, 30).save(tmp_path / "image.png")
+    (tmp_path / "video.mp4").write_bytes(bytes(size))
+    with pytest.raises(InvalidInput, match=r"cannot read the golden image video\.mp4: .* must be an image"):
         read_golden(tmp_path, 64, 64)
 
 

@@ -106,6 +106,8 @@ def test_the_error_for_an_unknown_name_lists_similar_names(sketch: Callable[...,
     model = sketch(DIMS).classify("features")
     with pytest.raises(FeatureMapError, match=r"'feature'.*similar names are.*'features'"):
         attach_gradcam(model, feature_map="feature")
+    with pytest.raises(FeatureMapError, match=r"no tensor or node 'Ω'$"):
+        attach_gradcam(model, feature_map="Ω")
 
 
 @pytest.mark.parametrize("op_type", ["GlobalAveragePool", "Flatten"])

@@ -173,13 +173,18 @@ def _branch(model: onnx.ModelProto) -> onnx.GraphProto:
 
 def _spoil(model: onnx.ModelProto, op_type: str, values: Any) -> onnx.ModelProto:
     """Put a product or sum with `values` behind the gradient of a file."""
-    record, branch = gradient_record(model), _branch(model)
+    record = gradient_record(model)
     assert record is not None
+    return _spoil_tensor(model, record.gradient, op_type, values)
+
+
+def _spoil_tensor(model: onnx.ModelProto, tensor: str, op_type: str, values: Any) -> onnx.ModelProto:
+    branch = _branch(model)
     for node in branch.node:
-        node.output[:] = ["right" if name == record.gradient else name for name in node.output]
+        node.output[:] = ["right" if name == tensor else name for name in node.output]
     index = next(index for index, node in enumerate(branch.node) if "right" in node.output)
     branch.initializer.append(numpy_helper.from_array(np.asarray(values, np.float32), "error"))
-    branch.node.insert(index + 1, helper.make_node(op_type, ["right", "error"], [record.gradient]))
+    branch.node.insert(index + 1, helper.make_node(op_type, ["right", "error"], [tensor]))
     return model
 
 
@@ -213,6 +218,38 @@ def test_a_wrong_gradient_differs(head: str, wrong: str, method: HeatmapMethod) 
     if "channel" in wrong:
         value = _one_channel([1, CHANNELS] + ([1, 1] if method == "layercam" else []), value)
     error = gradient_error(_spoil(model, op_type, value), "image", _images())
+    assert error is not None and error > 2 * TOLERANCE
+
+
+def _two_sizes(net: _Network) -> str:
+    """Two maps without a common one behind the image: 6 x 7 places, and 3 x 4 of a coarser one."""
+    kernel = net.normal(5, 3, 3, 3)
+    coarse = net.add("Relu", net.add("Conv", "image", kernel, pads=[1] * 4, strides=[2, 2]))
+    return net.scores(net.add("Concat", net.mean(), net.mean(coarse), axis=1), CHANNELS + 5)
+
+
+def _attached_to_two_sizes(method: HeatmapMethod) -> onnx.ModelProto:
+    net = _Network()
+    output = _two_sizes(net)
+    model = attach_gradcam(net.model(output), method=method).model
+    record = gradient_record(model)
+    assert record is not None and len(record.parts) == 2
+    return model
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
+def test_the_gradients_of_maps_of_two_sizes_agree(method: HeatmapMethod) -> None:
+    error = gradient_error(_attached_to_two_sizes(method), "image", _images())
+    assert error is not None and error < TOLERANCE / 10
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_wrong_gradient_of_one_of_two_maps_differs(part: int) -> None:
+    model = _attached_to_two_sizes("gradcam")
+    record = gradient_record(model)
+    assert record is not None
+    _spoil_tensor(model, record.parts[part][1], "Mul", 1.05)
+    error = gradient_error(model, "image", _images())
     assert error is not None and error > 2 * TOLERANCE
 
 

@@ -215,7 +215,7 @@ def test_the_error_of_a_model_without_heatmaps_says_how_to_attach_one(
     request = HeatmapRequest(image=image, model=ModelRef(name="plain"))
     code, reason, message = refusal(lambda: vision.Heatmap(request))
     assert (code, reason) == ("FAILED_PRECONDITION", "HEATMAP_MISSING")
-    assert "attach-heatmap" in message
+    assert "spyglass adopt" in message
 
 
 def test_a_heatmap_above_the_limit_is_refused_with_advice_and_a_smaller_one_is_sent(

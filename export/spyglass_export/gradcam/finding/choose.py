@@ -106,7 +106,8 @@ def _tensor_called(search: Search, name: str) -> str:
     if name in named:
         return named[name].outputs[0]
     close = difflib.get_close_matches(name, [*search.view.producers, *named], n=3, cutoff=0.4)
-    raise FeatureMapError(f"the model has no tensor or node '{name}'; similar names are {close}")
+    similar = f"; similar names are {', '.join(map(repr, close))}" if close else ""
+    raise FeatureMapError(f"the model has no tensor or node '{name}'{similar}")
 
 
 def _not_a_map(search: Search, problem: str) -> FeatureMapError:

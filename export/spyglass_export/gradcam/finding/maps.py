@@ -19,6 +19,9 @@ MOVING = TRANSPARENT | {"Transpose"}
 _REPEATING = MOVING | {
     "AveragePool",
     "Expand",
+    "Gather",
+    "GatherElements",
+    "GatherND",
     "GlobalAveragePool",
     "GlobalMaxPool",
     "LpPool",
@@ -26,6 +29,10 @@ _REPEATING = MOVING | {
     "Pad",
     "Slice",
 }
+# With fewer places than their input, these are a pooling that is spelled out.
+_POOLING = frozenset({"ReduceMax", "ReduceMean", "ReduceMin"})
+# These bring the windows of such a pooling into axes of their own.
+_WINDOWING = MOVING | {"Gather", "GatherElements", "GatherND", "Pad", "Slice"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,10 @@ class Maps:
             return None
         return Located(tensor, found, assumed)
 
+    def has_places(self, tensor: str) -> bool:
+        """Return whether some numbers of a tensor have a place of their own, True if this is unknown."""
+        return self._places.has_places(tensor)
+
     def repeats(self, found: Located) -> bool:
         """Return whether a map only repeats the features of an earlier tensor.
 
@@ -80,7 +91,12 @@ class Maps:
             quantiser = self._view.producers.get(node.inputs[0])
             source = None if quantiser is None else self._view.producers.get(quantiser.inputs[0])
             return source is None or source.op_type in _REPEATING
-        return node.op_type in _REPEATING or self._joins_tokens(node, found) or self._adds_positions(node)
+        return (
+            node.op_type in _REPEATING
+            or self._pools(node, found)
+            or self._joins_tokens(node, found)
+            or self._adds_positions(node)
+        )
 
     def before_moves(self, tensor: str, first: str = "") -> str:
         """Return the tensor whose numbers `tensor` holds, searching back to `first`."""
@@ -89,6 +105,19 @@ class Maps:
                 break
             tensor = node.inputs[0]
         return tensor
+
+    def _pools(self, node: Node, found: Located) -> bool:
+        """Return whether a node pools windows of a map with more places, as exporters spell poolings out."""
+        if node.op_type not in _POOLING:
+            return False
+        tensor = node.inputs[0]
+        while (finer := self.at(tensor)) is None and (before := self._view.producers.get(tensor)) is not None:
+            if before.op_type not in _WINDOWING:
+                return False
+            tensor = before.inputs[0]
+        if finer is None or finer.placement.channels != found.placement.channels:
+            return False
+        return finer.placement.height * finer.placement.width > found.placement.height * found.placement.width
 
     def _joins_tokens(self, node: Node, found: Located) -> bool:
         """Return whether a node puts tokens of no place, such as a class token, beside those of a map."""

@@ -37,7 +37,8 @@ def normalised(view: GraphView, flow: Flow, maps: Maps, stream: Located, scores:
     """
     own = computed_without_products(view, flow, stream.tensor) & flow.before([scores])
     read = {name for name in own for node in view.consumers.get(name, ()) if node.op_type in PRODUCTS}
-    sources = {maps.before_moves(name, stream.tensor) for name in read}
+    # A class token alone, which is read as the query, has no place.
+    sources = {maps.before_moves(name, stream.tensor) for name in read if maps.has_places(name)}
     if len(sources) != 1 or stream.tensor in sources:
         return None
     (tensor,) = sources

@@ -15,9 +15,11 @@ def gradient_of(given: Explanation) -> Cotangent:
     view, build, feature_map, scores = given.view, given.build, given.feature_map, given.scores.tensor
     start = seed(view, build, given.scores)
     if feature_map.parts:
-        gradient = arranged_gradient(view, build, feature_map, scores, start, given.activations)
+        arranged = arranged_gradient(view, build, feature_map, scores, start)
+        gradient = Cotangent(arranged.whole.name, given.activations)
+        given.record(gradient.name, part_gradients=arranged.parts)
     else:
         head = find_head(view, feature_map.tensor, scores)
         gradient = reverse_pass(view, build, head, start)[feature_map.tensor]
-    given.record(gradient.name)
+        given.record(gradient.name)
     return gradient

@@ -49,7 +49,9 @@ def has_free_sizes(view: GraphView) -> bool:
 
 def _layout(view: GraphView, name: str, dims: Dims) -> Layout | None:
     if (shown := find_layout(view, name)) is not None:
-        return shown
+        # An image has its height before its width, also if the network transposes it.
+        first, second = sorted(shown.spatial)
+        return Layout(shown.channel, (first, second))
     first, last = (dims[axis] in _COLOURS for axis in (1, 3))
     if first == last:
         return None

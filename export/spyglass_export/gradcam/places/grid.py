@@ -16,6 +16,8 @@ MIXED = -2
 
 # A part of the image may be cut off before the places are named: at most a quarter of each side.
 _LEAST_COVERED = 0.75
+# And at each end of a side, or one row or column. A place is then at most so far from where it is drawn.
+_MOST_CUT = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,15 @@ def is_evenly_spread(coordinates: Sequence[int] | Numbers, size: int) -> bool:
     covered = abs(found[-1] - found[0]) + max(abs(step), 1)
     even = bool(np.abs(found - straight).max() <= max(abs(step), 1))
     return even and covered >= _LEAST_COVERED * size
+
+
+def reaches_both_ends(coordinates: Sequence[int] | Numbers, size: int) -> bool:
+    """Return whether evenly spread rows or columns leave out little at each end of a side of `size` places.
+
+    Little is one line, or a 16th of the side, besides the lines between two of them. A crop in the middle of
+    the image that keeps 7/8 of the side does so; the same crop in a corner of the image does not.
+    """
+    found = np.asarray(coordinates)
+    low, high = int(found.min()), int(found.max())
+    step = (high - low) / max(len(found) - 1, 1)
+    return max(low, size - 1 - high) <= max(step, 1) - 1 + max(size * _MOST_CUT, 1)

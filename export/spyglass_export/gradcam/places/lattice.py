@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spyglass_export.gradcam.places.grid import Grid, Numbers, is_evenly_spread
+from spyglass_export.gradcam.places.grid import Grid, Numbers, is_evenly_spread, reaches_both_ends
 from spyglass_export.gradcam.places.located import Located, Shape, located
 
 
@@ -93,8 +93,9 @@ def _orientation(plane: Numbers, grid: Grid) -> tuple[bool, bool, bool] | None:
     if (row != row[:, :1]).any() or (column != column[:1]).any():
         return None
     down, across = row[:, 0], column[0]
-    if not (is_evenly_spread(down, grid.height) and is_evenly_spread(across, grid.width)):
-        return None
+    for lines, size in ((down, grid.height), (across, grid.width)):
+        if not (is_evenly_spread(lines, size) and reaches_both_ends(lines, size)):
+            return None
     return turned, bool(down[0] > down[-1]), bool(across[0] > across[-1])
 
 

@@ -33,6 +33,11 @@ class Places:
         """Return whether the operators before a tensor could be followed. If not, its places are unknown."""
         return tensor in self._traced.tensors
 
+    def has_places(self, tensor: str) -> bool:
+        """Return whether some numbers of a tensor have a place of their own, True if this is unknown."""
+        found = self._traced.tensors.get(tensor)
+        return found is None or found.places.grid is not None
+
     @cached_property
     def _traced(self) -> Trace:
         return trace(self._view)

@@ -48,7 +48,7 @@ def attention(step: Step) -> Mapping[int, Cotangent]:
 
 def _check(step: Step) -> None:
     if step.has_input(4) or step.node.attribute("softcap", 0.0):
-        raise step.unsupported("it has a cache of earlier keys, or softcap")
+        raise step.unsupported("its cache of earlier keys, or its softcap, has no gradient rule")
     if _heads(step, _QUERY) != _heads(step, _KEY):
         raise step.unsupported("several heads of its queries share a head of its keys")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from spyglass_export.gradcam.cotangent import Cotangent, dense, total
+from spyglass_export.gradcam.cotangent import Cotangent, dense
 from spyglass_export.gradcam.registry import rule
-from spyglass_export.gradcam.rules.placement import put_back
+from spyglass_export.gradcam.rules.placement import put_back, put_side_by_side
 from spyglass_export.gradcam.sizes import Sized
 from spyglass_export.gradcam.step import Step
 
@@ -47,24 +47,22 @@ def split(step: Step) -> Mapping[int, Cotangent]:
     axis = step.node.attribute("axis", 0) % whole.rank
     parts = [Sized(name, step.view.dims(name)) for name in step.node.outputs]
     bounds = _bounds(step, parts, axis)
-    pieces = [
-        put_back(step.build, gradient, axis, range(bounds[index], bounds[index + 1]), bounds[-1])
-        for index, gradient in step.gradients.items()
-    ]
-    return {0: replace(total(step.build, pieces), of=whole)}
+    pieces = {bounds[index]: replace(gradient, of=parts[index]) for index, gradient in step.gradients.items()}
+    return {0: replace(put_side_by_side(step.build, pieces, axis, bounds[-1]), of=whole)}
 
 
 @rule("Slice")
 def cut_out(step: Step) -> Mapping[int, Cotangent]:
     """Return the gradient at the places of the slice, and 0 elsewhere."""
     whole, gradient = step.shape_of(0), step.gradient
-    for axis, chosen in _slices(step, whole.rank).items():
+    for axis, chosen in slices_of(step, whole.rank).items():
         size = step.known_size(whole, axis)
         gradient = put_back(step.build, gradient, axis, range(size)[chosen], size)
     return {0: replace(gradient, of=whole)}
 
 
-def _slices(step: Step, rank: int) -> dict[int, slice]:
+def slices_of(step: Step, rank: int) -> dict[int, slice]:
+    """Return the range of each axis that a Slice node names. Raises UnsupportedHead if it is not constant."""
     starts, ends = (step.constant(index, "bounds").tolist() for index in (1, 2))
     axes = step.constant(3, "axes").tolist() if step.has_input(3) else range(len(starts))
     strides = step.constant(4, "steps").tolist() if step.has_input(4) else [1] * len(starts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,41 @@ def put_back(
     if len(readings) == 1:
         return _scatter(build, gradient, axis, places, size)
     return total(build, [_of_reading(build, gradient, axis, places, one, size) for one in readings])
+
+
+def put_side_by_side(build: GraphBuilder, pieces: Mapping[int, Cotangent], axis: int, size: int) -> Cotangent:
+    """Return the gradient of a tensor of `size` along `axis`, with zeros around `pieces`.
+
+    The keys of `pieces` are the first place of each; they do not overlap. The size of each along `axis` is
+    known.
+    """
+    ordered = sorted(pieces.items())
+    sizes = [_known(piece, axis) for _, piece in ordered]
+    ends = [start + length for (start, _), length in zip(ordered, sizes, strict=True)]
+    adjacent = all(end == start for end, (start, _) in zip(ends, ordered[1:], strict=False))
+    if not adjacent:
+        apart = [
+            put_back(build, piece, axis, range(start, start + length), size)
+            for (start, piece), length in zip(ordered, sizes, strict=True)
+        ]
+        return total(build, apart)
+    joined = ordered[0][1]
+    if len(ordered) > 1:
+        full = [dense(build, piece) for _, piece in ordered]
+        name = build.add("Concat", *(piece.name for piece in full), axis=axis)
+        joined = Cotangent(name, _resized(full[0], axis, sum(sizes)))
+    return put_back(build, joined, axis, range(ordered[0][0], ends[-1]), size)
+
+
+def _known(gradient: Cotangent, axis: int) -> int:
+    size = gradient.of.dims[axis]
+    assert size is not None
+    return size
+
+
+def _resized(gradient: Cotangent, axis: int, size: int) -> Sized:
+    dims = (*gradient.of.dims[:axis], size, *gradient.of.dims[axis + 1 :])
+    return Sized(gradient.of.name, dims)
 
 
 def _readings(places: Sequence[int]) -> list[list[int]]:
@@ -63,8 +98,7 @@ def _scatter(
     else:
         padded = _pad(build, gradient.name, rank, axis, 0, 1)
         name = build.add("Gather", padded, build.integers(_inverse(places, size)), axis=axis)
-    dims = (*gradient.of.dims[:axis], size, *gradient.of.dims[axis + 1 :])
-    return replace(gradient, name=name, of=Sized(gradient.of.name, dims))
+    return replace(gradient, name=name, of=_resized(gradient, axis, size))
 
 
 def _inverse(places: Sequence[int], size: int) -> list[int]:

@@ -28,7 +28,7 @@ def resize(step: Step) -> Mapping[int, Cotangent]:
     """
     source, result = step.shape_of(0), step.gradient.of
     if step.node.attribute("coordinate_transformation_mode") == "tf_crop_and_resize":
-        raise step.unsupported("it cuts the region of a box out")
+        raise step.unsupported("its mode tf_crop_and_resize cuts out a region")
     scales = _scales(step)
     gradient = dense(step.build, step.gradient).name
     for axis in range(source.rank):

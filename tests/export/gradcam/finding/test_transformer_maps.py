@@ -80,6 +80,24 @@ def test_projections_for_attention_pooling_are_not_explained(transformer: Callab
     assert attach_gradcam(model).layer == last
 
 
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_class_attention_is_explained_behind_its_normalisation(
+    blocks: int, transformer: Callable[..., Any]
+) -> None:
+    net = transformer()
+    stream = net.embed(1)
+    for _ in range(blocks):
+        stream = net.block(stream)
+    read = net.normalise(stream)
+    own = net.head.node("Slice", read, net.head.integers(0), net.head.integers(1), net.head.integers(1))
+    kept = net.head.node("Slice", stream, net.head.integers(0), net.head.integers(1), net.head.integers(1))
+    query = net.parted(net.product(own), 1)
+    key, value = (net.parted(net.product(read)) for _ in range(2))
+    token = net.head.node("Add", kept, net.attend(query, key, value, number=1))
+    model = net.classify(net.head.node("Reshape", token, net.head.integers(0, 8)))
+    assert attach_gradcam(model).layer == read
+
+
 def test_a_mixer_is_explained_behind_its_last_normalisation(transformer: Callable[..., Any]) -> None:
     net = transformer()
     stream = net.embed(0)

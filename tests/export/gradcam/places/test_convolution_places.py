@@ -116,6 +116,31 @@ def test_a_crop_is_no_map_of_the_image(sketch: Any, place: Place) -> None:
     assert place(model, again) is None
 
 
+@pytest.mark.parametrize(("start", "stop", "known"), [(2, 30, True), (0, 28, False), (4, 32, False)])
+def test_a_crop_of_the_image_is_known_only_in_its_middle(
+    start: int, stop: int, known: bool, sketch: Any, place: Place
+) -> None:
+    net = sketch((3, 32, 32))
+    bounds = (net.integers(start, start), net.integers(stop, stop), net.integers(2, 3))
+    features = _patches(net, net.node("Slice", "image", *bounds))
+    assert (place(net.model(features), features) is not None) == known
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 6)])
+def test_a_transposed_image_keeps_its_height_and_width(
+    size: tuple[int, int], sketch: Any, assert_painted: Painted
+) -> None:
+    net = sketch((3, *size))
+    turned = net.node("Transpose", "image", perm=[0, 1, 3, 2])
+    features = net.node("Tanh", net.node("Conv", turned, net.normal(5, 3, 2, 2), strides=[2, 2]))
+    model = net.model(features)
+    # Without the convolution of the sketch, only the transpose reads the image.
+    assert model.graph.node[0].output == ["features"]
+    del model.graph.node[0]
+    placement = assert_painted(model, features)
+    assert (placement.height, placement.width) == (size[0] // 2, size[1] // 2)
+
+
 def test_space_moved_to_channels_and_back(sketch: Any, assert_painted: Painted, place: Place) -> None:
     net = sketch((3, 8, 8))
     deep = net.node("SpaceToDepth", "image", blocksize=2)
