@@ -17,7 +17,9 @@ from spyglass_export.gradcam.skeleton import is_small
 from spyglass_export.gradcam.tensor_types import Dims
 
 # These nodes depend on no input, but their value is random.
-_RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomUniform"})
+RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
 # Assumed values of an unknown size. A tensor with the same value for both does not depend on that size.
 _ASSUMED_SIZES = (5, 7)
 
@@ -57,7 +59,7 @@ class _Evaluation:
 
     def _compute(self, name: str) -> npt.NDArray[Any] | None:
         node = self._producers.get(name)
-        if node is None or node.op_type in _RANDOM or _has_subgraph(node):
+        if node is None or node.op_type in RANDOM or has_subgraph(node):
             return None
         if node.op_type == "Shape" and not node.attribute:
             return self._shape(node.input[0])
@@ -73,7 +75,8 @@ class _Evaluation:
         return np.array([self._size if size is None else size for size in dims], np.int64)
 
 
-def _has_subgraph(node: onnx.NodeProto) -> bool:
+def has_subgraph(node: onnx.NodeProto) -> bool:
+    """Return whether a node runs a graph of its own, such as the branches of an If."""
     return any(attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
 
-# These operators keep every number.
-_TRANSPARENT = frozenset(
+# These operators keep every number, but for its rounding.
+TRANSPARENT = frozenset(
     {
         "Cast",
         "DequantizeLinear",
@@ -24,7 +24,7 @@ _TRANSPARENT = frozenset(
 def behind(view: GraphView, name: str) -> str:
     """Return the tensor whose numbers `name` repeats, past casts and changes of shape."""
     node = view.producers.get(name)
-    while node is not None and node.op_type in _TRANSPARENT and view.is_real(node.inputs[0]):
+    while node is not None and node.op_type in TRANSPARENT and view.is_real(node.inputs[0]):
         name = node.inputs[0]
         node = view.producers.get(name)
     return name

@@ -7,34 +7,12 @@ such an activation out of the graph before a QuantizeLinear.
 from __future__ import annotations
 
 import numpy as np
-from onnx import TensorProto
 
 from spyglass_export.gradcam.graph_view import GraphView
+from spyglass_export.gradcam.integer_limits import LIMITS, relu6_bound
 from spyglass_export.gradcam.node import Node
-from spyglass_export.gradcam.passing import uniform
+from spyglass_export.gradcam.passing import TRANSPARENT, uniform
 
-_LIMITS: dict[int, tuple[int, int]] = {
-    TensorProto.UINT8: (0, 255),
-    TensorProto.INT8: (-128, 127),
-    TensorProto.UINT16: (0, 65535),
-    TensorProto.INT16: (-32768, 32767),
-    TensorProto.UINT4: (0, 15),
-    TensorProto.INT4: (-8, 7),
-}
-_RELU6 = 6
-# These operators keep every number, but for its rounding.
-_REPEATING = frozenset(
-    {
-        "Cast",
-        "DequantizeLinear",
-        "Flatten",
-        "Identity",
-        "QuantizeLinear",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-    }
-)
 # The numbers that these operators compute from numbers of at least 0 are at least 0, too.
 _KEEPING = frozenset(
     {
@@ -76,7 +54,7 @@ def quantisers_of(view: GraphView, scores: str) -> list[Node]:
     """
     found = []
     node = view.producers.get(scores)
-    while node is not None and node.op_type in _REPEATING:
+    while node is not None and node.op_type in TRANSPARENT:
         if node.op_type == "QuantizeLinear":
             found.append(node)
         node = view.producers.get(node.inputs[0])
@@ -85,18 +63,14 @@ def quantisers_of(view: GraphView, scores: str) -> list[Node]:
 
 def highest_of(view: GraphView, quantiser: Node) -> float | None:
     """Return the number above which a quantiser that starts at 0 acts as a ReLU6, None if it does not."""
-    least, most = _LIMITS[view.element(quantiser.outputs[0])]
     scale = uniform(view, quantiser.inputs[1])
-    if scale is None or abs((most - least) * scale - _RELU6) > scale / 2:
-        return None
-    # As the float32 that the graph holds.
-    return float(np.float32((most - least - 0.5) * scale))
+    return None if scale is None else relu6_bound(view.element(quantiser.outputs[0]), scale)
 
 
 def _lowest_is_0(view: GraphView, node: Node) -> bool:
     """Return whether the lowest integer of a quantiser, or of the way back, stands for 0."""
     integers = node.outputs[0] if node.op_type == "QuantizeLinear" else node.inputs[0]
-    limits = _LIMITS.get(view.element(integers))
+    limits = LIMITS.get(view.element(integers))
     if limits is None:
         return False
     if not node.input(2):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import onnx
 from onnx import TensorProto, helper
 
 from spyglass_contract.model.card import HEATMAP
 from spyglass_export.gradcam.record import GradientRecord, read_record
+from spyglass_export.simplifying.node_order import needed_for
 
 
 def gradient_record(model: onnx.ModelProto) -> GradientRecord | None:
@@ -28,8 +29,7 @@ def part_of(
     nodes, weights = _flat(model.graph)
     if fed is not None:
         nodes = [_without_output(node, fed) for node in nodes]
-    needed = _needed(nodes, outputs)
-    read = {name for node in needed for name in _read_by(node)} | set(outputs)
+    needed, read = needed_for(outputs, nodes)
     graph = onnx.GraphProto(name="part", node=needed)
     graph.initializer.extend(tensor for tensor in weights if tensor.name in read)
     stored = {tensor.name for tensor in graph.initializer}
@@ -77,22 +77,3 @@ def _without_output(node: onnx.NodeProto, name: str) -> onnx.NodeProto:
     copy.CopyFrom(node)
     copy.output[:] = [f"{each} as computed" if each == name else each for each in node.output]
     return copy
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
-    waiting, kept = set(outputs), []
-    for node in reversed(nodes):
-        if waiting.intersection(node.output):
-            waiting.update(_read_by(node))
-            kept.append(node)
-    return kept[::-1]
-
-
-def _read_by(node: onnx.NodeProto) -> Iterator[str]:
-    """The tensors that a node reads, also those that a graph inside it reads from outside."""
-    yield from node.input
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            for inner in attribute.g.node:
-                yield from _read_by(inner)
-            yield from (value.name for value in attribute.g.output)

@@ -13,18 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-_LIMITS: Mapping[int, tuple[int, int]] = {
-    TensorProto.UINT8: (0, 255),
-    TensorProto.INT8: (-128, 127),
-    TensorProto.UINT16: (0, 65535),
-    TensorProto.INT16: (-32768, 32767),
-    TensorProto.UINT4: (0, 15),
-    TensorProto.INT4: (-8, 7),
-}
-# These operators keep every number, so a quantiser before them may be that of the scores.
-_REPEATING = frozenset(
-    {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Unsqueeze"}
-)
+from spyglass_export.gradcam.integer_limits import LIMITS, relu6_bound
+from spyglass_export.gradcam.passing import TRANSPARENT
 
 
 def without_rounding(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -61,7 +51,7 @@ def _last(graph: onnx.ModelProto) -> set[str]:
     """The outputs of a graph, and the tensors whose numbers they repeat."""
     found = {value.name for value in graph.graph.output}
     for node in reversed(graph.graph.node):
-        if node.op_type in _REPEATING and found.intersection(node.output):
+        if node.op_type in TRANSPARENT and found.intersection(node.output):
             found.add(node.input[0])
     return found
 
@@ -78,16 +68,14 @@ def _cuts(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> di
     """The bounds at which a quantiser acts as an activation: `least`, perhaps `most`, or none."""
     scale, zero = constants.get(node.input[1]), constants.get(node.input[2]) if len(node.input) > 2 else None
     kind = TensorProto.UINT8 if zero is None else zero.data_type
-    if kind not in _LIMITS:
+    if kind not in LIMITS:
         return {}
-    least, most = _LIMITS[kind]
     lowest = 0 if zero is None else numpy_helper.to_array(zero).astype(np.int64)
-    if not np.all(lowest == least):
+    if not np.all(lowest == LIMITS[kind][0]):
         return {}
     step = np.unique(numpy_helper.to_array(scale)) if scale is not None else np.zeros(0)
-    if len(step) == 1 and abs((most - least) * step[0] - 6) <= step[0] / 2:
-        return {"least": 0.0, "most": float((most - least - 0.5) * step[0])}
-    return {"least": 0.0}
+    most = relu6_bound(kind, float(step[0])) if len(step) == 1 else None
+    return {"least": 0.0} if most is None else {"least": 0.0, "most": most}
 
 
 def _bounded(node: onnx.NodeProto, cuts: Mapping[str, float]) -> Iterator[onnx.NodeProto]:

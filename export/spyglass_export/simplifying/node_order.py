@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import onnx
@@ -31,13 +31,9 @@ def in_order(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def keep_needed(graph: onnx.GraphProto, tensor: str) -> None:
     """Remove the nodes and weights that `tensor` does not depend on, in place. The nodes must be in order."""
-    needed, kept = {tensor}, []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(reads(node))
-            kept.append(node)
+    kept, needed = needed_for([tensor], graph.node)
     if len(kept) < len(graph.node):
-        nodes = [copied(node) for node in reversed(kept)]
+        nodes = [copied(node) for node in kept]
         del graph.node[:]
         graph.node.extend(nodes)
     dropped = {weight.name for weight in graph.initializer} - needed
@@ -48,6 +44,21 @@ def keep_needed(graph: onnx.GraphProto, tensor: str) -> None:
         del graph.initializer[:], graph.input[:]
         graph.initializer.extend(weights)
         graph.input.extend(inputs)
+
+
+def needed_for(
+    tensors: Iterable[str], nodes: Sequence[onnx.NodeProto]
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Return the nodes that `tensors` depend on, and the names of these and of all tensors that they read.
+
+    The nodes must be in order, and stay so.
+    """
+    names, kept = set(tensors), []
+    for node in reversed(nodes):
+        if names.intersection(node.output):
+            names.update(reads(node))
+            kept.append(node)
+    return kept[::-1], names
 
 
 def copied(message: _Message) -> _Message:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
 
 import onnx
 
 from spyglass_export.simplifying.branches import chosen_branch
 from spyglass_export.simplifying.folding import folded
 from spyglass_export.simplifying.indexing import rearranged
-from spyglass_export.simplifying.node_order import copied, in_order, reads
+from spyglass_export.simplifying.node_order import copied, in_order, needed_for, reads
 from spyglass_export.simplifying.rewriting import Rewriting
 from spyglass_export.simplifying.scattering import written_into
 from spyglass_export.simplifying.sequences import unrolled
@@ -80,25 +79,16 @@ def _rewritten(model: onnx.ModelProto) -> Rewriting:
 def _replace_nodes(graph: onnx.GraphProto, rewriting: Rewriting) -> None:
     """Put the new nodes into the graph in place, without those that only replaced ones read."""
     outputs = [value.name for value in graph.output]
-    needed = _needed(graph.node, outputs)
+    _, needed = needed_for(outputs, graph.node)
     unneeded = {name for node in graph.node for name in node.output if name} - needed
-    still = _needed(rewriting.nodes, [*outputs, *unneeded])
-    nodes = [copied(node) for node in rewriting.nodes if still.intersection(node.output)]
+    kept, still = needed_for([*outputs, *unneeded], rewriting.nodes)
+    nodes = [copied(node) for node in kept]
     weights = [tensor for tensor in graph.initializer if tensor.name in still or tensor.name not in needed]
     weights = [copied(tensor) for tensor in weights]
     weights += [tensor for tensor in rewriting.initializers if tensor.name in still]
-    kept = {name for node in nodes for name in node.output}
-    infos = [copied(value) for value in graph.value_info if value.name in kept]
+    computed = {name for node in nodes for name in node.output}
+    infos = [copied(value) for value in graph.value_info if value.name in computed]
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(weights)
     graph.value_info.extend(infos)
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> set[str]:
-    """The tensors that the outputs depend on, the outputs included."""
-    needed = set(outputs)
-    for node in reversed(nodes):
-        if needed.intersection(node.output):
-            needed.update(reads(node))
-    return needed

@@ -94,6 +94,17 @@ class Classifier:
         onnx.save(model, path)
         return path
 
+    def write_mean_over_batch(self, path: Path) -> Path:
+        """Write a network that averages over the axis of the batch: with several images it would mix them."""
+        model = onnx.load(self.write(path, batch=1))
+        flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
+        flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
+        model.graph.node[-1].input[0] = "gathered"
+        mean = helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0)
+        model.graph.node.insert(4, mean)
+        onnx.save(model, path)
+        return path
+
 
 @pytest.fixture(scope="session")
 def classifier() -> type[Classifier]:

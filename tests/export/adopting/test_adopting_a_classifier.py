@@ -14,6 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 
+from plain_softmax import softmax
 from spyglass.v1.model_pb2 import COLOR_MODE_GREY, COLOR_MODE_RGB
 from spyglass_contract.model.card import card_from_metadata
 from spyglass_server import local_client
@@ -21,11 +22,6 @@ from spyglass_server import local_client
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET = ("--scale", "1/255", "--mean", *MEAN, "--std", *STD)
 Array = np.ndarray[Any, Any]
-
-
-def softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 def normalised(pixels: Array) -> Array:

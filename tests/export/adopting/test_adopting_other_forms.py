@@ -11,14 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from plain_softmax import softmax
 from spyglass.v1.model_pb2 import Resampling, ScoreKind
 
 Array = np.ndarray[Any, Any]
-
-
-def softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 def test_a_network_of_doubles_is_fed_doubles(

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from plain_softmax import softmax
 from spyglass_client import Client
 from spyglass_export.session_options import session_options
 from spyglass_server.server import Server
@@ -31,11 +32,6 @@ def serving(models: Path) -> Iterator[Client]:
             yield client
     finally:
         server.stop(grace=0)
-
-
-def softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 @pytest.mark.parametrize("reshape", [(-1, 4), (8, 4)])
@@ -88,17 +84,6 @@ def test_a_batch_of_several_images_that_cannot_be_freed_is_rejected(
     assert not (tmp_path / "models").exists()
 
 
-def over_the_batch(theirs: Any, file: Path) -> Path:
-    """Write a network that averages over the axis of the batch: with several images it would mix them."""
-    model = onnx.load(theirs.write(file, batch=1))
-    flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
-    flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
-    model.graph.node[-1].input[0] = "gathered"
-    model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
-    onnx.save(model, file)
-    return file
-
-
 def without_batch_axis(theirs: Any, file: Path) -> Path:
     return theirs.write(file, batch=1, reshape=(4,))
 
@@ -138,7 +123,7 @@ def test_several_classes_of_one_image_have_their_own_heatmaps(
     """A head without an axis of the batch, or with a mean over it, has a row for one class only."""
     theirs, file = classifier(), tmp_path / "theirs.onnx"
     theirs.weight = np.abs(theirs.weight)
-    over_the_batch(theirs, file) if axis else without_batch_axis(theirs, file)
+    theirs.write_mean_over_batch(file) if axis else without_batch_axis(theirs, file)
     assert attach(file, "--scale", "1/255") == 0
     _, pixels, _ = adopted()
     session = onnxruntime.InferenceSession(

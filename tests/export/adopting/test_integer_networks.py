@@ -17,6 +17,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from plain_softmax import softmax
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_server import local_client
 
@@ -30,11 +31,6 @@ class Images(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> Any:
         return next(self.waiting, None)
-
-
-def softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 def static(source: Path, target: Path, form: QuantFormat, **options: Any) -> None:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from plain_softmax import softmax
 from spyglass_export.simplifying.names import all_names, rename
 from spyglass_export.simplifying.node_order import in_order, keep_needed
 
@@ -24,11 +25,6 @@ NAMES = (
     "heatmap_scores",
     "before/Cast",
 )
-
-
-def softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 @pytest.mark.parametrize(

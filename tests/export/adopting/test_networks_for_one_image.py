@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
+from plain_softmax import softmax
 from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
@@ -19,22 +19,6 @@ from spyglass_server.engine.scheduler import Inference
 
 Array = np.ndarray[Any, Any]
 FLAGS = ("--scale", "1/255", "--no-heatmap")
-
-
-def softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
-
-
-def over_the_batch(theirs: Any, file: Path) -> Path:
-    """A network that averages over the axis of the batch: with several images it would mix them."""
-    model = onnx.load(theirs.write(file, batch=1))
-    flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
-    flat.CopyFrom(helper.make_tensor("flat", TensorProto.INT64, [3], [1, 1, 4]))
-    model.graph.node[-1].input[0] = "gathered"
-    model.graph.node.insert(4, helper.make_node("ReduceMean", ["mean"], ["gathered"], axes=[0], keepdims=0))
-    onnx.save(model, file)
-    return file
 
 
 def test_its_probabilities_are_those_of_each_image(
@@ -45,7 +29,7 @@ def test_its_probabilities_are_those_of_each_image(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     theirs = classifier()
-    assert attach(over_the_batch(theirs, tmp_path / "theirs.onnx"), *FLAGS) == 0
+    assert attach(theirs.write_mean_over_batch(tmp_path / "theirs.onnx"), *FLAGS) == 0
     message = capsys.readouterr().err
     assert "works for one image at a time" in message and "for 3 images its output has" in message
     card, pixels, found = adopted()
@@ -86,7 +70,7 @@ def test_a_network_without_an_axis_of_the_batch_is_served(
 def test_a_server_that_is_set_to_batches_runs_it_one_by_one(
     classifier: Any, attach: Callable[..., int], adopted: Callable[[], Any], tmp_path: Path
 ) -> None:
-    assert attach(over_the_batch(classifier(), tmp_path / "theirs.onnx"), *FLAGS) == 0
+    assert attach(classifier().write_mean_over_batch(tmp_path / "theirs.onnx"), *FLAGS) == 0
     _, pixels, expected = adopted()
     model = Model.load(tmp_path / "models/theirs/1/model.onnx", Resources(max_batch=8))
     waiting: list[Future[Inference[Array]]] = [Future() for _ in range(40)]

@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from plain_softmax import softmax
+
 Array = np.ndarray[Any, Any]
 Nodes = list[onnx.NodeProto]
 node = helper.make_node
@@ -107,11 +109,6 @@ def _written(file: Path, form: Callable[[Nodes], Nodes]) -> None:
     onnx.save(model, file)
 
 
-def _softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
-
-
 @pytest.mark.parametrize("batch", ["n", 1])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_network_in_this_form_has_its_heatmap(
@@ -128,7 +125,7 @@ def test_a_network_in_this_form_has_its_heatmap(
     card, pixels, found, heatmaps = written()
     assert card.explained_layer == "features"
     images = pixels.transpose(0, 3, 1, 2) / 255
-    np.testing.assert_allclose(found, _softmax(theirs.logits(images)), atol=1e-5)
+    np.testing.assert_allclose(found, softmax(theirs.logits(images)), atol=1e-5)
     np.testing.assert_allclose(heatmaps, theirs.heatmaps(images, 1), atol=1e-4)
 
 

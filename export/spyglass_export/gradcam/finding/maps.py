@@ -10,23 +10,11 @@ from spyglass_export.gradcam.finding.assumed import assumed_placement
 from spyglass_export.gradcam.finding.flow import Flow
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.node import Node
+from spyglass_export.gradcam.passing import TRANSPARENT
 from spyglass_export.gradcam.places import Placement, Places
 
 # The outputs of these operators hold the numbers of their input, at other positions or in another type.
-MOVING = frozenset(
-    {
-        "Cast",
-        "DequantizeLinear",
-        "Dropout",
-        "Flatten",
-        "Identity",
-        "QuantizeLinear",
-        "Reshape",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
+MOVING = TRANSPARENT | {"Transpose"}
 # The outputs of these hold numbers of their input too: some of them, pooled, or with others beside them.
 _REPEATING = MOVING | {
     "AveragePool",

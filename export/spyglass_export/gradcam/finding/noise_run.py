@@ -20,6 +20,7 @@ from spyglass_export.gradcam.builder import GraphBuilder
 from spyglass_export.gradcam.errors import HeatmapError
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.session_options import session_options
+from spyglass_export.simplifying.node_order import needed_for
 
 Array = npt.NDArray[Any]
 
@@ -67,8 +68,7 @@ def _runtime_errors() -> Iterator[None]:
 def _extended(view: GraphView, build: GraphBuilder, names: Sequence[str]) -> onnx.ModelProto:
     """A model with the outputs `names` and only the nodes before them."""
     source = view.model
-    nodes = _needed([*source.graph.node, *build.nodes], names)
-    read = {name for node in nodes for name in node.input}
+    nodes, read = needed_for(names, [*source.graph.node, *build.nodes])
     model = onnx.ModelProto(ir_version=source.ir_version)
     model.opset_import.extend(source.opset_import)
     graph = model.graph
@@ -80,22 +80,6 @@ def _extended(view: GraphView, build: GraphBuilder, names: Sequence[str]) -> onn
     graph.input.append(helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, [1]))
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     return model
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], names: Sequence[str]) -> list[onnx.NodeProto]:
-    wanted, kept = set(names), []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            for attribute in node.attribute:
-                wanted.update(_read_inside(attribute.g))
-            kept.append(node)
-    return kept[::-1]
-
-
-def _read_inside(graph: onnx.GraphProto) -> set[str]:
-    read = {name for node in graph.node for name in node.input}
-    return read.union(*(_read_inside(each.g) for node in graph.node for each in node.attribute))
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:

@@ -12,6 +12,7 @@ import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from spyglass_export.gradcam.constants import RANDOM, has_subgraph
 from spyglass_export.gradcam.node import Node
 from spyglass_export.gradcam.places.call import Call, Untraceable
 from spyglass_export.gradcam.places.moving import MOVES
@@ -23,9 +24,6 @@ Array = npt.NDArray[Any]
 _MOST_INDICES = 1 << 24
 _MOST_OTHERS = 1024
 _INDICES = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
-_RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
 
 
 class Values:
@@ -52,7 +50,7 @@ class Values:
             return [self._shape(node, inputs)]
         values = [None if each is None else each.value for each in inputs]
         unknown = any(each is not None and each.value is None for each in inputs)
-        if not inputs or unknown or node.op_type in _RANDOM or _has_subgraph(proto):
+        if not inputs or unknown or node.op_type in RANDOM or has_subgraph(proto):
             return None
         if node.op_type in MOVES and values[0] is not None:
             return MOVES[node.op_type](Call(node, inputs, [False] * len(inputs), self._opsets[""], list))(
@@ -76,7 +74,3 @@ class Values:
         except Exception as error:  # Each operator of the evaluator raises errors of its own kinds.
             raise Untraceable(f"no value of {proto.op_type} node '{proto.name}': {error}") from error
         return [np.asarray(each) for each in found]
-
-
-def _has_subgraph(proto: onnx.NodeProto) -> bool:
-    return any(attribute.type == onnx.AttributeProto.GRAPH for attribute in proto.attribute)
