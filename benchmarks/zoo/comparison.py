@@ -84,7 +84,8 @@ def compare(network: TorchNetwork, key: str, exporter: Exporter, file: Path) -> 
         plain_ms=plain,
         explained_ms=explained,
     )
-    return _judged(network, found, maps, model.tensor(found.layer, network.pixels[:1]))
+    values = [model.tensor(name, network.pixels[:1]) for name in found.layer.split(" + ")]
+    return _judged(network, found, maps, values)
 
 
 def judgement(difference: float, noise: float) -> Result:
@@ -98,17 +99,22 @@ def _judged(
     network: TorchNetwork,
     found: Comparison,
     maps: NDArray[np.float32],
-    explained: NDArray[np.float32] | None,
+    explained: Sequence[NDArray[np.float32] | None],
 ) -> Comparison:
-    if explained is None:
-        return replace(found, why="the file has no such tensor")
-    same = network.same_tensors(explained)
-    if not same:
-        return replace(found, why=f"torch computes no such tensor {list(explained.shape)}")
+    same: list[list[int]] = []
+    for value in explained:
+        if value is None:
+            return replace(found, why="the file has no such tensor")
+        same.append(network.same_tensors(value))
+        if not same[-1]:
+            return replace(found, why=f"torch computes no such tensor {list(value.shape)}")
     height, width = maps.shape[-2:]
-    known = _nearest(network, same, maps)
+    if len(same) == 1:
+        known = _nearest(network, same[0], maps)
+    else:
+        known = network.joined_maps([each[0] for each in same], height, width)
     if known is None:
-        shape = list(network.shape(same[0]))
+        shape = list(network.shape(same[0][0]))
         return replace(found, why=f"no known arrangement of {shape} as {height} × {width} places")
     difference = _largest(maps - known.double)
     return replace(

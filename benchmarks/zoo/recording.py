@@ -50,16 +50,19 @@ class Recording:
         (found,) = torch.autograd.grad(score, self.tensors[index], retain_graph=True, allow_unused=True)
         return torch.zeros_like(self.tensors[index]) if found is None else found
 
-    def bypass(self, index: int, class_index: int) -> float:
-        """Return the part of ∂score/∂image that does not pass through a tensor, of the whole, by norm.
+    def bypass(self, indices: Sequence[int], class_index: int) -> float:
+        """Return the part of ∂score/∂image that does not pass through some tensors, of the whole, by norm.
 
-        0 if the score depends on the image through this tensor alone.
+        0 if the score depends on the image through these tensors alone. None of them depends on another one.
         """
-        through = self.gradient(index, class_index)
-        tensor, score = self.tensors[index], self.scores[0, class_index]
-        (part,) = torch.autograd.grad(tensor, self.image, through, retain_graph=True)
+        score = self.scores[0, class_index]
         (whole,) = torch.autograd.grad(score, self.image, retain_graph=True)
-        return float((whole - part).norm() / whole.norm().clamp(min=1e-30))
+        rest = whole
+        for index in indices:
+            through = self.gradient(index, class_index)
+            (part,) = torch.autograd.grad(self.tensors[index], self.image, through, retain_graph=True)
+            rest = rest - part
+        return float(rest.norm() / whole.norm().clamp(min=1e-30))
 
 
 def record(model: nn.Module, image: torch.Tensor) -> Recording:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,4 +77,32 @@ def gradcam(
     gradient = arrangement.arranged(recording.gradient(index, class_index))
     raw = (values * gradient.mean((0, 1))).mean(-1).relu()
     scaled: NDArray[np.float64] = (raw / raw.max().clamp(min=1e-12)).double().numpy()
+    return scaled
+
+
+def own_grid(shape: tuple[int, ...]) -> Arrangement | None:
+    """Return the arrangement of a tensor by its shape alone: tokens of a square grid, or channels first."""
+    if len(shape) == 4:
+        return Arrangement("chw", shape[2], shape[3])
+    if len(shape) != 3:
+        return None
+    side = math.isqrt(shape[1])
+    return Arrangement("tc", side, side, shape[1] - side * side)
+
+
+def joined_gradcam(
+    recording: Recording,
+    parts: Sequence[tuple[int, Arrangement]],
+    class_index: int,
+    size: tuple[int, int],
+) -> NDArray[np.float64]:
+    """Return the positive sum of the maps of several tensors, interpolated to `size`, over its maximum."""
+    raw = torch.zeros(size, dtype=torch.float64)
+    for index, arrangement in parts:
+        values = arrangement.arranged(recording.tensors[index].detach()).movedim(-1, 0)[None]
+        gradient = arrangement.arranged(recording.gradient(index, class_index))
+        fine = torch.nn.functional.interpolate(values, size, mode="bilinear", align_corners=False)[0]
+        raw += (fine * gradient.sum((0, 1))[:, None, None]).sum(0)
+    positive = raw.relu()
+    scaled: NDArray[np.float64] = (positive / positive.max().clamp(min=1e-12)).numpy()
     return scaled

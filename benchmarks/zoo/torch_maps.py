@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +16,15 @@ from zoo.images import images
 from zoo.networks import fed
 from zoo.places import located
 from zoo.recording import Recording, matching, record
-from zoo.references import Arrangement, arrangements, gradcam
+from zoo.references import Arrangement, arrangements, gradcam, joined_gradcam, own_grid
 
 
 @dataclass(frozen=True)
 class TorchMaps:
     """Grad-CAM of one tensor, [images, classes, height, width]: in double precision, and in float32.
 
-    `located` is the result of `places.located`, `bypass` that of `Recording.bypass` for the predicted class.
+    `located` is the result of `places.located`, (0, 0) if that was not tried. `bypass` is that of
+    `Recording.bypass` for the predicted class.
     """
 
     arrangement: str
@@ -65,6 +67,31 @@ class TorchNetwork:
         """Return the maps of a tensor for each known arrangement of its numbers as height × width places."""
         return [self._kept(index, form) for form in arrangements(self.shape(index), height, width)]
 
+    def joined_maps(self, indices: Sequence[int], height: int, width: int) -> TorchMaps | None:
+        """Return the map of several tensors that hold the evidence together, None if one has no known grid.
+
+        Each tensor is interpolated linearly to height × width places. A channel's weight is the sum of its
+        gradient over its own grid.
+        """
+        forms = [own_grid(self.shape(index)) for index in indices]
+        known = [form for form in forms if form is not None]
+        if len(known) < len(indices):
+            return None
+        parts = list(zip(indices, known, strict=True))
+
+        def maps(recordings: Sequence[Recording]) -> NDArray[np.float64]:
+            return np.stack(
+                [
+                    np.stack(
+                        [joined_gradcam(each, parts, number, (height, width)) for number in self.classes]
+                    )
+                    for each in recordings
+                ]
+            )
+
+        bypass = self._doubles[0].bypass(indices, self.classes[0])
+        return TorchMaps("joined", maps(self._doubles), maps(self._singles), (0, 0), bypass)
+
     def _kept(self, index: int, form: Arrangement) -> TorchMaps:
         file = self._folder / f"maps-{index}-{form.form}-{form.height}x{form.width}.npz"
         if not file.exists():
@@ -74,7 +101,7 @@ class TorchNetwork:
                 double=self._gradcams(self._doubles, index, form),
                 single=self._gradcams(self._singles, index, form),
                 located=np.array([near, tried]),
-                bypass=self._doubles[0].bypass(index, self.classes[0]),
+                bypass=self._doubles[0].bypass([index], self.classes[0]),
             )
         kept = np.load(file)
         near, tried = map(int, kept["located"])
