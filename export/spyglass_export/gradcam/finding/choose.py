@@ -132,7 +132,7 @@ def _no_map(search: Search) -> FeatureMapError:
         if (hidden := next((each for each in tensors if _has_two_sides(search, each)), None)) is not None:
             return FeatureMapError(
                 f"the graph does not show which parts of the image the places of '{hidden}' stand for: the "
-                "network crops or pads the image by much, or computes on several parts or copies of it"
+                "network crops, pads or shifts the image by much, or computes on several parts or copies of it"
             )
         return FeatureMapError(
             "the class scores are not computed from any feature map: no tensor before them holds numbers for "

@@ -164,7 +164,7 @@ def _of_corners(head: Any) -> onnx.ModelProto:
 def test_maps_at_other_places_than_those_of_the_image_are_reported(
     build: Callable[[Any], onnx.ModelProto], sketch: Callable[..., Any]
 ) -> None:
-    with pytest.raises(FeatureMapError, match="crops, shifts or joins images"):
+    with pytest.raises(FeatureMapError, match="crops, pads or shifts the image by much"):
         attach_gradcam(build(sketch(DIMS)))
 
 
