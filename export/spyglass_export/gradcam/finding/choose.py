@@ -131,8 +131,9 @@ def _no_map(search: Search) -> FeatureMapError:
     if not parts:
         if (hidden := next((each for each in tensors if _has_two_sides(search, each)), None)) is not None:
             return FeatureMapError(
-                f"the graph does not show which parts of the image the places of '{hidden}' stand for: the "
-                "network crops, pads or shifts the image by much, or computes on several parts or copies of it"
+                f"the graph does not show which parts of the image the places of '{hidden}' stand for: "
+                "the network crops, pads or shifts the image by much, or computes on several parts or "
+                "copies of it"
             )
         return FeatureMapError(
             "the class scores are not computed from any feature map: no tensor before them holds numbers for "

@@ -197,5 +197,7 @@ def test_a_map_of_much_padding_or_of_a_part_of_the_image_is_reported(
     model = head.model(
         head.node("MatMul", _pooled(head, last := _backbone(head, moved, 4)), head.normal(4, 3))
     )
-    with pytest.raises(FeatureMapError, match=f"'{last}' stand for: the network crops or pads the image"):
+    with pytest.raises(
+        FeatureMapError, match=f"'{last}' stand for: the network crops, pads or shifts the image"
+    ):
         attach_gradcam(model)
