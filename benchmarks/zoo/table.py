@@ -87,4 +87,4 @@ def _result(both: Sequence[Line]) -> str:
 
 def _short(layer: str) -> str:
     """A name without the ending that torch's tracing exporter adds to that of a module."""
-    return layer.removeprefix("/").removesuffix("_output_0")
+    return layer.removeprefix("/").removesuffix("_output_0").replace("_output_0 + /", " + ")
