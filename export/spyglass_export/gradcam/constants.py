@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,25 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from spyglass_contract.onnx_runtime import onnxruntime
+from spyglass_export.gradcam.errors import HeatmapError
+from spyglass_export.gradcam.probe import probe_values
 from spyglass_export.gradcam.skeleton import is_small
-from spyglass_export.gradcam.tensor_types import Dims
+from spyglass_export.gradcam.tensor_types import Dims, TensorType, infer_types
 
 # These nodes depend on no input, but their value is random.
 RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
-# Assumed values of an unknown size. A tensor with the same value for both does not depend on that size.
-_ASSUMED_SIZES = (5, 7)
+# Assumed batches, and heights and widths that are free. A tensor with the same value for both does not depend
+# on these sizes.
+_ASSUMED_SIZES = ((5, 224), (7, 256))
 
 
 class Constants:
     """Looks up small initialisers, and runs the nodes that compute on them and on shapes."""
 
     def __init__(self, model: onnx.ModelProto, dims_of: Callable[[str], Dims | None]) -> None:
-        self._evaluations = [_Evaluation(model, dims_of, size) for size in _ASSUMED_SIZES]
+        self._evaluations = [_Evaluation(model, dims_of, *sizes) for sizes in _ASSUMED_SIZES]
 
     def value(self, name: str) -> npt.NDArray[Any] | None:
         """Return the value of a tensor, or None if it depends on an input or is a large weight."""
@@ -37,10 +41,16 @@ class Constants:
 
 
 class _Evaluation:
-    """Values under the assumption that every unknown size is `size`."""
+    """Values for `batch` images, whose height and width are `side` if the model leaves them free.
 
-    def __init__(self, model: onnx.ModelProto, dims_of: Callable[[str], Dims | None], size: int) -> None:
-        self._dims_of, self._size = dims_of, size
+    Other sizes follow from these: by shape inference, or otherwise by a run of the model. The axis of the
+    batch of an inner tensor may hold windows or heads as well.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, dims_of: Callable[[str], Dims | None], batch: int, side: int
+    ) -> None:
+        self._model, self._dims_of, self._batch, self._side = model, dims_of, batch, side
         self._opsets, self._ir_version = list(model.opset_import), model.ir_version
         inputs = {value.name for value in model.graph.input}
         self._values: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(inputs)
@@ -62,17 +72,34 @@ class _Evaluation:
         if node is None or node.op_type in RANDOM or has_subgraph(node):
             return None
         if node.op_type == "Shape" and not node.attribute:
-            return self._shape(node.input[0])
+            dims = self._dims(node.input[0])
+            return self._probed.get(name) if dims is None or None in dims else np.array(dims, np.int64)
         feeds = {needed: self.value(needed) for needed in node.input if needed}
         if any(value is None for value in feeds.values()):
             return None
         return _run(node, feeds, name, self._opsets, self._ir_version)
 
-    def _shape(self, name: str) -> npt.NDArray[Any] | None:
+    def _dims(self, name: str) -> Dims | None:
+        """The sizes of a tensor in this evaluation, as far as they can be inferred."""
         dims = self._dims_of(name)
-        if dims is None:
-            return None
-        return np.array([self._size if size is None else size for size in dims], np.int64)
+        if dims is None or None not in dims:
+            return dims
+        found = self._inferred.get(name)
+        return dims if found is None or found.dims is None else found.dims
+
+    @cached_property
+    def _inferred(self) -> Mapping[str, TensorType]:
+        return infer_types(self._model, self._batch)
+
+    @cached_property
+    def _probed(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The values of all Shape nodes whose value cannot be inferred, empty if the model does not run."""
+        shapes = [node for node in self._model.graph.node if node.op_type == "Shape" and not node.attribute]
+        dims = {node.output[0]: self._dims(node.input[0]) for node in shapes}
+        unknown = [name for name, each in dims.items() if each is None or None in each]
+        with suppress(HeatmapError):
+            return probe_values(self._model, unknown, self._batch, self._side)
+        return {}
 
 
 def has_subgraph(node: onnx.NodeProto) -> bool:

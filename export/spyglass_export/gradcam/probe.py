@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,22 @@ def probe_types(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, Tenso
         # A sequence, a map or an optional value is no tensor.
         if isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     }
+
+
+def probe_values(
+    model: onnx.ModelProto, names: Sequence[str], batch: int, side: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the values of the named tensors, from a run on zeros.
+
+    A free batch has `batch` images, and a free height or width is `side`. Raises HeatmapError if ONNX Runtime
+    cannot load or run the model.
+    """
+    try:
+        session = _session(model, names)
+        values = session.run(list(names), _feeds(session, batch, side))
+    except Exception as error:
+        raise HeatmapError(f"ONNX Runtime cannot run the model to find its sizes: {error}") from error
+    return dict(zip(names, values, strict=True))
 
 
 def _session(model: onnx.ModelProto, names: Sequence[str]) -> onnxruntime.InferenceSession:

@@ -30,14 +30,31 @@ class TensorType:
     images: int | None = None
 
 
-def infer_types(model: onnx.ModelProto) -> dict[str, TensorType]:
-    """Return the types of inputs and weights, and of all other tensors whose type ONNX can infer."""
-    graph = onnx.shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
+def infer_types(model: onnx.ModelProto, batch: int | None = None) -> dict[str, TensorType]:
+    """Return the types of inputs and weights, and of all other tensors whose type ONNX can infer.
+
+    If `batch` is given, it is the number of images wherever the model leaves it free.
+    """
+    light = skeleton(model)
+    if batch is not None:
+        _fix_batch(light.graph, batch)
+    graph = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
     types = {tensor.name: TensorType(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer}
-    batch = _name_of_batch(model.graph)
+    name = _name_of_batch(model.graph)
     for values in (graph.input, graph.value_info, graph.output):
-        types.update(_read(values, batch))
+        types.update(_read(values, name))
     return types
+
+
+def _fix_batch(graph: onnx.GraphProto, batch: int) -> None:
+    """Set the free first size of each input in place, and drop the sizes that the file states elsewhere."""
+    for value in graph.input:
+        sizes = value.type.tensor_type.shape.dim
+        if sizes and not sizes[0].HasField("dim_value"):
+            sizes[0].dim_value = batch
+    del graph.value_info[:]
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
 
 
 def _name_of_batch(graph: onnx.GraphProto) -> str:

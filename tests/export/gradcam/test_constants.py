@@ -30,3 +30,24 @@ def test_an_operator_that_rejects_its_sizes_has_no_value(sketch: Callable[..., A
     table = head.node("Reshape", head.normal(30), size)
     view = GraphView(head.model(head.node("Add", "features", table)))
     assert view.constant(table) is None
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["sizes that onnx infers", "sizes of a run"])
+def test_windows_that_share_the_axis_of_the_batch_are_counted(
+    hidden: bool, sketch: Callable[..., Any]
+) -> None:
+    head = sketch((6, 5, 4))
+    target = head.integers(-1, 60)
+    if hidden:
+        # onnx follows no sizes through float32.
+        tens = head.node("Mul", head.node("Cast", head.node("Shape", "features"), to=1), head.weight(10))
+        sixty = head.node("Cast", head.node("Slice", tens, head.integers(1), head.integers(2)), to=7)
+        target = head.node("Concat", head.integers(-1), sixty, axis=0)
+    windows = head.node("Reshape", "features", target)
+    first = head.integers(0)
+    counts = [head.node("Gather", head.node("Shape", each), first) for each in (windows, "features")]
+    ratio = head.node("Div", *counts)
+    view = GraphView(head.model(head.node("Mul", windows, head.node("Cast", ratio, to=1))))
+    for count in counts:
+        assert view.constant(count) is None
+    np.testing.assert_array_equal(view.constant(ratio), [2])
