@@ -11,7 +11,7 @@ from spyglass_export.gradcam.feature_map import FeatureMap
 from spyglass_export.gradcam.graph_view import GraphView
 from spyglass_export.gradcam.opset_forms import reduce, squeeze
 from spyglass_export.gradcam.record import GradientRecord
-from spyglass_export.gradcam.scaling import RawMap, is_nonnegative, noise_level
+from spyglass_export.gradcam.scaling import RawMap, excess_of, is_nonnegative, noise_level
 from spyglass_export.gradcam.scores import Scores
 from spyglass_export.gradcam.sizes import Size, Sized, reshape, size_of
 from spyglass_export.gradcam.tensor_types import Dims
@@ -60,7 +60,7 @@ class Explanation:
         sizes = self._row(magnitudes) if magnitudes else build.add("Abs", row)
         terms = self._product(sizes, places if positive else build.add("Abs", places))
         noise = build.add("Mul", terms, self._noise_level())
-        return RawMap(self.as_map(values), self._excess(values, noise), count)
+        return RawMap(self.as_map(values), excess_of(build, values, noise), count)
 
     def record(
         self,
@@ -94,7 +94,8 @@ class Explanation:
         product = build.add("Mul", gradient.name, self.activations.name)
         terms = reduce(build, "ReduceL1", product, channel, keepdims=False)
         values = reduce(build, "ReduceSum", product, channel, keepdims=False)
-        return RawMap(values, self._excess(values, build.add("Mul", terms, self._noise_level())))
+        noise = build.add("Mul", terms, self._noise_level())
+        return RawMap(values, excess_of(build, values, noise))
 
     def _row(self, weights: str) -> str:
         """Weights [rows, channels] as the factor of `_planes`: [rows, 1, channels] or [rows, channels, 1]."""
@@ -110,9 +111,6 @@ class Explanation:
         """Add weights times activations: [rows, 1, places], or [rows, places, 1]."""
         first = self.feature_map.layout.channel == 1
         return self.build.add("MatMul", *((row, planes) if first else (planes, row)))
-
-    def _excess(self, values: str, noise: str) -> str:
-        return self.build.add("Sub", values, noise)
 
     def _noise_level(self) -> str:
         return self.build.floats(noise_level(self.view, self.scores.tensor))

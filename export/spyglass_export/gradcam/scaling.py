@@ -24,6 +24,9 @@ _FLOAT32_NOISE = 2.0**-15
 # float16 has a relative rounding error of 2^-11: a softmax rounded to float16 misses the sum 1 by that.
 _FLOAT16_NOISE = 2.0**-10
 
+# Positive places are noise below this part of the map's noise: only the rounding of their own sums is left.
+_POSITIVE_NOISE = 2.0**-5
+
 # A map is divided by its maximum, or by this if that is more.
 _SMALLEST_MAXIMUM = 1e-12
 
@@ -31,16 +34,32 @@ _NONNEGATIVE = frozenset({"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softm
 
 
 @dataclass(frozen=True)
+class Excess:
+    """How far each place of a map is above rounding noise: float32 [rows, any, any] for each of two sorts.
+
+    `of_any_sign` compares the magnitude with the noise of the map, which its weights can have, and `positive`
+    the value with the much smaller noise of its own sum.
+    """
+
+    of_any_sign: str
+    positive: str
+
+
+def excess_of(build: GraphBuilder, values: str, noise: str) -> Excess:
+    """Add the excess of `values` above `noise`, the `noise_level` times the magnitudes of their terms."""
+    own = build.add("Mul", noise, build.floats(_POSITIVE_NOISE))
+    return Excess(build.add("Sub", build.add("Abs", values), noise), build.add("Sub", values, own))
+
+
+@dataclass(frozen=True)
 class RawMap:
     """A map before clipping and scaling, float32 [rows, height, width]: `values` divided by `count`.
 
-    `excess` holds how far each place is above its rounding noise, which is `noise_level` times the sum of the
-    magnitudes of its terms: float32 [rows, any, any]. It is None if the method adds up
-    nothing that can cancel.
+    `excess` is None if the method adds up nothing that can cancel.
     """
 
     values: str
-    excess: str | None = None
+    excess: Excess | None = None
     count: Size = 1
 
 
@@ -54,8 +73,8 @@ def noise_level(view: GraphView, scores: str) -> float:
 def scaled(build: GraphBuilder, raw: RawMap) -> str:
     """Add the positive part of a map divided by its maximum, in [0, 1]; zeros if nothing is positive.
 
-    A map without any place above its noise also becomes zeros: its positive places are noise. So does a map
-    with a NaN or an infinite number: its other places come from the same weights.
+    A map without any place above its noise also becomes zeros, and so does one whose positive places are all
+    noise. So does a map with a NaN or an infinite number: its other places come from the same weights.
     """
     # A sum with a NaN or an infinite number is one, too. Times 0 it is NaN, and no number is above NaN.
     whole = reduce(build, "ReduceSum", raw.values, [1, 2])
@@ -63,10 +82,12 @@ def scaled(build: GraphBuilder, raw: RawMap) -> str:
     if raw.excess is None:
         shown = build.add("Equal", nothing, build.floats(0))
     else:
-        shown = build.add("Greater", reduce(build, "ReduceMax", raw.excess, [1, 2]), nothing)
-    positive = build.add("Relu", build.add("Where", shown, raw.values, build.floats(0)))
-    largest = reduce(build, "ReduceMax", positive, [1, 2])
-    return build.add("Div", positive, build.add("Max", largest, _smallest_maximum(build, raw.count)))
+        of_any_sign = reduce(build, "ReduceMax", raw.excess.of_any_sign, [1, 2])
+        positive = reduce(build, "ReduceMax", raw.excess.positive, [1, 2])
+        shown = build.add("Greater", build.add("Min", of_any_sign, positive), nothing)
+    evidence = build.add("Relu", build.add("Where", shown, raw.values, build.floats(0)))
+    largest = reduce(build, "ReduceMax", evidence, [1, 2])
+    return build.add("Div", evidence, build.add("Max", largest, _smallest_maximum(build, raw.count)))
 
 
 def _smallest_maximum(build: GraphBuilder, count: Size) -> str:

@@ -117,3 +117,33 @@ def test_a_sum_that_the_features_do_not_change_leaves_a_map_of_zeros(
     model = head.model(head.node("MatMul", pooled(head), head.normal(4, 3)))
     session = session_of(attach_gradcam(model, feature_map="features", method=method).model)
     assert not _maps(session, _images(4, 7)).any()
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "shown"),
+    [
+        # The negative place shows that the weights are no noise, so a small positive place is evidence.
+        (1e-5, 1.0, True),
+        (1e-5, 0.0, False),
+        # As small as the rounding errors of its own sum.
+        (1e-7, 1.0, False),
+        (1e-3, 0.0, True),
+    ],
+)
+def test_a_positive_place_counts_beside_strong_evidence_against(
+    positive: float,
+    negative: float,
+    shown: bool,
+    sketch: Callable[..., Any],
+    session_of: Callable[..., Any],
+) -> None:
+    head = sketch((2, 2, 2))
+    mean = head.node("Flatten", head.node("GlobalAveragePool", "features"), axis=1)
+    model = head.model(head.node("MatMul", mean, head.weight([[1, 0], [-1, 0]])))
+    image = np.zeros((1, 2, 2, 2), np.float32)
+    # The map of class 0 is the difference of the two channels.
+    image[0, :, 0, 0] = 1 + positive, 1
+    image[0, :, 1, 1] = 1, 1 + negative
+    session = session_of(attach_gradcam(model).model)
+    (found,) = _maps(session, image, classes=1)
+    assert found.tolist() == [[float(shown), 0], [0, 0]]
