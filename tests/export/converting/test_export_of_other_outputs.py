@@ -166,7 +166,8 @@ def test_a_single_output_for_three_classes_is_rejected(tmp_path: Path) -> None:
 
 def test_a_classification_network_is_rejected_for_segmentation(tmp_path: Path) -> None:
     image = image_input(SPEC)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    features = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.GlobalAveragePooling2D()(features)
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
     run = save_run(tmp_path / "run", model, ("a", "b"), TASK_SEGMENT)
     with pytest.raises(ModelError, match=r"\(None, 48, 48, 2\)"):
