@@ -18,7 +18,7 @@ from spyglass_export.converting.early_transpose import transpose_early
 from spyglass_export.converting.full_precision import in_float32
 from spyglass_export.converting.tidy import tidy
 from spyglass_export.draft import draft_card
-from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, with_heatmap
+from spyglass_export.heatmap import DEFAULT_HEATMAP, HeatmapOptions, Notify, with_heatmap
 from spyglass_export.proving.certify import certify
 from spyglass_export.proving.noise import perturbations, perturbed, rounding_noise
 from spyglass_export.transposed import rewrite_transposed
@@ -32,11 +32,13 @@ def export_run(
     heatmap: HeatmapOptions | None = DEFAULT_HEATMAP,
     golden: Mapping[str, bytes] | None = None,
     force: bool = False,
+    notify: Notify = lambda _: None,
 ) -> ModelCard:
     """Export a run into the folder `target`, NAME/VERSION, and return the card inside the file.
 
     `heatmap` sets the heatmap of a classifier's file; None leaves it out. `golden` holds encoded images by
-    name, to certify with instead of the run's own golden images.
+    name, to certify with instead of the run's own golden images. `notify` gets notices about the layer that
+    the heatmap explains.
 
     Raises ModelError, and writes nothing, if the run is incomplete, if the folder names no version or
     already holds a file (unless `force`), if the network cannot be converted, or if the file would return
@@ -44,7 +46,7 @@ def export_run(
     """
     card = draft_card(run, target)
     file = file_to_write(target, force=force)
-    export_model(_load(run.model), card, golden or run.read_golden(), file, heatmap)
+    export_model(_load(run.model), card, golden or run.read_golden(), file, heatmap, notify)
     return card
 
 
@@ -54,6 +56,7 @@ def export_model(
     golden: Mapping[str, bytes],
     target: Path,
     heatmap: HeatmapOptions | None = DEFAULT_HEATMAP,
+    notify: Notify = lambda _: None,
 ) -> None:
     """Convert `model`, certify the graph with the outputs of `model`, and write it to `target`.
 
@@ -65,7 +68,7 @@ def export_model(
     tidy(graph, card)
     transpose_early(graph)
     if heatmap:
-        graph = with_heatmap(graph, card, heatmap)
+        graph = with_heatmap(graph, card, heatmap, notify)
     # After the heatmap, because the heatmap explains a layer of the original network.
     rewrite_transposed(graph)
     reference = _Reference(model)

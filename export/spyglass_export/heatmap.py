@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx
@@ -23,15 +24,21 @@ class HeatmapOptions:
 
 DEFAULT_HEATMAP = HeatmapOptions()
 
+Notify = Callable[[str], object]
+"""A callback. It gets what a reader of the heatmaps must know of the explained layer."""
+
 
 def with_heatmap(
-    graph: onnx.ModelProto, card: ModelCard, options: HeatmapOptions = DEFAULT_HEATMAP
+    graph: onnx.ModelProto,
+    card: ModelCard,
+    options: HeatmapOptions = DEFAULT_HEATMAP,
+    notify: Notify = lambda _: None,
 ) -> onnx.ModelProto:
     """Return the graph of a classifier with a heatmap, or the graph of another task unchanged.
 
-    Writes the explained layer, the method and the score into `card`. Raises HeatmapError if there is no
-    feature map to explain, if an operation behind it has no gradient here, or if `options` are not the
-    default and the model is not a classifier.
+    Writes the explained layer, the method and the score into `card`, and calls `notify` with each notice
+    about the layer. Raises HeatmapError if there is no feature map to explain, if an operation behind it has
+    no gradient here, or if `options` are not the default and the model is not a classifier.
     """
     if card.task != TASK_CLASSIFY:
         if options != DEFAULT_HEATMAP:
@@ -39,7 +46,10 @@ def with_heatmap(
                 "only a classifier has a heatmap; leave out the options for feature map, method and score"
             )
         return graph
-    return attached_heatmap(graph, card, options).model
+    attached = attached_heatmap(graph, card, options)
+    for notice in attached.notices:
+        notify(notice)
+    return attached.model
 
 
 def attached_heatmap(graph: onnx.ModelProto, card: ModelCard, options: HeatmapOptions) -> AttachedHeatmap:

@@ -110,6 +110,32 @@ def test_a_heatmap_is_left_out_only_on_request(make_run: MakeRun, target: Path) 
     assert [output.name for output in open_session(target).get_outputs()] == ["probabilities"]
 
 
+class TwoBranches(keras.layers.Layer):
+    """Two convolutions side by side, each pooled for itself; then no single map has all of the evidence."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.one, self.other = (keras.layers.Conv2D(4, 3, activation="relu") for _ in range(2))
+
+    def build(self, shape: Any) -> None:
+        self.one.build(shape)
+        self.other.build(shape)
+
+    def call(self, x: Any) -> Any:
+        means = [keras.ops.mean(branch(x), axis=(1, 2), keepdims=True) for branch in (self.one, self.other)]
+        return keras.ops.concatenate(means, axis=-1)
+
+
+keras.saving.register_keras_serializable("tests")(TwoBranches)
+
+
+def test_a_sum_of_several_maps_is_told(make_run: MakeRun, target: Path) -> None:
+    told: list[str] = []
+    card = export_run(make_run(TwoBranches()), target, notify=told.append)
+    assert " + " in card.explained_layer
+    assert len(told) == 1 and "the heatmap is the sum" in told[0]
+
+
 def test_the_card_names_the_method_and_the_graph_has_its_outputs(make_run: MakeRun, target: Path) -> None:
     run = make_run(keras.layers.Conv2D(8, 3, padding="same", activation="relu"))
     assert export_run(run, target).heatmap_method == "gradcam"

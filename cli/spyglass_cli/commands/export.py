@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
     golden = _golden(arguments.golden, folder) if arguments.golden else None
     out = version_folder(arguments.out)
     with heatmap_errors_with_flags():
-        card = export_run(folder, out, heatmap=heatmap, golden=golden, force=arguments.force)
+        card = export_run(
+            folder,
+            out,
+            heatmap=heatmap,
+            golden=golden,
+            force=arguments.force,
+            notify=partial(print, file=sys.stderr),
+        )
     certificate = card.certificate
     print(
         f"{out / FILE_NAME}: outputs for {len(certificate.images)} golden images and "
