@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from spyglass_server.engine.capacity.admission import Admission
+from spyglass_server.engine.scheduler import Inference
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.heatmap_pb2 import (
@@ -22,11 +24,9 @@ from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.capacity.admission import Admission
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
-from spyglass_server.engine.scheduler import Inference
 from spyglass_server.handlers import Handlers
 
 ImageData = bytes | NDArray[np.uint8]

@@ -1,14 +1,16 @@
 """The calls of `spyglass.v1.Vision`: a request message in, a response message out.
 
-Handlers know no protocol. They raise the errors of `spyglass_contract.errors`, and block their caller until
-the response is ready. The gRPC servicer and the transport of `local_client` call the same handlers.
+Handlers know no protocol. They raise the errors of `spyglass_contract.errors`. Those with a call block until
+the response is ready; `start` does not. gRPC and the transport of `local_client` use the same handlers.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +36,22 @@ from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
-from spyglass_server.engine.own_deadline import own_deadline
+from spyglass_server.engine.own_deadline import with_own_deadline
+from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.text import check_id
+from spyglass_server.engine.work import Inferred, Work
 from spyglass_server.heatmaps.drawing import Drawing, MapDrawing, check_map_size
-from spyglass_server.heatmaps.explain import Explained, check_explains, infer_explained
+from spyglass_server.heatmaps.explain import Explained, check_explains, explaining_work
 from spyglass_server.heatmaps.targets import target_indices
 from spyglass_server.masks.encoding import check_mask_size
 from spyglass_server.masks.segmenting import Segmenting
 
 _log = logging.getLogger(__name__)
+
+Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
+
+Plan = Callable[[Request], Work]
+"""Checks a request and returns its work. Raises InvalidInput, NotFound and others; takes no long time."""
 
 
 class Handlers:
@@ -57,42 +66,47 @@ class Handlers:
 
     def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Return the `top_k` most probable classes of the image."""
-        check_id(request.id)
-        with own_deadline(call, request) as call, self._engine.admission.permit(call):
-            model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
-            count = top_count(request.top_k, model)
-            inferred = self._engine.infer(image_data(request.image), model, model.network.run, call)
-            _check_finite(model, inferred.output)
-            started = time.monotonic()
-            classes = best_classes(inferred.output, model.class_names, count)
-            return ClassifyResponse(
-                id=request.id,
-                index=request.index,
-                classes=classes,
-                served_by=model.served_by,
-                timing=inferred.timing(started),
-            )
+        return cast(ClassifyResponse, self._run(self.classify_work, request, call))
 
     def heatmap(self, request: HeatmapRequest, call: Call) -> HeatmapResponse:
         """Return the most probable classes, and a heatmap for each target, from one forward pass.
 
         With Score-CAM it takes a forward pass for each channel of the feature map.
         """
-        engine = self._engine
+        return cast(HeatmapResponse, self._run(self.heatmap_work, request, call))
+
+    def segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
+        """Return the class of each pixel of the upright image, and a probability map if requested."""
+        return cast(SegmentResponse, self._run(self.segment_work, request, call))
+
+    def start(self, plan: Plan[Request], request: Request, call: Call, done: Done) -> None:
+        """Start a request; `plan` is the method that returns its work. See `Workers.submit`."""
+        work = plan(request)
+        self._engine.start(work, with_own_deadline(call, request), done)
+
+    def classify_work(self, request: ClassifyRequest) -> Work:
+        """Return the work of `classify`."""
         check_id(request.id)
-        with own_deadline(call, request) as call, engine.admission.permit(call):
-            model = engine.repository.resolve(request.model, TASK_CLASSIFY)
-            check_explains(model)
-            count, drawing = top_count(request.top_k, model), Drawing.from_request(request)
-            targets, image = target_indices(request, model.class_names), image_data(request.image)
-            check = partial(check_map_size, drawing=drawing, maps=len(targets))
-            inferred = infer_explained(engine, image, model, targets, call, check)
+        model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
+        count = top_count(request.top_k, model)
+        respond = partial(_classified, model, count, request.id, request.index)
+        return self._engine.work(image_data(request.image), model, model.network.run, respond)
+
+    def heatmap_work(self, request: HeatmapRequest) -> Work:
+        """Return the work of `heatmap`."""
+        check_id(request.id)
+        model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
+        check_explains(model)
+        count, drawing = top_count(request.top_k, model), Drawing.from_request(request)
+        targets, image = target_indices(request, model.class_names), image_data(request.image)
+        check = partial(check_map_size, drawing=drawing, maps=len(targets))
+
+        def respond(inferred: Inferred[Explained]) -> HeatmapResponse:
             _check_finite(model, inferred.output.probabilities, inferred.output.maps)
             started = time.monotonic()
             classes = best_classes(inferred.output.probabilities, model.class_names, count)
-            canvas = Canvas(image, inferred.prepared, model.card.input, engine.limits)
-            draw = partial(_draw_maps, inferred.output, targets, model, MapDrawing(canvas, drawing))
-            first, *further = engine.threads.run(call, draw)
+            canvas = Canvas(image, inferred.prepared, model.card.input, self._engine.limits)
+            first, *further = _draw_maps(inferred.output, targets, model, MapDrawing(canvas, drawing))
             return HeatmapResponse(
                 id=request.id,
                 index=request.index,
@@ -106,19 +120,20 @@ class Handlers:
                 timing=inferred.timing(started),
             )
 
-    def segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
-        """Return the class of each pixel of the upright image, and a probability map if requested."""
-        engine = self._engine
+        return explaining_work(self._engine, image, model, targets, respond, check)
+
+    def segment_work(self, request: SegmentRequest) -> Work:
+        """Return the work of `segment`."""
         check_id(request.id)
-        with own_deadline(call, request) as call, engine.admission.permit(call):
-            model = engine.repository.resolve(request.model, TASK_SEGMENT)
-            segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)
-            check = partial(check_mask_size, style=segmenting.style)
-            inferred = engine.infer(image, model, model.network.run, call, check)
+        model = self._engine.repository.resolve(request.model, TASK_SEGMENT)
+        segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)
+        check = partial(check_mask_size, style=segmenting.style)
+
+        def respond(inferred: Inferred[NDArray[np.float32]]) -> SegmentResponse:
             _check_finite(model, inferred.output)
             started = time.monotonic()
-            canvas = Canvas(image, inferred.prepared, model.card.input, engine.limits)
-            segmented = engine.threads.run(call, partial(segmenting.draw, inferred.output, canvas))
+            canvas = Canvas(image, inferred.prepared, model.card.input, self._engine.limits)
+            segmented = segmenting.draw(inferred.output, canvas)
             return SegmentResponse(
                 id=request.id,
                 index=request.index,
@@ -129,6 +144,11 @@ class Handlers:
                 served_by=model.served_by,
                 timing=inferred.timing(started),
             )
+
+        return self._engine.work(image, model, model.network.run, respond, check, "segment")
+
+    def _run(self, plan: Plan[Request], request: Request, call: Call) -> object:
+        return self._engine.run(plan(request), with_own_deadline(call, request))
 
     def list_models(self, request: ListModelsRequest, call: Call) -> ListModelsResponse:
         """Return every model, by name and version."""
@@ -153,6 +173,20 @@ class Handlers:
             threads_per_worker=model.resources.threads_per_worker,
             max_batch=model.max_batch,
         )
+
+
+def _classified(
+    model: Model, count: int, request_id: str, index: int, inferred: Inferred[NDArray[np.float32]]
+) -> ClassifyResponse:
+    _check_finite(model, inferred.output)
+    started = time.monotonic()
+    return ClassifyResponse(
+        id=request_id,
+        index=index,
+        classes=best_classes(inferred.output, model.class_names, count),
+        served_by=model.served_by,
+        timing=inferred.timing(started),
+    )
 
 
 def _draw_maps(

@@ -55,17 +55,19 @@ def local_transport(models: str | PathLike[str] | None = None, *, device: str = 
     """Return the transport of `local_client`, for `AsyncClient(transport=…)`."""
     # ONNX Runtime takes long to import: it is imported when a client is made, not with this module.
     from spyglass_contract.images.header import Limits
-    from spyglass_server.engine.capacity.admission import Admission
     from spyglass_server.engine.capacity.processors import usable_cpus
     from spyglass_server.engine.engine import Engine
     from spyglass_server.engine.models.bundled import bundled_models
     from spyglass_server.engine.models.model import Model, Resources
     from spyglass_server.engine.models.on_demand import OnDemandRepository
+    from spyglass_server.engine.scheduling.admission import Bounds
+    from spyglass_server.engine.scheduling.workers import Workers
 
     cpus = usable_cpus()
     open_model = partial(Model.load, resources=Resources(device=device, workers=cpus))
     repository = OnDemandRepository(bundled_models() if models is None else Path(models), open_model)
-    engine = Engine(repository, Admission(2 * cpus), image_threads=cpus, limits=Limits())
+    # Every local call is patient: none is refused.
+    engine = Engine(repository, Workers(cpus, Bounds(_THREADS)), Limits())
     return LocalTransport(engine, window=2 * cpus)
 
 

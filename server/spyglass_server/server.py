@@ -18,11 +18,12 @@ from grpc_reflection.v1alpha import reflection
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
-from spyglass_server.engine.capacity.admission import Admission
 from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.repository import Repository, check_served, model_files
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.parsing import Parsing
@@ -31,6 +32,7 @@ from spyglass_server.interceptors.request_log import RequestLog
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, channel_options
 from spyglass_server.listening import why_not
+from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
@@ -45,7 +47,7 @@ _SPARE_THREADS = 16
 # begun to stop, so that their callers send nothing more to this server.
 _LAST_CALLS_SECONDS = 0.5
 _HELD_SECONDS = 0.1
-# If no request has ended for this long while all permits are taken, health says NOT_SERVING.
+# If no request has begun or ended for this long while others wait, health says NOT_SERVING.
 _STALL_SECONDS = 30.0
 # After requests of so many bytes at a time, free memory goes back to the system.
 _LARGE_BYTES = 32 * 1024 * 1024
@@ -133,7 +135,7 @@ class Server:
                 quiet = time.monotonic()
 
     def _watch_progress(self) -> None:
-        self._readiness.stall(self._engine.admission.stalled_seconds > _STALL_SECONDS)
+        self._readiness.stall(self._engine.workers.stalled_seconds > _STALL_SECONDS)
 
     def _give_back_memory(self) -> None:
         if self._limits.bytes_in_flight.held == 0 and self._limits.bytes_in_flight.take_peak() > _LARGE_BYTES:
@@ -151,18 +153,18 @@ class Server:
 
     def _build_engine(self) -> Engine:
         settings = self._settings
-        admission = Admission(settings.effective_max_in_flight)
-        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        threads = settings.effective_workers
-        return Engine(self._repository, admission, image_threads=threads, limits=limits)
+        bounds = Bounds(settings.effective_max_in_flight, settings.max_queue_seconds)
+        workers = Workers(settings.effective_workers, bounds)
+        return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
         window = 2 * settings.effective_workers
-        vision = Vision(Handlers(self._engine), self._readiness, window=window)
+        handlers = Handlers(self._engine)
+        vision = Vision(handlers, self._readiness, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
-            self._engine.admission.capacity + settings.max_streams + _SPARE_THREADS, "grpc"
+            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
         self._receiving = Receiving(
             threads,
@@ -170,6 +172,7 @@ class Server:
             limits.health_receptions,
             limits.bytes_in_flight,
             limits.reading,
+            direct_calls(handlers, self._readiness, threads, limits.streams, window=window),
         )
         server = grpc.server(
             threads,

@@ -85,8 +85,14 @@ class ServerSettings(BaseSettings):
     max_in_flight: int = Field(
         0,
         ge=0,
-        le=4096,
-        description="Largest number of requests at the same time; 0 is 8 for each processor, at least 64.",
+        le=65536,
+        description="Largest number of requests at the same time; 0 is 64 for each processor, at least 1024.",
+    )
+    max_queue_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="Seconds of work that a request waits for; one that would wait longer is refused.",
     )
     max_streams: int = Field(
         16, ge=1, le=1024, description="Largest number of open streaming calls at the same time."
@@ -155,7 +161,7 @@ class ServerSettings(BaseSettings):
     @property
     def effective_max_in_flight(self) -> int:
         """Requests inside at a time."""
-        return self.max_in_flight or max(64, 8 * usable_cpus())
+        return self.max_in_flight or max(1024, 64 * usable_cpus())
 
     @property
     def max_message_bytes(self) -> int:

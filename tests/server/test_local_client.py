@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from spyglass_server.engine.capacity.admission import Admission
 
 import spyglass_client as sc
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.images.header import Limits
 from spyglass_server import LocalTransport, local_client, local_transport
-from spyglass_server.engine.capacity.admission import Admission
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository

@@ -1,32 +1,56 @@
-"""One call: its deadline and its cancellation."""
+"""One call: its caller, its deadline and its cancellation."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
-from threading import Event, Lock
-from typing import TypeVar
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
-from spyglass_contract.errors import Cancelled, DeadlineExceeded
+from spyglass_contract.errors import Cancelled, DeadlineExceeded, SpyglassError
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. The workers are shared fairly among addresses, then among the connections of an address."""
+
+    # Such as `ipv4:10.0.0.7`; all calls in the same process have one.
+    address: str = ""
+    # Such as `ipv4:10.0.0.7:51234`.
+    connection: str = ""
+
+
+LOCAL = Caller()
+"""The caller in the same process."""
 
 
 class Call:
     """The deadline of one call, and whether its caller has cancelled it.
 
-    `deadline` is in seconds of `time.monotonic()`, None: no deadline. A `patient` call waits for a permit
-    when others are refused: an image of a stream, whose flow control already holds its sender back.
+    `deadline` is in seconds of `time.monotonic()`, None: no deadline. A `patient` call waits when others are
+    refused: an image of a stream, whose flow control already holds its sender back. A `bulk` call gives way
+    to others, but still gets a part of the time.
     """
 
-    def __init__(self, deadline: float | None = None, *, patient: bool = False) -> None:
+    __slots__ = ("_listeners", "bulk", "caller", "cancelled", "deadline", "patient", "request_id")
+
+    def __init__(
+        self,
+        deadline: float | None = None,
+        *,
+        patient: bool = False,
+        caller: Caller = LOCAL,
+        bulk: bool = False,
+        request_id: str = "",
+    ) -> None:
+        """`request_id` is for the log."""
+        self.request_id = request_id
         self.deadline = deadline
         self.patient = patient
+        self.caller = caller
+        self.bulk = bulk
         self.cancelled = False
-        self._lock = Lock()
-        self._callbacks: list[Callable[[], object]] = []
+        self._listeners: list[Callable[[], object]] = []
 
     def remaining(self) -> float | None:
         """Return the seconds left, None: no deadline. Raises DeadlineExceeded and Cancelled if it is over."""
@@ -39,43 +63,60 @@ class Call:
             raise DeadlineExceeded("the deadline passed before the response was ready")
         return left
 
+    def why_over(self) -> SpyglassError | None:
+        """Return the error of a call that is over, None if it is not."""
+        try:
+            self.remaining()
+        except SpyglassError as error:
+            return error.with_traceback(None)
+        return None
+
     def cancel(self) -> None:
         """Mark the call as cancelled, and run the callbacks of `on_cancel`."""
-        with self._lock:
-            self.cancelled = True
-            callbacks = list(self._callbacks)
-        for callback in callbacks:
-            callback()
+        self.cancelled = True
+        for listener in list(self._listeners):
+            listener()
 
-    @contextmanager
-    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Run `callback`, in the thread that cancels, if the call is cancelled while the block runs."""
-        with self._lock:
-            self._callbacks.append(callback)
-        try:
-            if self.cancelled:
-                callback()
-            yield
-        finally:
-            with self._lock:
-                self._callbacks.remove(callback)
+    def on_cancel(self, listener: Callable[[], object]) -> None:
+        """Run `listener` if the call is cancelled, in the thread that cancels; at once if it already is."""
+        # In this order: a call that is cancelled in between runs it twice rather than never.
+        self._listeners.append(listener)
+        if self.cancelled:
+            listener()
 
-    def wait(self, future: Future[T]) -> T:
-        """Return the result of a future, or stop to wait for it when the call ends.
+    def forget(self, listener: Callable[[], object]) -> None:
+        """Do not run `listener` any more; does nothing if it is unknown."""
+        with suppress(ValueError):
+            self._listeners.remove(listener)
 
-        Raises DeadlineExceeded, Cancelled, and the future's own error.
-        """
-        ended = Event()
-        future.add_done_callback(lambda _: ended.set())
-        # A future that runs cannot be cancelled, but its caller need not wait.
-        with self.on_cancel(ended.set):
-            try:
-                if not ended.wait(self.remaining()):
-                    raise DeadlineExceeded("the deadline passed before the response was ready")
-                if not future.done():
-                    raise Cancelled("the caller cancelled the call")
-                return future.result()
-            except CancelledError as error:
-                raise Cancelled("the caller cancelled the call") from error
-            finally:
-                future.cancel()
+    def until(self, deadline: float) -> Call:
+        """Return a call for one request of this call, which ends with this call or at `deadline`."""
+        ends = deadline if self.deadline is None else min(deadline, self.deadline)
+        return _Part(self, ends)
+
+
+class _Part(Call):
+    """A call that is cancelled with the call that it is a part of."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: Call, deadline: float) -> None:
+        super().__init__(
+            deadline,
+            patient=whole.patient,
+            caller=whole.caller,
+            bulk=whole.bulk,
+            request_id=whole.request_id,
+        )
+        self._whole = whole
+        self.cancelled = whole.cancelled
+
+    def on_cancel(self, listener: Callable[[], object]) -> None:
+        if not self._listeners:
+            self._whole.on_cancel(self.cancel)
+        super().on_cancel(listener)
+
+    def forget(self, listener: Callable[[], object]) -> None:
+        super().forget(listener)
+        if not self._listeners:
+            self._whole.forget(self.cancel)

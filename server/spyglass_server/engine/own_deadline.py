@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -19,22 +17,15 @@ _ENDLESS_SECONDS = 1e8
 _NANOS = 1_000_000_000
 
 
-@contextmanager
-def own_deadline(call: Call, request: ClassifyRequest | HeatmapRequest | SegmentRequest) -> Iterator[Call]:
-    """Yield a call for one request. It ends when `call` ends, or when the request's `timeout` has passed.
+def with_own_deadline(call: Call, request: ClassifyRequest | HeatmapRequest | SegmentRequest) -> Call:
+    """Return a call for one request. It ends when `call` ends, or when the request's `timeout` has passed.
 
     Raises InvalidInput if `timeout` is not more than 0.
     """
     if not request.HasField("timeout"):
-        yield call
-        return
+        return call
     seconds = _seconds(request.timeout)
-    deadlines = [] if call.deadline is None else [call.deadline]
-    if seconds < _ENDLESS_SECONDS:
-        deadlines.append(time.monotonic() + seconds)
-    own = Call(min(deadlines, default=None), patient=call.patient)
-    with call.on_cancel(own.cancel):
-        yield own
+    return call.until(time.monotonic() + seconds) if seconds < _ENDLESS_SECONDS else call
 
 
 def _seconds(timeout: Duration) -> float:

@@ -14,10 +14,9 @@ from spyglass_contract.heatmaps.score_cam import varying_channels, weighted_map
 from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.pixels import Prepared
 from spyglass_contract.model.card import PREDICTED, SCORE_CAM
-from spyglass_server.engine.call import Call
-from spyglass_server.engine.engine import Engine, Inferred
+from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model, Network
-from spyglass_server.engine.scheduler import Inference
+from spyglass_server.engine.work import Further, Inferred, Work
 from spyglass_server.heatmaps.masked_passes import MaskedPasses
 
 
@@ -33,7 +32,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Explain:
-    """A run for `Scheduler.submit`: images with the same classes to explain go into one batch."""
+    """A run that explains: images with the same classes to explain go into one batch."""
 
     network: Network
     # Indices, at least one; PREDICTED stands for each image's own predicted class.
@@ -64,7 +63,7 @@ class Featured:
 
 @dataclass(frozen=True)
 class Features:
-    """A run for `Scheduler.submit` that returns the feature map."""
+    """A run that returns the feature map."""
 
     network: Network
 
@@ -83,34 +82,45 @@ def check_explains(model: Model) -> None:
         )
 
 
-def infer_explained(
+def explaining_work(
     engine: Engine,
     image: ImageData,
     model: Model,
     classes: tuple[int, ...],
-    call: Call,
+    respond: Callable[[Inferred[Explained]], object],
     check: Callable[[Prepared], object],
-) -> Inferred[Explained]:
-    """Run `Engine.infer` for probabilities and a map of each of `classes` (indices, or PREDICTED).
+) -> Work:
+    """Return the work for probabilities and a map of each of `classes` (indices, or PREDICTED).
 
     With Score-CAM the inference time is that of all passes, from the first to the last.
     """
+    kind = ("explain", len(classes).bit_length())
     if model.card.heatmap_method != SCORE_CAM:
-        return engine.infer(image, model, Explain(model.network, classes), call, check)
-    first = engine.infer(image, model, Features(model.network), call, check)
-    started = time.monotonic()
-    passes = MaskedPasses(engine.threads, model, call, first.prepared.pixels)
-    explained = _score_cam(passes, first.output, classes)
-    inference_ms = first.inference.inference_ms + (time.monotonic() - started) * 1000
-    inference = Inference(explained, first.inference.queue_ms, inference_ms, first.inference.batch_size)
-    return Inferred(first.prepared, first.decode_ms, inference)
+        return engine.work(image, model, Explain(model.network, classes), respond, check, kind)
+
+    def begin_passes(first: Inferred[Featured]) -> Further:
+        started = time.monotonic()
+        features = first.output.features
+        planes = features[varying_channels(features, model.resources.score_cam_channels)]
+
+        def explain(scores: list[NDArray[np.float32]]) -> object:
+            inference_ms = first.inference_ms + (time.monotonic() - started) * 1000
+            explained = _score_cam(first.output.probabilities, planes, scores, classes)
+            return respond(first.with_output(explained, inference_ms))
+
+        return Further(MaskedPasses(engine.workers, model, first.prepared, planes, explain).begin)
+
+    return engine.work(image, model, Features(model.network), begin_passes, check, kind)
 
 
-def _score_cam(passes: MaskedPasses, featured: Featured, classes: tuple[int, ...]) -> Explained:
-    chosen = varying_channels(featured.features, passes.model.resources.score_cam_channels)
-    planes = featured.features[chosen]
-    scores = np.array(passes.scores(planes), np.float32).reshape(len(planes), len(featured.probabilities))
-    predicted = int(featured.probabilities.argmax())
+def _score_cam(
+    probabilities: NDArray[np.float32],
+    planes: NDArray[np.float32],
+    passes: list[NDArray[np.float32]],
+    classes: tuple[int, ...],
+) -> Explained:
+    scores = np.array(passes, np.float32).reshape(len(planes), len(probabilities))
+    predicted = int(probabilities.argmax())
     indices = [predicted if index == PREDICTED else index for index in classes]
     maps = np.stack([weighted_map(planes, scores[:, index]) for index in indices])
-    return Explained(featured.probabilities, maps)
+    return Explained(probabilities, maps)

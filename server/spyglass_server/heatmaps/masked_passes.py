@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spyglass_contract.errors import Cancelled
 from spyglass_contract.heatmaps.score_cam import masked
-from spyglass_server.engine.call import Call
-from spyglass_server.engine.image_threads import ImageThreads
+from spyglass_contract.images.pixels import Prepared
 from spyglass_server.engine.models.model import Model, Network
-from spyglass_server.engine.scheduler import Inference
+from spyglass_server.engine.scheduling.job import Job
+from spyglass_server.engine.scheduling.workers import Workers
+from spyglass_server.engine.work import Inferred, Work
 
-# Masked images in work for each that can run: while one batch runs, the next one is made.
+# Masked images in work for each that can run: while one batch runs, the next one waits.
 _AHEAD = 2
 
 
 @dataclass(frozen=True)
 class MaskedScores:
-    """A run for `Scheduler.submit` that returns the class scores, float32 [classes]."""
+    """A run that returns the class scores, float32 [classes]."""
 
     network: Network
 
@@ -31,70 +32,83 @@ class MaskedScores:
         return self.network.features(pixels)[1]
 
 
-@dataclass(frozen=True)
-class _Pass:
-    making: Future[None]
-    scored: Future[Inference[Any]]
-
-
-@dataclass(frozen=True)
 class MaskedPasses:
-    """The passes of one call: an image thread masks the image, and the model's queue runs it.
+    """The passes of one job, each of which masks the image and runs the network.
 
     At most two batches for each worker are in work. So memory is bounded, other requests run in between, and
-    no pass starts after the call was cancelled or its deadline passed.
+    no pass starts after the job has ended.
     """
 
-    threads: ImageThreads
-    model: Model
-    call: Call
-    # uint8 [height, width, channels].
-    pixels: NDArray[np.uint8]
-    _under_way: deque[_Pass] = field(default_factory=deque)
+    def __init__(
+        self,
+        workers: Workers,
+        model: Model,
+        prepared: Prepared,
+        planes: NDArray[np.float32],
+        then: Callable[[list[NDArray[np.float32]]], object],
+    ) -> None:
+        """`planes` are float32 [masks, rows, columns], not constant.
 
-    def scores(self, planes: Iterable[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """Return the class scores, float32 [classes], of the image under each mask, in the masks' order.
-
-        Raises DeadlineExceeded, Cancelled, and the errors of the queue and the network. On return and on an
-        error no pass is in work but those that a worker runs.
+        `then` makes the job's response from the class scores, float32 [classes] for each mask.
         """
-        found = []
+        self._workers = workers
+        self._model = model
+        self._prepared = prepared
+        self._planes = planes
+        self._then = then
+        self._next: Iterator[int] = iter(range(len(planes)))
+        self._scores: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(planes)
+        self._left = len(planes)
+        self._lock = Lock()
+
+    def begin(self, job: Job) -> None:
+        """Start the first passes; the last one ends `job`."""
+        if not self._left:
+            self._finish(job)
+        for _ in range(_AHEAD * self._workers.count * self._model.max_batch):
+            self._start_next(job)
+
+    def _start_next(self, job: Job) -> None:
+        with self._lock:
+            index = next(self._next, None)
+        if index is None or job.ended:
+            return
+        work = Work(
+            self._model,
+            MaskedScores(self._model.network),
+            partial(self._masked, job, index),
+            partial(self._keep, index),
+            "masked",
+        )
+        self._workers.submit_further(work, job, partial(self._done, job))
+
+    def _masked(self, job: Job, index: int) -> Prepared:
+        if job.ended:
+            raise Cancelled("the request of this pass has ended")
+        return replace(self._prepared, pixels=masked(self._prepared.pixels, self._planes[index]))
+
+    def _keep(self, index: int, inferred: Inferred[NDArray[np.float32]]) -> None:
+        self._scores[index] = inferred.output
+
+    def _done(self, job: Job, _: object, error: Exception | None) -> None:
+        if error:
+            job.end(error=error)
+            return
+        with self._lock:
+            self._left -= 1
+            last = not self._left
+        if last:
+            self._finish(job)
+        else:
+            self._start_next(job)
+
+    def _finish(self, job: Job) -> None:
+        if job.ended:
+            return
         try:
-            with self.call.on_cancel(self._give_up):
-                for plane in planes:
-                    if len(self._under_way) >= self._window:
-                        found.append(self._finish())
-                    self._begin(plane)
-                while self._under_way:
-                    found.append(self._finish())
-        finally:
-            self._give_up()
-            wait([each.making for each in self._under_way])
-        return found
-
-    @property
-    def _window(self) -> int:
-        return _AHEAD * self.model.resources.workers * self.model.max_batch
-
-    def _give_up(self) -> None:
-        for each in list(self._under_way):
-            each.scored.cancel()
-
-    def _begin(self, plane: NDArray[np.float32]) -> None:
-        scored: Future[Inference[Any]] = Future()
-
-        def make() -> None:
-            try:
-                self.call.remaining()
-                image = masked(self.pixels, plane)
-                self.model.submit(image, MaskedScores(self.model.network), self.call, scored)
-            except Exception as error:
-                if scored.set_running_or_notify_cancel():
-                    scored.set_exception(error)
-
-        self._under_way.append(_Pass(self.threads.submit(make), scored))
-
-    def _finish(self) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self.call.wait(self._under_way[0].scored).output
-        self._under_way.popleft()
-        return scores
+            response = self._then(self._scores)
+        # In a callback of the workers, which must not raise.
+        except Exception as error:
+            job.end(error=error)
+        else:
+            job.end(response)

@@ -10,7 +10,7 @@ from threading import Condition
 from spyglass_contract.errors import SpyglassError
 from spyglass_server.engine.capacity.byte_budget import ByteBudget
 from spyglass_server.engine.capacity.places import Place
-from spyglass_server.interceptors.grpcio_receive import PendingCall
+from spyglass_server.interceptors.grpcio_calls import PendingCall
 
 
 class Incoming:
@@ -26,6 +26,8 @@ class Incoming:
         self.iterator: Iterator[bytes] = iter(())
         # The place of a stream among the streams.
         self.place: Place | None = None
+        # Called when `fail` was; it must not block.
+        self.when_failed: Callable[[], object] = lambda: None
         self._changed = Condition()
         self._received: deque[bytes | None] = deque()
         self._asked = self._ended = self._closed = self._sending = False
@@ -41,7 +43,7 @@ class Incoming:
             return message
         if not self._asked:
             self._budget.wait_until_free(lambda: not self._closed and self._error is None)
-        self.ask(self.pending)
+        self.ask(self.pending, always=True)
         with self._changed:
             self._changed.wait_for(lambda: self._received or self._error or self._closed)
             if self._closed:
@@ -51,8 +53,29 @@ class Incoming:
             self._asked = False
             return self._received.popleft()
 
-    def ask(self, pending: PendingCall, then: Callable[[], object] | None = None) -> None:
-        """Start to receive the next message, unless that has started; `then` runs when it has arrived."""
+    def peek(self) -> bytes | None:
+        """Return the message that has arrived without taking it; None: there is none."""
+        return self._received[0] if self._received else None
+
+    def when_next(self, then: Callable[[], object]) -> None:
+        """Ask for the next message of a stream once there is memory for it, and run `then` when it is here.
+
+        Then `next_message` does not block.
+        """
+
+        def ask() -> None:
+            if self.pending:
+                self.ask(self.pending, then, always=True)
+
+        self._budget.when_free(ask)
+
+    def ask(
+        self, pending: PendingCall, then: Callable[[], object] | None = None, *, always: bool = False
+    ) -> None:
+        """Start to receive the next message, unless that has started; `then` runs when it has arrived.
+
+        Unless `always`, a message that exceeds the budget is refused.
+        """
         if self._asked:
             return
         self._asked = True
@@ -61,7 +84,7 @@ class Incoming:
             with self._changed:
                 # The first message is refused if it exceeds the budget. The server requests later ones only
                 # while the budget has free bytes, and at most one at a time for each stream.
-                self._count(message, always=then is None)
+                self._count(message, always=always)
                 if not self._error:
                     self._received.append(message)
                 self._changed.notify_all()
@@ -79,6 +102,7 @@ class Incoming:
             self._changed.notify_all()
         if self._sending and self.pending:
             self.pending.cancel()
+        self.when_failed()
 
     def sending(self) -> None:
         """Record that a response is being sent: the call waits for its caller until the caller takes it."""
@@ -94,7 +118,7 @@ class Incoming:
         self._note()
 
     def close(self) -> None:
-        """Give back the bytes of the messages."""
+        """Give back the bytes of the messages; may be called again."""
         with self._changed:
             self._closed = True
             while self._sizes:

@@ -25,6 +25,10 @@ MAX_BYTES_WITHOUT_IMAGE = 128 * 1024
 """The most bytes of a request without the file or the pixels of its image: names, lists and other fields."""
 
 
+_SMALL_BYTES = 512 * 1024
+_SMALL_REST = 2048
+
+
 class Parsing(grpc.ServerInterceptor):
     """Gives the behaviour its request, or an iterator of its requests.
 
@@ -44,7 +48,7 @@ class Parsing(grpc.ServerInterceptor):
     def _wrap(self, handler: Handler) -> Handler:
         arity = arity_of(handler)
         behaviour: Callable[..., Any] = getattr(handler, arity)
-        parse = _Parser(handler.request_deserializer)
+        parse = Parser(handler.request_deserializer)
         if getattr(behaviour, "experimental_non_blocking", False):
             run = _by_callback(behaviour, parse)
         elif handler.request_streaming:
@@ -55,7 +59,7 @@ class Parsing(grpc.ServerInterceptor):
         return make(run, None, handler.response_serializer)
 
 
-class _Parser:
+class Parser:
     """A parser of bytes to a message of one type."""
 
     def __init__(self, from_string: Any) -> None:
@@ -64,9 +68,19 @@ class _Parser:
         kind = getattr(from_string, "__self__", None)
         self._descriptor: Descriptor | None = getattr(kind, "DESCRIPTOR", None)
 
-    def __call__(self, data: bytes) -> Any:
-        """Return the message. Raises LimitExceeded if it is too large, InvalidInput if it is invalid."""
-        size = size_without_image(data, self._descriptor, MAX_BYTES_WITHOUT_IMAGE)
+    def is_small(self, data: bytes | None) -> bool:
+        """Return whether a message takes so little time to parse that gRPC's own thread may do it."""
+        return data is None or (
+            len(data) <= _SMALL_BYTES
+            and size_without_image(data, self._descriptor, _SMALL_REST) <= _SMALL_REST
+        )
+
+    def __call__(self, data: bytes, *, small: bool = False) -> Any:
+        """Return the message; `small`: what `is_small` said about it.
+
+        Raises LimitExceeded if it is too large, InvalidInput if it is invalid.
+        """
+        size = 0 if small else size_without_image(data, self._descriptor, MAX_BYTES_WITHOUT_IMAGE)
         if size > MAX_BYTES_WITHOUT_IMAGE:
             raise LimitExceeded(
                 f"a request may have {MAX_BYTES_WITHOUT_IMAGE:,} bytes without its image; this one has more",
@@ -82,7 +96,7 @@ class _Parser:
             ) from None
 
 
-def _first(incoming: Incoming, parse: _Parser, context: grpc.ServicerContext) -> Any:
+def _first(incoming: Incoming, parse: Parser, context: grpc.ServicerContext) -> Any:
     data = incoming.next_message()
     if data is None:
         if not context.is_active():
@@ -91,7 +105,7 @@ def _first(incoming: Incoming, parse: _Parser, context: grpc.ServicerContext) ->
     return parse(data)
 
 
-def _one(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
+def _one(behaviour: Callable[..., Any], parse: Parser) -> Callable[..., Any]:
     @wraps(behaviour)
     def run(incoming: Incoming, context: grpc.ServicerContext) -> Any:
         return behaviour(_first(incoming, parse, context), context)
@@ -99,7 +113,7 @@ def _one(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
     return run
 
 
-def _many(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
+def _many(behaviour: Callable[..., Any], parse: Parser) -> Callable[..., Any]:
     def requests(incoming: Incoming) -> Iterator[Any]:
         while (data := incoming.next_message()) is not None:
             yield parse(data)
@@ -114,7 +128,7 @@ def _many(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
     return run
 
 
-def _by_callback(behaviour: Callable[..., Any], parse: _Parser) -> Callable[..., Any]:
+def _by_callback(behaviour: Callable[..., Any], parse: Parser) -> Callable[..., Any]:
     @wraps(behaviour)
     def run(incoming: Incoming, context: grpc.ServicerContext, send: Callable[[Any], None]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ import grpc
 from spyglass_server.engine.capacity.byte_budget import ByteBudget
 from spyglass_server.engine.capacity.places import Places
 from spyglass_server.engine.capacity.reading import Reading
+from spyglass_server.interceptors.grpcio_calls import PendingCall
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.layer import arity_of
-from spyglass_server.interceptors.receiving_pool import ReceivingPool
+from spyglass_server.interceptors.receiving_pool import Begin, ReceivingPool
 
 if TYPE_CHECKING:
     from spyglass_server.interceptors.layer import Handler
@@ -35,9 +36,16 @@ class Receiving(grpc.ServerInterceptor):
         own_receptions: Places,
         budget: ByteBudget,
         reading: Reading,
+        direct: Mapping[str, Begin],
     ) -> None:
-        """Calls of behaviours without their own threads run on `threads`."""
+        """Calls of behaviours without their own threads run on `threads`.
+
+        `direct` has what takes over a call in place of its behaviour, for each such method.
+        """
         self._pool = ReceivingPool(threads, receptions, reading)
+        self._direct = direct
+        # The handlers of the methods in `direct`.
+        self._handlers: dict[str, Handler] = {}
         self._own_receptions = own_receptions
         self._own_pools: dict[ThreadPoolExecutor, ReceivingPool] = {}
         self._budget = budget
@@ -55,16 +63,27 @@ class Receiving(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """Wrap the handler that the next layer found; None means an unknown method and stays None."""
+        method = str(handler_call_details.method)
+        if known := self._handlers.get(method):
+            return known
         handler = continuation(handler_call_details)
-        return None if handler is None else self._wrap(handler)
+        if handler is None:
+            return None
+        begin = self._direct.get(method)
+        wrapped = self._wrap(handler, begin)
+        if begin:
+            self._handlers[method] = wrapped
+        return wrapped
 
-    def _wrap(self, handler: Handler) -> Handler:
+    def _wrap(self, handler: Handler, begin: Begin | None) -> Handler:
         behaviour: Callable[..., Any] = getattr(handler, arity_of(handler))
         own = getattr(behaviour, "experimental_thread_pool", None)
-        incoming = Incoming(self._budget)
+        # A direct call gets another one from the pool.
+        shared = Incoming(self._budget)
 
         def single(iterator: Iterator[bytes], context: grpc.ServicerContext, *arguments: Any) -> Any:
-            self._begin(context)
+            self._begin(context.add_callback)
+            incoming = Incoming(self._budget) if begin else shared
             incoming.iterator = iterator
             try:
                 return behaviour(incoming, context, *arguments)
@@ -72,7 +91,8 @@ class Receiving(grpc.ServerInterceptor):
                 incoming.close()
 
         def streaming(iterator: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-            self._begin(context)
+            self._begin(context.add_callback)
+            incoming = Incoming(self._budget) if begin else shared
             incoming.iterator = iterator
             try:
                 yield from behaviour(incoming, context)
@@ -82,7 +102,9 @@ class Receiving(grpc.ServerInterceptor):
         by_callback = getattr(behaviour, "experimental_non_blocking", False)
         run = streaming if handler.response_streaming and not by_callback else single
         vars(run).update(
-            incoming=incoming,
+            incoming=None if begin else shared,
+            direct=self._counted(begin),
+            new_incoming=lambda: Incoming(self._budget),
             experimental_thread_pool=self._own_pool(own) if own else self._pool,
             experimental_non_blocking=by_callback,
         )
@@ -93,15 +115,26 @@ class Receiving(grpc.ServerInterceptor):
         )
         return make(run, None, handler.response_serializer)
 
-    def _begin(self, context: grpc.ServicerContext) -> None:
+    def _begin(self, add_callback: Callable[[Callable[[], None]], bool]) -> None:
         with self._lock:
             self._active += 1
-        if not context.add_callback(self._end):
+        if not add_callback(self._end):
             self._end()
 
     def _end(self) -> None:
         with self._lock:
             self._active -= 1
+
+    def _counted(self, begin: Begin | None) -> Begin | None:
+        """Return `begin` with its calls counted among the active ones."""
+        if begin is None:
+            return None
+
+        def counted(pending: PendingCall, incoming: Incoming) -> None:
+            self._begin(pending.on_end)
+            begin(pending, incoming)
+
+        return counted
 
     def _own_pool(self, threads: ThreadPoolExecutor) -> ReceivingPool:
         if threads not in self._own_pools:

@@ -33,14 +33,19 @@ class RequestLog(Layer):
             finally:
                 level = logging.DEBUG if method.startswith(_QUIET) else logging.INFO
                 if _log.isEnabledFor(level):
-                    _log.log(
-                        level,
-                        method,
-                        extra={
-                            "code": _code(context),
-                            "duration_ms": round((time.monotonic() - started) * 1000, 2),
-                        },
-                    )
+                    _write(level, method, _code(context), started)
+
+
+def log_request(method: str, code: str, started: float, request_id: str) -> None:
+    """Log one line about a call that began at `started` (monotonic) and has ended."""
+    if _log.isEnabledFor(logging.INFO):
+        with using_request_id(request_id):
+            _write(logging.INFO, method, code, started)
+
+
+def _write(level: int, method: str, code: str, started: float) -> None:
+    duration_ms = round((time.monotonic() - started) * 1000, 2)
+    _log.log(level, method, extra={"code": code, "duration_ms": duration_ms})
 
 
 def _code(context: grpc.ServicerContext) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from spyglass_server.engine.capacity.places import Places
-from spyglass_server.interceptors.grpcio_receive import caller_of
+from spyglass_server.interceptors.grpcio_calls import caller_of
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.layer import arity_of
 

@@ -1,22 +1,53 @@
-"""The deadline and the cancellation of a gRPC call, as a `Call`."""
+"""The caller, the deadline and the cancellation of a gRPC call, as a `Call`."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import grpc
 
-from spyglass_server.engine.call import Call
+from spyglass_server.engine.call import Call, Caller
+from spyglass_server.interceptors.grpcio_calls import caller_of
+from spyglass_server.request_id import current_request_id
+
+PRIORITY_HEADER = "x-priority"
+"""Metadata of a call: `bulk` lets others go first."""
 
 _ENDLESS_SECONDS = 1e8
 
 
 def call_of(context: grpc.ServicerContext, *, patient: bool = False) -> Call:
     """Return the call of a gRPC context; see `Call` for `patient`."""
-    remaining = context.time_remaining()
-    # gRPC gives a call without a deadline some thousand years, for which no lock can wait.
-    has_deadline = remaining is not None and remaining < _ENDLESS_SECONDS
-    call = Call(time.monotonic() + remaining if has_deadline else None, patient=patient)
+    call = new_call(
+        context.peer(),
+        context.invocation_metadata(),
+        context.time_remaining(),
+        patient=patient,
+        request_id=current_request_id(),
+    )
     if not context.add_callback(call.cancel):
         call.cancel()
     return call
+
+
+def new_call(
+    peer: str,
+    metadata: Iterable[tuple[str, str | bytes]],
+    remaining: float | None,
+    *,
+    patient: bool = False,
+    request_id: str = "",
+) -> Call:
+    """Return the call of a caller with `remaining` seconds, None: no deadline."""
+    deadline = None
+    # gRPC gives a call without a deadline some thousand years, for which no lock can wait.
+    if remaining is not None and remaining < _ENDLESS_SECONDS:
+        deadline = time.monotonic() + remaining
+    return Call(
+        deadline,
+        patient=patient,
+        caller=Caller(caller_of(peer), peer),
+        request_id=request_id,
+        bulk=any(key == PRIORITY_HEADER and value == "bulk" for key, value in metadata),
+    )

@@ -30,6 +30,11 @@ class Readiness:
         for service in _OVERALL:
             self.health.set(service, NOT_SERVING)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server accepts requests; then `check` does not wait."""
+        return not self._refusal
+
     def check(self) -> None:
         """Raise Unavailable unless the server accepts requests."""
         if self._refusal:

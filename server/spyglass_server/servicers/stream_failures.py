@@ -30,17 +30,27 @@ class StreamFailures:
         """Return `handle` with every request counted."""
 
         def counted(request: Request, call: Call) -> Response:
-            with self._lock:
-                self._total += 1
+            self.count()
             try:
                 return handle(request, call)
             except Exception as error:
-                self._add(
-                    request.model.name, error.reason if isinstance(error, SpyglassError) else "INTERNAL"
-                )
+                self.add(request.model.name, error)
                 raise
 
         return counted
+
+    def count(self) -> None:
+        """Count a request."""
+        with self._lock:
+            self._total += 1
+
+    def add(self, model: str, error: Exception) -> None:
+        """Count a failed request to a model."""
+        kind = (model[:_LOGGED_CHARACTERS], error.reason if isinstance(error, SpyglassError) else "INTERNAL")
+        with self._lock:
+            self._failed[kind] += 1
+            if len(self._failed) > _LOGGED_KINDS:
+                self._failed["others", ""] += self._failed.pop(kind)
 
     def log(self) -> None:
         """Log how many requests failed, of which models, and why; nothing if none failed."""
@@ -50,10 +60,3 @@ class StreamFailures:
                 for (model, reason), count in self._failed.most_common()
             )
             _log.warning("%d of %d requests of a stream failed: %s", self._failed.total(), self._total, kinds)
-
-    def _add(self, model: str, reason: str) -> None:
-        kind = (model[:_LOGGED_CHARACTERS], reason)
-        with self._lock:
-            self._failed[kind] += 1
-            if len(self._failed) > _LOGGED_KINDS:
-                self._failed["others", ""] += self._failed.pop(kind)

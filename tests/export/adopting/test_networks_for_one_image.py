@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from spyglass_server.engine.scheduler import Inference
 
 from plain_softmax import softmax
 from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
-from spyglass_server.engine.scheduler import Inference
 
 Array = np.ndarray[Any, Any]
 FLAGS = ("--scale", "1/255", "--no-heatmap")

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
+from spyglass_server.engine.image_threads import ImageThreads
 
 from spyglass_contract.errors import Cancelled
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.image_threads import ImageThreads
 
 PATIENCE = 30
 Eventually = Callable[[Callable[[], bool]], None]

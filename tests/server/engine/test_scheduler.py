@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from spyglass_server.engine.scheduler import Inference, Scheduler
 
 from handled import submit
 from spyglass_contract.errors import Cancelled, DeadlineExceeded, Overloaded, Unavailable
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.scheduler import Inference, Scheduler
 
 PATIENCE = 30
 Eventually = Callable[[Callable[[], bool]], None]

@@ -10,6 +10,7 @@ from threading import Event, Semaphore
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from spyglass_server.engine.scheduler import Scheduler
 
 from handled import Handled, submit
 from spyglass.v1.model_pb2 import ModelCard
@@ -19,7 +20,6 @@ from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
-from spyglass_server.engine.scheduler import Scheduler
 from spyglass_server.heatmaps.explain import Explain
 
 PATIENCE = 30

@@ -11,14 +11,14 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
-from spyglass_server.interceptors import grpcio_receive
+from spyglass_server.interceptors import grpcio_calls
 
 PATIENCE = 30
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, run_server: Callable[..., Any]) -> Any:
-    monkeypatch.setattr(grpcio_receive, "_NAMES", ("_a_name_that_grpcio_does_not_have",))
+    monkeypatch.setattr(grpcio_calls, "_NAMES", ("_a_name_that_grpcio_does_not_have",))
     return run_server()
 
 

@@ -21,6 +21,7 @@ class ByteBudget:
         # The most bytes that were held at a time since the last call of `take_peak`.
         self._peak = 0
         self._changed = Condition()
+        self._waiting: list[Callable[[], object]] = []
 
     @property
     def held(self) -> int:
@@ -40,12 +41,25 @@ class ByteBudget:
         with self._changed:
             self._held -= size
             self._changed.notify_all()
+            free = self._waiting if self._held < self.limit else []
+            if free:
+                self._waiting = []
+        for go_on in free:
+            go_on()
 
     def wait_until_free(self, active: Callable[[], bool]) -> None:
         """Wait until another message may be read, or until `active` returns False."""
         with self._changed:
             while self._held >= self.limit and active():
                 self._changed.wait(_LOOK_SECONDS)
+
+    def when_free(self, go_on: Callable[[], object]) -> None:
+        """Run `go_on` when another message may be read: at once, or in the thread that gives bytes back."""
+        with self._changed:
+            if self._held >= self.limit:
+                self._waiting.append(go_on)
+                return
+        go_on()
 
     def take_peak(self) -> int:
         """Return the most bytes that were held at a time since the last call of this method."""

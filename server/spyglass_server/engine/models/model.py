@@ -1,14 +1,13 @@
-"""A loaded model: its card, its session and its queue."""
+"""A loaded model: its card and its network."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,9 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
-from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.session import Session
-from spyglass_server.engine.scheduler import Inference, Run, Scheduler
 
 _log = logging.getLogger(__name__)
-
-Output = TypeVar("Output")
 
 # On a CPU convolutional networks are fastest one image a run, with many runs at a time. A GPU needs batches.
 _BEST_BATCH = {"CPUExecutionProvider": 1, "CUDAExecutionProvider": 16}
@@ -64,7 +59,7 @@ class Network(Protocol):
 
 
 class Model:
-    """A network whose certificate was replayed, with a queue for images."""
+    """A network whose certificate was replayed."""
 
     def __init__(self, network: Network, sha256: str, resources: Resources) -> None:
         """Replay the certificate of `network`, which also warms it up. Raises CertificateError."""
@@ -83,11 +78,8 @@ class Model:
                 ", ".join(found.changed_pixels),
                 found.max_abs_diff,
             )
-        self._scheduler = Scheduler(
-            workers=resources.workers,
-            max_batch=resources.max_batch or _BEST_BATCH.get(network.provider, 1),
-            name=self.card.name,
-        )
+        self.max_batch = resources.max_batch or _BEST_BATCH.get(network.provider, 1)
+        """The largest batch that runs."""
 
     @classmethod
     def load(cls, path: Path, resources: Resources) -> Model:
@@ -96,21 +88,6 @@ class Model:
         if session.one_image:
             resources = replace(resources, max_batch=1)
         return cls(session, _sha256(path), resources)
-
-    @property
-    def max_batch(self) -> int:
-        """The largest batch that runs."""
-        return self._scheduler.max_batch
-
-    def submit(
-        self, pixels: NDArray[np.uint8], run: Run[Output], call: Call, done: Future[Inference[Output]]
-    ) -> None:
-        """Queue one image; see `Scheduler.submit`."""
-        self._scheduler.submit(pixels, run, call, done)
-
-    def close(self) -> None:
-        """Run the images that wait, then stop."""
-        self._scheduler.close()
 
 
 def _sha256(path: Path) -> str:

@@ -44,7 +44,6 @@ class Repository:
             raise type(error)(f"{name}/{version}: {error.message}", reason=error.reason) from error
         card = model.card
         if (card.name, str(card.version)) != (name, version):
-            model.close()
             raise CardError(f"{name}/{version}: the card in the file is of {card.name}/{card.version}")
         self._models.setdefault(name, {})[card.version] = model
         _log.info("%s/%s loaded in %.2f s", name, version, time.monotonic() - started)
@@ -143,9 +142,8 @@ class Repository:
         return None
 
     def close(self) -> None:
-        """Run the images that wait, and stop every model."""
-        for model in Repository.__iter__(self):
-            model.close()
+        """Forget every model, and free its memory once no request uses it."""
+        self._models.clear()
 
 
 def check_named(ref: ModelRef) -> None:

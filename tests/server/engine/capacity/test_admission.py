@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 import pytest
+from spyglass_server.engine.capacity.admission import Admission
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded, Overloaded
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.capacity.admission import Admission
 
 PATIENCE = 30
 Eventually = Callable[[Callable[[], bool]], None]

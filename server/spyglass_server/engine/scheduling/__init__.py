@@ -1,0 +1,1 @@
+"""The order in which requests run, and the threads that run them."""

@@ -1,0 +1,90 @@
+"""One run of a network for a batch of works, from their images to the ends of their jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from traceback import clear_frames
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass_contract.images.pixels import Prepared
+from spyglass_server.engine.scheduling.job import Job
+from spyglass_server.engine.work import Further, Inferred, Work
+from spyglass_server.request_id import using_request_id
+
+_Entry = tuple[Job, Work, Prepared, float]
+"""A job, its work, its prepared image, and the milliseconds that this took."""
+
+
+def run_batch(batch: Sequence[tuple[Job, Work]]) -> None:
+    """End every job of a batch whose works fit together. A work that fails ends its own job only."""
+    started = time.monotonic()
+    entries: list[_Entry] = []
+    for job, work in batch:
+        try:
+            before = time.monotonic()
+            job.call.remaining()
+            with using_request_id(job.call.request_id):
+                prepared = work.prepare()
+            entries.append((job, work, prepared, (time.monotonic() - before) * 1000))
+        except Exception as error:
+            _fail(job, error)
+    live = [entry for entry in entries if not entry[0].ended]
+    if live:
+        _run(live, started)
+
+
+def _run(entries: list[_Entry], started: float) -> None:
+    run = entries[0][1].run
+    before = time.monotonic()
+    try:
+        outputs = list(run(_stacked(entries)))
+        pairs = list(zip(entries, outputs, strict=True))
+    # Every error of a runtime goes to the callers; the thread goes on.
+    except Exception as error:
+        if len(entries) == 1:
+            _fail(entries[0][0], error)
+        else:
+            _run_each(entries, started)
+        return
+    inference_ms = (time.monotonic() - before) * 1000
+    for (job, work, prepared, decode_ms), output in pairs:
+        queue_ms = (started - job.queued) * 1000
+        _respond(job, work, Inferred(output, prepared, queue_ms, decode_ms, inference_ms, len(entries)))
+
+
+def _run_each(entries: list[_Entry], started: float) -> None:
+    """Run each image alone after their batch has failed: one of them may be the cause."""
+    for entry in entries:
+        _run([entry], started)
+
+
+def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:
+    if job.ended:
+        return
+    try:
+        with using_request_id(job.call.request_id):
+            response = work.respond(inferred)
+        if isinstance(response, Further):
+            response.begin(job)
+            return
+        # No response is sent late.
+        job.call.remaining()
+    except Exception as error:
+        _fail(job, error)
+    else:
+        job.end(response)
+
+
+def _fail(job: Job, error: Exception) -> None:
+    # The frames hold the image, and the job that holds the error: a cycle, and megabytes.
+    clear_frames(error.__traceback__)
+    job.end(error=error)
+
+
+def _stacked(entries: list[_Entry]) -> NDArray[np.uint8]:
+    if len(entries) == 1:
+        return entries[0][2].pixels[np.newaxis]
+    return np.stack([prepared.pixels for _, _, prepared, _ in entries])

@@ -1,0 +1,82 @@
+"""One request on its way: it waits, runs, and ends once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+
+from spyglass_contract.errors import Cancelled
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.work import Work
+
+Done = Callable[[object, Exception | None], object]
+"""Gets the response and None, or None and the error. It runs in any thread and must not raise."""
+
+_INTERACTIVE, _BULK = ("interactive", 10.0), ("bulk", 1.0)
+
+
+class Job:
+    """A work of a call. `end` ends it, once; later ends have no effect.
+
+    `path` is its flow in the `FairQueue`: by priority, address, connection and model. Priorities have
+    weights, so that a bulk job waits for others, but not forever.
+    """
+
+    __slots__ = (
+        "_done",
+        "_release",
+        "call",
+        "counted",
+        "ended",
+        "path",
+        "queued",
+        "seconds",
+        "waiting",
+        "work",
+    )
+
+    def __init__(
+        self, work: Work, call: Call, done: Done, seconds: float, release: Callable[[Job], object]
+    ) -> None:
+        """`seconds` is the time that the work is expected to take. `release` is called before `done`."""
+        self.work: Work | None = work
+        self.call = call
+        self.seconds = seconds
+        self.path: tuple[tuple[Hashable, float], ...] = (
+            _BULK if call.bulk else _INTERACTIVE,
+            (call.caller.address, 1.0),
+            (call.caller.connection, 1.0),
+            (id(work.model), 1.0),
+        )
+        self.queued = time.monotonic()
+        self.ended = False
+        # In the queue.
+        self.waiting = False
+        # Among the requests inside.
+        self.counted = False
+        self._done: list[Done] = [done]
+        self._release = release
+
+    def watch(self) -> None:
+        """End the job when its call is cancelled."""
+        self.call.on_cancel(self.cancel)
+        if self.ended:
+            self.call.forget(self.cancel)
+
+    def end(self, response: object = None, error: Exception | None = None) -> None:
+        """End the job with a response or an error."""
+        try:
+            # Only one thread can take it.
+            done = self._done.pop()
+        except IndexError:
+            return
+        self.ended = True
+        # It holds the image.
+        self.work = None
+        self.call.forget(self.cancel)
+        self._release(self)
+        done(response, error)
+
+    def cancel(self) -> None:
+        """End the job because its caller cancelled the call."""
+        self.end(error=Cancelled("the caller cancelled the call"))

@@ -1,0 +1,248 @@
+"""The threads that do all work on images: they decode, run networks, and make responses."""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from threading import Condition, Event, Lock, Thread, current_thread
+
+from spyglass_contract.errors import DeadlineExceeded, Overloaded, Unavailable
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.scheduling.admission import Admission, Bounds
+from spyglass_server.engine.scheduling.batch import run_batch
+from spyglass_server.engine.scheduling.fair_queue import FairQueue
+from spyglass_server.engine.scheduling.job import Done, Job
+from spyglass_server.engine.scheduling.service_times import ServiceTimes
+from spyglass_server.engine.work import Work
+
+# How often the deadlines of the jobs inside are checked.
+_DEADLINE_SECONDS = 0.02
+# A job that has less than this part of its expected time left is not begun.
+_HOPELESS = 0.7
+# The same holds only for a job that has waited: its time is an estimate, which only a run corrects.
+_WAITED_SECONDS = 0.005
+
+
+class _Worker:
+    """One thread. The one that became free last gets the next job: its stack and caches are warm."""
+
+    def __init__(self) -> None:
+        # Released when there is a job for a parked worker.
+        self.wake = Lock()
+        self.wake.acquire()
+        self.parked = False
+        self.batch: list[tuple[Job, Work]] = []
+        # All its jobs had ended when they were looked at last.
+        self.ended = False
+        # Nobody waits for its work any more, and another thread has its turn.
+        self.lost = False
+
+
+class Workers:
+    """`count` threads at work. They share a fair queue, and take batches from it that never wait to fill.
+
+    A thread cannot be stopped. If the callers of all its jobs have gone, another thread takes its turn, and
+    up to `count` threads more finish such lost work.
+    """
+
+    def __init__(self, count: int, bounds: Bounds) -> None:
+        self.count = count
+        self._queue = FairQueue()
+        self._times = ServiceTimes()
+        self._admission = Admission(bounds, count)
+        self._lock = Lock()
+        self._no_jobs = Condition(self._lock)
+        self._jobs: dict[Job, None] = {}
+        self._some = Event()
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+        self._lost = 0
+        self._closed = False
+        self._last_progress = time.monotonic()
+        self._threads: set[Thread] = set()
+        for _ in range(count):
+            self._start_thread()
+        Thread(target=self._watch_deadlines, name="deadlines", daemon=True).start()
+
+    @property
+    def inside(self) -> int:
+        """The number of requests that wait or run."""
+        return self._admission.inside
+
+    @property
+    def lost(self) -> int:
+        """The number of threads whose callers have all gone."""
+        return self._lost
+
+    @property
+    def stalled_seconds(self) -> float:
+        """Return for how long requests have waited while none ended or began; 0 if none waits."""
+        with self._lock:
+            return time.monotonic() - self._last_progress if len(self._queue) else 0.0
+
+    def submit(self, work: Work, call: Call, done: Done) -> None:
+        """Queue a work; its response or its error goes to `done`, in any thread.
+
+        Raises Overloaded if it would wait too long, Unavailable once closed, and the error of a call that is
+        over; then `done` is not called.
+        """
+        call.remaining()
+        job = Job(work, call, done, self._times.expected(work), self._release)
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the model is being unloaded", reason="DRAINING")
+            self._admission.check(job, self._queue, len(self._idle))
+            self._admission.enter(job)
+            self._push(job)
+        job.watch()
+
+    def submit_further(self, work: Work, job: Job, done: Done) -> None:
+        """Queue a work that a job inside needs, at the job's place among the callers; it is not refused."""
+        further = Job(work, job.call, done, self._times.expected(work), self._release)
+        with self._lock:
+            self._push(further)
+        further.watch()
+
+    def close(self) -> None:
+        """Finish the jobs inside, then end the threads."""
+        with self._lock:
+            self._closed = True
+            self._no_jobs.wait_for(lambda: not self._jobs)
+            idle, self._idle = self._idle, []
+            threads = list(self._threads)
+        self._some.set()
+        for worker in idle:
+            worker.wake.release()
+        for thread in threads:
+            thread.join()
+
+    def _push(self, job: Job) -> None:
+        self._jobs[job] = None
+        if not len(self._queue):
+            self._last_progress = time.monotonic()
+        self._queue.push(job)
+        if self._idle:
+            self._idle.pop().wake.release()
+        if not self._some.is_set():
+            self._some.set()
+
+    def _release(self, job: Job) -> None:
+        """Count a job out, whichever way it ended."""
+        with self._lock:
+            self._last_progress = time.monotonic()
+            del self._jobs[job]
+            self._admission.leave(job)
+            if job.waiting:
+                self._queue.forget(job)
+            if self._closed and not self._jobs:
+                self._no_jobs.notify_all()
+
+    def _start_thread(self) -> None:
+        thread = Thread(target=self._work, name="worker", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        worker = _Worker()
+        while self._next_jobs(worker):
+            if worker.parked:
+                worker.wake.acquire()
+                worker.parked = False
+            if not worker.batch:
+                continue
+            began = time.monotonic()
+            run_batch(worker.batch)
+            seconds = (time.monotonic() - began) / len(worker.batch)
+            with self._lock:
+                for _, work in worker.batch:
+                    self._times.record(work, seconds)
+        self._threads.discard(current_thread())
+
+    def _next_jobs(self, worker: _Worker) -> bool:
+        """Give a worker its next jobs, or put it among the idle ones; False: its thread ends."""
+        with self._lock:
+            self._busy.discard(worker)
+            self._admission.running_seconds -= sum(job.seconds for job, _ in worker.batch)
+            worker.batch = []
+            if worker.lost:
+                self._lost -= 1
+                return False
+            late = self._take(worker)
+            if worker.batch:
+                self._busy.add(worker)
+                self._admission.running_seconds += sum(job.seconds for job, _ in worker.batch)
+            elif self._closed and not self._jobs:
+                return False
+            elif not late:
+                worker.parked = True
+                self._idle.append(worker)
+        for job in late:
+            job.end(error=_too_late(job))
+        return True
+
+    def _take(self, worker: _Worker) -> list[Job]:
+        """Give a worker its next batch, and return the jobs that are too late to be begun."""
+        late: list[Job] = []
+        worker.ended = False
+        while (job := self._queue.head()) and not self._full(worker, job):
+            self._queue.pop()
+            self._last_progress = time.monotonic()
+            if _is_hopeless(job):
+                late.append(job)
+            # A job that another thread ends at this moment has lost its work.
+            elif work := job.work:
+                worker.batch.append((job, work))
+        return late
+
+    def _full(self, worker: _Worker, job: Job) -> bool:
+        """Return whether a worker leaves the next job to others: they are free, or it has a batch."""
+        if not worker.batch:
+            return False
+        first, work, size = worker.batch[0][1], job.work, len(worker.batch)
+        if work is None or size >= first.model.max_batch or not first.fits(work):
+            return True
+        return size >= ceil((size + len(self._queue)) / (1 + len(self._idle)))
+
+    def _watch_deadlines(self) -> None:
+        """End the jobs whose deadlines have passed, until the workers are closed."""
+        while True:
+            self._some.wait()
+            with self._lock:
+                if self._closed and not self._jobs:
+                    return
+                jobs = list(self._jobs)
+                if not jobs:
+                    self._some.clear()
+            now = time.monotonic()
+            for job in jobs:
+                if job.call.deadline is not None and job.call.deadline <= now:
+                    job.end(error=DeadlineExceeded("the deadline passed before the response was ready"))
+            with self._lock:
+                self._replace_lost()
+            time.sleep(_DEADLINE_SECONDS)
+
+    def _replace_lost(self) -> None:
+        """Start a thread for each worker that still runs jobs which had all ended at the last look."""
+        for worker in self._busy:
+            ended = all(job.ended for job, _ in worker.batch)
+            if ended and worker.ended and not worker.lost and self._lost < self.count:
+                worker.lost = True
+                self._lost += 1
+                self._start_thread()
+            worker.ended = ended
+
+
+def _is_hopeless(job: Job) -> bool:
+    """Return whether a job that has waited would end after its deadline, by the time that it should take."""
+    now = time.monotonic()
+    if job.call.deadline is None or now - job.queued < _WAITED_SECONDS:
+        return False
+    return job.call.deadline - now < _HOPELESS * job.seconds
+
+
+def _too_late(job: Job) -> Overloaded:
+    return Overloaded(
+        "the call has less time left than its image takes",
+        reason="DEADLINE_TOO_SHORT",
+        retry_after=max(job.seconds, _DEADLINE_SECONDS),
+    )

@@ -1,0 +1,227 @@
+"""Direct calls with many requests: each is a job of its own, and its response is sent when it is ready."""
+
+from __future__ import annotations
+
+import heapq
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
+from typing import Any, cast
+
+from google.protobuf.message import Message
+
+from spyglass_contract.errors import SpyglassError
+from spyglass_contract.statuses import status_from_error
+from spyglass_server.engine.capacity.places import Place, Places
+from spyglass_server.engine.text import MAX_ID_CHARACTERS
+from spyglass_server.faults import public_error
+from spyglass_server.interceptors.grpcio_calls import Metadata, PendingCall, caller_of
+from spyglass_server.interceptors.incoming import Incoming
+from spyglass_server.request_id import request_id_of, using_request_id
+from spyglass_server.servicers.context import new_call
+from spyglass_server.servicers.direct.ending import Ending
+from spyglass_server.servicers.direct.method import Method
+from spyglass_server.servicers.readiness import Readiness
+from spyglass_server.servicers.stream_failures import StreamFailures
+
+ORDERED_HEADER = "x-ordered"
+"""Metadata of a stream: with `true`, the responses come in the order of their requests."""
+
+
+class StreamCalls:
+    """The calls of one method."""
+
+    def __init__(
+        self,
+        method: Method,
+        readiness: Readiness,
+        threads: ThreadPoolExecutor,
+        streams: Places,
+        *,
+        window: int,
+    ) -> None:
+        """Each call has at most `window` requests in work; see `UnaryCalls` for `threads`."""
+        self.method = method
+        self.readiness = readiness
+        self.threads = threads
+        self.streams = streams
+        self.window = window
+
+    def begin(self, pending: PendingCall, incoming: Incoming) -> None:
+        """Take over a call whose first message, or its error, is there; must not block."""
+        if self.readiness.is_open:
+            self._start(pending, incoming)
+        else:
+            self.threads.submit(self._start, pending, incoming)
+
+    def _start(self, pending: PendingCall, incoming: Incoming) -> None:
+        stream = _Stream(self, pending, incoming)
+        try:
+            self.readiness.check()
+            place = self.streams.enter(caller_of(pending.peer()), incoming.fail)
+        except SpyglassError as error:
+            stream.ending.fail(error)
+        else:
+            stream.begin(place)
+
+
+class _Stream:
+    """One call. It reads requests while fewer than the window are in work.
+
+    A request is in work until its caller takes the response. So a slow caller takes no thread, and no more
+    memory.
+    """
+
+    def __init__(self, calls: StreamCalls, pending: PendingCall, incoming: Incoming) -> None:
+        metadata = pending.metadata()
+        self._calls = calls
+        self._pending = pending
+        self._incoming = incoming
+        self._request_id = request_id_of(metadata)
+        self.ending = Ending(pending, incoming, calls.method.path, self._request_id)
+        self._call = new_call(
+            pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
+        )
+        self._ordered = _is_ordered(metadata)
+        self._failures = StreamFailures()
+        self._lock = Lock()
+        # Requests whose response was not taken yet.
+        self._in_work = 0
+        self._reading = True
+        self._read = self._sent = 0
+        self._sending = self._ended = False
+        self._paused = False
+        # The number of responses that were ready so far.
+        self._made = 0
+        # Responses by their place in the order of sending.
+        self._ready: list[tuple[int, bytes]] = []
+        # Why the stream ends early.
+        self._error: Exception | None = None
+
+    def begin(self, place: Place) -> None:
+        """Handle the messages; the first one is there."""
+        self._incoming.place = place
+        place.works()
+        self._incoming.when_failed = self._message
+        if not self._pending.on_end(partial(self._gone, place)):
+            self._gone(place)
+            return
+        self._message()
+
+    def _gone(self, place: Place) -> None:
+        """Clean up: the call has ended, perhaps because its caller has cancelled it."""
+        self._call.cancel()
+        self._calls.streams.leave(place)
+        self._incoming.close()
+        self._failures.log()
+        with self._lock:
+            self._ready.clear()
+            ended, self._ended = self._ended, True
+        if not ended:
+            self.ending.close("CANCELLED")
+
+    def _message(self) -> None:
+        """Take the message that has arrived, or the error."""
+        small = self._calls.method.parse.is_small(self._incoming.peek())
+        if small:
+            self._take(small=True)
+        else:
+            self._calls.threads.submit(self._take, small=False)
+
+    def _take(self, *, small: bool) -> None:
+        with self._lock:
+            if not self._reading:
+                return
+        try:
+            data = self._incoming.next_message()
+            request = None if data is None else self._calls.method.parse(data, small=small)
+        except SpyglassError as error:
+            self._stop(error)
+            return
+        if request is None:
+            self._stop(None)
+            return
+        with self._lock:
+            number = self._read
+            self._read += 1
+            self._in_work += 1
+            self._paused = self._in_work >= self._calls.window
+            paused = self._paused
+        self._start(request, number)
+        if not paused:
+            self._incoming.when_next(self._message)
+
+    def _stop(self, error: Exception | None) -> None:
+        """Read no further messages; the call ends when the responses to all others were sent."""
+        with self._lock:
+            self._reading = False
+            self._error = self._error or error
+        self._go_on()
+
+    def _start(self, request: Any, number: int) -> None:
+        done = partial(self._done, request.id[:MAX_ID_CHARACTERS], request.index, request.model.name, number)
+        self._failures.count()
+        try:
+            self._calls.method.start(request, self._call, done)
+        except Exception as error:
+            done(None, error)
+
+    def _done(
+        self, id_: str, index: int, model: str, number: int, response: object, error: Exception | None
+    ) -> None:
+        if error:
+            self._failures.add(model, error)
+            with using_request_id(self._request_id):
+                public = public_error(error, self._request_id)
+            status = status_from_error(public, self._request_id)
+            response = cast(Any, self._calls.method.response)(id=id_, index=index, error=status)
+        message = cast(Message, response).SerializeToString()
+        with self._lock:
+            if self._ended:
+                return
+            heapq.heappush(self._ready, (number if self._ordered else self._made, message))
+            self._made += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send the next response if none is on its way, or end the call if there is nothing left to do."""
+        with self._lock:
+            if self._sending or self._ended:
+                return
+            if self._ready and self._ready[0][0] == self._sent:
+                message = heapq.heappop(self._ready)[1]
+                self._sending = True
+            elif self._reading or self._in_work:
+                return
+            else:
+                message = None
+                self._ended = True
+        if message is None:
+            self._end()
+            return
+        self._incoming.sending()
+        # If the call has ended, `_gone` cleans up.
+        self._pending.send(message, self._taken)
+
+    def _taken(self) -> None:
+        """Continue after the caller has taken a response."""
+        self._incoming.answered()
+        with self._lock:
+            self._sending = False
+            self._sent += 1
+            self._in_work -= 1
+            resumed = self._paused and self._reading
+            self._paused = False
+        if resumed:
+            self._incoming.when_next(self._message)
+        self._go_on()
+
+    def _end(self) -> None:
+        if self._error:
+            self.ending.fail(self._error)
+        else:
+            self.ending.succeed()
+
+
+def _is_ordered(metadata: Metadata) -> bool:
+    return any(key == ORDERED_HEADER and value == "true" for key, value in metadata)

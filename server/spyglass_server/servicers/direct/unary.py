@@ -1,0 +1,64 @@
+"""A direct call with one request and one response."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+from google.protobuf.message import Message
+
+from spyglass_contract.errors import Cancelled, InvalidInput
+from spyglass_server.interceptors.grpcio_calls import PendingCall
+from spyglass_server.interceptors.incoming import Incoming
+from spyglass_server.request_id import request_id_of
+from spyglass_server.servicers.context import new_call
+from spyglass_server.servicers.direct.ending import Ending
+from spyglass_server.servicers.direct.method import Method
+from spyglass_server.servicers.readiness import Readiness
+
+
+class UnaryCalls:
+    """The calls of one method. Each becomes a job when its message has arrived, and its worker responds."""
+
+    def __init__(self, method: Method, readiness: Readiness, threads: ThreadPoolExecutor) -> None:
+        """A request that takes long to parse, or that must wait for the server to stop, takes a thread."""
+        self._method = method
+        self._readiness = readiness
+        self._threads = threads
+
+    def begin(self, pending: PendingCall, incoming: Incoming) -> None:
+        """Take over a call whose first message, or its error, is there; must not block."""
+        small = self._method.parse.is_small(incoming.peek())
+        if small and self._readiness.is_open:
+            self._handle(pending, incoming, small=True)
+        else:
+            self._threads.submit(self._handle, pending, incoming, small=small)
+
+    def _handle(self, pending: PendingCall, incoming: Incoming, *, small: bool) -> None:
+        metadata = pending.metadata()
+        request_id = request_id_of(metadata)
+        ending = Ending(pending, incoming, self._method.path, request_id)
+        try:
+            request = self._request(pending, incoming, small=small)
+            call = new_call(pending.peer(), metadata, pending.remaining(), request_id=request_id)
+            if not pending.on_end(call.cancel):
+                call.cancel()
+
+            def done(response: object, error: Exception | None) -> None:
+                if error:
+                    ending.fail(error)
+                else:
+                    ending.succeed(cast(Message, response))
+
+            self._method.start(request, call, done)
+        except Exception as error:
+            ending.fail(error)
+
+    def _request(self, pending: PendingCall, incoming: Incoming, *, small: bool) -> Any:
+        data = incoming.next_message()
+        self._readiness.check()
+        if data is None:
+            if pending.is_cancelled():
+                raise Cancelled("the caller cancelled the call")
+            raise InvalidInput("the call has no request message", reason="MESSAGE_MISSING")
+        return self._method.parse(data, small=small)
