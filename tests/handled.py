@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spyglass_server.engine.capacity.admission import Admission
-from spyglass_server.engine.scheduler import Inference
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.heatmap_pb2 import (
@@ -33,27 +32,25 @@ ImageData = bytes | NDArray[np.uint8]
 
 
 class Handled:
-    """The handlers of an engine with one model and four permits."""
+    """The handlers of an engine with one model, for at most four requests at a time."""
 
     def __init__(
         self,
         path: Path,
         open_model: Callable[[Path], Model],
         *,
-        image_threads: int,
+        workers: int = 1,
         limits: Limits | None = None,
     ) -> None:
         self.repository = Repository()
         self.repository.load(path, open_model)
-        self.engine = Engine(
-            self.repository, Admission(4), image_threads=image_threads, limits=limits or Limits()
-        )
+        self.engine = Engine(self.repository, Workers(workers, Bounds(4)), limits or Limits())
         self.handlers = Handlers(self.engine)
 
     @property
-    def permits(self) -> int:
-        """The number of permits that are taken."""
-        return self.engine.admission.inside
+    def inside(self) -> int:
+        """The number of requests that wait or run."""
+        return self.engine.workers.inside
 
     def classify(self, image: ImageData, call: Call | None = None, **fields: Any) -> ClassifyResponse:
         return self.handlers.classify(ClassifyRequest(image=message(image), **fields), call or Call())
@@ -93,13 +90,6 @@ def message(image: ImageData) -> Image:
 def explained(response: HeatmapResponse) -> list[ExplainedClass]:
     """Return every explained class with its heatmap, the first one included."""
     return [ExplainedClass(target=response.target, heatmap=response.heatmap), *response.further]
-
-
-def submit(queue: Any, pixels: NDArray[np.uint8], call: Call, run: Any) -> Future[Inference[Any]]:
-    """Queue one image in a scheduler or model, and return the future of its output."""
-    done: Future[Inference[Any]] = Future()
-    queue.submit(pixels, run, call, done)
-    return done
 
 
 def _target(target: int | str | None) -> dict[str, Any]:

@@ -38,7 +38,7 @@ MakeImage = Callable[..., bytes]
 def handled(open_network: Callable[[Path], Model]) -> Iterator[Handled]:
     limits = Limits(max_bytes=100_000, max_pixels=10_000)
     path = Path("colors/1/model.onnx")
-    with closing(Handled(path, open_network, image_threads=2, limits=limits)) as opened:
+    with closing(Handled(path, open_network, workers=2, limits=limits)) as opened:
         yield opened
 
 
@@ -125,7 +125,7 @@ def test_a_failure_of_the_network_reaches_its_caller(
 
     with pytest.raises(RuntimeError, match="kernel failed"):
         handled.classify(color_image("red"))
-    assert handled.permits == 0
+    assert handled.inside == 0
 
 
 def test_the_limits_of_bytes_and_pixels_are_enforced(handled: Handled, color_image: MakeImage) -> None:
@@ -144,7 +144,7 @@ def test_a_request_that_fails_gives_its_permit_back(handled: Handled, color_imag
         with pytest.raises(NotFound):
             handled.classify(color_image("red"), model=ModelRef(name="other"))
 
-    assert handled.permits == 0
+    assert handled.inside == 0
 
 
 def test_without_a_permit_a_request_is_refused_before_its_image_is_read(
@@ -154,7 +154,7 @@ def test_without_a_permit_a_request_is_refused_before_its_image_is_read(
 
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(handled.classify, color_image("red")) for _ in range(4)]
-        eventually(lambda: handled.permits == 4)
+        eventually(lambda: handled.inside == 4)
         with pytest.raises(Overloaded):
             handled.classify(b"no image")
         network.gate.set()
@@ -188,7 +188,7 @@ def test_a_request_that_waits_is_dropped_if_its_caller_cancels(
         first = pool.submit(handled.classify, color_image("red"))
         assert network.entered.acquire(timeout=PATIENCE)
         second = pool.submit(handled.classify, color_image("blue"), call=call)
-        eventually(lambda: handled.permits == 2)
+        eventually(lambda: handled.inside == 2)
         call.cancel()
         with pytest.raises(Cancelled):
             second.result(PATIENCE)
@@ -213,13 +213,13 @@ def test_the_permit_of_a_cancelled_call_is_free_at_once(
 
     with ThreadPoolExecutor() as pool:
         request_ = pool.submit(handled.classify, color_image("red"), call=call)
-        eventually(lambda: handled.permits == 1)
+        eventually(lambda: handled.inside == 1)
         call.cancel()
         with pytest.raises(Cancelled):
             request_.result(PATIENCE)
-        assert handled.permits == 0
+        assert handled.inside == 0
         go_on.set()
 
     for thread in threads:
         thread.result(PATIENCE)
-    assert handled.permits == 0
+    assert handled.inside == 0

@@ -164,11 +164,11 @@ def test_a_cancelled_task_cancels_its_local_call(
         first = asyncio.create_task(client.classify(color_image("red")))
         assert await asyncio.to_thread(network.entered.acquire, timeout=PATIENCE)
         second = asyncio.create_task(client.classify(color_image("blue")))
-        await asyncio.to_thread(eventually, lambda: gated._engine.admission.inside == 2)
+        await asyncio.to_thread(eventually, lambda: gated._engine.workers.inside == 2)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
-        await asyncio.to_thread(eventually, lambda: gated._engine.admission.inside == 1)
+        await asyncio.to_thread(eventually, lambda: gated._engine.workers.inside == 1)
         network.gate.set()
         assert (await first).best.name == "red"
 
@@ -187,7 +187,7 @@ def test_a_stream_that_the_caller_ends_early_cancels_the_images_in_work(
     results.close()
     network.gate.set()
 
-    eventually(lambda: gated._engine.admission.inside == 0)
+    eventually(lambda: gated._engine.workers.inside == 0)
     assert sum(network.batches) <= 3
 
 
@@ -206,7 +206,7 @@ def test_closing_cancels_the_calls_in_progress(
 
     for _ in range(2):
         Thread(target=classify, daemon=True).start()
-    eventually(lambda: gated._engine.admission.inside == 2)
+    eventually(lambda: gated._engine.workers.inside == 2)
     assert network.entered.acquire(timeout=PATIENCE)
     closing = Thread(target=client.close, daemon=True)
     closing.start()

@@ -156,13 +156,13 @@ def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
 ) -> None:
     network = CountingNetwork(session)
     model = Model(network, "ab" * 32, Resources(workers=1))
-    handled = Handled(Path("colors/1/model.onnx"), lambda path: model, image_threads=1)
+    handled = Handled(Path("colors/1/model.onnx"), lambda path: model)
     network.gate.clear()
     network.runs.clear()
     occupied = submit(model, np.zeros((8, 8, 3), np.uint8), Call(), network.run)
     with pytest.raises(DeadlineExceeded):
         handled.heatmap(color_image("red"), call=Call(time.monotonic() + 0.05))
-    assert handled.permits == 0
+    assert handled.inside == 0
     network.gate.set()
     occupied.result(PATIENCE)
     handled.close()

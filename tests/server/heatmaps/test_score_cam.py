@@ -177,7 +177,7 @@ def open_handled(network: WatchedNetwork) -> Iterator[Callable[..., Handled]]:
     def open_one(**resources: int) -> Handled:
         path = Path("masked/1/model.onnx")
         model = Model(network, "ab" * 32, Resources(**resources))
-        opened.append(Handled(path, lambda path: model, image_threads=2))
+        opened.append(Handled(path, lambda path: model))
         return opened[-1]
 
     yield open_one
@@ -277,7 +277,7 @@ def test_a_cancelled_call_stops_between_the_passes(
     network.gate.set()
     with pytest.raises(Cancelled):
         future.result(PATIENCE)
-    assert handled.permits == 0
+    assert handled.inside == 0
     handled.classify(pixels)
     assert len(network.batches) == 3
 
@@ -289,7 +289,7 @@ def test_a_deadline_applies_to_all_passes_together(
     network.stop_at = 3
     with pytest.raises(DeadlineExceeded):
         handled.heatmap(pixels, call=Call(time.monotonic() + 0.5))
-    assert handled.permits == 0
+    assert handled.inside == 0
     network.gate.set()
     handled.classify(pixels)
     assert len(network.batches) <= 3

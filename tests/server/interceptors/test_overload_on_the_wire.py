@@ -45,7 +45,7 @@ def request_for_red(color_image: Callable[..., bytes]) -> ClassifyRequest:
 
 
 def inside(halted: Any) -> int:
-    return int(halted.server._engine.admission.inside)
+    return int(halted.server._engine.workers.inside)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def network(segmenting_models: Path) -> WatchedNetwork:
 @pytest.fixture
 def handled(network: WatchedNetwork) -> Iterator[Handled]:
     path = Path("stretch/1/model.onnx")
-    opened = Handled(path, lambda path: Model(network, "ab" * 32, Resources(workers=1)), image_threads=1)
+    opened = Handled(path, lambda path: Model(network, "ab" * 32, Resources(workers=1)))
     yield opened
     network.gate.set()
     opened.close()
@@ -73,7 +73,7 @@ def test_an_output_that_is_not_finite_is_a_fault_of_the_server(
     with pytest.raises(InternalError) as caught:
         handled.segment(color_image("red"))
     assert caught.value.reason == "OUTPUT_NOT_FINITE"
-    assert handled.permits == 0
+    assert handled.inside == 0
 
 
 def test_an_image_whose_deadline_passes_in_the_queue_is_dropped(
@@ -85,7 +85,7 @@ def test_an_image_whose_deadline_passes_in_the_queue_is_dropped(
     occupied = submit(model, np.zeros((24, 32, 3), np.uint8), Call(), network.run)
     with pytest.raises(DeadlineExceeded):
         handled.segment(color_image("red"), call=Call(time.monotonic() + 0.05))
-    assert handled.permits == 0
+    assert handled.inside == 0
     network.gate.set()
     occupied.result(PATIENCE)
     handled.close()

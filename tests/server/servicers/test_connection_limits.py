@@ -92,7 +92,7 @@ def test_further_calls_of_a_connection_wait_for_the_earlier_ones(
         assert network.entered.acquire(timeout=PATIENCE)
         # Another connection is not affected.
         assert VisionStub(free).ListModels(ListModelsRequest(), timeout=PATIENCE).models
-        assert running.server._engine.admission.inside <= 2
+        assert running.server._engine.workers.inside <= 2
         network.gate.set()
         assert {call.result().classes[0].name for call in calls} == {"red"}
 

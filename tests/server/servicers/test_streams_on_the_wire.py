@@ -102,7 +102,7 @@ def test_the_server_does_not_read_ahead_of_its_responses(
 
     call = server.vision.ClassifyStream(endless(), timeout=PATIENCE)
     assert network.entered.acquire(timeout=PATIENCE)
-    in_work = server.server._engine.admission
+    in_work = server.server._engine.workers
 
     # The window is two images for each worker.
     eventually(lambda: in_work.inside == 2)
@@ -128,7 +128,7 @@ def test_a_stream_ends_at_its_deadline(
 
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     network.gate.set()
-    eventually(lambda: server.server._engine.admission.inside == 0)
+    eventually(lambda: server.server._engine.workers.inside == 0)
 
 
 def test_a_caller_that_disconnects_leaves_no_work_or_permit_behind(
