@@ -64,6 +64,7 @@ class Model:
     def __init__(self, network: Network, sha256: str, resources: Resources) -> None:
         """Replay the certificate of `network`, which also warms it up. Raises CertificateError."""
         self.card = network.card
+        self.task = self.card.task
         self.network = network
         self.resources = resources
         self.class_names = tuple(self.card.class_names)

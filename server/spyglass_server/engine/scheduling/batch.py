@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spyglass_contract.images.pixels import Prepared
 from spyglass_server.engine.scheduling.job import Job
 from spyglass_server.engine.work import Further, Inferred, Work
-from spyglass_server.request_id import using_request_id
+from spyglass_server.request_id import set_request_id
 
 _Entry = tuple[Job, Work, Prepared, float]
 """A job, its work, its prepared image, and the milliseconds that this took."""
@@ -26,8 +26,8 @@ def run_batch(batch: Sequence[tuple[Job, Work]]) -> None:
         try:
             before = time.monotonic()
             job.call.remaining()
-            with using_request_id(job.call.request_id):
-                prepared = work.prepare()
+            set_request_id(job.call.request_id)
+            prepared = work.prepare()
             entries.append((job, work, prepared, (time.monotonic() - before) * 1000))
         except Exception as error:
             _fail(job, error)
@@ -65,8 +65,8 @@ def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:
     if job.ended:
         return
     try:
-        with using_request_id(job.call.request_id):
-            response = work.respond(inferred)
+        set_request_id(job.call.request_id)
+        response = work.respond(inferred)
         if isinstance(response, Further):
             response.begin(job)
             return
