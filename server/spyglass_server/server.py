@@ -159,6 +159,7 @@ class Server:
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
+        # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
         handlers = Handlers(self._engine)
         vision = Vision(handlers, self._readiness, window=window)
@@ -172,7 +173,7 @@ class Server:
             limits.health_receptions,
             limits.bytes_in_flight,
             limits.reading,
-            direct_calls(handlers, self._readiness, threads, limits.streams, window=window),
+            direct_calls(handlers, self._readiness, threads, limits.streams, window=4 * window),
         )
         server = grpc.server(
             threads,

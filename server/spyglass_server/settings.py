@@ -132,7 +132,7 @@ class ServerSettings(BaseSettings):
         60.0, gt=0, le=86400, description="Seconds after which a stream ends that waits for its caller."
     )
     max_calls_per_connection: int = Field(
-        128, ge=1, le=65536, description="Calls at a time on one connection; further ones wait at the client."
+        1024, ge=1, le=65536, description="Calls at a time on one connection; further ones wait at the client."
     )
     max_connections: int = Field(
         1024, ge=1, le=1_000_000, description="Connections at a time to each address of the server."
