@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spyglass_server.engine.capacity.admission import Admission
 
 import spyglass_client as sc
 from spyglass.v1.model_pb2 import ModelCard
@@ -25,6 +24,8 @@ from spyglass_server import LocalTransport, local_client, local_transport
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
 
 PATIENCE = 30
 
@@ -150,7 +151,7 @@ def gated(open_network: Callable[[Path], Model]) -> Iterator[LocalTransport]:
     """A local transport of the gated network."""
     repository = Repository()
     repository.load(Path("colors/1/model.onnx"), open_network)
-    engine = Engine(repository, Admission(4), image_threads=1, limits=Limits())
+    engine = Engine(repository, Workers(1, Bounds(4)), Limits())
     transport = LocalTransport(engine, window=2)
     yield transport
     transport.close()
