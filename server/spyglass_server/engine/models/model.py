@@ -37,6 +37,8 @@ class Resources:
     # Inferences at a time, and threads for each of them.
     workers: int = 1
     threads_per_worker: int = 1
+    # Threads of `Session.run_wide`; 0: wide runs are as the others.
+    wide_threads: int = 0
     # Largest batch; 0: the default of the device.
     max_batch: int = 0
     # Channels that Score-CAM uses, those with the most energy; 0: all.
@@ -51,7 +53,9 @@ class Network(Protocol):
     """The interface of `Session`, which runs a network in ONNX Runtime."""
 
     card: ModelCard
+    # The provider of `run`, and that of `explain` and `features`; the latter is read only for heatmaps.
     provider: str
+    heatmap_provider: str
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
@@ -101,6 +105,7 @@ class Model:
             device=resources.device,
             provider=resources.provider,
             threads=resources.threads_per_worker,
+            wide_threads=resources.wide_threads,
             parallel_runs=resources.workers,
             max_batch=resources.max_batch,
             gpu_memory_limit=resources.gpu_memory_limit,
@@ -109,6 +114,14 @@ class Model:
         if session.one_image:
             resources = replace(resources, max_batch=1)
         return cls(session, _sha256(path), resources)
+
+    @property
+    def heatmaps_served_by(self) -> ServedBy:
+        """What `served_by` is for a heatmap, which another provider may compute."""
+        served_by = ServedBy()
+        served_by.CopyFrom(self.served_by)
+        served_by.provider = self.network.heatmap_provider
+        return served_by
 
     @property
     def max_batch(self) -> int:

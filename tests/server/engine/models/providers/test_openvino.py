@@ -6,12 +6,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from spyglass.v1.model_pb2 import ModelCard
+from plain_images import COLORS, encode_image
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.heatmap_pb2 import HeatmapRequest
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ListModelsRequest, ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
@@ -114,6 +120,22 @@ def test_float32_is_exact_on_processors_that_have_bf16(segmenting_models: Path) 
     path = segmenting_models / "stretch/1/model.onnx"
     with closing(Model.load(path, Resources(provider="openvino"))) as model:
         assert model.served_by.provider == "OpenVINO"
+
+
+def test_responses_name_the_provider_of_classes_and_of_heatmaps(
+    run_server: Callable[..., Any], explaining_models: Path
+) -> None:
+    vision = run_server(models=explaining_models, provider="openvino", default_model=["colors"]).vision
+    image = Image(encoded=encode_image(PIL.Image.new("RGB", (20, 12), COLORS["red"])))
+
+    classified = vision.Classify(ClassifyRequest(image=image))
+    explained = vision.Heatmap(HeatmapRequest(image=image))
+
+    assert classified.classes[0].name == explained.classes[0].name == "red"
+    assert classified.served_by.provider == "OpenVINO"
+    assert explained.served_by.provider == "CPUExecutionProvider"
+    assert explained.served_by.sha256 == classified.served_by.sha256
+    assert {model.provider for model in vision.ListModels(ListModelsRequest()).models} == {"OpenVINO"}
 
 
 @with_bf16
