@@ -23,6 +23,7 @@ from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
+from tiny_files import write_model
 
 pytest.importorskip("openvino")
 
@@ -56,6 +57,39 @@ def test_pixels_that_cannot_be_written_to_are_read(session: Session, classify_co
         pixels = _noise(images)
         pixels.flags.writeable = False
         np.testing.assert_allclose(session.run(pixels), classify_colors(pixels), atol=1e-6)
+
+
+def test_an_output_whose_size_depends_on_the_pixels_is_returned(
+    make_card: Callable[..., ModelCard], tmp_path: Path
+) -> None:
+    """The network returns the first three of its channels; the number comes from a maximum of the pixels."""
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["floats"], to=types.FLOAT),
+            helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[1, 2], keepdims=0),
+            helper.make_node("ReduceMax", ["floats"], ["most"], axes=[0, 1, 2, 3], keepdims=0),
+            helper.make_node("Clip", ["most", "three", "three"], ["count"]),
+            helper.make_node("Cast", ["count"], ["end"], to=types.INT64),
+            helper.make_node("Reshape", ["end", "one"], ["ends"]),
+            helper.make_node("Slice", ["mean", "zero", "ends", "one"], ["probabilities"]),
+        ],
+        "sliced",
+        [helper.make_tensor_value_info("image", types.UINT8, ["batch", 8, 8, 3])],
+        [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", "classes"])],
+        [
+            helper.make_tensor("three", types.FLOAT, [], [3.0]),
+            helper.make_tensor("one", types.INT64, [1], [1]),
+            helper.make_tensor("zero", types.INT64, [1], [0]),
+        ],
+    )
+    path = write_model(tmp_path, make_card(), graph)
+    session, plain = Session(path, provider="openvino"), Session(path, device="cpu")
+
+    for images in (1, 2):
+        pixels = _noise(images)
+        np.testing.assert_allclose(session.run(pixels), plain.run(pixels), atol=1e-4)
 
 
 def test_runs_at_the_same_time_do_not_mix(session: Session, classify_colors: Compute) -> None:
