@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -49,8 +50,19 @@ class Cuda:
 
     def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
         """Open a session on each GPU; see `Provider.open`."""
+        load_libraries()
         entries = partial(cuda_entries, placement.gpu_memory_limit)
         return open_on_gpus(path, graph, placement, entries, entries)
+
+
+@cache
+def load_libraries() -> None:
+    """Load the libraries of CUDA from NVIDIA's Python packages if there are any.
+
+    Otherwise ONNX Runtime looks for them where the system has its libraries.
+    """
+    if importlib.util.find_spec("nvidia") is not None:
+        onnxruntime.preload_dlls()
 
 
 def cuda_entries(memory_limit: int, device_id: int) -> list[ProviderEntry]:
@@ -138,8 +150,8 @@ def _open_checked(
     # ONNX Runtime takes the next provider if a library or a GPU is missing.
     if found != wanted:
         raise DeviceError(
-            f"{wanted} was requested on the device {placement.device}, but ONNX Runtime put the model on "
-            f"{found}: check the driver, the GPU and the libraries of CUDA"
+            f"{wanted} was requested, but ONNX Runtime put the model on {found}: check the driver, the GPU "
+            "and the libraries that this ONNX Runtime needs"
         )
     return session
 
