@@ -1,9 +1,9 @@
 """Compare images per second on a GPU: Spyglass' session against a plain loop of ONNX Runtime.
 
 Both run the same file on the same GPU, with the same number of threads that wait for it. The plain loop
-calls `session.run` with numpy arrays; Spyglass binds pinned buffers and pads batches to powers of two. Each round
-measures both in turn, for every batch size; a figure is the median over the rounds. With `--device cpu` the
-script tries itself on a machine without a GPU.
+calls `session.run` with numpy arrays; Spyglass binds pinned buffers and pads batches to powers of two. Each
+round measures both in turn, for every batch size; a figure is the median over the rounds. With `--device cpu`
+the script tries itself on a machine without a GPU.
 
     python benchmarks/gpu_throughput.py [--device cuda] [--provider auto] [--model imagenet] [--json FILE]
 """
