@@ -89,7 +89,7 @@ def _compile(
     path: Path, tensor: str, precision: ComputePrecision, *, one_image: bool, parallel: int, threads: int
 ) -> Any:
     """Return the classes of a file, compiled by OpenVINO. Raises ModelError."""
-    import openvino
+    from spyglass_server.engine.models.providers.openvino_runtime import openvino
 
     core = openvino.Core()
     try:
@@ -135,7 +135,7 @@ class _OneImage:
         return output
 
     def _request(self) -> tuple[Any, NDArray[np.uint8], NDArray[np.float32]]:
-        import openvino
+        from spyglass_server.engine.models.providers.openvino_runtime import openvino
 
         pixels = np.zeros(tuple(self._network.input(0).shape), np.uint8)
         probabilities = np.zeros(tuple(self._network.output(0).shape), np.float32)
@@ -154,7 +154,7 @@ class _Batches:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
-        import openvino
+        from spyglass_server.engine.models.providers.openvino_runtime import openvino
 
         try:
             request = self._free.pop()

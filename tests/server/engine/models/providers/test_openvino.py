@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -25,7 +28,7 @@ from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
 from tiny_files import write_model
 
-pytest.importorskip("openvino")
+pytest.importorskip("spyglass_server.engine.models.providers.openvino_runtime")
 
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 with_bf16 = pytest.mark.skipif(
@@ -140,6 +143,23 @@ def test_a_session_for_heatmaps_that_differs_from_the_certificate_is_refused(
 
     with pytest.raises(CertificateError, match=r"colors on CPUExecutionProvider: .* differ from"):
         session.explain(_noise(1), [0])
+
+
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from spyglass_server.engine.models.providers.openvino_runtime import openvino\n"
+        "openvino.Core()\n"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
