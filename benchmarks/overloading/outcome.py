@@ -13,7 +13,7 @@ from measuring.outcomes import OK
 from overloading.open_loop import OpenCalls
 
 REFUSED = "RESOURCE_EXHAUSTED"
-# A server that meets the deadline first resets the call: the client sees CANCELLED, and cancels nothing itself.
+# A server that meets the deadline first resets the call, which the client sees as CANCELLED.
 TIMED_OUT = ("DEADLINE_EXCEEDED", "CANCELLED")
 # A client process that sends later than this, in milliseconds, was itself the limit.
 _LATE_MS = 20.0
