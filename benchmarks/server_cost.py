@@ -10,28 +10,24 @@ measures both in turn. Their ratio is the overhead of the server.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import platform
 import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import psutil
-from PIL import Image
 
+from measuring.images import photo
 from serving_process import serving
 from spyglass_client import Client
 from spyglass_contract.images.pixels import prepare
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.session import Session
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 class Cost(NamedTuple):
@@ -64,15 +60,6 @@ def main() -> int:
         resident = server.memory_info().rss / 1e6
     _summary(rounds, resident)
     return 0
-
-
-def photo(width: int, height: int) -> bytes:
-    """Return a JPEG of a real photograph at this size, quality 90."""
-    with Image.open(EXAMPLES / "coffee.jpg") as image:
-        resized = image.resize((width, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    resized.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 class InProcess:

@@ -1,11 +1,15 @@
-"""Compare the costs of a request to Spyglass and to the plainest server of the same work.
+"""Compare the costs of a request to Spyglass, to the plainest server of the same work, and to other servers.
 
-The costs are processor time and throughput. Both servers run all the time, and each round loads them by
-turns, so that what else the machine does meets both. A round sends photographs of 500×375 to a real network,
-tiny images to a tiny network, and the tiny images again in one stream, which the plain server does not have.
-The figures are medians of the rounds.
+All serve the same file, and decode by the same function: a 60-line grpcio thread server, LitServe, MLServer
+and mosec, each without and with batches, and no server at all (the limit). Every round measures each server
+in turn, in changing order, while the others are stopped, so that what else the machine does meets all. A
+round sends photographs of 500×375 to a real network, and tiny images to a tiny network. The figures are
+medians of the rounds.
 
-    python benchmarks/serving.py [--rounds 5] [--seconds 3] [--concurrency 8] [--json FILE]
+    python benchmarks/competitors/install.py
+    python benchmarks/serving.py [--rounds 5] [--seconds 3] [--concurrency 1 8] [--json FILE] [--docs]
+
+Processor times count all processes of a server. The clients use the same cores: their time is in the table.
 """
 
 from __future__ import annotations
@@ -13,169 +17,109 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import statistics
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
-import grpc
-import psutil
+from comparing.report import write_report
+from comparing.results import LIMIT, Measured, Results
+from comparing.rounds import Figures, Load, Running, largest_difference, measure
+from comparing.variants import Variant, in_process, other, plain, spyglass
+from competitors.environments import VERSIONS
+from measuring.client_processes import ClientProcesses, client_processes
+from measuring.images import photo, tiny
+from measuring.machine import describe_machine, machine_line
+from measuring.window import Window
 
-from server_cost import photo
-from serving_process import free_port, serving
-from spyglass_client import Client
-from spyglass_server.engine.capacity.processors import usable_cpus
-from spyglass_server.engine.models.bundled import bundled_models
-
-PLAIN = Path(__file__).with_name("plain_server.py")
-START_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Load:
-    """Requests of one kind: `image` to `model`, in one stream if `streamed`."""
-
-    name: str
-    model: str
-    image: bytes
-    streamed: bool = False
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One round: the server's processor time for each request in milliseconds, and requests a second."""
-
-    cpu_ms: float
-    per_second: float
+_WARM_UP = 0.5
 
 
 def main() -> int:
-    """Print a line for each load and server."""
+    """Measure, or read the figures of an earlier run, and report."""
     options = _parse()
-    loads = [
-        Load("photograph", options.model, photo(500, 375)),
-        Load("tiny", options.tiny_model, tiny()),
-        Load("tiny, streamed", options.tiny_model, tiny(), streamed=True),
-    ]
-    print(f"{platform.machine()}, {usable_cpus()} cores, {_flags()}, Python {platform.python_version()}")
-    rounds: dict[tuple[str, str], list[Figures]] = {}
-    with ExitStack() as stack:
-        spyglass = stack.enter_context(serving("--models", str(bundled_models())))
-        plain = {model: stack.enter_context(_plain(model)) for model in (options.model, options.tiny_model)}
-        for number in range(options.rounds + 1):
-            for load in loads:
-                servers = {"spyglass": spyglass}
-                if not load.streamed:
-                    servers["plain"] = plain[load.model]
-                # The order changes, so that neither server always follows the other.
-                for name in sorted(servers, reverse=bool(number % 2)):
-                    figures = measure(*servers[name], load, options)
-                    # The first round warms up.
-                    if number:
-                        rounds.setdefault((load.name, name), []).append(figures)
-    _report(rounds)
+    results = Results.read(options.results) if options.results else _measured(options)
     if options.json:
-        kept = [
-            {"load": load, "server": server, "rounds": list(map(asdict, each))}
-            for (load, server), each in rounds.items()
-        ]
-        options.json.write_text(json.dumps(kept, indent=2) + "\n")
+        options.json.write_text(json.dumps(asdict(results), indent=1) + "\n")
+    write_report(results, docs=options.docs, plot=options.plot)
     return 0
 
 
-def measure(address: str, server: psutil.Process, load: Load, options: argparse.Namespace) -> Figures:
-    """Load a server for `options.seconds`, with `options.concurrency` requests at a time."""
-    with Client(address) as client:
-        client.classify(load.image, model=load.model)
-        run = _streamed if load.streamed else _unary
-        started, cpu = time.perf_counter(), _cpu_seconds(server)
-        count = run(client, load, options.concurrency, started + options.seconds)
-        wall, spent = time.perf_counter() - started, _cpu_seconds(server) - cpu
-    return Figures(spent / count * 1e3, count / wall)
+def _measured(options: argparse.Namespace) -> Results:
+    variants = _variants(options)
+    machine = describe_machine()
+    print(machine_line(machine))
+    results = Results(machine, {each.name: each.versions for each in variants}, _conditions(options))
+    loads = [
+        Load("photograph", options.model, photo(500, 375)),
+        Load("tiny", options.tiny_model, tiny()),
+    ]
+    with client_processes(options.processes) as clients:
+        for load in loads:
+            if load.name in options.loads:
+                with ExitStack() as servers:
+                    _run(Running(servers, variants, load), variants, clients, options, results)
+    return results
 
 
-def _unary(client: Client, load: Load, concurrency: int, end: float) -> int:
-    counts = [0] * concurrency
-
-    def call(caller: int) -> None:
-        while time.perf_counter() < end:
-            client.classify(load.image, model=load.model)
-            counts[caller] += 1
-
-    callers = [threading.Thread(target=call, args=(caller,)) for caller in range(concurrency)]
-    for each in callers:
-        each.start()
-    for each in callers:
-        each.join()
-    return sum(counts)
-
-
-def _streamed(client: Client, load: Load, concurrency: int, end: float) -> int:
-    def images() -> Iterator[bytes]:
-        while time.perf_counter() < end:
-            yield load.image
-
-    return sum(1 for _ in client.classify_many(images(), model=load.model, window=4 * concurrency))
-
-
-@contextmanager
-def _plain(model: str) -> Iterator[tuple[str, psutil.Process]]:
-    """Start the plain server of one model."""
-    files = (bundled_models() / model).glob("*/model.onnx")
-    path = max(files, key=lambda path: int(path.parent.name))
-    port = free_port()
-    with subprocess.Popen(
-        [sys.executable, str(PLAIN), str(port), str(path)], stdout=subprocess.DEVNULL
-    ) as process:
-        try:
-            with grpc.insecure_channel(f"localhost:{port}") as channel:
-                grpc.channel_ready_future(channel).result(START_SECONDS)
-            yield f"localhost:{port}", psutil.Process(process.pid)
-        finally:
-            process.terminate()
+def _run(
+    running: Running,
+    variants: list[Variant],
+    clients: ClientProcesses,
+    options: argparse.Namespace,
+    results: Results,
+) -> None:
+    """Measure every server with one load."""
+    names = [variant.name for variant in variants]
+    expected = running.scores(LIMIT)
+    assert expected is not None
+    for name in names:
+        difference = largest_difference(expected, running.scores(name))
+        results.differences.append((running.load.name, name, difference))
+    for number in range(options.rounds + 1):
+        for concurrency in options.concurrency:
+            # No server always follows the same one.
+            turn = names[number % len(names) :] + names[: number % len(names)]
+            for name in turn if number % 2 else reversed(turn):
+                with running.awake(name) as served:
+                    figures = measure(served, clients, concurrency, Window.soon(_WARM_UP, options.seconds))
+                # The first round warms up.
+                if number:
+                    results.measured.append(Measured(running.load.name, concurrency, name, figures))
+                    print(_line(number, running.load.name, concurrency, name, figures), flush=True)
 
 
-def tiny() -> bytes:
-    """Return a PNG of a digit, 28×28."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
+def _line(number: int, load: str, concurrency: int, name: str, figures: Figures) -> str:
+    failed = f", {figures.failed} failed" if figures.failed else ""
+    return (
+        f"round {number}, {load}, {concurrency:2} callers, {name:20} {figures.cpu_ms:7.3f} ms CPU, "
+        f"{figures.per_second:7.1f}/s, p50 {figures.p50_ms:.2f} ms, p99 {figures.p99_ms:.2f} ms{failed}"
+    )
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _variants(options: argparse.Namespace) -> list[Variant]:
+    """Return the servers to measure; say which are not installed."""
+    ours = [name_and_flags.partition("=") for name_and_flags in options.spyglass]
+    variants = [in_process(LIMIT), in_process("in processes", processes=True), plain()]
+    variants += [spyglass(name, flags.split()) for name, _, flags in ours]
+    variants += [spyglass(f"{name}, streamed", flags.split(), streamed=True) for name, _, flags in ours]
+    for name in VERSIONS:
+        for batch in (False, True):
+            variant = other(name, batch=batch)
+            if variant is not None:
+                variants.append(variant)
+            elif not batch:
+                print(f"{name} is not installed: run benchmarks/competitors/install.py", file=sys.stderr)
+    if options.servers:
+        kept = {LIMIT, *options.servers}
+        variants = [each for each in variants if each.name in kept]
+    return variants
 
 
-def _flags() -> str:
-    known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    return " ".join(flag for flag in known if f" {flag}" in text) or "no known flags"
-
-
-def _report(rounds: dict[tuple[str, str], list[Figures]]) -> None:
-    median: Callable[[list[float]], float] = statistics.median
-    for (load, server), figures in rounds.items():
-        cpu = [each.cpu_ms for each in figures]
-        rate = median([each.per_second for each in figures])
-        line = f"{load:15} {server:9} {median(cpu):7.3f} ms CPU ({min(cpu):.3f} to {max(cpu):.3f})"
-        line += f", {rate:7.1f}/s"
-        plain = rounds.get((load, "plain"))
-        if server == "spyglass" and plain:
-            ratios = [ours.cpu_ms / theirs.cpu_ms for ours, theirs in zip(figures, plain, strict=True)]
-            line += f", ratio {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-        print(line)
+def _conditions(options: argparse.Namespace) -> dict[str, object]:
+    """Return the options that the figures depend on."""
+    names = ("rounds", "seconds", "concurrency", "processes", "model", "tiny_model", "spyglass")
+    return {name: getattr(options, name) for name in names}
 
 
 def _parse() -> argparse.Namespace:
@@ -184,11 +128,26 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--model", default="defects", help="bundled model of the photographs")
     parser.add_argument("--tiny-model", default="mnist-convnet", help="bundled model of the tiny images")
+    parser.add_argument("--loads", nargs="+", choices=("photograph", "tiny"), default=["photograph", "tiny"])
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default: 5)")
     parser.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
-    parser.add_argument("--concurrency", type=int, default=8, help="requests at a time (default: 8)")
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8], help="callers (default: 1 8)")
+    parser.add_argument("--processes", type=int, default=2, help="client processes (default: 2)")
+    parser.add_argument(
+        "--spyglass",
+        action="append",
+        metavar="NAME=FLAGS",
+        help="flags of `spyglass serve` to measure; may be repeated (default: spyglass= and "
+        "'spyglass, batches=--max-batch 8')",
+    )
+    parser.add_argument("--servers", nargs="+", metavar="NAME", help="measure only these (default: all)")
     parser.add_argument("--json", type=Path, help="file for the figures of every round")
-    return parser.parse_args()
+    parser.add_argument("--results", type=Path, help="read the figures of --json instead of measuring")
+    parser.add_argument("--plot", type=Path, help="file for a plot of latency over throughput, SVG or PNG")
+    parser.add_argument("--docs", action="store_true", help="write tables and plot into docs/performance.md")
+    options = parser.parse_args()
+    options.spyglass = options.spyglass or ["spyglass=", "spyglass, batches=--max-batch 8"]
+    return options
 
 
 if __name__ == "__main__":

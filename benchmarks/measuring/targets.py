@@ -1,0 +1,100 @@
+"""Where calls go, and the bytes that they send: prepared once, so that a client process costs little.
+
+A target can be pickled. Its `connect` returns a function that sends the same request each time and returns
+the body of the response. Every connection stays open between the requests.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+_TIMEOUT = 30.0
+CLASSIFY = "/spyglass.v1.Vision/Classify"
+CLASSIFY_STREAM = "/spyglass.v1.Vision/ClassifyStream"
+
+
+class CallFailed(Exception):
+    """A call that did not return a result; the text is its status code."""
+
+
+class Target(Protocol):
+    """A server, and the request to send to it."""
+
+    def connect(self, callers: int) -> AbstractContextManager[list[Callable[[], bytes]]]:
+        """Return a context manager that yields `callers` functions; each sends a request."""
+        ...
+
+
+@dataclass(frozen=True)
+class GrpcTarget:
+    """A gRPC method. All callers of a process share one connection, as they do in gRPC's own clients."""
+
+    address: str
+    method: str
+    payload: bytes
+
+    @contextmanager
+    def connect(self, callers: int) -> Iterator[list[Callable[[], bytes]]]:
+        """See `Target`. A call raises CallFailed."""
+        with own_channel(self.address) as channel:
+            method = channel.unary_unary(self.method)
+
+            def call() -> bytes:
+                try:
+                    return bytes(method(self.payload, timeout=_TIMEOUT))
+                except grpc.RpcError as error:
+                    raise CallFailed(error.code().name) from None  # type: ignore[attr-defined]
+
+            yield [call] * callers
+
+
+@dataclass(frozen=True)
+class HttpTarget:
+    """A path of an HTTP/1.1 server. Each caller has a connection, which stays open."""
+
+    port: int
+    path: str
+    payload: bytes
+    content_type: str
+
+    @contextmanager
+    def connect(self, callers: int) -> Iterator[list[Callable[[], bytes]]]:
+        """See `Target`. A call raises CallFailed."""
+        connections = [
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT) for _ in range(callers)
+        ]
+        try:
+            yield [self._call(connection) for connection in connections]
+        finally:
+            for connection in connections:
+                connection.close()
+
+    def _call(self, connection: http.client.HTTPConnection) -> Callable[[], bytes]:
+        headers = {"Content-Type": self.content_type}
+
+        def call() -> bytes:
+            try:
+                connection.request("POST", self.path, self.payload, headers)
+                response = connection.getresponse()
+                body = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                raise CallFailed(type(error).__name__) from None
+            if response.status != http.client.OK:
+                raise CallFailed(f"HTTP {response.status}")
+            return body
+
+        return call
+
+
+def own_channel(address: str) -> grpc.Channel:
+    """Return a channel with a connection of its own: gRPC shares one between equal channels of a process."""
+    return grpc.insecure_channel(
+        address, options=[("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    )
