@@ -102,7 +102,7 @@ class Handlers:
                 classes=classes,
                 layer=model.card.explained_layer,
                 frame=canvas.frame,
-                served_by=model.served_by,
+                served_by=model.heatmaps_served_by,
                 timing=inferred.timing(started),
             )
 

@@ -143,10 +143,13 @@ class Server:
         settings = self._settings
         return Resources(
             device=settings.device,
+            provider=settings.provider,
             workers=settings.effective_workers,
             threads_per_worker=settings.threads_per_worker,
             max_batch=settings.max_batch,
             score_cam_channels=settings.score_cam_channels,
+            gpu_memory_limit=settings.gpu_memory_limit,
+            engine_cache=settings.engine_cache,
         )
 
     def _build_engine(self) -> Engine:

@@ -15,7 +15,13 @@ from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.capacity.memory import usable_memory
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
-from spyglass_server.engine.models.choices import DEFAULT_MODELS, DEVICE_PATTERN, DEVICES, Versions
+from spyglass_server.engine.models.choices import (
+    DEFAULT_MODELS,
+    DEVICE_PATTERN,
+    DEVICES,
+    ProviderName,
+    Versions,
+)
 from spyglass_server.setting_flags import flag, read_flags
 from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
 from spyglass_server.setting_values import (
@@ -62,6 +68,17 @@ class ServerSettings(BaseSettings):
         description=f"Device that runs the models: {DEVICES}; with cuda, the server does not start without a "
         "GPU.",
         json_schema_extra={EXPECTED: DEVICES},
+    )
+    provider: Annotated[ProviderName, AnyCase] = Field(
+        "auto",
+        description="Execution provider: cpu and cuda are in ONNX Runtime, openvino is an extra, tensorrt "
+        "needs its libraries; auto is cuda on a GPU and otherwise cpu.",
+    )
+    gpu_memory_limit: int = Field(
+        0, ge=0, description="Largest memory that ONNX Runtime takes on each GPU, in bytes; 0 is no limit."
+    )
+    engine_cache: Path | None = Field(
+        None, description="Folder of the engines that TensorRT builds; by default ~/.cache/spyglass/tensorrt."
     )
     workers: int = Field(
         0,

@@ -104,6 +104,9 @@ def test_flags_override_the_environment_and_the_environment_overrides_the_file(
         ("--port", "http"),
         ("--device", "tpu"),
         ("--device", "cuda:"),
+        ("--device", "cuda:0,cpu"),
+        ("--provider", "tpu"),
+        ("--gpu-memory-limit", "-1"),
         ("--workers", "-1"),
         ("--workers", "100000"),
         ("--threads-per-worker", "0"),
@@ -221,7 +224,7 @@ def test_an_error_names_the_source_of_the_value(
     monkeypatch.setenv("SPYGLASS_PORT", "http")
     with pytest.raises(InvalidInput, match=f"^SPYGLASS_PORT {whole}, not 'http'$"):
         load_settings(["--config", file])
-    with pytest.raises(InvalidInput, match=f"^--port {whole}, not 'x'; --device must be auto, cpu, cuda or"):
+    with pytest.raises(InvalidInput, match=f"^--port {whole}, not 'x'; --device must be auto, cpu, cuda,"):
         load_settings(["--port", "x", "--device", "tpu"])
     assert load_settings(["--port", "7"]).port == 7
 

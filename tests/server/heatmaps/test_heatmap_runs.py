@@ -45,6 +45,7 @@ class CountingNetwork:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.card, self.provider = session.card, session.provider
+        self.heatmap_provider = session.heatmap_provider
         self.gate = Event()
         self.gate.set()
         self.entered = Semaphore(0)

@@ -149,6 +149,7 @@ class WatchedNetwork:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.card, self.provider = session.card, session.provider
+        self.heatmap_provider = session.heatmap_provider
         self.batches: list[int] = []
         self.stop_at = -1
         self.stopped, self.gate = Event(), Event()

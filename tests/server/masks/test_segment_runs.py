@@ -35,6 +35,7 @@ class WatchedNetwork:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.card, self.provider = session.card, session.provider
+        self.heatmap_provider = session.heatmap_provider
         self.gate = Event()
         self.gate.set()
         self.spoil: Callable[[NDArray[np.float32]], object] = lambda output: None

@@ -1,4 +1,7 @@
-"""What a server may be set to: versions, default models and devices. This module imports no ONNX Runtime."""
+"""What a server may be set to: versions, default models, devices and execution providers.
+
+This module imports no ONNX Runtime.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,11 @@ DEFAULT_MODELS = tuple(DEFAULT_OF_TASK.values())
 
 Versions = Literal["latest", "all"]
 
-DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?"
-DEVICES = "auto, cpu, cuda or cuda:N"
+DEVICE_PATTERN = r"auto|cpu|cuda(:\d{1,3})?|cuda:\d{1,3}(,cuda:\d{1,3})+"
+DEVICES = "auto, cpu, cuda, cuda:N, or several GPUs as cuda:0,cuda:1"
 """The devices as a text for messages."""
+
+ProviderName = Literal["auto", "cpu", "openvino", "cuda", "tensorrt"]
+
+ComputePrecision = Literal["fp32", "bf16"]
+"""The numbers that a provider computes with; the files stay in float32."""

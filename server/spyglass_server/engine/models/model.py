@@ -17,6 +17,7 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.models.providers.registry import best_batch
 from spyglass_server.engine.models.session import Session
 from spyglass_server.engine.scheduler import Inference, Run, Scheduler
 
@@ -24,30 +25,37 @@ _log = logging.getLogger(__name__)
 
 Output = TypeVar("Output")
 
-# On a CPU convolutional networks are fastest one image a run, with many runs at a time. A GPU needs batches.
-_BEST_BATCH = {"CPUExecutionProvider": 1, "CUDAExecutionProvider": 16}
-
 
 @dataclass(frozen=True)
 class Resources:
     """The resources that a model may use."""
 
-    # auto, cpu, cuda or cuda:N.
+    # auto, cpu, cuda, cuda:N, or several GPUs as cuda:0,cuda:1.
     device: str = "auto"
+    # auto, or the name of an execution provider.
+    provider: str = "auto"
     # Inferences at a time, and threads for each of them.
     workers: int = 1
     threads_per_worker: int = 1
+    # Threads of `Session.run_wide`; 0: wide runs are as the others.
+    wide_threads: int = 0
     # Largest batch; 0: the default of the device.
     max_batch: int = 0
     # Channels that Score-CAM uses, those with the most energy; 0: all.
     score_cam_channels: int = 0
+    # Bytes that ONNX Runtime may take on each GPU; 0: no limit.
+    gpu_memory_limit: int = 0
+    # Folder of the engines that TensorRT has built; None: below the user's cache folder.
+    engine_cache: Path | None = None
 
 
 class Network(Protocol):
     """The interface of `Session`, which runs a network in ONNX Runtime."""
 
     card: ModelCard
+    # The provider of `run`, and that of `explain` and `features`; the latter is read only for heatmaps.
     provider: str
+    heatmap_provider: str
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
@@ -85,17 +93,35 @@ class Model:
             )
         self._scheduler = Scheduler(
             workers=resources.workers,
-            max_batch=resources.max_batch or _BEST_BATCH.get(network.provider, 1),
+            max_batch=resources.max_batch or best_batch(network.provider),
             name=self.card.name,
         )
 
     @classmethod
     def load(cls, path: Path, resources: Resources) -> Model:
         """Open a file. Raises DeviceError, CardError, CertificateError and ModelError."""
-        session = Session(path, device=resources.device, threads=resources.threads_per_worker)
+        session = Session(
+            path,
+            device=resources.device,
+            provider=resources.provider,
+            threads=resources.threads_per_worker,
+            wide_threads=resources.wide_threads,
+            parallel_runs=resources.workers,
+            max_batch=resources.max_batch,
+            gpu_memory_limit=resources.gpu_memory_limit,
+            engine_cache=resources.engine_cache,
+        )
         if session.one_image:
             resources = replace(resources, max_batch=1)
         return cls(session, _sha256(path), resources)
+
+    @property
+    def heatmaps_served_by(self) -> ServedBy:
+        """What `served_by` is for a heatmap, which another provider may compute."""
+        served_by = ServedBy()
+        served_by.CopyFrom(self.served_by)
+        served_by.provider = self.network.heatmap_provider
+        return served_by
 
     @property
     def max_batch(self) -> int:

@@ -1,0 +1,149 @@
+"""CUDA: bound and pinned buffers, padded batches, and several GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyglass_contract.model.card import CLASS_INDEX
+from spyglass_contract.onnx_runtime import onnxruntime
+from spyglass_server.engine.models.choices import ComputePrecision
+from spyglass_server.engine.models.providers.graph import Graph
+from spyglass_server.engine.models.providers.io_binding import BoundRuns
+from spyglass_server.engine.models.providers.least_busy import LeastBusy
+from spyglass_server.engine.models.providers.onnx_sessions import (
+    CPU,
+    CUDA,
+    ProviderEntry,
+    open_session,
+    session_options,
+)
+from spyglass_server.engine.models.providers.pinned import cuda_runtime
+from spyglass_server.engine.models.providers.placement import DeviceError, Placement, cuda_ids
+from spyglass_server.engine.models.providers.provider import Opened, Run
+
+# The entries of a session for GPU number N.
+Entries = Callable[[int], Sequence[ProviderEntry]]
+
+
+class Cuda:
+    """ONNX Runtime's provider for NVIDIA's GPUs."""
+
+    name, label = "cuda", CUDA
+    on_gpu = True
+    best_batch = 16
+    precisions: tuple[ComputePrecision, ...] = ("fp32",)
+
+    def available(self) -> bool:
+        """Return whether this ONNX Runtime has CUDA; the machine may still have no GPU."""
+        return CUDA in onnxruntime.get_available_providers()
+
+    def check(self, precision: ComputePrecision) -> None:
+        """Raise DeviceError if this ONNX Runtime has no CUDA."""
+        if not self.available():
+            raise DeviceError("this ONNX Runtime has no CUDA: install onnxruntime-gpu")
+
+    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+        """Open a session on each GPU; see `Provider.open`."""
+        entries = partial(cuda_entries, placement.gpu_memory_limit)
+        return open_on_gpus(path, graph, placement, entries, entries)
+
+
+def cuda_entries(memory_limit: int, device_id: int) -> list[ProviderEntry]:
+    """Return the entries of a session on one GPU; `memory_limit` is in bytes, 0 for none."""
+    options = {
+        "device_id": str(device_id),
+        # TF32 has 10 bits of mantissa: its probabilities differ from those in the certificate.
+        "use_tf32": "0",
+        # The exhaustive search takes seconds for each new size of a batch.
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
+    if memory_limit:
+        # By default the arena doubles, past the limit for the last allocation.
+        options |= {"gpu_mem_limit": str(memory_limit), "arena_extend_strategy": "kSameAsRequested"}
+    return [(CUDA, options), CPU]
+
+
+def open_on_gpus(path: Path, graph: Graph, placement: Placement, classes: Entries, whole: Entries) -> Opened:
+    """Open the file on each GPU of the placement; a run takes the least busy one.
+
+    `classes` are the entries of the sessions for classes, `whole` those of the session for heatmaps, which is
+    opened on the first GPU when the first heatmap is requested. Raises DeviceError if ONNX Runtime cannot use
+    a GPU.
+    """
+    ids = cuda_ids(placement.device) or [0]
+    runs = LeastBusy(
+        [
+            BoundRuns(
+                open_classes(path, graph, placement, classes(number)),
+                graph.card.input.tensor,
+                "cuda",
+                number,
+                cuda_runtime(),
+            )
+            for number in ids
+        ]
+    )
+    return Opened(
+        provider=_first(classes(ids[0])),
+        run=least_busy_run(runs),
+        open_whole=partial(_open_checked, path, placement, whole(ids[0]), session_options(placement.threads)),
+        whole_provider=_first(whole(ids[0])),
+    )
+
+
+def open_classes(
+    path: Path, graph: Graph, placement: Placement, entries: Sequence[ProviderEntry]
+) -> onnxruntime.InferenceSession:
+    """Open a session that computes no heatmap.
+
+    ONNX Runtime can only bind required inputs. So the list of requested classes, an optional input, gets an
+    empty list as its default, and the branch of the heatmap never runs.
+    """
+    options = session_options(placement.threads)
+    if not graph.explains:
+        return _open_checked(path, placement, entries, options)
+    options.add_initializer(CLASS_INDEX, _no_class())
+    return _open_checked(path, placement, entries, options)
+
+
+@cache
+def _no_class() -> onnxruntime.OrtValue:
+    """Return an empty list of classes, which sessions keep a pointer to."""
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.empty(0, np.int64))
+
+
+def least_busy_run(runs: LeastBusy[BoundRuns]) -> Run:
+    """Return a function that runs each batch on the least busy GPU."""
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with runs.take() as bound:
+            return bound.run(pixels)
+
+    return run
+
+
+def _open_checked(
+    path: Path,
+    placement: Placement,
+    entries: Sequence[ProviderEntry],
+    options: onnxruntime.SessionOptions,
+) -> onnxruntime.InferenceSession:
+    session = open_session(path, options, entries)
+    found, wanted = session.get_providers()[0], _first(entries)
+    # ONNX Runtime takes the next provider if a library or a GPU is missing.
+    if found != wanted:
+        raise DeviceError(
+            f"{wanted} was requested on the device {placement.device}, but ONNX Runtime put the model on "
+            f"{found}: check the driver, the GPU and the libraries of CUDA"
+        )
+    return session
+
+
+def _first(entries: Sequence[ProviderEntry]) -> str:
+    first = entries[0]
+    return first if isinstance(first, str) else first[0]
