@@ -16,8 +16,8 @@ class Comparison:
     """Counts over the images that were added; `classes` is the number of classes.
 
     An output is float32 [batch, classes], or [batch, height, width, classes] of a segmentation network. The
-    metric is the accuracy, or the mean IoU of a segmentation network: of a class, the pixels that are labelled
-    and predicted so divided by those that are labelled or predicted so.
+    metric is the accuracy, or the mean IoU of a segmentation network. The IoU of a class is the number of
+    pixels that are labelled and predicted so, divided by those that are labelled or predicted so.
     """
 
     classes: int

@@ -21,7 +21,7 @@ MOST_METRIC_LOSS = 0.005
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What a reduced network must keep: `agreement` of the classes, and all of the metric but `metric_loss`."""
+    """What a reduced network must keep: this agreement of the classes, and the metric up to this loss."""
 
     agreement: float = LEAST_AGREEMENT
     metric_loss: float = MOST_METRIC_LOSS
@@ -53,8 +53,8 @@ def shortfall(found: Comparison, tolerance: Tolerance) -> str:
         )
     if (loss := found.metric_loss) is not None and loss > tolerance.metric_loss:
         problems.append(
-            f"the {found.metric} falls from {found.original_metric:.2%} to {found.reduced_metric:.2%}, by more "
-            f"than {100 * tolerance.metric_loss:g} points"
+            f"the {found.metric} falls from {found.original_metric:.2%} to {found.reduced_metric:.2%}, and "
+            f"it may fall by at most {100 * tolerance.metric_loss:g} points"
         )
     return "; ".join(problems)
 

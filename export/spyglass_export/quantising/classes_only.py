@@ -26,11 +26,13 @@ def classes_only(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
-    for values in (graph.output, graph.input, graph.initializer):
-        for value in list(values):
-            unused = value.name == CLASS_INDEX or (values is graph.output and value.name != PROBABILITIES)
-            if unused:
-                values.remove(value)
+    outputs = [value for value in graph.output if value.name == PROBABILITIES]
+    inputs = [value for value in graph.input if value.name != CLASS_INDEX]
+    weights = [tensor for tensor in graph.initializer if tensor.name != CLASS_INDEX]
+    del graph.output[:], graph.input[:], graph.initializer[:]
+    graph.output.extend(outputs)
+    graph.input.extend(inputs)
+    graph.initializer.extend(weights)
     keep_needed(graph, PROBABILITIES)
     return copy
 

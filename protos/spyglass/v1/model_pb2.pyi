@@ -463,7 +463,7 @@ class ReducedPrecision(_message.Message):
     SOURCE_SHA256_FIELD_NUMBER: _builtins.int
     KEPT_NODES_FIELD_NUMBER: _builtins.int
     precision: _builtins.str
-    """The precision: int8."""
+    """The precision: int8, or bf16."""
     recipe: _builtins.str
     """The recipe that was chosen among those tried, such as `per channel, percentile 99.999`."""
     calibration_images: _builtins.int
