@@ -13,10 +13,10 @@ from spyglass.v1.model_pb2 import (
     SCORE_KIND_SIGMOID,
     SCORE_KIND_SOFTMAX,
     Certificate,
-    ModelCard,
 )
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
+from spyglass_cli.output.reduced_precision import reduced_facts
 from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
 from spyglass_contract.model.card import card_to_json
 
@@ -101,7 +101,7 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         *((name.replace("_", " "), f"{value:g}") for name, value in sorted(origin.metrics.items())),
         ("certificate", f"{certificate.reference}, to {certificate.max_abs_diff:.1e}, {certificate.created}"),
         ("heatmap gradient", _gradient(certificate)),
-        *_reduced_precision(card),
+        *reduced_facts(card),
         ("execution provider", _provider(served)),
         ("sha256", served.sha256),
     ]
@@ -112,30 +112,6 @@ def _gradient(certificate: Certificate) -> str:
     if not certificate.HasField("gradient_error"):
         return ""
     return f"agrees with finite differences to {certificate.gradient_error:.0e}"
-
-
-def _reduced_precision(card: ModelCard) -> list[tuple[str, str]]:
-    """Return what a reduced precision keeps of the original network; empty if the card has none."""
-    if not card.HasField("reduced_precision"):
-        return []
-    reduced = card.reduced_precision
-    recipe = f", {reduced.recipe}" if reduced.recipe else ""
-    facts = [
-        ("precision", f"{reduced.precision}{recipe}"),
-        (
-            "keeps its class",
-            f"{reduced.agreement:.2%} of {reduced.held_out_images} held-out images, at least "
-            f"{reduced.least_agreement:.2%} required",
-        ),
-    ]
-    if reduced.metric:
-        facts.append(
-            (
-                reduced.metric,
-                f"{reduced.reduced_metric:.2%} in {reduced.precision}, {reduced.original_metric:.2%} in fp32",
-            )
-        )
-    return facts
 
 
 def _classes(names: Sequence[str]) -> str:

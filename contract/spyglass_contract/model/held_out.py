@@ -6,6 +6,7 @@ The export writes the pixels as the network takes them, so a server can compare 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def read_held_out(path: Path, card: ModelCard, model_sha256: str) -> HeldOut:
     try:
         arrays = _arrays(path)
     # numpy and zipfile have no common base class for the errors of a broken file.
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _invalid(path, f"it cannot be read: {error}") from error
     except (NotImplementedError, RuntimeError) as error:
         raise _invalid(path, f"it is packed in a way that is not supported: {error}") from error

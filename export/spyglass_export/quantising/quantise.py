@@ -82,7 +82,14 @@ def quantise(
     return reduced
 
 
+def read_model_card(file: Path) -> ModelCard:
+    """Return the card in a model file. Raises ModelError, and CardError if it has none."""
+    return _open(file)[1]
+
+
 def _open(file: Path) -> tuple[onnx.ModelProto, ModelCard]:
+    if not file.is_file():
+        raise ModelError(f"there is no model file {file}; name a folder NAME/VERSION with model.onnx")
     try:
         model = onnx.load(file)
     except (OSError, DecodeError) as error:
