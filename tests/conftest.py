@@ -19,6 +19,7 @@ pytest_plugins = [
     "tiny_classifier",
     "explaining_classifiers",
     "tiny_segmentation",
+    "quantisable",
     "server_process",
 ]
 

@@ -26,6 +26,7 @@ COMMANDS = (
     "export",
     "adopt",
     "attach-heatmap",
+    "quantise",
     "dataset",
     "inspect",
 )

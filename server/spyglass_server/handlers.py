@@ -168,6 +168,7 @@ class Handlers:
             task=model.card.task,
             sha256=model.served_by.sha256,
             provider=model.served_by.provider,
+            precision=model.served_by.precision,
             is_default=model is self._engine.repository.default(model.card.task),
             class_count=len(model.card.class_names),
             workers=model.resources.workers,

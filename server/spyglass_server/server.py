@@ -146,6 +146,7 @@ class Server:
         return Resources(
             device=settings.device,
             provider=settings.provider,
+            precision=settings.precision,
             workers=settings.effective_workers,
             threads_per_worker=settings.threads_per_worker,
             max_batch=settings.max_batch,

@@ -19,6 +19,7 @@ from spyglass_server.engine.models.choices import (
     DEFAULT_MODELS,
     DEVICE_PATTERN,
     DEVICES,
+    Precision,
     ProviderName,
     Versions,
 )
@@ -73,6 +74,11 @@ class ServerSettings(BaseSettings):
         "auto",
         description="Execution provider: cpu and cuda are in ONNX Runtime, openvino is an extra, tensorrt "
         "needs its libraries; auto is cuda on a GPU and otherwise cpu.",
+    )
+    precision: Annotated[Precision, AnyCase] = Field(
+        "fp32",
+        description="Precision of classes and masks: fp32 serves model.onnx as it is, int8 the file beside "
+        "it, bf16 computes in fewer bits, auto takes the fastest; a reduced precision must keep the classes.",
     )
     gpu_memory_limit: int = Field(
         0, ge=0, description="Largest memory that ONNX Runtime takes on each GPU, in bytes; 0 is no limit."

@@ -17,6 +17,7 @@ from spyglass_cli.flags.heatmap import (
     heatmap_errors_with_flags,
     print_explained,
 )
+from spyglass_cli.flags.quantising import add_precision, check_precision, quantise_file
 from spyglass_cli.output.adopted_model import print_certificate, print_changes
 from spyglass_cli.output.feature_maps import print_maps
 from spyglass_contract.errors import InvalidInput
@@ -70,6 +71,7 @@ def add_named(
         "--description", default="", metavar="TEXT", help="description of the model, in one or two sentences"
     )
     parser.add_argument("--licence", default="", metavar="NAME", help="licence of the weights")
+    add_precision(parser)
     add_dry_run(parser)
     parser.set_defaults(func=run)
 
@@ -77,6 +79,7 @@ def add_named(
 def run(arguments: argparse.Namespace) -> int:
     """Write the file, print the largest difference from the original, and return 0. Raises SpyglassError."""
     _check_crop(arguments)
+    check_precision(arguments)
     for module in ("onnx", "onnxruntime"):
         require("export", module)
     heatmap = explained_by(arguments)
@@ -115,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     print_certificate(card, arguments.file, target, images_given=arguments.golden is not None)
     print_changes(adopted, images_given=arguments.golden is not None)
     print_explained(card)
+    if arguments.precision == "int8":
+        quantise_file(target, arguments)
     return 0
 
 

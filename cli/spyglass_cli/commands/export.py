@@ -18,6 +18,7 @@ from spyglass_cli.flags.heatmap import (
     print_explained,
 )
 from spyglass_cli.flags.keras import require_keras
+from spyglass_cli.flags.quantising import add_precision, check_precision, quantise_file
 
 if TYPE_CHECKING:
     from spyglass_contract.model.run_folder import RunFolder
@@ -41,11 +42,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="folder of images for the certificate; the file contains them (default: some test images)",
     )
+    add_precision(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, print the largest difference from Keras, and return 0. Raises SpyglassError."""
+    check_precision(arguments)
     heatmap = explained_by(arguments)
     require_keras()
     from spyglass_contract.model.run_folder import RunFolder
@@ -71,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"by at most {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )
     print_explained(card)
+    if arguments.precision == "int8":
+        quantise_file(out / FILE_NAME, arguments)
     return 0
 
 

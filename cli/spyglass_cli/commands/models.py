@@ -8,9 +8,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from spyglass.v1.model_pb2 import SCORE_KIND_LOGIT, SCORE_KIND_SIGMOID, SCORE_KIND_SOFTMAX, Certificate
+from spyglass.v1.model_pb2 import (
+    SCORE_KIND_LOGIT,
+    SCORE_KIND_SIGMOID,
+    SCORE_KIND_SOFTMAX,
+    Certificate,
+)
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
+from spyglass_cli.output.reduced_precision import reduced_facts
 from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
 from spyglass_contract.model.card import card_to_json
 
@@ -73,7 +79,7 @@ def _row(model: ServedModel) -> tuple[str, ...]:
 
 def _provider(model: ServedModel) -> str:
     threads = f"{model.workers} x {model.threads_per_worker} threads"
-    return f"{model.provider}, {threads}, batches to {model.max_batch}"
+    return f"{model.provider}, {model.precision}, {threads}, batches to {model.max_batch}"
 
 
 def _facts(details: ModelDetails) -> list[tuple[str, str]]:
@@ -95,6 +101,7 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         *((name.replace("_", " "), f"{value:g}") for name, value in sorted(origin.metrics.items())),
         ("certificate", f"{certificate.reference}, to {certificate.max_abs_diff:.1e}, {certificate.created}"),
         ("heatmap gradient", _gradient(certificate)),
+        *reduced_facts(card),
         ("execution provider", _provider(served)),
         ("sha256", served.sha256),
     ]

@@ -23,6 +23,7 @@ from spyglass_contract.errors import CardError
 from spyglass_contract.images.geometry import RESIZE_RULES
 from spyglass_contract.images.input_spec import CHANNELS, check_resampling, unknown_value
 from spyglass_contract.masks.placement import VOID
+from spyglass_contract.model.precisions import validate_reduced
 
 if TYPE_CHECKING:
     import onnx
@@ -127,6 +128,8 @@ def validate_card(card: ModelCard) -> None:
         raise CardError(f"the card names {len(card.class_names)} classes; a mask can hold {VOID}")
     _check_choice("heatmap_method", card.heatmap_method, HEATMAP_METHODS)
     _check_choice("explained_score", card.explained_score, EXPLAINED_SCORES)
+    if card.HasField("reduced_precision"):
+        validate_reduced(card.reduced_precision)
     validate_input(card.input)
 
 

@@ -24,8 +24,12 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 # has a larger tolerance in its certificate.
 EXPORT_TOLERANCE = 1e-5
 REPLAY_TOLERANCE = 1e-4
-# The largest tolerance of any certificate.
+# The largest tolerance of a certificate.
 MOST_TOLERANCE = 1e-2
+# That of a network in integers: a sum that lies between two of them is rounded up by one processor and down
+# by another, and the difference is a whole step.
+MOST_REDUCED_TOLERANCE = 0.1
+LEAST_REDUCED_TOLERANCE = 0.01
 # The most pixels of a segmentation output that a certificate holds. All of them would take many times the
 # size of the network.
 KEPT_PIXELS = 512
@@ -95,7 +99,13 @@ def replay(card: ModelCard, run: Run) -> Replay:
 
 def export_tolerance(card: ModelCard) -> float:
     """Return the largest difference that the export of this card's network allows."""
-    return max(EXPORT_TOLERANCE, min(card.certificate.tolerance, MOST_TOLERANCE))
+    least = LEAST_REDUCED_TOLERANCE if card.HasField("reduced_precision") else EXPORT_TOLERANCE
+    return max(least, min(card.certificate.tolerance, most_tolerance(card)))
+
+
+def most_tolerance(card: ModelCard) -> float:
+    """Return the largest difference that any certificate of this card may allow."""
+    return MOST_REDUCED_TOLERANCE if card.HasField("reduced_precision") else MOST_TOLERANCE
 
 
 def replay_tolerance(card: ModelCard) -> float:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 
 from spyglass.v1.model_pb2 import Certificate, GoldenImage, GoldenTensor, ModelCard
-from spyglass_contract.model.certificate import Run, golden_tensor, kept, pixels_sha256
+from spyglass_contract.model.certificate import Run, golden_tensor, kept, most_tolerance, pixels_sha256
 from spyglass_export.proving.golden import golden_pixels
 from spyglass_export.proving.noise import tolerance_for
 
@@ -26,7 +26,7 @@ def certify(
         Certificate(
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             reference=reference_name,
-            tolerance=tolerance_for(noise),
+            tolerance=tolerance_for(noise, most_tolerance(card)),
             noise=noise,
             images=[_image(card, name, encoded, reference) for name, encoded in images.items()],
             tensors=[_tensor(card, seed, reference) for seed in SEEDS],

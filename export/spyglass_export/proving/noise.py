@@ -24,9 +24,9 @@ _IMAGES, _TENSORS = 2, 3
 _SEEDS = (0, 1)
 
 
-def tolerance_for(noise: float) -> float:
+def tolerance_for(noise: float, most: float = MOST_TOLERANCE) -> float:
     """Return the largest difference of a probability that a certificate allows a network of this noise."""
-    return min(max(EXPORT_TOLERANCE, _FACTOR * noise), MOST_TOLERANCE)
+    return min(max(EXPORT_TOLERANCE, _FACTOR * noise), most)
 
 
 def rounding_noise(

@@ -304,6 +304,7 @@ class ServedModel(_message.Message):
     WORKERS_FIELD_NUMBER: _builtins.int
     THREADS_PER_WORKER_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the model."""
     version: _builtins.int
@@ -324,6 +325,10 @@ class ServedModel(_message.Message):
     """The number of threads of each inference."""
     max_batch: _builtins.int
     """The most images in one batch."""
+    precision: _builtins.str
+    """The precision that classes and masks are computed in: fp32, bf16 or int8. Heatmaps are always computed by
+    the network as it was trained or adopted.
+    """
     def __init__(
         self,
         *,
@@ -337,10 +342,11 @@ class ServedModel(_message.Message):
         workers: _builtins.int = ...,
         threads_per_worker: _builtins.int = ...,
         max_batch: _builtins.int = ...,
+        precision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_count", b"class_count", "is_default", b"is_default", "max_batch", b"max_batch", "name", b"name", "provider", b"provider", "sha256", b"sha256", "task", b"task", "threads_per_worker", b"threads_per_worker", "version", b"version", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_count", b"class_count", "is_default", b"is_default", "max_batch", b"max_batch", "name", b"name", "precision", b"precision", "provider", b"provider", "sha256", b"sha256", "task", b"task", "threads_per_worker", b"threads_per_worker", "version", b"version", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,6 +372,7 @@ class ModelCard(_message.Message):
     HEATMAP_METHOD_FIELD_NUMBER: _builtins.int
     EXPLAINED_SCORE_FIELD_NUMBER: _builtins.int
     SCORE_KIND_FIELD_NUMBER: _builtins.int
+    REDUCED_PRECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the model: 1 to 63 lower-case letters, digits, '.', '_' and '-'."""
     version: _builtins.int
@@ -403,6 +410,13 @@ class ModelCard(_message.Message):
     def certificate(self) -> Global___Certificate:
         """The reference outputs that the server checks when it loads the file."""
 
+    @_builtins.property
+    def reduced_precision(self) -> Global___ReducedPrecision:
+        """The reduced precision of the network in this file, and what it costs. Not set: the file holds the network
+        as it was trained or adopted. GetModel also sets it if the server answers with the reduced network that
+        lies beside the file.
+        """
+
     def __init__(
         self,
         *,
@@ -418,14 +432,96 @@ class ModelCard(_message.Message):
         heatmap_method: _builtins.str = ...,
         explained_score: _builtins.str = ...,
         score_kind: Global___ScoreKind.ValueType = ...,
+        reduced_precision: Global___ReducedPrecision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "input", b"input", "provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "input", b"input", "provenance", b"provenance", "reduced_precision", b"reduced_precision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "score_kind", b"score_kind", "task", b"task", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "reduced_precision", b"reduced_precision", "score_kind", b"score_kind", "task", b"task", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelCard: _TypeAlias = ModelCard  # noqa: Y015
+
+@_typing.final
+class ReducedPrecision(_message.Message):
+    """A network whose numbers were made smaller, compared with the network that it was made from on held-out
+    images. These images had no part in choosing the scales of the numbers.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRECISION_FIELD_NUMBER: _builtins.int
+    RECIPE_FIELD_NUMBER: _builtins.int
+    CALIBRATION_IMAGES_FIELD_NUMBER: _builtins.int
+    HELD_OUT_IMAGES_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    ORIGINAL_METRIC_FIELD_NUMBER: _builtins.int
+    REDUCED_METRIC_FIELD_NUMBER: _builtins.int
+    LEAST_AGREEMENT_FIELD_NUMBER: _builtins.int
+    MOST_METRIC_LOSS_FIELD_NUMBER: _builtins.int
+    SOURCE_SHA256_FIELD_NUMBER: _builtins.int
+    KEPT_NODES_FIELD_NUMBER: _builtins.int
+    precision: _builtins.str
+    """The precision: int8, or bf16."""
+    recipe: _builtins.str
+    """The recipe that was chosen among those tried, such as `per channel, percentile 99.999`."""
+    calibration_images: _builtins.int
+    """The number of images that the scales of the numbers were computed from."""
+    held_out_images: _builtins.int
+    """The number of images that both networks were compared on."""
+    agreement: _builtins.float
+    """The fraction of the held-out images, 0 to 1, of which both networks predict the same class. Of a
+    segmentation model the fraction of pixels.
+    """
+    metric: _builtins.str
+    """The metric of both networks on the held-out images: `accuracy` or `mean IoU`. Empty: the images had no
+    labels.
+    """
+    original_metric: _builtins.float
+    """The metric of the original network, 0 to 1. Not set without labels."""
+    reduced_metric: _builtins.float
+    """The metric of the reduced network, 0 to 1. Not set without labels."""
+    least_agreement: _builtins.float
+    """The least agreement, 0 to 1, that export and server require. 0.99, or less if the export was told so."""
+    most_metric_loss: _builtins.float
+    """The largest loss of the metric, 0 to 1, that export and server allow. 0.005, or more if the export was
+    told so.
+    """
+    source_sha256: _builtins.str
+    """The SHA-256 of the model file that the reduced network was made from, lower-case hexadecimal."""
+    kept_nodes: _builtins.int
+    """The number of nodes that stay in float32 although they could be reduced, because of what they cost."""
+    def __init__(
+        self,
+        *,
+        precision: _builtins.str = ...,
+        recipe: _builtins.str = ...,
+        calibration_images: _builtins.int = ...,
+        held_out_images: _builtins.int = ...,
+        agreement: _builtins.float = ...,
+        metric: _builtins.str = ...,
+        original_metric: _builtins.float | None = ...,
+        reduced_metric: _builtins.float | None = ...,
+        least_agreement: _builtins.float = ...,
+        most_metric_loss: _builtins.float = ...,
+        source_sha256: _builtins.str = ...,
+        kept_nodes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_original_metric", b"_original_metric", "_reduced_metric", b"_reduced_metric", "original_metric", b"original_metric", "reduced_metric", b"reduced_metric"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_original_metric", b"_original_metric", "_reduced_metric", b"_reduced_metric", "agreement", b"agreement", "calibration_images", b"calibration_images", "held_out_images", b"held_out_images", "kept_nodes", b"kept_nodes", "least_agreement", b"least_agreement", "metric", b"metric", "most_metric_loss", b"most_metric_loss", "original_metric", b"original_metric", "precision", b"precision", "recipe", b"recipe", "reduced_metric", b"reduced_metric", "source_sha256", b"source_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__original_metric: _TypeAlias = _typing.Literal["original_metric"]  # noqa: Y015
+    _WhichOneofArgType__original_metric: _TypeAlias = _typing.Literal["_original_metric", b"_original_metric"]  # noqa: Y015
+    _WhichOneofReturnType__reduced_metric: _TypeAlias = _typing.Literal["reduced_metric"]  # noqa: Y015
+    _WhichOneofArgType__reduced_metric: _TypeAlias = _typing.Literal["_reduced_metric", b"_reduced_metric"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__original_metric) -> _WhichOneofReturnType__original_metric | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reduced_metric) -> _WhichOneofReturnType__reduced_metric | None: ...
+
+Global___ReducedPrecision: _TypeAlias = ReducedPrecision  # noqa: Y015
 
 @_typing.final
 class InputSpec(_message.Message):
@@ -633,7 +729,9 @@ class Certificate(_message.Message):
     max_abs_diff: _builtins.float
     """The largest difference of any probability between the reference and the file, on tensors and images."""
     tolerance: _builtins.float
-    """The largest difference that the export allowed: 1e-5, or 8 times `noise` if that is more, up to 0.01."""
+    """The largest difference that the export allowed: 1e-5, or 8 times `noise` if that is more, up to 0.01,
+    or up to 0.1 in a reduced precision.
+    """
     heatmaps: _builtins.int
     """The number of heatmaps that the export examined: those of the most probable classes of each golden image.
     For scorecam it is the number of feature maps.

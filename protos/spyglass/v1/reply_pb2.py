@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17spyglass/v1/reply.proto\x12\x0bspyglass.v1\"8\n\nClassScore\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"L\n\x08ServedBy\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\"j\n\x06Timing\x12\x11\n\tdecode_ms\x18\x01 \x01(\x02\x12\x10\n\x08queue_ms\x18\x02 \x01(\x02\x12\x14\n\x0cinference_ms\x18\x03 \x01(\x02\x12\x11\n\tencode_ms\x18\x04 \x01(\x02\x12\x12\n\nbatch_size\x18\x05 \x01(\r\"o\n\x08MapFrame\x12\x13\n\x0bimage_width\x18\x01 \x01(\r\x12\x14\n\x0cimage_height\x18\x02 \x01(\r\x12\x0c\n\x04left\x18\x03 \x01(\x01\x12\x0b\n\x03top\x18\x04 \x01(\x01\x12\r\n\x05right\x18\x05 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x06 \x01(\x01\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17spyglass/v1/reply.proto\x12\x0bspyglass.v1\"8\n\nClassScore\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"_\n\x08ServedBy\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\"j\n\x06Timing\x12\x11\n\tdecode_ms\x18\x01 \x01(\x02\x12\x10\n\x08queue_ms\x18\x02 \x01(\x02\x12\x14\n\x0cinference_ms\x18\x03 \x01(\x02\x12\x11\n\tencode_ms\x18\x04 \x01(\x02\x12\x12\n\nbatch_size\x18\x05 \x01(\r\"o\n\x08MapFrame\x12\x13\n\x0bimage_width\x18\x01 \x01(\r\x12\x14\n\x0cimage_height\x18\x02 \x01(\r\x12\x0c\n\x04left\x18\x03 \x01(\x01\x12\x0b\n\x03top\x18\x04 \x01(\x01\x12\r\n\x05right\x18\x05 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x06 \x01(\x01\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSSCORE']._serialized_start=40
   _globals['_CLASSSCORE']._serialized_end=96
   _globals['_SERVEDBY']._serialized_start=98
-  _globals['_SERVEDBY']._serialized_end=174
-  _globals['_TIMING']._serialized_start=176
-  _globals['_TIMING']._serialized_end=282
-  _globals['_MAPFRAME']._serialized_start=284
-  _globals['_MAPFRAME']._serialized_end=395
+  _globals['_SERVEDBY']._serialized_end=193
+  _globals['_TIMING']._serialized_start=195
+  _globals['_TIMING']._serialized_end=301
+  _globals['_MAPFRAME']._serialized_start=303
+  _globals['_MAPFRAME']._serialized_end=414
 # @@protoc_insertion_point(module_scope)

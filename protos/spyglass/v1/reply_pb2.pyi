@@ -56,6 +56,7 @@ class ServedBy(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The name of the model."""
     version: _builtins.int
@@ -64,6 +65,8 @@ class ServedBy(_message.Message):
     """The SHA-256 of the model file, lower-case hexadecimal."""
     provider: _builtins.str
     """The ONNX Runtime execution provider, such as CPUExecutionProvider."""
+    precision: _builtins.str
+    """The precision that computed the response: fp32, bf16 or int8. Empty, of early versions: fp32."""
     def __init__(
         self,
         *,
@@ -71,10 +74,11 @@ class ServedBy(_message.Message):
         version: _builtins.int = ...,
         sha256: _builtins.str = ...,
         provider: _builtins.str = ...,
+        precision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "provider", b"provider", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "precision", b"precision", "provider", b"provider", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,7 +32,7 @@ def test_json_is_an_array_of_the_results_of_the_api(classify: Classify, server: 
     done = classify("images/red.png", "--format", "json", "--top-k", "1", "--server", server)
     (result,) = json.loads(done.output)
     assert result["path"] == "images/red.png"
-    assert result["model"] == {"name": "colors", "version": 1}
+    assert result["model"] == {"name": "colors", "version": 1, "precision": "fp32"}
     assert result["classes"] == [{"index": 0, "name": "red", "score": pytest.approx(1.0, abs=1e-4)}]
     assert set(result["timing_ms"]) == {"decode", "queue", "inference", "encode"}
 

@@ -38,10 +38,12 @@ class ServedBy:
     sha256: str
     # The ONNX Runtime execution provider, such as CPUExecutionProvider.
     provider: str
+    # The precision that computed the result: fp32, bf16 or int8.
+    precision: str = "fp32"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name and version."""
-        return {"name": self.name, "version": self.version}
+        """Return name, version and precision."""
+        return {"name": self.name, "version": self.version, "precision": self.precision}
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,14 @@ def read_score(score: reply_pb2.ClassScore) -> ClassScore:
 
 
 def read_model(served_by: reply_pb2.ServedBy) -> ServedBy:
-    return ServedBy(served_by.model, served_by.version, served_by.sha256, served_by.provider)
+    return ServedBy(
+        served_by.model,
+        served_by.version,
+        served_by.sha256,
+        served_by.provider,
+        # Early servers computed in fp32, and did not say so.
+        served_by.precision or "fp32",
+    )
 
 
 def read_timing(timing: reply_pb2.Timing) -> Timing:

@@ -36,6 +36,8 @@ class ServedModel:
     workers: int
     threads_per_worker: int
     max_batch: int
+    # The precision that classes and masks are computed in: fp32, bf16 or int8. Heatmaps stay in fp32.
+    precision: str = "fp32"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -71,4 +73,5 @@ def _read_served(model: model_pb2.ServedModel) -> ServedModel:
         workers=model.workers,
         threads_per_worker=model.threads_per_worker,
         max_batch=model.max_batch,
+        precision=model.precision or "fp32",
     )

@@ -21,5 +21,8 @@ DEVICES = "auto, cpu, cuda, cuda:N, or several GPUs as cuda:0,cuda:1"
 
 ProviderName = Literal["auto", "cpu", "openvino", "cuda", "tensorrt"]
 
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+"""The precision of the classes and masks that a server answers with."""
+
 ComputePrecision = Literal["fp32", "bf16"]
 """The numbers that a provider computes with; the files stay in float32."""

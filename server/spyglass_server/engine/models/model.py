@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,34 +14,13 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
+from spyglass_contract.model.precisions import FP32, file_precision
+from spyglass_server.engine.models.precision import open_network
 from spyglass_server.engine.models.providers.registry import best_batch
-from spyglass_server.engine.models.session import Session
+from spyglass_server.engine.models.resources import Resources as Resources
 
 _log = logging.getLogger(__name__)
 
-
-
-@dataclass(frozen=True)
-class Resources:
-    """The resources that a model may use."""
-
-    # auto, cpu, cuda, cuda:N, or several GPUs as cuda:0,cuda:1.
-    device: str = "auto"
-    # auto, or the name of an execution provider.
-    provider: str = "auto"
-    # Inferences at a time, and threads for each of them.
-    workers: int = 1
-    threads_per_worker: int = 1
-    # Threads of `Session.run_wide`; 0: wide runs are as the others.
-    wide_threads: int = 0
-    # Largest batch; 0: the default of the device.
-    max_batch: int = 0
-    # Channels that Score-CAM uses, those with the most energy; 0: all.
-    score_cam_channels: int = 0
-    # Bytes that ONNX Runtime may take on each GPU; 0: no limit.
-    gpu_memory_limit: int = 0
-    # Folder of the engines that TensorRT has built; None: below the user's cache folder.
-    engine_cache: Path | None = None
 
 
 class Network(Protocol):
@@ -70,16 +48,25 @@ class Network(Protocol):
 class Model:
     """A network whose certificate was replayed."""
 
-    def __init__(self, network: Network, sha256: str, resources: Resources) -> None:
-        """Replay the certificate of `network`, which also warms it up. Raises CertificateError."""
+    def __init__(self, network: Network, sha256: str, resources: Resources, heatmap_sha256: str = "") -> None:
+        """Replay the certificate of `network`, which also warms it up. Raises CertificateError.
+
+        `sha256` is of the file that computes classes and masks, `heatmap_sha256` of the one that computes
+        heatmaps; empty: they are the same.
+        """
         self.card = network.card
         self.task = self.card.task
         self.network = network
         self.resources = resources
         self.class_names = tuple(self.card.class_names)
         self.served_by = ServedBy(
-            model=self.card.name, version=self.card.version, sha256=sha256, provider=network.provider
+            model=self.card.name,
+            version=self.card.version,
+            sha256=sha256,
+            provider=network.provider,
+            precision=file_precision(self.card),
         )
+        self._heatmap_sha256 = heatmap_sha256
         found = verify(self.card, network.run)
         if found.changed_pixels:
             _log.warning(
@@ -95,30 +82,18 @@ class Model:
     @classmethod
     def load(cls, path: Path, resources: Resources) -> Model:
         """Open a file. Raises DeviceError, CardError, CertificateError and ModelError."""
-        session = Session(
-            path,
-            device=resources.device,
-            provider=resources.provider,
-            threads=resources.threads_per_worker,
-            wide_threads=resources.wide_threads,
-            parallel_runs=resources.workers,
-            max_batch=resources.max_batch,
-            gpu_memory_limit=resources.gpu_memory_limit,
-            engine_cache=resources.engine_cache,
-        )
-        if session.one_image:
+        opened = open_network(path, resources)
+        if opened.one_image:
             resources = replace(resources, max_batch=1)
-        return cls(session, _sha256(path), resources)
+        return cls(opened.network, opened.sha256, resources, opened.heatmap_sha256)
 
     @property
     def heatmaps_served_by(self) -> ServedBy:
-        """What `served_by` is for a heatmap, which another provider may compute."""
+        """What `served_by` is for a heatmap, which another provider or another file may compute."""
         served_by = ServedBy()
         served_by.CopyFrom(self.served_by)
         served_by.provider = self.network.heatmap_provider
+        if self._heatmap_sha256:
+            served_by.sha256, served_by.precision = self._heatmap_sha256, FP32
         return served_by
 
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
