@@ -22,7 +22,6 @@ from spyglass_server.engine.models.resources import Resources as Resources
 _log = logging.getLogger(__name__)
 
 
-
 class Network(Protocol):
     """The interface of `Session`, which runs a network in ONNX Runtime."""
 
@@ -78,7 +77,6 @@ class Model:
         self.max_batch = resources.max_batch or best_batch(network.provider)
         """The largest batch that runs."""
 
-
     @classmethod
     def load(cls, path: Path, resources: Resources) -> Model:
         """Open a file. Raises DeviceError, CardError, CertificateError and ModelError."""
@@ -96,4 +94,3 @@ class Model:
         if self._heatmap_sha256:
             served_by.sha256, served_by.precision = self._heatmap_sha256, FP32
         return served_by
-
