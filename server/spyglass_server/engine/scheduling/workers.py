@@ -32,8 +32,9 @@ class _Worker:
         self.wake.acquire()
         self.parked = False
         self.batch: list[tuple[Job, Work]] = []
-        # Of the batch: the seconds that it should take, and those that each of its jobs took.
+        # Of the batch: the seconds that it should take, the works whose images ran, and the seconds of each.
         self.expected_seconds = 0.0
+        self.ran: list[Work] = []
         self.seconds_each = 0.0
         # All its jobs had ended when they were looked at last.
         self.ended = False
@@ -96,7 +97,7 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
-            self._admission.check(job, self._queue, len(self._idle))
+            self._admission.check(job, self._queue, len(self._idle) + self._waking)
             self._admission.enter(job)
             self._push(job)
         job.watch()
@@ -155,8 +156,8 @@ class Workers:
                 worker.wake.acquire()
             elif worker.batch:
                 began = time.monotonic()
-                run_batch(worker.batch)
-                worker.seconds_each = (time.monotonic() - began) / len(worker.batch)
+                worker.ran = run_batch(worker.batch)
+                worker.seconds_each = (time.monotonic() - began) / max(1, len(worker.ran))
         self._threads.discard(current_thread())
 
     def _next_jobs(self, worker: _Worker) -> bool:
@@ -186,9 +187,9 @@ class Workers:
             worker.parked = False
             self._waking = max(0, self._waking - 1)
         self._busy.discard(worker)
-        for _, work in worker.batch:
+        for work in worker.ran:
             self._times.record(work, worker.seconds_each)
-        worker.batch = []
+        worker.batch, worker.ran = [], []
         self._admission.running_seconds -= worker.expected_seconds
         worker.expected_seconds = 0.0
 
