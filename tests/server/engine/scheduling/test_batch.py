@@ -143,14 +143,11 @@ def test_an_output_that_its_response_refuses_fails_alone(work: MakeWork) -> None
     assert batch.run() == [2, error, 6]
 
 
-@pytest.mark.parametrize(
-    ("over", "error"),
-    [
-        (lambda call: call.cancel(), Cancelled),
-        (lambda call: setattr(call, "deadline", 0.0), DeadlineExceeded),
-    ],
-    ids=["cancelled", "late"],
-)
+def late(call: Call) -> None:
+    call.deadline = 0.0
+
+
+@pytest.mark.parametrize(("over", "error"), [(Call.cancel, Cancelled), (late, DeadlineExceeded)])
 def test_a_call_that_is_over_never_reaches_the_network(
     work: MakeWork, run: Any, over: Callable[[Call], object], error: type[Exception]
 ) -> None:
@@ -168,7 +165,6 @@ def test_a_call_that_ends_while_an_image_of_its_batch_is_decoded_never_reaches_t
     work: MakeWork, run: Any
 ) -> None:
     call = Call()
-    batch = Batch([], {})
 
     def cancelling() -> Any:
         call.cancel()
@@ -205,11 +201,11 @@ def test_a_call_that_ends_while_its_batch_fails_does_not_run_again(work: MakeWor
 def test_no_response_is_sent_after_the_deadline(work: MakeWork) -> None:
     call = Call()
 
-    def late(inferred: object) -> str:
-        call.deadline = time.monotonic()
+    def respond(inferred: object) -> str:
+        late(call)
         return "late"
 
-    (error,) = Batch([work(respond=late)], {0: call}).run()
+    (error,) = Batch([work(respond=respond)], {0: call}).run()
 
     assert isinstance(error, DeadlineExceeded)
 
