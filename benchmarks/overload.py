@@ -124,7 +124,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--processes", type=int, default=2, help="client processes (default: 2)")
     parser.add_argument(
-        "--channels", type=int, default=16, help="connections of each client process (default: 16)"
+        "--channels", type=int, default=8, help="connections of each client process (default: 8)"
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--plot", type=Path, help="file for the plot, SVG or PNG")

@@ -18,25 +18,23 @@ from measuring.targets import own_channel
 from measuring.window import Window, wait_until
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 
-# For each caller that a stream stands for.
-IMAGES_UNDER_WAY = 4
-
 
 @dataclass(frozen=True)
 class StreamTarget:
-    """A bidirectional method of messages with an `index`."""
+    """A bidirectional method of messages with an `index`, `under_way` for each caller it stands for."""
 
     address: str
     method: str
     payload: bytes
+    under_way: int = 4
 
 
 def run_stream(target: StreamTarget, callers: int, window: Window) -> Calls:
-    """Send images until the window ends, 4 × `callers` at a time; return those answered in the window.
+    """Send images until the window ends; return those answered in the window.
 
     A message's time counts from when it is handed to gRPC.
     """
-    free = threading.Semaphore(IMAGES_UNDER_WAY * callers)
+    free = threading.Semaphore(target.under_way * callers)
     sent: list[float] = []
 
     def requests() -> Iterator[bytes]:

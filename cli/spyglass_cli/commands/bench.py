@@ -146,8 +146,10 @@ def _told(measured: Measured) -> Measured:
 
 
 def _loads(arguments: argparse.Namespace) -> Sequence[Load]:
-    from spyglass_cli.load.loads import ClosedLoop, OpenLoop
+    from spyglass_cli.load.loads import ClosedLoop, OpenLoop, StreamLoop
 
+    if arguments.stream:
+        return [StreamLoop(number, arguments.window) for number in arguments.stream]
     if arguments.rate:
         return [OpenLoop(rate, arguments.spacing) for rate in arguments.rate]
     return [ClosedLoop(number) for number in arguments.concurrency or (1, 2, 4, 8, 16)]

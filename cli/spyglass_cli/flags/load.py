@@ -11,7 +11,7 @@ _SPACINGS = ("poisson", "even")
 
 
 def add_load(parser: argparse.ArgumentParser) -> None:
-    """Add `--concurrency`, `--rate` or `--search`, and how an open loop arrives."""
+    """Add `--concurrency`, `--rate`, `--stream` or `--search`, and how an open loop arrives."""
     group = parser.add_argument_group("load", "one of these; without any: --concurrency 1 2 4 8 16")
     loads = group.add_mutually_exclusive_group()
     loads.add_argument(
@@ -30,11 +30,25 @@ def add_load(parser: argparse.ArgumentParser) -> None:
         "measured in turn",
     )
     loads.add_argument(
+        "--stream",
+        type=positive_integer,
+        nargs="+",
+        metavar="N",
+        help="N streams, each with --window images under way; several numbers are measured in turn",
+    )
+    loads.add_argument(
         "--search",
         type=positive_number,
         metavar="MS",
         help="open loop: find the highest rate at which --percentile of the results take at "
         "most MS milliseconds",
+    )
+    group.add_argument(
+        "--window",
+        type=positive_integer,
+        default=16,
+        metavar="N",
+        help="for --stream: images of a stream under way (default: %(default)d)",
     )
     group.add_argument(
         "--percentile",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from spyglass_cli.load.traffic import CountingChannel, Traffic
 from spyglass_client import (
     AsyncClient,
     Client,
@@ -18,6 +19,8 @@ from spyglass_client import (
     ResponseStream,
     Retry,
     Timeout,
+    open_channel,
+    parse_addresses,
 )
 
 # A load test counts what a server refuses, so the client does not send it again.
@@ -25,13 +28,16 @@ _NO_RETRY = Retry(attempts=1)
 
 
 class Connection(Protocol):
-    """Opens clients; the deadline of each request is the same."""
+    """Opens clients; the deadline of each request is the same.
 
-    def client(self) -> Client:
+    The clients count what they send and receive in `traffic`, if there is a server.
+    """
+
+    def client(self, traffic: Traffic | None = None) -> Client:
         """Return a new blocking client. Raises SpyglassError."""
         ...
 
-    def async_client(self) -> AsyncClient:
+    def async_client(self, traffic: Traffic | None = None) -> AsyncClient:
         """Return a new client for asyncio. Raises SpyglassError."""
         ...
 
@@ -45,18 +51,28 @@ class ToServer:
     token_file: Path | None = None
     ca: Path | None = None
 
-    def client(self) -> Client:
+    def client(self, traffic: Traffic | None = None) -> Client:
         """See `Connection.client`."""
-        return Client(**self._options())
+        return Client(**self._options(traffic))
 
-    def async_client(self) -> AsyncClient:
+    def async_client(self, traffic: Traffic | None = None) -> AsyncClient:
         """See `Connection.async_client`."""
-        return AsyncClient(**self._options())
+        return AsyncClient(**self._options(traffic))
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, traffic: Traffic | None) -> dict[str, Any]:
         credentials = Credentials.from_files(token=self.token_file, ca=self.ca)
         timeout = Timeout(call=self.timeout)
-        return {"target": self.address, "timeout": timeout, "retry": _NO_RETRY, "credentials": credentials}
+        options = {"timeout": timeout, "retry": _NO_RETRY, "credentials": credentials}
+        # The client chooses between several servers itself, by channels of its own.
+        if traffic is None or len(parse_addresses(self.address)) > 1:
+            return {**options, "target": self.address}
+
+        def counting() -> CountingChannel:
+            return CountingChannel(
+                open_channel(self.address, timeout=timeout, credentials=credentials), traffic
+            )
+
+        return {**options, "open_channel": counting}
 
 
 class InProcess:
@@ -69,12 +85,12 @@ class InProcess:
         self._transport = local_transport(models, device="cpu")
         self._timeout = Timeout(call=timeout)
 
-    def client(self) -> Client:
-        """See `Connection.client`."""
+    def client(self, traffic: Traffic | None = None) -> Client:
+        """See `Connection.client`; nothing is sent."""
         return Client(transport=_Shared(self._transport), timeout=self._timeout, retry=_NO_RETRY)
 
-    def async_client(self) -> AsyncClient:
-        """See `Connection.async_client`."""
+    def async_client(self, traffic: Traffic | None = None) -> AsyncClient:
+        """See `Connection.async_client`; nothing is sent."""
         return AsyncClient(transport=_Shared(self._transport), timeout=self._timeout, retry=_NO_RETRY)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The two kinds of load: a fixed number of callers, or a fixed rate of requests."""
+"""The kinds of load: a fixed number of callers or streams, or a fixed rate of requests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,25 @@ class ClosedLoop:
 
     def parts(self, processes: int) -> list[ClosedLoop]:
         """Return what each of at most `processes` processes does; each has at least one caller."""
-        used = min(processes, self.concurrency)
-        share, rest = divmod(self.concurrency, used)
-        return [ClosedLoop(share + (index < rest)) for index in range(used)]
+        return [ClosedLoop(share) for share in _shares(self.concurrency, processes)]
 
     def __str__(self) -> str:
         return f"{self.concurrency} callers" if self.concurrency > 1 else "1 caller"
+
+
+@dataclass(frozen=True)
+class StreamLoop:
+    """`streams` calls with many images; each keeps `window` of them under way."""
+
+    streams: int
+    window: int
+
+    def parts(self, processes: int) -> list[StreamLoop]:
+        """Return what each of at most `processes` processes does; each has at least one stream."""
+        return [StreamLoop(share, self.window) for share in _shares(self.streams, processes)]
+
+    def __str__(self) -> str:
+        return f"{self.streams} streams" if self.streams > 1 else "1 stream"
 
 
 @dataclass(frozen=True)
@@ -47,4 +60,11 @@ class OpenLoop:
         return f"{self.rate:g}/s"
 
 
-Load = ClosedLoop | OpenLoop
+Load = ClosedLoop | OpenLoop | StreamLoop
+
+
+def _shares(count: int, processes: int) -> list[int]:
+    """Spread `count` over at most `processes`; each share is at least 1."""
+    used = min(processes, count)
+    share, rest = divmod(count, used)
+    return [share + (index < rest) for index in range(used)]

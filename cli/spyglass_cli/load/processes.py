@@ -11,9 +11,11 @@ from multiprocessing.connection import Connection as Pipe
 
 from spyglass_cli.load.closed_loop import run_closed_loop
 from spyglass_cli.load.connections import Connection
-from spyglass_cli.load.loads import Load, OpenLoop
+from spyglass_cli.load.loads import Load, OpenLoop, StreamLoop
 from spyglass_cli.load.open_loop import run_open_loop
 from spyglass_cli.load.recording import Record
+from spyglass_cli.load.stream_loop import run_stream_loop
+from spyglass_cli.load.traffic import Traffic
 from spyglass_cli.load.work import Work
 from spyglass_contract.errors import InternalError, SpyglassError
 
@@ -38,15 +40,26 @@ class Window:
 
 def run_load(connection: Connection, work: Work, load: Load, window: Window) -> Record:
     """Run a load in this process. Raises SpyglassError if it cannot open a client."""
+    traffic = Traffic(window.begin, window.end)
+    record = _run(connection, work, load, window, traffic)
+    record.sent, record.received = traffic.sent, traffic.received
+    return record
+
+
+def _run(connection: Connection, work: Work, load: Load, window: Window, traffic: Traffic) -> Record:
     if isinstance(load, OpenLoop):
-        return asyncio.run(_run_open_loop(connection, work, load, window))
-    with connection.client() as client:
+        return asyncio.run(_run_open_loop(connection, work, load, window, traffic))
+    with connection.client(traffic) as client:
         wait_until(window.warm_up)
+        if isinstance(load, StreamLoop):
+            return run_stream_loop(client, work, load, window.begin, window.end)
         return run_closed_loop(client, work, load, window.begin, window.end)
 
 
-async def _run_open_loop(connection: Connection, work: Work, load: OpenLoop, window: Window) -> Record:
-    async with connection.async_client() as client:
+async def _run_open_loop(
+    connection: Connection, work: Work, load: OpenLoop, window: Window, traffic: Traffic
+) -> Record:
+    async with connection.async_client(traffic) as client:
         wait_until(window.warm_up)
         return await run_open_loop(client, work, load, window.warm_up, window.begin, window.end)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hdrh.histogram import HdrHistogram
 
+from spyglass_cli.load.traffic import Bytes
 from spyglass_contract.errors import SpyglassError
 
 # From a microsecond to an hour, with an error of at most 0.1 %.
@@ -54,12 +55,15 @@ class Record:
 
     `answered` holds the time of each response with a result, and `failed` that of each error; `codes` counts
     both, errors by their reason. `late` holds by how much requests of an open loop left later than planned.
+    `sent` and `received` are the bytes of the messages, if there is a server.
     """
 
     answered: Times = field(default_factory=Times)
     failed: Times = field(default_factory=Times)
     late: Times = field(default_factory=Times)
     codes: Counter[str] = field(default_factory=Counter)
+    sent: Bytes = field(default_factory=Bytes)
+    received: Bytes = field(default_factory=Bytes)
 
     def add(self, seconds: float, error: SpyglassError | None) -> None:
         """Record one response, `seconds` after its request was due."""
@@ -72,10 +76,14 @@ class Record:
         self.failed.merge(other.failed)
         self.late.merge(other.late)
         self.codes.update(other.codes)
+        self.sent.merge(other.sent)
+        self.received.merge(other.received)
 
-    def __getstate__(self) -> tuple[bytes, bytes, bytes, dict[str, int]]:
-        return self.answered.encode(), self.failed.encode(), self.late.encode(), dict(self.codes)
+    def __getstate__(self) -> tuple[list[bytes], dict[str, int], tuple[Bytes, Bytes]]:
+        times = [each.encode() for each in (self.answered, self.failed, self.late)]
+        return times, dict(self.codes), (self.sent, self.received)
 
-    def __setstate__(self, state: tuple[bytes, bytes, bytes, dict[str, int]]) -> None:
-        self.answered, self.failed, self.late = (Times(encoded) for encoded in state[:3])
-        self.codes = Counter(state[3])
+    def __setstate__(self, state: tuple[list[bytes], dict[str, int], tuple[Bytes, Bytes]]) -> None:
+        times, codes, (self.sent, self.received) = state
+        self.answered, self.failed, self.late = map(Times, times)
+        self.codes = Counter(codes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spyglass_cli.load.loads import ClosedLoop, Load, OpenLoop
+from spyglass_cli.load.loads import ClosedLoop, Load, OpenLoop, StreamLoop
 from spyglass_cli.load.recording import Record
 from spyglass_cli.load.server_usage import Usage
 
@@ -55,14 +55,27 @@ class Measured:
             return None
         return (self.after.cpu_seconds - self.before.cpu_seconds) / self.requests * 1e3
 
+    @property
+    def sent_per_second(self) -> float | None:
+        """Bytes of messages sent a second; None without a server."""
+        return self.record.sent.total / self.seconds if self.record.sent.messages else None
+
+    @property
+    def received_per_second(self) -> float | None:
+        """Bytes of messages received a second; None if there were none."""
+        return self.record.received.total / self.seconds if self.record.received.messages else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON values; times are in milliseconds."""
         closed = self.load if isinstance(self.load, ClosedLoop) else None
         opened = self.load if isinstance(self.load, OpenLoop) else None
+        streamed = self.load if isinstance(self.load, StreamLoop) else None
         failed = self.record.failed.percentile(99)
         return {
             "concurrency": closed.concurrency if closed else None,
             "rate": opened.rate if opened else None,
+            "streams": streamed.streams if streamed else None,
+            "window": streamed.window if streamed else None,
             "seconds": self.seconds,
             "requests": self.requests,
             "results_per_second": self.rate,
@@ -70,6 +83,10 @@ class Measured:
             "failed_p99_ms": None if failed is None else failed * 1e3,
             "codes": dict(sorted(self.record.codes.items())),
             "late_p99_ms": self.late_ms,
+            "sent_bytes_per_second": self.sent_per_second,
+            "received_bytes_per_second": self.received_per_second,
+            "request_bytes": self.record.sent.mean,
+            "response_bytes": self.record.received.mean,
             "server_cpu_ms": self.cpu_ms,
             "server_resident_bytes": None if self.after is None else self.after.resident,
         }

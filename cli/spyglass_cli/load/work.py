@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,11 @@ class Work:
         """Return a function that starts the request of this number."""
         send: Callable[..., Awaitable[object]] = getattr(client, self.task)
         return lambda number: send(self._image(number), model=self.model)
+
+    def streaming(self, client: Client, numbers: Iterator[int], window: int) -> Iterator[object]:
+        """Send the requests of these numbers over one stream; yield results and Failures in their order."""
+        send: Callable[..., Iterator[object]] = getattr(client, f"{self.task}_many")
+        return send(map(self._image, numbers), model=self.model, window=window)
 
     def _image(self, number: int) -> bytes:
         return self.images[number % len(self.images)]

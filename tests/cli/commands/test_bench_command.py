@@ -34,6 +34,8 @@ def test_in_process_it_writes_a_table_json_and_a_plot(
     assert one["codes"] == {"OK": one["requests"]}
     assert 0 < one["latency_ms"]["p50"] <= one["latency_ms"]["p99"] <= one["latency_ms"]["p100"]
     assert one["server_cpu_ms"] > 0
+    # Nothing is sent in this process.
+    assert one["request_bytes"] is None and one["sent_bytes_per_second"] is None
     with Image.open(plot) as drawn:
         assert drawn.size == (960, 600)
 
@@ -51,6 +53,22 @@ def test_a_server_on_this_machine_is_measured(
     # The server is this process, which the command finds by its port.
     assert measured["server_cpu_ms"] > 0
     assert "20/s" in capsys.readouterr().out
+
+
+def test_streams_to_a_server_are_measured_with_the_bytes_of_their_messages(
+    image: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    flags = ("--stream", "1", "--window", "3", "--json", str(report))
+    assert main(["bench", image, "--server", server, *flags, *SHORT]) == 0
+    (measured,) = json.loads(report.read_text())
+    assert (measured["streams"], measured["window"], measured["concurrency"]) == (1, 3, None)
+    assert measured["codes"] == {"OK": measured["requests"]}
+    # A request is the image and a few fields.
+    assert 0 < measured["request_bytes"] - Path(image).stat().st_size < 100
+    assert 0 < measured["response_bytes"] < 1000
+    assert measured["sent_bytes_per_second"] > measured["results_per_second"] * Path(image).stat().st_size / 2
+    assert "1 stream" in capsys.readouterr().out
 
 
 def test_a_request_that_cannot_succeed_ends_the_command_at_once(

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from spyglass_cli.load.arrivals import arrivals
-from spyglass_cli.load.loads import ClosedLoop, OpenLoop
+from spyglass_cli.load.loads import ClosedLoop, OpenLoop, StreamLoop
 
 
 @pytest.mark.parametrize(("concurrency", "processes"), [(1, 2), (5, 2), (8, 3), (2, 2)])
@@ -17,6 +17,11 @@ def test_the_callers_are_divided_among_the_processes(concurrency: int, processes
     assert sum(parts) == concurrency
     assert len(parts) == min(concurrency, processes)
     assert max(parts) - min(parts) <= 1
+
+
+def test_the_streams_are_divided_among_the_processes_and_keep_their_window() -> None:
+    assert StreamLoop(3, 8).parts(2) == [StreamLoop(2, 8), StreamLoop(1, 8)]
+    assert StreamLoop(1, 8).parts(2) == [StreamLoop(1, 8)]
 
 
 def test_the_processes_of_an_open_loop_share_its_rate_and_differ_in_their_arrivals() -> None:

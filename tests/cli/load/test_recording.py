@@ -10,6 +10,7 @@ from spyglass_cli.load.loads import ClosedLoop
 from spyglass_cli.load.recording import ANSWERED, Record, Times
 from spyglass_cli.load.results import Measured
 from spyglass_cli.load.server_usage import Usage
+from spyglass_cli.load.traffic import Bytes
 from spyglass_client import DeadlineExceeded, Overloaded
 
 
@@ -42,9 +43,11 @@ def test_records_add_up_after_they_crossed_to_another_process() -> None:
         part = Record()
         part.add(seconds, error)
         part.late.add(0.002)
+        part.sent.merge(Bytes(total=100, messages=1))
         whole.merge(pickle.loads(pickle.dumps(part)))
     assert whole.codes == {ANSWERED: 1, "QUEUE_FULL": 1, "DEADLINE_EXCEEDED": 1}
     assert (whole.answered.count, whole.failed.count, whole.late.count) == (1, 2, 3)
+    assert (whole.sent.mean, whole.sent.messages, whole.received.mean) == (100, 3, None)
     assert whole.failed.percentile(100) == pytest.approx(1.0, rel=2e-3)
 
 
