@@ -63,7 +63,7 @@ class Session:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
-        feed = {self.card.input.tensor: pixels}
+        feed: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {self.card.input.tensor: pixels}
         if self.card.explained_layer:
             # No index would mean the predicted class, and ONNX Runtime would compute its heatmap, fetched or
             # not.

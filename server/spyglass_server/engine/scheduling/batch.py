@@ -18,8 +18,11 @@ _Entry = tuple[Job, Work, Prepared, float]
 """A job, its work, its prepared image, and the milliseconds that this took."""
 
 
-def run_batch(batch: Sequence[tuple[Job, Work]]) -> None:
-    """End every job of a batch whose works fit together. A work that fails ends its own job only."""
+def run_batch(batch: Sequence[tuple[Job, Work]]) -> list[Work]:
+    """End every job of a batch whose works fit together. A work that fails ends its own job only.
+
+    Returns the works whose images ran: the others say nothing about the time that an image takes.
+    """
     started = time.monotonic()
     entries: list[_Entry] = []
     for job, work in batch:
@@ -34,6 +37,7 @@ def run_batch(batch: Sequence[tuple[Job, Work]]) -> None:
     live = [entry for entry in entries if not entry[0].ended]
     if live:
         _run(live, started)
+    return [work for _, work, _, _ in live]
 
 
 def _run(entries: list[_Entry], started: float) -> None:
@@ -58,7 +62,8 @@ def _run(entries: list[_Entry], started: float) -> None:
 def _run_each(entries: list[_Entry], started: float) -> None:
     """Run each image alone after their batch has failed: one of them may be the cause."""
     for entry in entries:
-        _run([entry], started)
+        if not entry[0].ended:
+            _run([entry], started)
 
 
 def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:

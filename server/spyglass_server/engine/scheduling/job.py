@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Hashable
 
 from spyglass_contract.errors import Cancelled
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.work import Work
+
+_log = logging.getLogger(__name__)
 
 Done = Callable[[object, Exception | None], object]
 """Gets the response and None, or None and the error. It runs in any thread and must not raise."""
@@ -75,7 +78,11 @@ class Job:
         self.work = None
         self.call.forget(self.cancel)
         self._release(self)
-        done(response, error)
+        try:
+            done(response, error)
+        # This thread is a worker, or gRPC's own: it goes on.
+        except Exception:
+            _log.exception("the response of a request could not be sent")
 
     def cancel(self) -> None:
         """End the job because its caller cancelled the call."""

@@ -31,6 +31,7 @@ class ServiceTimes:
         key = (id(work.model), work.cost_key)
         if key not in self._seconds and len(self._seconds) >= _MAX_KEYS:
             self._seconds.clear()
+            self._of_model.clear()
         self._seconds[key] = _smoothed(self._seconds.get(key), seconds)
         self._of_model[key[0]] = _smoothed(self._of_model.get(key[0]), seconds)
 

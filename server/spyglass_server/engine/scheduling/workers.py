@@ -32,6 +32,10 @@ class _Worker:
         self.wake.acquire()
         self.parked = False
         self.batch: list[tuple[Job, Work]] = []
+        # Of the batch: the seconds that it should take, the works whose images ran, and the seconds of each.
+        self.expected_seconds = 0.0
+        self.ran: list[Work] = []
+        self.seconds_each = 0.0
         # All its jobs had ended when they were looked at last.
         self.ended = False
         # Nobody waits for its work any more, and another thread has its turn.
@@ -55,6 +59,8 @@ class Workers:
         self._jobs: dict[Job, None] = {}
         self._some = Event()
         self._idle: list[_Worker] = []
+        # Workers that were woken and have not looked at the queue yet.
+        self._waking = 0
         self._busy: set[_Worker] = set()
         self._lost = 0
         self._closed = False
@@ -91,7 +97,7 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
-            self._admission.check(job, self._queue, len(self._idle))
+            self._admission.check(job, self._queue, len(self._idle) + self._waking)
             self._admission.enter(job)
             self._push(job)
         job.watch()
@@ -122,6 +128,7 @@ class Workers:
             self._last_progress = time.monotonic()
         self._queue.push(job)
         if self._idle:
+            self._waking += 1
             self._idle.pop().wake.release()
         if not self._some.is_set():
             self._some.set()
@@ -147,30 +154,24 @@ class Workers:
         while self._next_jobs(worker):
             if worker.parked:
                 worker.wake.acquire()
-                worker.parked = False
-            if not worker.batch:
-                continue
-            began = time.monotonic()
-            run_batch(worker.batch)
-            seconds = (time.monotonic() - began) / len(worker.batch)
-            with self._lock:
-                for _, work in worker.batch:
-                    self._times.record(work, seconds)
+            elif worker.batch:
+                began = time.monotonic()
+                worker.ran = run_batch(worker.batch)
+                worker.seconds_each = (time.monotonic() - began) / max(1, len(worker.ran))
         self._threads.discard(current_thread())
 
     def _next_jobs(self, worker: _Worker) -> bool:
         """Give a worker its next jobs, or put it among the idle ones; False: its thread ends."""
         with self._lock:
-            self._busy.discard(worker)
-            self._admission.running_seconds -= sum(job.seconds for job, _ in worker.batch)
-            worker.batch = []
+            self._put_down(worker)
             if worker.lost:
                 self._lost -= 1
                 return False
             late = self._take(worker)
             if worker.batch:
                 self._busy.add(worker)
-                self._admission.running_seconds += sum(job.seconds for job, _ in worker.batch)
+                worker.expected_seconds = sum(job.seconds for job, _ in worker.batch)
+                self._admission.running_seconds += worker.expected_seconds
             elif self._closed and not self._jobs:
                 return False
             elif not late:
@@ -179,6 +180,18 @@ class Workers:
         for job in late:
             job.end(error=_too_late(job))
         return True
+
+    def _put_down(self, worker: _Worker) -> None:
+        """Note that a worker has finished its batch, or was woken."""
+        if worker.parked:
+            worker.parked = False
+            self._waking = max(0, self._waking - 1)
+        self._busy.discard(worker)
+        for work in worker.ran:
+            self._times.record(work, worker.seconds_each)
+        worker.batch, worker.ran = [], []
+        self._admission.running_seconds -= worker.expected_seconds
+        worker.expected_seconds = 0.0
 
     def _take(self, worker: _Worker) -> list[Job]:
         """Give a worker its next batch, and return the jobs that are too late to be begun."""
@@ -201,7 +214,8 @@ class Workers:
         first, work, size = worker.batch[0][1], job.work, len(worker.batch)
         if work is None or size >= first.model.max_batch or not first.fits(work):
             return True
-        return size >= ceil((size + len(self._queue)) / (1 + len(self._idle)))
+        free = 1 + len(self._idle) + self._waking
+        return size >= ceil((size + len(self._queue)) / free)
 
     def _watch_deadlines(self) -> None:
         """End the jobs whose deadlines have passed, until the workers are closed."""
@@ -227,6 +241,8 @@ class Workers:
             ended = all(job.ended for job, _ in worker.batch)
             if ended and worker.ended and not worker.lost and self._lost < self.count:
                 worker.lost = True
+                self._admission.running_seconds -= worker.expected_seconds
+                worker.expected_seconds = 0.0
                 self._lost += 1
                 self._start_thread()
             worker.ended = ended
