@@ -80,6 +80,10 @@ class Handlers:
         """Return the class of each pixel of the upright image, and a probability map if requested."""
         return cast(SegmentResponse, self._run(self.segment_work, request, call))
 
+    def check(self, call: Call) -> None:
+        """Raise Overloaded if a request of this call would most probably be refused; takes little time."""
+        self._engine.check(call)
+
     def start(self, plan: Plan[Request], request: Request, call: Call, done: Done) -> None:
         """Start a request; `plan` is the method that returns its work. See `Workers.submit`."""
         work = plan(request)

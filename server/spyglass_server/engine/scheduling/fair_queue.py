@@ -132,7 +132,10 @@ class _Level:
         """Return the seconds of work until a new job of this cost ends, if no others arrive."""
         (key, weight), *rest = path
         flow = self._flows.get(key)
-        own = flow.inside.finish_seconds(seconds, tuple(rest)) if flow else seconds
+        if flow and rest:
+            own = flow.inside.finish_seconds(seconds, tuple(rest))
+        else:
+            own = (flow.inside.seconds if flow else 0.0) + seconds
         weights = self._weights if flow and flow.ticket is not None else self._weights + weight
         return min(self.seconds + seconds, own * weights / weight)
 
@@ -214,5 +217,8 @@ class FairQueue:
         self._top.forget(job, job.path)
 
     def finish_seconds(self, path: Path, seconds: float) -> float:
-        """Return the seconds of work until a new job of this cost would end, if one worker did all work."""
+        """Return the seconds of work until a new job of this cost would end, if one worker did all work.
+
+        `path` may be the first levels of one; then all jobs of the last level come before.
+        """
         return self._top.finish_seconds(seconds, path)

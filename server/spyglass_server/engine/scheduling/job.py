@@ -18,6 +18,15 @@ Done = Callable[[object, Exception | None], object]
 _INTERACTIVE, _BULK = ("interactive", 10.0), ("bulk", 1.0)
 
 
+def path_of(call: Call) -> tuple[tuple[Hashable, float], ...]:
+    """Return the first levels of the flow of a call's jobs: all but the model."""
+    return (
+        _BULK if call.bulk else _INTERACTIVE,
+        (call.caller.address, 1.0),
+        (call.caller.connection, 1.0),
+    )
+
+
 class Job:
     """A work of a call. `end` ends it, once; later ends have no effect.
 
@@ -45,12 +54,7 @@ class Job:
         self.work: Work | None = work
         self.call = call
         self.seconds = seconds
-        self.path: tuple[tuple[Hashable, float], ...] = (
-            _BULK if call.bulk else _INTERACTIVE,
-            (call.caller.address, 1.0),
-            (call.caller.connection, 1.0),
-            (id(work.model), 1.0),
-        )
+        self.path = (*path_of(call), (id(work.model), 1.0))
         self.queued = time.monotonic()
         self.ended = False
         # In the queue.

@@ -19,12 +19,18 @@ class ServiceTimes:
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, Hashable], float] = {}
         self._of_model: dict[int, float] = {}
+        self._mean = _UNKNOWN_SECONDS
 
     def expected(self, work: Work) -> float:
         """Return the seconds that a work is expected to take, alone in its batch or not."""
         model = id(work.model)
         known = self._seconds.get((model, work.cost_key))
         return self._of_model.get(model, _UNKNOWN_SECONDS) if known is None else known
+
+    @property
+    def mean(self) -> float:
+        """The mean seconds of the last works of any kind."""
+        return self._mean
 
     def record(self, work: Work, seconds: float) -> None:
         """Take a measured time into account."""
@@ -33,6 +39,7 @@ class ServiceTimes:
             self._seconds.clear()
             self._of_model.clear()
         self._seconds[key] = _smoothed(self._seconds.get(key), seconds)
+        self._mean = _smoothed(self._mean, seconds)
         self._of_model[key[0]] = _smoothed(self._of_model.get(key[0]), seconds)
 
 

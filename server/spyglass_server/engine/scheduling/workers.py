@@ -8,18 +8,17 @@ from threading import Condition, Event, Lock, Thread, current_thread
 
 from spyglass_contract.errors import DeadlineExceeded, Overloaded, Unavailable
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.scheduling.admission import Admission, Bounds
+from spyglass_server.engine.scheduling.admission import SEND_SECONDS, Admission, Bounds
 from spyglass_server.engine.scheduling.batch import run_batch
 from spyglass_server.engine.scheduling.fair_queue import FairQueue
-from spyglass_server.engine.scheduling.job import Done, Job
+from spyglass_server.engine.scheduling.job import Done, Job, path_of
 from spyglass_server.engine.scheduling.service_times import ServiceTimes
 from spyglass_server.engine.work import Work
 
 # How often the deadlines of the jobs inside are checked.
 _DEADLINE_SECONDS = 0.02
-# A job that has less than this part of its expected time left is not begun.
-_HOPELESS = 0.7
-# The same holds only for a job that has waited: its time is an estimate, which only a run corrects.
+# A job that has waited for so long is not begun if it would end too late. Of others the time is an estimate,
+# which only a run corrects.
 _WAITED_SECONDS = 0.005
 
 
@@ -32,10 +31,10 @@ class _Worker:
         self.wake.acquire()
         self.parked = False
         self.batch: list[tuple[Job, Work]] = []
-        # Of the batch: the seconds that it should take, the works whose images ran, and the seconds of each.
+        # Of the batch: when it was taken, the seconds that it should take, and the works whose images ran.
+        self.taken = 0.0
         self.expected_seconds = 0.0
         self.ran: list[Work] = []
-        self.seconds_each = 0.0
         # All its jobs had ended when they were looked at last.
         self.ended = False
         # Nobody waits for its work any more, and another thread has its turn.
@@ -53,7 +52,7 @@ class Workers:
         self.count = count
         self._queue = FairQueue()
         self._times = ServiceTimes()
-        self._admission = Admission(bounds, count)
+        self._admission = Admission(bounds, self._queue, count)
         self._lock = Lock()
         self._no_jobs = Condition(self._lock)
         self._jobs: dict[Job, None] = {}
@@ -97,10 +96,21 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
-            self._admission.check(job, self._queue, len(self._idle) + self._waking)
+            self._admission.check(call, job.path, job.seconds, len(self._idle) + self._waking)
             self._admission.enter(job)
             self._push(job)
         job.watch()
+
+    def check(self, call: Call) -> None:
+        """Raise Overloaded if the next work of a call would most probably be refused.
+
+        It takes little time, so that an overloaded server can refuse calls whose work it does not know yet.
+        """
+        if not self._admission.is_crowded:
+            return
+        path, seconds = path_of(call), self._times.mean
+        with self._lock:
+            self._admission.check(call, path, seconds, len(self._idle) + self._waking)
 
     def submit_further(self, work: Work, job: Job, done: Done) -> None:
         """Queue a work that a job inside needs, at the job's place among the callers; it is not refused."""
@@ -155,9 +165,7 @@ class Workers:
             if worker.parked:
                 worker.wake.acquire()
             elif worker.batch:
-                began = time.monotonic()
                 worker.ran = run_batch(worker.batch)
-                worker.seconds_each = (time.monotonic() - began) / max(1, len(worker.ran))
         self._threads.discard(current_thread())
 
     def _next_jobs(self, worker: _Worker) -> bool:
@@ -172,6 +180,7 @@ class Workers:
                 self._busy.add(worker)
                 worker.expected_seconds = sum(job.seconds for job, _ in worker.batch)
                 self._admission.running_seconds += worker.expected_seconds
+                worker.taken = time.monotonic()
             elif self._closed and not self._jobs:
                 return False
             elif not late:
@@ -187,8 +196,11 @@ class Workers:
             worker.parked = False
             self._waking = max(0, self._waking - 1)
         self._busy.discard(worker)
-        for work in worker.ran:
-            self._times.record(work, worker.seconds_each)
+        if worker.ran:
+            taken = time.monotonic() - worker.taken
+            for work in worker.ran:
+                self._times.record(work, taken / len(worker.ran))
+            self._admission.learn(worker.expected_seconds, taken)
         worker.batch, worker.ran = [], []
         self._admission.running_seconds -= worker.expected_seconds
         worker.expected_seconds = 0.0
@@ -253,7 +265,7 @@ def _is_hopeless(job: Job) -> bool:
     now = time.monotonic()
     if job.call.deadline is None or now - job.queued < _WAITED_SECONDS:
         return False
-    return job.call.deadline - now < _HOPELESS * job.seconds
+    return job.call.deadline - now < job.seconds + SEND_SECONDS
 
 
 def _too_late(job: Job) -> Overloaded:
