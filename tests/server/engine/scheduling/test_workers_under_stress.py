@@ -212,5 +212,5 @@ def test_threads_that_are_lost_and_come_back_lose_no_job(
 
     assert ends == Counter(range(40))
     eventually(lambda: len(workers._idle) == 2)
-    assert len(workers._threads) == 2
+    eventually(lambda: len(workers._threads) == 2)
     assert workers._admission.running_seconds == pytest.approx(0, abs=1e-6)
