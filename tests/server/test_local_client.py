@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 import spyglass_client as sc
 from spyglass.v1.model_pb2 import ModelCard
@@ -45,6 +47,13 @@ def both(
     running = run_server(models=models)
     with sc.Client(f"localhost:{running.server.port}") as remote, local_client(models) as local:
         yield remote, local
+
+
+def slow_image() -> bytes:
+    """Return a file that takes longer to decode than the millisecond to which gRPC rounds deadlines up."""
+    file = io.BytesIO()
+    PillowImage.new("RGB", (3000, 3000)).save(file, "PNG")
+    return file.getvalue()
 
 
 def without_timing(result: Any) -> Any:
@@ -100,7 +109,7 @@ def test_a_local_client_lists_the_models_of_a_server(both: tuple[sc.Client, sc.C
         lambda client, image: client.heatmap(image, model="colors", further=[0] * 33),
         lambda client, image: client.segment(image, model="pad", soft=99),
         lambda client, image: client.classify(bytes(33 * 1024 * 1024), model="colors"),
-        lambda client, image: client.classify(image, model="colors", timeout=1e-9),
+        lambda client, image: client.classify(slow_image(), model="colors", timeout=1e-9),
         lambda client, image: client.model("other"),
     ],
 )

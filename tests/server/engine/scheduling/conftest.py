@@ -93,6 +93,7 @@ def occupy(run: GatedRun, work: Callable[..., Any]) -> Callable[[Workers], list[
 
     def make_busy(workers: Workers) -> list[Any]:
         run.gate.clear()
+        run.entered = Semaphore(0)
         futures = []
         for _ in range(workers.count):
             futures.append(put(workers, work(0)))

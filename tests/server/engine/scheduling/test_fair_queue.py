@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -35,9 +36,11 @@ def seconds_by_address(jobs: list[Job]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_order_of_operations_gives_the_order_of_the_slow_model(make_job: MakeJob, seed: int) -> None:
+def test_any_order_of_operations_gives_the_order_of_the_slow_model(
+    make_job: MakeJob, model: Any, seed: int
+) -> None:
     random, queue, slow, waiting = Random(seed), FairQueue(), SlowFairQueue(), []
-    models = [object(), object()]
+    models = [model, type(model)()]
     for _ in range(120):
         what = random.random()
         if what < 0.5 + 0.1 * (seed % 3) or not waiting:
@@ -123,8 +126,10 @@ def test_an_address_with_many_connections_gets_no_more_than_one_with_one(make_jo
     assert max(connections.values()) - min(connections.values()) <= 1
 
 
-def test_a_slow_model_of_a_caller_does_not_take_the_time_of_its_fast_one(make_job: MakeJob) -> None:
-    queue, fast, slow = FairQueue(), object(), object()
+def test_a_slow_model_of_a_caller_does_not_take_the_time_of_its_fast_one(
+    make_job: MakeJob, model: Any
+) -> None:
+    queue, fast, slow = FairQueue(), model, type(model)()
     fill(queue, make_job, 200, of("a"), model=slow, seconds=8.0)
     fill(queue, make_job, 200, of("a"), model=fast, seconds=0.5)
 

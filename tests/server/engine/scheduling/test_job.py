@@ -162,11 +162,11 @@ def test_an_ended_job_holds_its_image_no_longer(make: Callable[..., Job]) -> Non
     assert image() is None
 
 
-def test_the_flow_of_a_job_is_its_priority_address_connection_and_model(work: MakeWork) -> None:
+def test_the_flow_of_a_job_is_its_priority_address_connection_and_model(work: MakeWork, model: Any) -> None:
     def path(call: Call, model: object) -> Any:
         return Job(work(model=model), call, lambda response, error: None, 1.0, lambda job: None).path
 
-    first, second = object(), object()
+    first, second = model, type(model)()
     caller, other = Caller("address", "connection"), Caller("address", "other")
     normal, bulk = path(Call(caller=caller), first), path(Call(caller=caller, bulk=True), first)
 
