@@ -63,7 +63,7 @@ class ServedBy(_message.Message):
     sha256: _builtins.str
     """The SHA-256 of the model file, lower-case hexadecimal."""
     provider: _builtins.str
-    """The ONNX Runtime execution provider, such as CPUExecutionProvider."""
+    """The execution provider that computed the response, such as CPUExecutionProvider or OpenVINO."""
     def __init__(
         self,
         *,
