@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import InputSpec, ModelCard
-from spyglass_contract.errors import CertificateError
+from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_contract.model.certificate import verify
@@ -116,9 +116,19 @@ def open_on_gpus(path: Path, graph: Graph, placement: Placement, classes: Entrie
 
 
 def warm_up(run: Run, spec: InputSpec, largest: int) -> None:
-    """Run each padded size up to that of `largest` once: the first run of a size chooses its kernels."""
+    """Run each padded size up to that of `largest` once: the first run of a size chooses its kernels.
+
+    Raises ModelError if a batch does not run, such as one that needs more memory than there is.
+    """
     for size in padded_sizes(largest):
-        run(np.zeros((size, spec.height, spec.width, channels(spec)), np.uint8))
+        try:
+            run(np.zeros((size, spec.height, spec.width, channels(spec)), np.uint8))
+        # ONNX Runtime's exceptions have no common base class.
+        except Exception as error:
+            raise ModelError(
+                f"a batch of {size} does not run on the GPU: {error}; a smaller --max-batch or a larger "
+                "--gpu-memory-limit may help"
+            ) from error
 
 
 def replay_further(runs: Sequence[Run], card: ModelCard) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.errors import CertificateError
+from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import HEATMAP, PROBABILITIES
 from spyglass_server.engine.models.providers.cuda import least_busy_run, open_classes, replay_further, warm_up
 from spyglass_server.engine.models.providers.graph import read_graph
@@ -59,6 +59,16 @@ def test_every_padded_size_runs_before_the_first_request(
     warm_up(run, make_card().input, largest)
 
     assert seen == sizes
+
+
+def test_a_batch_that_does_not_run_is_refused_with_what_may_help(make_card: Callable[..., ModelCard]) -> None:
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels) > 4:
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 1234")
+        return np.zeros((len(pixels), 3), np.float32)
+
+    with pytest.raises(ModelError, match=r"a batch of 8 does not run .* 1234; a smaller --max-batch or"):
+        warm_up(run, make_card().input, 16)
 
 
 def test_every_further_gpu_must_reproduce_the_certificate(

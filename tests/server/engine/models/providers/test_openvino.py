@@ -22,9 +22,11 @@ from spyglass.v1.heatmap_pb2 import HeatmapRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.repository import model_files
 from spyglass_server.engine.models.session import Session
 from tiny_files import write_model
 
@@ -190,6 +192,14 @@ def test_responses_name_the_provider_of_classes_and_of_heatmaps(
     assert explained.served_by.provider == "CPUExecutionProvider"
     assert explained.served_by.sha256 == classified.served_by.sha256
     assert {model.provider for model in vision.ListModels(ListModelsRequest()).models} == {"OpenVINO"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", model_files(bundled_models()), ids=lambda path: path.parent.parent.name)
+def test_every_bundled_model_reproduces_its_certificate(path: Path) -> None:
+    session = Session(path, provider="openvino")
+
+    assert verify(session.card, session.run).max_abs_diff < 1e-5
 
 
 @with_bf16
