@@ -103,6 +103,7 @@ def _compile(
         options = {
             # By default OpenVINO takes bf16 if the processor has it.
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            # Runs of one stream follow one another.
             "NUM_STREAMS": parallel,
             "INFERENCE_NUM_THREADS": parallel * threads,
             # The server may use a part of the processors only, and shares them.

@@ -79,8 +79,8 @@ def engine_folder(path: Path, placement: Placement) -> Path:
 
     ONNX Runtime names an engine by the graph, not by the weights: so each file has a folder by its SHA-256.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    root = placement.engine_cache or cache / "spyglass" / "tensorrt"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    root = (placement.engine_cache or cache / "spyglass" / "tensorrt").expanduser()
     try:
         with path.open("rb") as file:
             folder = root / hashlib.file_digest(file, "sha256").hexdigest()

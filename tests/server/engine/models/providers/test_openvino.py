@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,11 @@ from spyglass.v1.heatmap_pb2 import HeatmapRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.repository import model_files
 from spyglass_server.engine.models.session import Session
 from tiny_files import write_model
 
@@ -171,9 +172,9 @@ def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_float32_is_exact_on_processors_that_have_bf16(segmenting_models: Path) -> None:
-    path = segmenting_models / "stretch/1/model.onnx"
-    with closing(Model.load(path, Resources(provider="openvino"))) as model:
-        assert model.served_by.provider == "OpenVINO"
+    session = Session(segmenting_models / "stretch/1/model.onnx", provider="openvino")
+
+    assert verify(session.card, session.run).max_abs_diff < 1e-5
 
 
 def test_responses_name_the_provider_of_classes_and_of_heatmaps(
@@ -190,6 +191,14 @@ def test_responses_name_the_provider_of_classes_and_of_heatmaps(
     assert explained.served_by.provider == "CPUExecutionProvider"
     assert explained.served_by.sha256 == classified.served_by.sha256
     assert {model.provider for model in vision.ListModels(ListModelsRequest()).models} == {"OpenVINO"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", model_files(bundled_models()), ids=lambda path: path.parent.parent.name)
+def test_every_bundled_model_reproduces_its_certificate(path: Path) -> None:
+    session = Session(path, provider="openvino")
+
+    assert verify(session.card, session.run).max_abs_diff < 1e-5
 
 
 @with_bf16
