@@ -26,6 +26,7 @@ from spyglass_server.engine.models.gate import PrecisionError
 from spyglass_server.engine.models.model import Model, Resources
 
 MakeModel = Callable[..., Path]
+FP32 = Resources(device="cpu")
 INT8 = Resources(device="cpu", precision="int8")
 AUTO = Resources(device="cpu", precision="auto")
 
@@ -51,13 +52,31 @@ def test_int8_answers_and_says_so(int8_model: MakeModel) -> None:
         assert model.card.reduced_precision.recipe
         pixels, labels = colored_images(20, seed=2)
         found = model.network.run(pixels)
-        with closing(Model.load(file, Resources(device="cpu"))) as original:
+        with closing(Model.load(file, FP32)) as original:
             expected = original.network.run(pixels)
             assert original.served_by.precision == "fp32"
             assert not original.card.HasField("reduced_precision")
     assert (found.argmax(axis=1) == labels).mean() > 0.9
     # Other numbers: the network in int8 ran, and not the original one.
     assert 0 < np.abs(found - expected).max() < 0.1
+
+
+def test_heatmaps_are_those_of_the_original_network_and_say_so(int8_model: MakeModel) -> None:
+    file = int8_model(heatmap=True)
+    pixels, _ = colored_images(1, seed=2)
+
+    with (
+        closing(Model.load(file, INT8)) as model,
+        closing(Model.load(file, FP32)) as plain,
+    ):
+        assert model.card.explained_layer == plain.card.explained_layer != ""
+        for found, expected in zip(
+            model.network.explain(pixels, [0, 1]), plain.network.explain(pixels, [0, 1]), strict=True
+        ):
+            assert np.array_equal(found, expected)
+        assert not np.array_equal(model.network.run(pixels), plain.network.run(pixels))
+        assert model.heatmaps_served_by == plain.heatmaps_served_by
+        assert model.heatmaps_served_by.precision == "fp32"
 
 
 def test_without_the_file_int8_is_refused(int8_model: MakeModel) -> None:
