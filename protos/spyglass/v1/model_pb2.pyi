@@ -314,7 +314,7 @@ class ServedModel(_message.Message):
     sha256: _builtins.str
     """The SHA-256 of the model file, lower-case hexadecimal."""
     provider: _builtins.str
-    """The ONNX Runtime execution provider, such as CPUExecutionProvider."""
+    """The execution provider of classes and masks, such as CPUExecutionProvider or OpenVINO."""
     is_default: _builtins.bool
     """True if an empty ModelRef selects this model for its task."""
     class_count: _builtins.int

@@ -64,7 +64,7 @@ class ServedBy(_message.Message):
     sha256: _builtins.str
     """The SHA-256 of the model file, lower-case hexadecimal."""
     provider: _builtins.str
-    """The ONNX Runtime execution provider, such as CPUExecutionProvider."""
+    """The execution provider that computed the response, such as CPUExecutionProvider or OpenVINO."""
     precision: _builtins.str
     """The precision that computed the response: fp32, bf16 or int8. Empty, of early versions: fp32."""
     def __init__(

@@ -36,7 +36,7 @@ class ServedBy:
     version: int
     # Of the model file, lower-case hexadecimal.
     sha256: str
-    # The ONNX Runtime execution provider, such as CPUExecutionProvider.
+    # The execution provider, such as CPUExecutionProvider or OpenVINO.
     provider: str
     # The precision that computed the result: fp32, bf16 or int8.
     precision: str = "fp32"

@@ -27,7 +27,7 @@ class ServedModel:
     task: TaskName
     # Of the model file, lower-case hexadecimal.
     sha256: str
-    # The ONNX Runtime execution provider, such as CPUExecutionProvider.
+    # The execution provider, such as CPUExecutionProvider or OpenVINO.
     provider: str
     # True if a request of this task that names no model gets this one.
     is_default: bool

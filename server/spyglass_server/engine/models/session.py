@@ -20,7 +20,7 @@ from spyglass_server.engine.models.providers.lazily import Lazily
 from spyglass_server.engine.models.providers.placement import DeviceError as DeviceError
 from spyglass_server.engine.models.providers.placement import Placement
 from spyglass_server.engine.models.providers.provider import Run
-from spyglass_server.engine.models.providers.registry import choose
+from spyglass_server.engine.models.providers.registry import choose, open_file
 
 
 class Session:
@@ -58,10 +58,11 @@ class Session:
             gpu_memory_limit,
             engine_cache,
         )
-        chosen = choose(provider, placement)
+        # A wrong setting is named before a wrong file.
+        choose(provider, placement)
         self._graph = read_graph(path)
         self.card: ModelCard = self._graph.card
-        self._opened = chosen.open(path, self._graph, placement)
+        self._opened = open_file(provider, path, self._graph, placement)
         self.provider: str = self._opened.provider
         self.precision: ComputePrecision = precision
         self.heatmap_provider: str = self._opened.whole_provider

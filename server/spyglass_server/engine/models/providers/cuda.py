@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spyglass.v1.model_pb2 import InputSpec, ModelCard
+from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import CLASS_INDEX
+from spyglass_contract.model.certificate import verify
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.graph import Graph
@@ -22,6 +27,7 @@ from spyglass_server.engine.models.providers.onnx_sessions import (
     open_session,
     session_options,
 )
+from spyglass_server.engine.models.providers.padding import padded_sizes
 from spyglass_server.engine.models.providers.pinned import cuda_runtime
 from spyglass_server.engine.models.providers.placement import DeviceError, Placement, cuda_ids
 from spyglass_server.engine.models.providers.provider import Opened, Run
@@ -49,8 +55,19 @@ class Cuda:
 
     def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
         """Open a session on each GPU; see `Provider.open`."""
+        load_libraries()
         entries = partial(cuda_entries, placement.gpu_memory_limit)
         return open_on_gpus(path, graph, placement, entries, entries)
+
+
+@cache
+def load_libraries() -> None:
+    """Load the libraries of CUDA from NVIDIA's Python packages if there are any.
+
+    Otherwise ONNX Runtime looks for them where the system has its libraries.
+    """
+    if importlib.util.find_spec("nvidia") is not None:
+        onnxruntime.preload_dlls()
 
 
 def cuda_entries(memory_limit: int, device_id: int) -> list[ProviderEntry]:
@@ -73,27 +90,57 @@ def open_on_gpus(path: Path, graph: Graph, placement: Placement, classes: Entrie
 
     `classes` are the entries of the sessions for classes, `whole` those of the session for heatmaps, which is
     opened on the first GPU when the first heatmap is requested. Raises DeviceError if ONNX Runtime cannot use
-    a GPU.
+    a GPU, and CertificateError if a further GPU does not reproduce the certificate.
     """
     ids = cuda_ids(placement.device) or [0]
-    runs = LeastBusy(
-        [
-            BoundRuns(
-                open_classes(path, graph, placement, classes(number)),
-                graph.card.input.tensor,
-                "cuda",
-                number,
-                cuda_runtime(),
-            )
-            for number in ids
-        ]
-    )
+    bound = [
+        BoundRuns(
+            open_classes(path, graph, placement, classes(number)),
+            graph.card.input.tensor,
+            "cuda",
+            number,
+            cuda_runtime(),
+        )
+        for number in ids
+    ]
+    largest = 1 if graph.one_image else placement.max_batch or Cuda.best_batch
+    for runs in bound:
+        warm_up(runs.run, graph.card.input, largest)
+    replay_further([runs.run for runs in bound[1:]], graph.card)
     return Opened(
         provider=_first(classes(ids[0])),
-        run=least_busy_run(runs),
-        open_whole=partial(_open_checked, path, placement, whole(ids[0]), session_options(placement.threads)),
+        run=least_busy_run(LeastBusy(bound)),
+        open_whole=partial(_open_checked, path, whole(ids[0]), session_options(placement.threads)),
         whole_provider=_first(whole(ids[0])),
     )
+
+
+def warm_up(run: Run, spec: InputSpec, largest: int) -> None:
+    """Run each padded size up to that of `largest` once: the first run of a size chooses its kernels.
+
+    Raises ModelError if a batch does not run, such as one that needs more memory than there is.
+    """
+    for size in padded_sizes(largest):
+        try:
+            run(np.zeros((size, spec.height, spec.width, channels(spec)), np.uint8))
+        # ONNX Runtime's exceptions have no common base class.
+        except Exception as error:
+            raise ModelError(
+                f"a batch of {size} does not run on the GPU: {error}; a smaller --max-batch or a larger "
+                "--gpu-memory-limit may help"
+            ) from error
+
+
+def replay_further(runs: Sequence[Run], card: ModelCard) -> None:
+    """Replay the certificate on every GPU but the first, on which the model replays it.
+
+    Raises CertificateError.
+    """
+    for number, run in enumerate(runs, start=2):
+        try:
+            verify(card, run)
+        except CertificateError as error:
+            raise CertificateError(f"on GPU number {number} of the list: {error.message}") from error
 
 
 def open_classes(
@@ -106,9 +153,9 @@ def open_classes(
     """
     options = session_options(placement.threads)
     if not graph.explains:
-        return _open_checked(path, placement, entries, options)
+        return _open_checked(path, entries, options)
     options.add_initializer(CLASS_INDEX, _no_class())
-    return _open_checked(path, placement, entries, options)
+    return _open_checked(path, entries, options)
 
 
 @cache
@@ -128,18 +175,15 @@ def least_busy_run(runs: LeastBusy[BoundRuns]) -> Run:
 
 
 def _open_checked(
-    path: Path,
-    placement: Placement,
-    entries: Sequence[ProviderEntry],
-    options: onnxruntime.SessionOptions,
+    path: Path, entries: Sequence[ProviderEntry], options: onnxruntime.SessionOptions
 ) -> onnxruntime.InferenceSession:
     session = open_session(path, options, entries)
     found, wanted = session.get_providers()[0], _first(entries)
     # ONNX Runtime takes the next provider if a library or a GPU is missing.
     if found != wanted:
         raise DeviceError(
-            f"{wanted} was requested on the device {placement.device}, but ONNX Runtime put the model on "
-            f"{found}: check the driver, the GPU and the libraries of CUDA"
+            f"{wanted} was requested, but ONNX Runtime put the model on {found}: check the driver, the GPU "
+            "and the libraries that this ONNX Runtime needs"
         )
     return session
 

@@ -53,7 +53,7 @@ class OpenVino:
     def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
         """Compile the classes of the file; see `Provider.open`."""
         parallel, threads = placement.parallel_runs, placement.threads
-        compile_for = partial(_Compiled, path, graph.card.input.tensor, placement.precision)
+        compile_for = partial(_compile, path, graph.card.input.tensor, placement.precision)
         return Opened(
             provider=self.label,
             run=_run(compile_for, graph, parallel, threads),
@@ -69,13 +69,15 @@ def check_bf16(precision: ComputePrecision, flags: frozenset[str]) -> None:
         raise DeviceError("this processor has neither avx512_bf16 nor amx_bf16, which bf16 needs: use fp32")
 
 
-def _run(compile_for: partial[_Compiled], graph: Graph, parallel: int, threads: int) -> Run:
+def _run(compile_for: partial[Any], graph: Graph, parallel: int, threads: int) -> Run:
     """Return a function that runs one image with fixed sizes, and several images with a free batch.
 
     A fixed batch is 7 to 29 % faster. The network for several images is compiled when they first come.
     """
-    one = compile_for(one_image=True, parallel=parallel, threads=threads)
-    several = Lazily(partial(compile_for, one_image=False, parallel=parallel, threads=threads))
+    single = compile_for(one_image=True, parallel=parallel, threads=threads)
+    # The size of an output can depend on the pixels; then it has no buffer.
+    one = _Batches(single) if single.output(0).partial_shape.is_dynamic else _OneImage(single)
+    several = Lazily(lambda: _Batches(compile_for(one_image=False, parallel=parallel, threads=threads)))
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return one.run(pixels) if len(pixels) == 1 or graph.one_image else several.get().run(pixels)
@@ -83,60 +85,83 @@ def _run(compile_for: partial[_Compiled], graph: Graph, parallel: int, threads: 
     return run
 
 
-class _Compiled:
-    """The classes of a network, compiled by OpenVINO."""
+def _compile(
+    path: Path, tensor: str, precision: ComputePrecision, *, one_image: bool, parallel: int, threads: int
+) -> Any:
+    """Return the classes of a file, compiled by OpenVINO. Raises ModelError."""
+    from spyglass_server.engine.models.providers.openvino_runtime import openvino
 
-    def __init__(
-        self,
-        path: Path,
-        tensor: str,
-        precision: ComputePrecision,
-        *,
-        one_image: bool,
-        parallel: int,
-        threads: int,
-    ) -> None:
-        import openvino
+    core = openvino.Core()
+    try:
+        whole = core.read_model(str(path))
+        # Without the other outputs, OpenVINO drops the heatmap.
+        classes = openvino.Model([whole.output(PROBABILITIES)], whole.get_parameters(), "classes")
+        if one_image:
+            shape = classes.input(tensor).partial_shape
+            shape[0] = 1
+            classes.reshape({tensor: shape})
+        options = {
+            # By default OpenVINO takes bf16 if the processor has it.
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            # Runs of one stream follow one another.
+            "NUM_STREAMS": parallel,
+            "INFERENCE_NUM_THREADS": parallel * threads,
+            # The server may use a part of the processors only, and shares them.
+            "ENABLE_CPU_PINNING": False,
+        }
+        return core.compile_model(classes, "CPU", options)
+    # OpenVINO's exceptions are RuntimeErrors of its binding, of several kinds.
+    except Exception as error:
+        raise ModelError(f"OpenVINO cannot load the file: {error}") from error
 
-        core = openvino.Core()
+
+class _OneImage:
+    """Runs of a network with a batch of 1, whose buffers are kept: as many as there are runs at a time."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        # The request that ran last comes first, since its buffers are in the caches.
+        self._free: list[tuple[Any, NDArray[np.uint8], NDArray[np.float32]]] = []
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map uint8 [1, height, width, channels] to float32 [1, …]; safe to call from any thread."""
         try:
-            whole = core.read_model(str(path))
-            # Without the other outputs, OpenVINO drops the heatmap.
-            classes = openvino.Model([whole.output(PROBABILITIES)], whole.get_parameters(), "classes")
-            if one_image:
-                shape = classes.input(tensor).partial_shape
-                shape[0] = 1
-                classes.reshape({tensor: shape})
-            self._network: Any = core.compile_model(
-                classes,
-                "CPU",
-                {
-                    # By default OpenVINO takes bf16 if the processor has it.
-                    "INFERENCE_PRECISION_HINT": _HINTS[precision],
-                    "NUM_STREAMS": parallel,
-                    "INFERENCE_NUM_THREADS": parallel * threads,
-                    # The server may use a part of the processors only, and shares them.
-                    "ENABLE_CPU_PINNING": False,
-                },
-            )
-        # OpenVINO's exceptions are RuntimeErrors of its binding, of several kinds.
-        except Exception as error:
-            raise ModelError(f"OpenVINO cannot load the file: {error}") from error
-        self._new_tensor: Any = openvino.Tensor
-        self._one_image = one_image
-        # Requests that no run uses: the one that ran last first, since its buffers are in the caches.
+            request, held, probabilities = self._free.pop()
+        except IndexError:
+            request, held, probabilities = self._request()
+        held[...] = pixels
+        request.infer()
+        output = probabilities.copy()
+        self._free.append((request, held, probabilities))
+        return output
+
+    def _request(self) -> tuple[Any, NDArray[np.uint8], NDArray[np.float32]]:
+        from spyglass_server.engine.models.providers.openvino_runtime import openvino
+
+        pixels = np.zeros(tuple(self._network.input(0).shape), np.uint8)
+        probabilities = np.zeros(tuple(self._network.output(0).shape), np.float32)
+        request = self._network.create_infer_request()
+        request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
+        request.set_output_tensor(openvino.Tensor(probabilities, shared_memory=True))
+        return request, pixels, probabilities
+
+
+class _Batches:
+    """Runs of a network whose sizes are free."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
         self._free: list[Any] = []
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
+        from spyglass_server.engine.models.providers.openvino_runtime import openvino
+
         try:
             request = self._free.pop()
         except IndexError:
             request = self._network.create_infer_request()
-        if self._one_image:
-            request.get_input_tensor().data[...] = pixels
-        else:
-            request.set_input_tensor(self._new_tensor(np.ascontiguousarray(pixels)))
+        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels)))
         request.infer()
         output: NDArray[np.float32] = request.get_output_tensor().data.copy()
         self._free.append(request)

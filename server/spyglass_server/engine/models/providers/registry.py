@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.cpu import Cpu
 from spyglass_server.engine.models.providers.cuda import Cuda
+from spyglass_server.engine.models.providers.graph import Graph
 from spyglass_server.engine.models.providers.openvino import OpenVino
 from spyglass_server.engine.models.providers.placement import DeviceError, Placement, cuda_ids
-from spyglass_server.engine.models.providers.provider import Provider
+from spyglass_server.engine.models.providers.provider import Opened, Provider
 from spyglass_server.engine.models.providers.tensorrt import TensorRt
+
+_log = logging.getLogger(__name__)
 
 _ALL: tuple[Provider, ...] = (Cpu(), OpenVino(), Cuda(), TensorRt())
 PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in _ALL}
@@ -40,6 +46,22 @@ def choose(name: str, placement: Placement) -> Provider:
     except DeviceError as error:
         raise DeviceError(f"{_wish(name, device, precision)} was requested, but {error.message}") from error
     return provider
+
+
+def open_file(name: str, path: Path, graph: Graph, placement: Placement) -> Opened:
+    """Open a file at the provider that `choose` returns.
+
+    If the provider and the device are auto, and ONNX Runtime has CUDA but can use no GPU, the processor runs
+    the model. Raises DeviceError, and ModelError if the provider cannot load the file.
+    """
+    chosen = choose(name, placement)
+    try:
+        return chosen.open(path, graph, placement)
+    except DeviceError as error:
+        if (name, placement.device) != ("auto", "auto"):
+            raise
+        _log.warning("%s; the device is auto, so the processor runs the model", error.message)
+        return PROVIDERS["cpu"].open(path, graph, placement)
 
 
 def best_batch(label: str) -> int:

@@ -11,7 +11,7 @@ from spyglass_contract.errors import ModelError
 from spyglass_contract.images.input_spec import channels
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
-from spyglass_server.engine.models.providers.cuda import cuda_entries, open_on_gpus
+from spyglass_server.engine.models.providers.cuda import cuda_entries, load_libraries, open_on_gpus
 from spyglass_server.engine.models.providers.graph import Graph
 from spyglass_server.engine.models.providers.onnx_sessions import TENSORRT, ProviderEntry
 from spyglass_server.engine.models.providers.padding import padded_size
@@ -40,6 +40,7 @@ class TensorRt:
 
     def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
         """Build or load an engine for each GPU; see `Provider.open`."""
+        load_libraries()
         # TensorRT computes float32 with 10 bits of mantissa (TF32) unless this variable forbids it.
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
         folder = engine_folder(path, placement)
@@ -78,8 +79,8 @@ def engine_folder(path: Path, placement: Placement) -> Path:
 
     ONNX Runtime names an engine by the graph, not by the weights: so each file has a folder by its SHA-256.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    root = placement.engine_cache or cache / "spyglass" / "tensorrt"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    root = (placement.engine_cache or cache / "spyglass" / "tensorrt").expanduser()
     try:
         with path.open("rb") as file:
             folder = root / hashlib.file_digest(file, "sha256").hexdigest()

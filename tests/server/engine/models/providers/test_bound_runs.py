@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import HEATMAP, PROBABILITIES
-from spyglass_server.engine.models.providers.cuda import least_busy_run, open_classes
+from spyglass_server.engine.models.providers.cuda import least_busy_run, open_classes, replay_further, warm_up
 from spyglass_server.engine.models.providers.graph import read_graph
 from spyglass_server.engine.models.providers.io_binding import BoundRuns
 from spyglass_server.engine.models.providers.least_busy import LeastBusy
@@ -40,6 +42,44 @@ def bound(explaining_models: Path) -> BoundRuns:
 )
 def test_a_batch_is_padded_to_a_power_of_two(images: int, size: int) -> None:
     assert padded_size(images) == size
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 8]), (16, [1, 2, 4, 8, 16])]
+)
+def test_every_padded_size_runs_before_the_first_request(
+    bound: BoundRuns, make_card: Callable[..., ModelCard], largest: int, sizes: list[int]
+) -> None:
+    seen: list[int] = []
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.append(len(pixels))
+        return bound.run(pixels)
+
+    warm_up(run, make_card().input, largest)
+
+    assert seen == sizes
+
+
+def test_a_batch_that_does_not_run_is_refused_with_what_may_help(make_card: Callable[..., ModelCard]) -> None:
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels) > 4:
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 1234")
+        return np.zeros((len(pixels), 3), np.float32)
+
+    with pytest.raises(ModelError, match=r"a batch of 8 does not run .* 1234; a smaller --max-batch or"):
+        warm_up(run, make_card().input, 16)
+
+
+def test_every_further_gpu_must_reproduce_the_certificate(
+    bound: BoundRuns, make_card: Callable[..., ModelCard]
+) -> None:
+    replay_further([bound.run, bound.run], make_card())
+
+    with pytest.raises(
+        CertificateError, match=r"on GPU number 3 of the list: .* differ from .* by 0\.01, more"
+    ):
+        replay_further([bound.run, lambda pixels: bound.run(pixels) + np.float32(0.01)], make_card())
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 7, 16])

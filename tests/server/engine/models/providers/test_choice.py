@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import onnxruntime
 import pytest
 
+from spyglass_server.engine.models.providers.cuda import Cuda
+from spyglass_server.engine.models.providers.graph import Graph
 from spyglass_server.engine.models.providers.openvino import check_bf16
 from spyglass_server.engine.models.providers.placement import DeviceError, Placement, cuda_ids
+from spyglass_server.engine.models.providers.provider import Opened
 from spyglass_server.engine.models.providers.registry import PROVIDERS, best_batch, choose
+from spyglass_server.engine.models.session import Session
 
 without_cuda = pytest.mark.skipif(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this ONNX Runtime has CUDA"
@@ -122,3 +129,33 @@ def test_a_gpu_takes_batches_by_default_and_a_processor_single_images() -> None:
 
     assert found == {"cpu": 1, "openvino": 1, "cuda": 16, "tensorrt": 16}
     assert best_batch("AnotherExecutionProvider") == 1
+
+
+class CudaWithoutGpu(Cuda):
+    """CUDA on a machine without a GPU: installed, and unusable."""
+
+    def available(self) -> bool:
+        return True
+
+    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+        raise DeviceError("ONNX Runtime put the model on CPUExecutionProvider")
+
+
+def test_without_a_gpu_the_device_auto_is_the_processor_and_the_log_says_so(
+    make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "cuda", CudaWithoutGpu())
+    with caplog.at_level(logging.WARNING):
+        session = Session(make_model())
+
+    assert session.provider == "CPUExecutionProvider"
+    assert "the device is auto, so the processor runs the model" in caplog.text
+
+
+@pytest.mark.parametrize("fields", [{"device": "cuda"}, {"provider": "cuda"}, {"device": "cuda:0,cuda:1"}])
+def test_without_a_gpu_cuda_is_refused_if_it_was_requested(
+    make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "cuda", CudaWithoutGpu())
+    with pytest.raises(DeviceError, match="put the model on CPUExecutionProvider"):
+        Session(make_model(), **fields)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,15 @@ from spyglass.v1.heatmap_pb2 import HeatmapRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.repository import model_files
 from spyglass_server.engine.models.session import Session
+from tiny_files import write_model
 
-pytest.importorskip("openvino")
+pytest.importorskip("spyglass_server.engine.models.providers.openvino_runtime")
 
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 with_bf16 = pytest.mark.skipif(
@@ -56,6 +61,39 @@ def test_pixels_that_cannot_be_written_to_are_read(session: Session, classify_co
         pixels = _noise(images)
         pixels.flags.writeable = False
         np.testing.assert_allclose(session.run(pixels), classify_colors(pixels), atol=1e-6)
+
+
+def test_an_output_whose_size_depends_on_the_pixels_is_returned(
+    make_card: Callable[..., ModelCard], tmp_path: Path
+) -> None:
+    """The network returns the first three of its channels; the number comes from a maximum of the pixels."""
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["floats"], to=types.FLOAT),
+            helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[1, 2], keepdims=0),
+            helper.make_node("ReduceMax", ["floats"], ["most"], axes=[0, 1, 2, 3], keepdims=0),
+            helper.make_node("Clip", ["most", "three", "three"], ["count"]),
+            helper.make_node("Cast", ["count"], ["end"], to=types.INT64),
+            helper.make_node("Reshape", ["end", "one"], ["ends"]),
+            helper.make_node("Slice", ["mean", "zero", "ends", "one"], ["probabilities"]),
+        ],
+        "sliced",
+        [helper.make_tensor_value_info("image", types.UINT8, ["batch", 8, 8, 3])],
+        [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", "classes"])],
+        [
+            helper.make_tensor("three", types.FLOAT, [], [3.0]),
+            helper.make_tensor("one", types.INT64, [1], [1]),
+            helper.make_tensor("zero", types.INT64, [1], [0]),
+        ],
+    )
+    path = write_model(tmp_path, make_card(), graph)
+    session, plain = Session(path, provider="openvino"), Session(path, device="cpu")
+
+    for images in (1, 2):
+        pixels = _noise(images)
+        np.testing.assert_allclose(session.run(pixels), plain.run(pixels), atol=1e-4)
 
 
 def test_runs_at_the_same_time_do_not_mix(session: Session, classify_colors: Compute) -> None:
@@ -108,6 +146,23 @@ def test_a_session_for_heatmaps_that_differs_from_the_certificate_is_refused(
         session.explain(_noise(1), [0])
 
 
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from spyglass_server.engine.models.providers.openvino_runtime import openvino\n"
+        "openvino.Core()\n"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not a model")
@@ -117,9 +172,9 @@ def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_float32_is_exact_on_processors_that_have_bf16(segmenting_models: Path) -> None:
-    path = segmenting_models / "stretch/1/model.onnx"
-    with closing(Model.load(path, Resources(provider="openvino"))) as model:
-        assert model.served_by.provider == "OpenVINO"
+    session = Session(segmenting_models / "stretch/1/model.onnx", provider="openvino")
+
+    assert verify(session.card, session.run).max_abs_diff < 1e-5
 
 
 def test_responses_name_the_provider_of_classes_and_of_heatmaps(
@@ -136,6 +191,14 @@ def test_responses_name_the_provider_of_classes_and_of_heatmaps(
     assert explained.served_by.provider == "CPUExecutionProvider"
     assert explained.served_by.sha256 == classified.served_by.sha256
     assert {model.provider for model in vision.ListModels(ListModelsRequest()).models} == {"OpenVINO"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", model_files(bundled_models()), ids=lambda path: path.parent.parent.name)
+def test_every_bundled_model_reproduces_its_certificate(path: Path) -> None:
+    session = Session(path, provider="openvino")
+
+    assert verify(session.card, session.run).max_abs_diff < 1e-5
 
 
 @with_bf16
