@@ -8,9 +8,11 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("onnx")
 
@@ -22,8 +24,10 @@ from spyglass_contract.errors import CardError, CertificateError, ModelError
 from spyglass_contract.model.card import card_from_metadata, write_card
 from spyglass_contract.model.precisions import Tolerance
 from spyglass_server.engine.models import precision as module
+from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.gate import PrecisionError
 from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.session import Session
 
 MakeModel = Callable[..., Path]
 FP32 = Resources(device="cpu")
@@ -220,3 +224,42 @@ def test_auto_serves_fp32_if_there_is_nothing_else(
         assert model.served_by.precision == "fp32"
 
     assert "colors stays in fp32, not in int8: colors/1 has no model.int8.onnx" in caplog.text
+
+
+class Rounded(Session):
+    """A session whose bf16 is float32 with its probabilities rounded to multiples of `step`."""
+
+    step = 1 / 256
+
+    def __init__(self, path: Path, *, precision: ComputePrecision = "fp32", **options: Any) -> None:
+        super().__init__(path, **options)
+        if precision == "bf16":
+            self.provider = "Rounding"
+        self._rounds = precision == "bf16"
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        exact = super().run(pixels)
+        return np.round(exact / self.step) * np.float32(self.step) if self._rounds else exact
+
+
+def test_bf16_is_measured_when_it_is_loaded(int8_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Session", Rounded)
+    file = int8_model(heatmap=True)
+
+    with closing(Model.load(file, Resources(device="cpu", precision="bf16"))) as model:
+        assert (model.served_by.precision, model.served_by.provider) == ("bf16", "Rounding")
+        assert model.served_by.sha256 == model.heatmaps_served_by.sha256 == sha256(file)
+        heatmaps = model.heatmaps_served_by
+        assert (heatmaps.precision, heatmaps.provider) == ("fp32", "CPUExecutionProvider")
+        reduced = model.card.reduced_precision
+    # 40 held-out images and 3 golden ones.
+    assert (reduced.precision, reduced.held_out_images, reduced.agreement) == ("bf16", 43, 1.0)
+    assert (reduced.metric, reduced.original_metric) == ("accuracy", 1.0)
+
+
+def test_bf16_that_loses_classes_is_refused(int8_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Session", Rounded)
+    monkeypatch.setattr(Rounded, "step", 2.0)
+
+    with pytest.raises(PrecisionError, match=r"the precision bf16 is refused: \d+\.\d+% of 43 images keep"):
+        Model.load(int8_model(), Resources(device="cpu", precision="bf16"))
