@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import ModelCard
+from spyglass_contract.model.card import write_card
 from tiny_classifier import SIZE, tiny_card
 from tiny_files import write_model
 
@@ -31,12 +32,19 @@ def colored_images(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArra
 
 
 def write_convolutions(
-    root: Path, card: ModelCard | None = None, *, outlier: float = 0.0, at: int = 0, depth: int = 2
+    root: Path,
+    card: ModelCard | None = None,
+    *,
+    outlier: float = 0.0,
+    at: int = 0,
+    depth: int = 2,
+    heatmap: bool = False,
 ) -> Path:
     """Write `depth` convolutions that pass the colours on, whose probabilities are those of the tiny network.
 
     The convolution number `at` adds `outlier` to a channel that no class reads, and the next one removes it.
-    Returns the path of NAME/VERSION/model.onnx below `root`.
+    With `heatmap` the file explains the last convolution. Returns the path of NAME/VERSION/model.onnx below
+    `root`.
     """
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
@@ -75,18 +83,29 @@ def write_convolutions(
         [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 3])],
         weights,
     )
-    return write_model(root, card or tiny_card(), graph)
+    file = write_model(root, card or tiny_card(), graph)
+    if heatmap:
+        from spyglass_export.heatmap import with_heatmap
+
+        model, card = onnx.load(file), card or tiny_card()
+        explaining = with_heatmap(model, card)
+        write_card(explaining, card)
+        onnx.save(explaining, file)
+    return file
 
 
 @pytest.fixture
 def int8_model(tmp_path: Path) -> Callable[..., Path]:
-    """Write a model with int8 beside it: `int8_model(**flags of quantise)`. Return the path of model.onnx."""
+    """Write a model with int8 beside it: `int8_model(heatmap=False, **options of quantise)`.
+
+    Returns the path of model.onnx.
+    """
     pytest.importorskip("onnx")
     from spyglass_contract.model.held_out import HeldOut
     from spyglass_export.quantising.quantise import CalibrationData, quantise
 
-    def make(**options: Any) -> Path:
-        file = write_convolutions(tmp_path / "models")
+    def make(heatmap: bool = False, **options: Any) -> Path:
+        file = write_convolutions(tmp_path / "models", heatmap=heatmap)
         calibration, _ = colored_images(16)
         quantise(file, CalibrationData(calibration, HeldOut(*colored_images(40, seed=1))), **options)
         return file

@@ -20,6 +20,7 @@ from spyglass_cli.flags.heatmap import (
 from spyglass_cli.flags.quantising import add_precision, check_precision, quantise_file
 from spyglass_cli.output.adopted_model import print_certificate, print_changes
 from spyglass_cli.output.feature_maps import print_maps
+from spyglass_cli.output.reduced_precision import print_reduced
 from spyglass_contract.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_changes(adopted, images_given=arguments.golden is not None)
     print_explained(card)
     if arguments.precision == "int8":
-        quantise_file(target, arguments)
+        print_reduced(quantise_file(target, arguments))
     return 0
 
 

@@ -19,6 +19,7 @@ from spyglass_cli.flags.heatmap import (
 )
 from spyglass_cli.flags.keras import require_keras
 from spyglass_cli.flags.quantising import add_precision, check_precision, quantise_file
+from spyglass_cli.output.reduced_precision import print_reduced
 
 if TYPE_CHECKING:
     from spyglass_contract.model.run_folder import RunFolder
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print_explained(card)
     if arguments.precision == "int8":
-        quantise_file(out / FILE_NAME, arguments)
+        print_reduced(quantise_file(out / FILE_NAME, arguments))
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.quantising import add_quantising, quantise_file
+from spyglass_cli.output.reduced_precision import print_reduced
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
         require("export", module)
     from spyglass_export.write import FILE_NAME, version_folder
 
-    quantise_file(version_folder(arguments.model) / FILE_NAME, arguments)
+    print_reduced(quantise_file(version_folder(arguments.model) / FILE_NAME, arguments))
     return 0

@@ -91,14 +91,13 @@ def check_precision(arguments: argparse.Namespace) -> None:
         raise InvalidInput("--calibration is for --precision int8", field="precision")
 
 
-def quantise_file(file: Path, arguments: argparse.Namespace) -> None:
-    """Write `model.int8.onnx` beside `file` and print what it keeps. Raises SpyglassError."""
-    from spyglass_cli.output.reduced_precision import print_reduced
-    from spyglass_contract.model.precisions import INT8_FILE, USUAL, Tolerance
+def quantise_file(file: Path, arguments: argparse.Namespace) -> ModelCard:
+    """Write `model.int8.onnx` beside `file`, and return its card. Raises SpyglassError."""
+    from spyglass_contract.model.precisions import USUAL, Tolerance
     from spyglass_export.quantising.quantise import quantise, read_model_card
 
     agreement, loss = arguments.least_agreement, arguments.most_metric_loss
-    card = quantise(
+    return quantise(
         file,
         read_calibration(read_model_card(file), arguments),
         tolerance=Tolerance(
@@ -107,7 +106,6 @@ def quantise_file(file: Path, arguments: argparse.Namespace) -> None:
         keep_images=not arguments.no_held_out,
         notify=partial(print, file=sys.stderr),
     )
-    print_reduced(card, file.with_name(INT8_FILE))
 
 
 def read_calibration(card: ModelCard, arguments: argparse.Namespace) -> CalibrationData:
@@ -163,7 +161,8 @@ def _from_dataset(card: ModelCard, arguments: argparse.Namespace) -> Calibration
     if tuple(dataset.class_names) == tuple(card.class_names):
         return CalibrationData(calibration, HeldOut(test, _sample(dataset.test.labels, len(test))))
     print(
-        "the data set has other classes than the model: only the agreement with fp32 is measured",
+        "the data set has other classes than the model, or in another order: only the agreement with fp32 is "
+        "measured",
         file=sys.stderr,
     )
     return CalibrationData(calibration, HeldOut(test))

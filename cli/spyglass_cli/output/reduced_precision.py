@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.model.precisions import tolerance_of
+from spyglass_contract.model.precisions import INT8_FILE, tolerance_of
 
 
 def reduced_facts(card: ModelCard) -> list[tuple[str, str]]:
@@ -32,12 +30,11 @@ def reduced_facts(card: ModelCard) -> list[tuple[str, str]]:
     return facts
 
 
-def print_reduced(card: ModelCard, file: Path) -> None:
-    """Print the facts about a file in a reduced precision, one a line."""
-    print(f"{file}:")
+def print_reduced(card: ModelCard) -> None:
+    """Print the facts about a file in int8 that was written, one a line."""
+    print(f"{INT8_FILE} was written beside the model file:")
     for name, value in reduced_facts(card):
         print(f"  {name}: {value}")
     if tolerance_of(card.reduced_precision).lowered:
         print("  it may lose more than usual, because the command allowed it; the card states that")
-    if not card.explained_layer:
-        print("  heatmaps come from the network in fp32")
+    print("  heatmaps: computed by the model file beside it, in fp32")

@@ -8,9 +8,11 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("onnx")
 
@@ -22,10 +24,13 @@ from spyglass_contract.errors import CardError, CertificateError, ModelError
 from spyglass_contract.model.card import card_from_metadata, write_card
 from spyglass_contract.model.precisions import Tolerance
 from spyglass_server.engine.models import precision as module
+from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.gate import PrecisionError
 from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.models.session import Session
 
 MakeModel = Callable[..., Path]
+FP32 = Resources(device="cpu")
 INT8 = Resources(device="cpu", precision="int8")
 AUTO = Resources(device="cpu", precision="auto")
 
@@ -51,13 +56,31 @@ def test_int8_answers_and_says_so(int8_model: MakeModel) -> None:
         assert model.card.reduced_precision.recipe
         pixels, labels = colored_images(20, seed=2)
         found = model.network.run(pixels)
-        with closing(Model.load(file, Resources(device="cpu"))) as original:
+        with closing(Model.load(file, FP32)) as original:
             expected = original.network.run(pixels)
             assert original.served_by.precision == "fp32"
             assert not original.card.HasField("reduced_precision")
     assert (found.argmax(axis=1) == labels).mean() > 0.9
     # Other numbers: the network in int8 ran, and not the original one.
     assert 0 < np.abs(found - expected).max() < 0.1
+
+
+def test_heatmaps_are_those_of_the_original_network_and_say_so(int8_model: MakeModel) -> None:
+    file = int8_model(heatmap=True)
+    pixels, _ = colored_images(1, seed=2)
+
+    with (
+        closing(Model.load(file, INT8)) as model,
+        closing(Model.load(file, FP32)) as plain,
+    ):
+        assert model.card.explained_layer == plain.card.explained_layer != ""
+        for found, expected in zip(
+            model.network.explain(pixels, [0, 1]), plain.network.explain(pixels, [0, 1]), strict=True
+        ):
+            assert np.array_equal(found, expected)
+        assert not np.array_equal(model.network.run(pixels), plain.network.run(pixels))
+        assert model.heatmaps_served_by == plain.heatmaps_served_by
+        assert model.heatmaps_served_by.precision == "fp32"
 
 
 def test_without_the_file_int8_is_refused(int8_model: MakeModel) -> None:
@@ -201,3 +224,42 @@ def test_auto_serves_fp32_if_there_is_nothing_else(
         assert model.served_by.precision == "fp32"
 
     assert "colors stays in fp32, not in int8: colors/1 has no model.int8.onnx" in caplog.text
+
+
+class Rounded(Session):
+    """A session whose bf16 is float32 with its probabilities rounded to multiples of `step`."""
+
+    step = 1 / 256
+
+    def __init__(self, path: Path, *, precision: ComputePrecision = "fp32", **options: Any) -> None:
+        super().__init__(path, **options)
+        if precision == "bf16":
+            self.provider = "Rounding"
+        self._rounds = precision == "bf16"
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        exact = super().run(pixels)
+        return np.round(exact / self.step) * np.float32(self.step) if self._rounds else exact
+
+
+def test_bf16_is_measured_when_it_is_loaded(int8_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Session", Rounded)
+    file = int8_model(heatmap=True)
+
+    with closing(Model.load(file, Resources(device="cpu", precision="bf16"))) as model:
+        assert (model.served_by.precision, model.served_by.provider) == ("bf16", "Rounding")
+        assert model.served_by.sha256 == model.heatmaps_served_by.sha256 == sha256(file)
+        heatmaps = model.heatmaps_served_by
+        assert (heatmaps.precision, heatmaps.provider) == ("fp32", "CPUExecutionProvider")
+        reduced = model.card.reduced_precision
+    # 40 held-out images and 3 golden ones.
+    assert (reduced.precision, reduced.held_out_images, reduced.agreement) == ("bf16", 43, 1.0)
+    assert (reduced.metric, reduced.original_metric) == ("accuracy", 1.0)
+
+
+def test_bf16_that_loses_classes_is_refused(int8_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Session", Rounded)
+    monkeypatch.setattr(Rounded, "step", 2.0)
+
+    with pytest.raises(PrecisionError, match=r"the precision bf16 is refused: \d+\.\d+% of 43 images keep"):
+        Model.load(int8_model(), Resources(device="cpu", precision="bf16"))
