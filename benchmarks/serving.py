@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -152,4 +153,6 @@ def _parse() -> argparse.Namespace:
 
 if __name__ == "__main__":
     os.environ.pop("SPYGLASS_SERVER", None)
+    # The servers that are stopped must run again, so that they can end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,29 +18,38 @@ START_SECONDS = 60
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[tuple[str, psutil.Process]]:
+def serving(*arguments: str, log_level: str = "warning") -> Iterator[tuple[str, psutil.Process]]:
     """Start `spyglass serve`, wait until it reports SERVING, and yield its address and process.
 
     Raises RuntimeError if the server ends before it reports SERVING.
     """
     port = free_port()
-    command = [sys.executable, "-m", "spyglass_cli", "serve", "--port", str(port), "--log-level", "warning"]
+    command = [sys.executable, "-m", "spyglass_cli", "serve", "--port", str(port), "--log-level", log_level]
     with subprocess.Popen([*command, *arguments]) as process:
         try:
-            address = f"localhost:{port}"
-            _wait(address, process)
-            yield address, psutil.Process(process.pid)
+            _wait(port, process)
+            yield f"localhost:{port}", psutil.Process(process.pid)
         finally:
             process.terminate()
 
 
-def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
-    with grpc.insecure_channel(address) as channel:
-        grpc.channel_ready_future(channel).result(START_SECONDS)
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    # gRPC waits for a second before it connects again, which would count as the server's start.
+    while not _listens(port):
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"the server does not listen; its exit code is {process.poll()}")
+        time.sleep(0.005)
+    with grpc.insecure_channel(f"localhost:{port}") as channel:
         for reply in HealthStub(channel).Watch(HealthCheckRequest(), timeout=START_SECONDS):
             if reply.status == HealthCheckResponse.SERVING:
                 return
     raise RuntimeError(f"the server ended before it was ready, with exit code {process.wait()}")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

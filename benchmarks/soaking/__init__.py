@@ -1,0 +1,1 @@
+"""A long mixture of good, bad, cancelled and refused requests: `benchmarks/soak.py`."""
