@@ -25,6 +25,7 @@ from spyglass_server.engine.models.repository import Repository, check_served, m
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
+from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
@@ -86,7 +87,7 @@ class Server:
         loaded: a server with a part of its models does not start.
         """
         started = time.monotonic()
-        self._grpc.start()
+        grpcio_loop.start(self._grpc, self._engine.workers.lead)
         self._ticker.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:

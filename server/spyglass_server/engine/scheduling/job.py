@@ -40,6 +40,7 @@ class Job:
         "call",
         "counted",
         "ended",
+        "light",
         "path",
         "queued",
         "seconds",
@@ -59,6 +60,8 @@ class Job:
         self.ended = False
         # In the queue.
         self.waiting = False
+        # Takes so little time that the thread which queues it may run it.
+        self.light = False
         # Among the requests inside.
         self.counted = False
         self._done: list[Done] = [done]

@@ -12,6 +12,7 @@ from spyglass_server.engine.scheduling.admission import SEND_SECONDS, Admission,
 from spyglass_server.engine.scheduling.batch import run_batch
 from spyglass_server.engine.scheduling.fair_queue import FairQueue
 from spyglass_server.engine.scheduling.job import Done, Job, path_of
+from spyglass_server.engine.scheduling.lead import Lead
 from spyglass_server.engine.scheduling.service_times import ServiceTimes
 from spyglass_server.engine.work import Work
 
@@ -20,6 +21,8 @@ _DEADLINE_SECONDS = 0.02
 # A job that has waited for so long is not begun if it would end too late. Of others the time is an estimate,
 # which only a run corrects.
 _WAITED_SECONDS = 0.005
+# If more work than this waits, the leader of `Lead` alone would take too long for it.
+_FEW_SECONDS = 0.02
 
 
 class _Worker:
@@ -64,6 +67,7 @@ class Workers:
         self._lost = 0
         self._closed = False
         self._last_progress = time.monotonic()
+        self.lead = Lead(self)
         self._threads: set[Thread] = set()
         for _ in range(count):
             self._start_thread()
@@ -93,6 +97,7 @@ class Workers:
         """
         call.remaining()
         job = Job(work, call, done, self._times.expected(work), self._release)
+        job.light = self._times.is_light(work)
         with self._lock:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
@@ -137,11 +142,35 @@ class Workers:
         if not len(self._queue):
             self._last_progress = time.monotonic()
         self._queue.push(job)
+        few = self._queue.seconds < _FEW_SECONDS
+        if not (job.light and few and self.lead.takes()):
+            self._wake()
+        if not self._some.is_set():
+            self._some.set()
+
+    def _wake(self) -> None:
         if self._idle:
             self._waking += 1
             self._idle.pop().wake.release()
-        if not self._some.is_set():
-            self._some.set()
+
+    def run_light(self) -> bool:
+        """Run the next jobs in the calling thread if they are light; return whether there may be more."""
+        worker = _Worker()
+        with self._lock:
+            job = self._queue.head()
+            if job is None:
+                return False
+            if not job.light:
+                # Light ones may wait behind it.
+                self._wake()
+                return False
+            late = self._begin_batch(worker)
+        for job in late:
+            job.end(error=_too_late(job))
+        worker.ran = run_batch(worker.batch)
+        with self._lock:
+            self._put_down(worker)
+            return bool(len(self._queue))
 
     def _release(self, job: Job) -> None:
         """Count a job out, whichever way it ended."""
@@ -175,12 +204,9 @@ class Workers:
             if worker.lost:
                 self._lost -= 1
                 return False
-            late = self._take(worker)
+            late = self._begin_batch(worker)
             if worker.batch:
                 self._busy.add(worker)
-                worker.expected_seconds = sum(job.seconds for job, _ in worker.batch)
-                self._admission.running_seconds += worker.expected_seconds
-                worker.taken = time.monotonic()
             elif self._closed and not self._jobs:
                 return False
             elif not late:
@@ -204,6 +230,14 @@ class Workers:
         worker.batch, worker.ran = [], []
         self._admission.running_seconds -= worker.expected_seconds
         worker.expected_seconds = 0.0
+
+    def _begin_batch(self, worker: _Worker) -> list[Job]:
+        """Give a worker its next batch, if there is one; return the jobs that are too late to be begun."""
+        late = self._take(worker)
+        worker.expected_seconds = sum(job.seconds for job, _ in worker.batch)
+        self._admission.running_seconds += worker.expected_seconds
+        worker.taken = time.monotonic()
+        return late
 
     def _take(self, worker: _Worker) -> list[Job]:
         """Give a worker its next batch, and return the jobs that are too late to be begun."""
@@ -237,12 +271,13 @@ class Workers:
                 if self._closed and not self._jobs:
                     return
                 jobs = list(self._jobs)
-                if not jobs:
+                if not jobs and not self.lead.is_busy:
                     self._some.clear()
             now = time.monotonic()
             for job in jobs:
                 if job.call.deadline is not None and job.call.deadline <= now:
                     job.end(error=DeadlineExceeded("the deadline passed before the response was ready"))
+            self.lead.watch()
             with self._lock:
                 self._replace_lost()
             time.sleep(_DEADLINE_SECONDS)
