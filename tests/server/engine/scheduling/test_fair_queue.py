@@ -231,3 +231,16 @@ def test_a_job_alone_ends_after_its_own_time(make_job: MakeJob) -> None:
     job = make_job(of("a"), 0.25)
 
     assert FairQueue().finish_seconds(job.path, job.seconds) == 0.25
+
+
+def test_the_first_levels_of_a_flow_stand_for_all_jobs_inside(make_job: MakeJob, model: Any) -> None:
+    queue = FairQueue()
+    fill(queue, make_job, 2, of("a"), model=model)
+    fill(queue, make_job, 8, of("a"), model=type(model)())
+    fill(queue, make_job, 100, of("b"))
+    path = make_job(of("a"), model=model).path
+
+    # Two jobs of its model and itself; the other model gets as much, and the other address as much as both.
+    assert queue.finish_seconds(path, 1.0) == (2 + 1) * 2 * 2
+    assert queue.finish_seconds(path[:3], 1.0) == (10 + 1) * 2
+    assert queue.finish_seconds(path[:1], 1.0) == 110 + 1

@@ -71,5 +71,35 @@ def test_callers_that_make_up_kinds_of_work_take_no_more_memory_and_the_model_ke
     for size in range(20_000):
         times.record(work(cost_key=("explain", size)), 0.125)
 
-    assert len(times._seconds) < 5000
+    assert len(times._kinds) < 5000
     assert times.expected(work(cost_key="new")) == pytest.approx(0.125)
+
+
+def test_a_kind_of_work_is_light_after_many_short_runs_in_a_row(work: MakeWork) -> None:
+    times = ServiceTimes()
+    for _ in range(49):
+        times.record(work(), 0.0002)
+    assert not times.is_light(work())
+
+    times.record(work(), 0.0002), times.record(work(), 0.0002)
+    assert times.is_light(work())
+    assert not times.is_light(work(cost_key="other"))
+    times.record(work(), 0.02)
+    assert not times.is_light(work())
+
+
+def test_a_kind_of_work_that_takes_milliseconds_is_never_light(work: MakeWork) -> None:
+    times = ServiceTimes()
+    for _ in range(200):
+        times.record(work(), 0.002)
+
+    assert not times.is_light(work())
+
+
+def test_the_mean_is_of_the_works_of_every_kind(work: MakeWork) -> None:
+    times = ServiceTimes()
+    for _ in range(300):
+        times.record(work(cost_key="short"), 0.1)
+        times.record(work(cost_key="long"), 0.3)
+
+    assert times.mean == pytest.approx(0.2, rel=0.2)

@@ -317,3 +317,37 @@ def test_images_are_decoded_side_by_side(make_workers: MakeWorkers, work: MakeWo
     ]
 
     assert [each.result(PATIENCE).output for each in ended] == [0, 0]
+
+
+def test_a_worker_goes_on_when_a_response_cannot_be_sent(
+    make_workers: MakeWorkers, work: MakeWork, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(response: object, error: Exception | None) -> None:
+        raise RuntimeError("connection lost")
+
+    workers = make_workers()
+    for _ in range(3):
+        workers.submit(work(1), Call(), fail)
+
+    assert put(workers, work(2)).result(PATIENCE).output == 4
+    assert workers.inside == 0
+    assert caplog.text.count("could not be sent") == 3
+
+
+def test_a_crowded_server_refuses_a_call_before_its_work_is_known(
+    make_workers: MakeWorkers, work: MakeWork, run: Any, occupy: Occupy
+) -> None:
+    workers, flood, light = make_workers(requests=8), Caller("flood", "flood:1"), Caller("light", "light:1")
+    occupy(workers)
+    for _ in range(6):
+        workers.check(Call(caller=flood))
+        put(workers, work(1), Call(caller=flood))
+
+    with pytest.raises(Overloaded) as refused:
+        workers.check(Call(caller=flood))
+    assert refused.value.reason == "QUEUE_FULL"
+    with pytest.raises(Overloaded) as refused:
+        workers.check(Call(time.monotonic() + 0.001, caller=light))
+    assert refused.value.reason == "DEADLINE_TOO_SHORT"
+    workers.check(Call(time.monotonic() + PATIENCE, caller=light))
+    assert workers.inside == 7
