@@ -54,10 +54,20 @@ class SlowFairQueue:
         job = self.head()
         if job is None:
             raise IndexError
+        for flow in _flows(job):
+            self._now[flow[:-1]] = max(self._now.get(flow[:-1], 0.0), self._starts[flow])
+        return self._take(job)
+
+    def pop_for(self, batch_key: Hashable) -> Job | None:
+        head, fitting = self.head(), [job for job in self._jobs if job.batch_key == batch_key]
+        if not fitting or head in fitting:
+            return self.pop() if fitting else None
+        return self._take(fitting[0])
+
+    def _take(self, job: Job) -> Job:
         for depth, flow in enumerate(_flows(job)):
             weights = {_flows(each)[depth]: each.path[depth][1] for each in self._inside(flow[:-1])}
-            now = max(self._now.get(flow[:-1], 0.0), self._starts[flow])
-            self._now[flow[:-1]] = now + job.seconds / sum(weights.values())
+            self._now[flow[:-1]] = self._now.get(flow[:-1], 0.0) + job.seconds / sum(weights.values())
             self._starts[flow] += job.seconds / job.path[depth][1]
             self._entered[flow] = next(self._order)
         self.forget(job)

@@ -60,7 +60,7 @@ class Further:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One image through one network. Works of one model with equal `run` may share a batch."""
+    """One image through one network. Works of one model with an equal `run` (hashable) may share a batch."""
 
     model: Model
     run: Run[Any]
@@ -70,7 +70,3 @@ class Work:
     respond: Callable[[Inferred[Any]], object]
     # Works of one model with equal keys take about the same time.
     cost_key: Hashable
-
-    def fits(self, other: Work) -> bool:
-        """Return whether another work may run in the same batch."""
-        return self.model is other.model and self.run == other.run

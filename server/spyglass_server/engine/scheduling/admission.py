@@ -18,6 +18,8 @@ _RETRY_SECONDS = (0.05, 5.0)
 # A job may wait for half of the time that it has: an overloaded server becomes slower than it was.
 _MARGIN = 2.0
 _SMOOTHING = 0.05
+# A run that took more times longer than expected says more about itself than about the server.
+_MOST_SLOWNESS = 4.0
 # With less work than this in the queue, no job is checked before its message has arrived.
 _CROWDED_SECONDS = 0.02
 
@@ -80,7 +82,8 @@ class Admission:
     def learn(self, expected: float, taken: float) -> None:
         """Take the seconds into account that a batch was expected to take, and those that it has taken."""
         if expected:
-            self._slowness += _SMOOTHING * (taken / expected - self._slowness)
+            ratio = min(taken / expected, _MOST_SLOWNESS)
+            self._slowness += _SMOOTHING * (ratio - self._slowness)
 
     def enter(self, job: Job) -> None:
         """Count a job that came in."""

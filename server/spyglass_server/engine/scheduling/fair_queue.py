@@ -61,6 +61,9 @@ class _Leaf:
         if len(self.jobs) >= max(_PURGE_LENGTH, 2 * self.count):
             self.jobs = deque(each for each in self.jobs if each.waiting)
 
+    def take(self, job: Job, path: Path) -> None:
+        self.forget(job, path)
+
     def finish_seconds(self, seconds: float, path: Path) -> float:
         return self.seconds + seconds
 
@@ -108,16 +111,16 @@ class _Level:
         """Take the first job of the flow whose next job starts first; there must be one."""
         flow = self._first()
         job = flow.inside.pop()
-        self.count -= 1
-        self.seconds -= job.seconds
-        self._now = max(self._now, flow.start) + job.seconds / self._weights
-        flow.start += job.seconds / flow.weight
-        heapq.heappop(self._active)
-        if flow.inside.count:
-            self._enter(flow)
-        else:
-            self._rest(flow)
+        self._now = max(self._now, flow.start)
+        self._charge(flow, job)
         return job
+
+    def take(self, job: Job, path: Path) -> None:
+        """Take a job before its turn. Its flow pays for it: its next turn comes later."""
+        (key, _), *rest = path
+        flow = self._flows[key]
+        flow.inside.take(job, tuple(rest))
+        self._charge(flow, job)
 
     def forget(self, job: Job, path: Path) -> None:
         (key, _), *rest = path
@@ -139,6 +142,17 @@ class _Level:
         weights = self._weights if flow and flow.ticket is not None else self._weights + weight
         return min(self.seconds + seconds, own * weights / weight)
 
+    def _charge(self, flow: _Flow, job: Job) -> None:
+        """Count a job out, at the expense of its flow."""
+        self.count -= 1
+        self.seconds -= job.seconds
+        self._now += job.seconds / self._weights
+        flow.start += job.seconds / flow.weight
+        if flow.inside.count:
+            self._enter(flow)
+        else:
+            self._rest(flow)
+
     def _first(self) -> _Flow:
         """Return the flow whose next job starts first."""
         while True:
@@ -150,6 +164,7 @@ class _Level:
     def _enter(self, flow: _Flow) -> None:
         flow.ticket = next(self._order)
         heapq.heappush(self._active, (flow.start, flow.ticket, flow))
+        self._purge()
 
     def _rest(self, flow: _Flow) -> None:
         """Take a flow without jobs out of the active ones, and forget it once it has no more debt."""
@@ -165,7 +180,10 @@ class _Level:
             idle = heapq.heappop(self._idle)[2]
             if idle.ticket is None and idle.start <= self._now and self._flows.get(idle.key) is idle:
                 del self._flows[idle.key]
-        # Jobs that end in the queue, and flows that become active again, leave entries behind.
+        self._purge()
+
+    def _purge(self) -> None:
+        """Clean the heaps of the entries that jobs and flows leave behind when they end or return."""
         longest = max(_PURGE_LENGTH, 2 * len(self._flows))
         if len(self._active) >= longest:
             self._active = [entry for entry in self._active if entry[2].ticket == entry[1]]
@@ -184,6 +202,8 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._top = _Level()
+        # The jobs that may share a batch, by their `batch_key`.
+        self._batches: dict[Hashable, _Leaf] = {}
 
     def __len__(self) -> int:
         """Return the number of jobs that wait."""
@@ -198,6 +218,8 @@ class FairQueue:
         """Queue a job at its place."""
         job.waiting = True
         self._top.push(job, job.path)
+        if job.batch_key is not None:
+            self._batches.setdefault(job.batch_key, _Leaf()).push(job, ())
 
     def head(self) -> Job | None:
         """Return the next job without taking it; None: there is none."""
@@ -208,13 +230,35 @@ class FairQueue:
         if not self._top.count:
             raise IndexError("the queue is empty")
         job = self._top.pop()
+        self._leave(job)
+        return job
+
+    def pop_for(self, batch_key: Hashable) -> Job | None:
+        """Take a job for a batch: the next one if it has this key, or the oldest that has; None: none has."""
+        waiting = self._batches.get(batch_key)
+        if waiting is None:
+            return None
+        if self._top.head().batch_key == batch_key:
+            return self.pop()
+        job = waiting.head()
         job.waiting = False
+        self._top.take(job, job.path)
+        self._leave(job)
         return job
 
     def forget(self, job: Job) -> None:
         """Drop a job that waits."""
         job.waiting = False
         self._top.forget(job, job.path)
+        self._leave(job)
+
+    def _leave(self, job: Job) -> None:
+        job.waiting = False
+        if job.batch_key is not None:
+            waiting = self._batches[job.batch_key]
+            waiting.forget(job, ())
+            if not waiting.count:
+                del self._batches[job.batch_key]
 
     def finish_seconds(self, path: Path, seconds: float) -> float:
         """Return the seconds of work until a new job of this cost would end, if one worker did all work.

@@ -37,6 +37,7 @@ class Job:
     __slots__ = (
         "_done",
         "_release",
+        "batch_key",
         "call",
         "counted",
         "ended",
@@ -56,6 +57,8 @@ class Job:
         self.call = call
         self.seconds = seconds
         self.path = (*path_of(call), (id(work.model), 1.0))
+        # Jobs with equal keys may share a batch; None: it runs alone.
+        self.batch_key: Hashable = (id(work.model), work.run) if work.model.max_batch > 1 else None
         self.queued = time.monotonic()
         self.ended = False
         # In the queue.

@@ -28,6 +28,9 @@ _FEW_SECONDS = 0.02
 class _Worker:
     """One thread. The one that became free last gets the next job: its stack and caches are warm."""
 
+    # None: a thread that is a worker for one batch only.
+    thread: Thread | None = None
+
     def __init__(self) -> None:
         # Released when there is a job for a parked worker.
         self.wake = Lock()
@@ -184,12 +187,13 @@ class Workers:
                 self._no_jobs.notify_all()
 
     def _start_thread(self) -> None:
-        thread = Thread(target=self._work, name="worker", daemon=True)
+        worker = _Worker()
+        thread = Thread(target=self._work, args=[worker], name="worker", daemon=True)
+        worker.thread = thread
         self._threads.add(thread)
         thread.start()
 
-    def _work(self) -> None:
-        worker = _Worker()
+    def _work(self, worker: _Worker) -> None:
         while self._next_jobs(worker):
             if worker.parked:
                 worker.wake.acquire()
@@ -243,8 +247,7 @@ class Workers:
         """Give a worker its next batch, and return the jobs that are too late to be begun."""
         late: list[Job] = []
         worker.ended = False
-        while (job := self._queue.head()) and not self._full(worker, job):
-            self._queue.pop()
+        while job := self._next_of(worker):
             self._last_progress = time.monotonic()
             if _is_hopeless(job):
                 late.append(job)
@@ -253,15 +256,13 @@ class Workers:
                 worker.batch.append((job, work))
         return late
 
-    def _full(self, worker: _Worker, job: Job) -> bool:
-        """Return whether a worker leaves the next job to others: they are free, or it has a batch."""
+    def _next_of(self, worker: _Worker) -> Job | None:
+        """Take the next job for a worker; None: it leaves them to free workers, or its batch is full."""
         if not worker.batch:
-            return False
-        first, work, size = worker.batch[0][1], job.work, len(worker.batch)
-        if work is None or size >= first.model.max_batch or not first.fits(work):
-            return True
-        free = 1 + len(self._idle) + self._waking
-        return size >= ceil((size + len(self._queue)) / free)
+            return self._queue.pop() if len(self._queue) else None
+        (first, work), size = worker.batch[0], len(worker.batch)
+        share = ceil((size + len(self._queue)) / (1 + len(self._idle) + self._waking))
+        return self._queue.pop_for(first.batch_key) if size < min(work.model.max_batch, share) else None
 
     def _watch_deadlines(self) -> None:
         """End the jobs whose deadlines have passed, until the workers are closed."""

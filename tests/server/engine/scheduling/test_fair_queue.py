@@ -37,17 +37,23 @@ def seconds_by_address(jobs: list[Job]) -> Counter[str]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_any_order_of_operations_gives_the_order_of_the_slow_model(
-    make_job: MakeJob, model: Any, seed: int
+    make_job: MakeJob, model: Any, run: Any, seed: int
 ) -> None:
     random, queue, slow, waiting = Random(seed), FairQueue(), SlowFairQueue(), []
-    models = [model, type(model)()]
+    models, runs = [model, type(model)(max_batch=4)], [run, lambda pixels: run(pixels)]
     for _ in range(120):
         what = random.random()
         if what < 0.5 + 0.1 * (seed % 3) or not waiting:
             call = of(random.choice("abc"), random.choice(["", "other"]), bulk=random.random() < 0.2)
             # Fractions of powers of two: sums in any order are equal.
-            job = make_job(call, random.randrange(1, 64) / 64, model=random.choice(models))
+            job = make_job(
+                call, random.randrange(1, 64) / 64, model=random.choice(models), run=random.choice(runs)
+            )
             queue.push(job), slow.push(job), waiting.append(job)
+        elif what < 0.7 and (key := random.choice(waiting).batch_key):
+            job = queue.pop_for(key)
+            assert job and job is slow.pop_for(key) and not job.waiting and job.batch_key == key
+            waiting.remove(job)
         elif what < 0.85:
             assert queue.head() is slow.head()
             job = queue.pop()
@@ -244,3 +250,16 @@ def test_the_first_levels_of_a_flow_stand_for_all_jobs_inside(make_job: MakeJob,
     assert queue.finish_seconds(path, 1.0) == (2 + 1) * 2 * 2
     assert queue.finish_seconds(path[:3], 1.0) == (10 + 1) * 2
     assert queue.finish_seconds(path[:1], 1.0) == 110 + 1
+
+
+def test_a_caller_whose_jobs_are_taken_before_their_turn_pays_for_them(make_job: MakeJob, model: Any) -> None:
+    queue, model.max_batch, other = FairQueue(), 8, type(model)()
+    fill(queue, make_job, 100, of("batches"))
+    fill(queue, make_job, 100, of("alone"), model=other)
+    first = queue.pop()
+    for _ in range(7):
+        job = queue.pop_for(first.batch_key)
+        assert job is not None and job.call.caller.address == "batches"
+
+    assert [queue.pop().call.caller.address for _ in range(7)] == ["alone"] * 7
+    assert queue.pop_for("unknown") is None
