@@ -28,10 +28,9 @@ _FEW_SECONDS = 0.02
 class _Worker:
     """One thread. The one that became free last gets the next job: its stack and caches are warm."""
 
-    # None: a thread that is a worker for one batch only.
-    thread: Thread | None = None
-
     def __init__(self) -> None:
+        # None: a thread that is a worker for one batch only.
+        self.thread: Thread | None = None
         # Released when there is a job for a parked worker.
         self.wake = Lock()
         self.wake.acquire()
@@ -272,7 +271,7 @@ class Workers:
                 if self._closed and not self._jobs:
                     return
                 jobs = list(self._jobs)
-                if not jobs and not self.lead.is_busy:
+                if not jobs and not self._busy and not self.lead.is_busy:
                     self._some.clear()
             now = time.monotonic()
             for job in jobs:
@@ -289,6 +288,8 @@ class Workers:
             ended = all(job.ended for job, _ in worker.batch)
             if ended and worker.ended and not worker.lost and self._lost < self.count:
                 worker.lost = True
+                # `close` does not wait for it: perhaps it never ends.
+                self._threads -= {worker.thread}
                 self._admission.running_seconds -= worker.expected_seconds
                 worker.expected_seconds = 0.0
                 self._lost += 1
