@@ -3,7 +3,8 @@
 For photographs of 500×375 and for tiny images: first the capacity, the throughput of a closed loop, before
 and after; then an open loop at three times that rate, each call with a deadline of one second. Beside it, 20
 health checks a second and the server's memory. Aims: goodput at least 0.9 of the capacity, refusals within
-50 ms, no late answer, fewer than 1 % timed out, the p99 of health checks at most 50 ms, flat memory.
+50 ms, no late answer, fewer than 1 % timed out, the p99 of health checks at most 50 ms, flat memory. Then the
+same load goes to a server that only refuses: no server in Python can do better at that rate.
 
     python benchmarks/overload.py [--seconds 60] [--factor 3] [--json FILE] [--docs] [-- FLAGS of serve]
 
@@ -16,9 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+
+import grpc
 
 from comparing.variants import classify_payload
 from measuring.calls import Calls
@@ -32,12 +36,14 @@ from measuring.process_tree import ProcessTree
 from measuring.targets import CLASSIFY, GrpcTarget
 from measuring.window import Window
 from overloading.health import check_health
-from overloading.open_loop import OpenLoop, joined, run_open_loop
+from overloading.open_loop import OpenCalls, OpenLoop, joined, run_open_loop
 from overloading.outcome import Outcome, outcome
 from overloading.report import report, save_overloads
-from serving_process import serving
+from serving_process import free_port, serving
 from spyglass_server.engine.models.bundled import bundled_models
 
+REFUSING = Path(__file__).parent / "overloading" / "refusing_server.py"
+_REFUSING_START_SECONDS = 30
 _PLOT = "overload.svg"
 _WARM_UP, _MEMORY_EVERY = 2.0, 0.5
 
@@ -81,16 +87,37 @@ def _overload(name: str, clients: ClientProcesses, options: argparse.Namespace) 
             )
             calls = joined([each.result() for each in started])
         after = _capacity(target, clients, options)
-        print(f"{name}: capacity {before:,.0f}/s before and {after:,.0f}/s after", flush=True)
-        return outcome(
-            name,
-            (before + after) / 2,
-            options.deadline,
-            window.seconds,
-            calls,
-            health[0].result(),
-            memory,
-        )
+    floor = _refusals(target, clients, options.factor * before, options)
+    print(f"{name}: capacity {before:,.0f}/s before and {after:,.0f}/s after", flush=True)
+    return outcome(
+        name,
+        (before + after) / 2,
+        options.deadline,
+        window.seconds,
+        calls,
+        health[0].result(),
+        memory,
+        floor,
+    )
+
+
+def _refusals(
+    target: GrpcTarget, clients: ClientProcesses, rate: float, options: argparse.Namespace
+) -> OpenCalls:
+    """Send the same load to a server that only refuses."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, REFUSING, str(port)]) as process:
+        try:
+            with grpc.insecure_channel(f"localhost:{port}") as channel:
+                grpc.channel_ready_future(channel).result(_REFUSING_START_SECONDS)
+            refusing = replace(target, address=f"localhost:{port}")
+            window = Window.soon(_WARM_UP, min(options.seconds, options.capacity_seconds))
+            started = clients.start(
+                run_open_loop, [(refusing, each, window) for each in _parts(rate, options)]
+            )
+            return joined([each.result() for each in started])
+        finally:
+            process.terminate()
 
 
 def _parts(rate: float, options: argparse.Namespace) -> list[OpenLoop]:

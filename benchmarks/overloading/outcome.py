@@ -45,6 +45,9 @@ class Outcome:
     client_cores: float
     sent_late_p99_ms: float
     memory: list[tuple[float, float]]
+    # What a server that only refuses did at the same rate: timed out in [0, 1], and the p99 of its refusals.
+    floor_timed_out: float
+    floor_p99_ms: float
     # Calls of each second by their outcome: answered, refused, timed out, other.
     history: list[tuple[int, int, int, int]]
 
@@ -86,8 +89,10 @@ def outcome(
     calls: OpenCalls,
     health: Calls,
     memory: list[tuple[float, float]],
+    floor: OpenCalls,
 ) -> Outcome:
-    """Return what became of the calls of `seconds`."""
+    """Return what became of the calls of `seconds`; `floor` are those to a server that only refuses."""
+    _, floor_refused, floor_timed_out = _kinds(floor)
     answered, refused, timed_out = _kinds(calls)
     in_time = answered & (calls.waited <= deadline)
     count = max(len(calls.codes), 1)
@@ -115,6 +120,8 @@ def outcome(
         client_cores=calls.cpu_seconds / seconds,
         sent_late_p99_ms=percentile_ms(late, 99),
         memory=memory,
+        floor_timed_out=float(floor_timed_out.mean()),
+        floor_p99_ms=percentile_ms(floor.taken[floor_refused], 99),
         history=_history(calls, int(np.ceil(seconds))),
     )
 

@@ -27,6 +27,10 @@ def report(outcomes: list[Outcome]) -> str:
             ),
         ),
         ("reasons of the first errors", lambda each: _counts(each.reasons)),
+        (
+            "a server that only refuses, at this rate: timed out, p99",
+            lambda each: f"{each.floor_timed_out:.1%}, {each.floor_p99_ms:.0f} ms",
+        ),
         ("cores that the clients used", lambda each: f"{each.client_cores:.2f}"),
         ("sent late, p99", lambda each: f"{each.sent_late_p99_ms:.1f} ms" + _limit(each)),
     ]
