@@ -64,6 +64,13 @@ def add_quantising(parser: argparse._ActionsContainer, *, required: bool) -> Non
         help="number of other images that int8 is compared with fp32 on (default: %(default)s)",
     )
     parser.add_argument(
+        "--weight-bits",
+        type=int,
+        choices=(7, 8),
+        default=8,
+        help="bits of a weight; x86-64 processors without VNNI need 7 (default: %(default)s)",
+    )
+    parser.add_argument(
         "--least-agreement",
         type=fraction_up_to_one,
         metavar="FRACTION",
@@ -103,6 +110,7 @@ def quantise_file(file: Path, arguments: argparse.Namespace) -> ModelCard:
         tolerance=Tolerance(
             USUAL.agreement if agreement is None else agreement, USUAL.metric_loss if loss is None else loss
         ),
+        seven_bits=arguments.weight_bits == 7,
         keep_images=not arguments.no_held_out,
         notify=partial(print, file=sys.stderr),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelCard
 from spyglass_contract.model.precisions import INT8_FILE, tolerance_of
 
 
@@ -37,4 +37,5 @@ def print_reduced(card: ModelCard) -> None:
         print(f"  {name}: {value}")
     if tolerance_of(card.reduced_precision).lowered:
         print("  it may lose more than usual, because the command allowed it; the card states that")
-    print("  heatmaps: computed by the model file beside it, in fp32")
+    if card.task == TASK_CLASSIFY:
+        print("  heatmaps: computed by the model file beside it, in fp32")

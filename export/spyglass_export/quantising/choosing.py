@@ -18,7 +18,7 @@ from spyglass_contract.model.held_out import HeldOut
 from spyglass_contract.model.precisions import Tolerance, shortfall
 from spyglass_export.heatmap import Notify
 from spyglass_export.quantising.classes_only import behind_scores, weighted
-from spyglass_export.quantising.recipes import RECIPES, Ranges, Recipe, measure_ranges, quantised
+from spyglass_export.quantising.recipes import Ranges, Recipe, measure_ranges, quantised
 from spyglass_export.session import open_session, runner
 
 # Images in a run.
@@ -61,7 +61,7 @@ class Choice:
         outputs = [self.original(pixels).argmax(axis=-1) for pixels in _batches(self.held_out.pixels)]
         self._classes = np.concatenate(outputs)
 
-    def best(self, recipes: Sequence[Recipe] = RECIPES) -> Candidate:
+    def best(self, recipes: Sequence[Recipe]) -> Candidate:
         """Return the candidate that keeps most classes. Raises ModelError if none keeps enough.
 
         If no recipe keeps enough, the best one is tried with its most costly nodes in float32.

@@ -28,6 +28,7 @@ from spyglass_export.proving.golden import golden_pixels
 from spyglass_export.proving.prove import prove
 from spyglass_export.quantising.choosing import Candidate, Choice
 from spyglass_export.quantising.classes_only import classes_only, fused
+from spyglass_export.quantising.recipes import RECIPES
 from spyglass_export.session import open_session, runner, takes_one_image
 
 # Held-out images that show the rounding noise of the quantised network.
@@ -47,13 +48,15 @@ def quantise(
     data: CalibrationData,
     *,
     tolerance: Tolerance = USUAL,
+    seven_bits: bool = False,
     keep_images: bool = True,
     notify: Notify = lambda _: None,
 ) -> ModelCard:
     """Write `model.int8.onnx` beside the model file `file`, and return its card.
 
-    The recipe is the one that keeps most classes of the held-out images. `keep_images` also writes some of
-    these images to `held_out.npz`, for the server. `notify` gets one line for each recipe.
+    The recipe is the one that keeps most classes of the held-out images; `seven_bits` gives weights of 7 bits
+    in place of 8. `keep_images` also writes some of these images to `held_out.npz`, for the server. `notify`
+    gets one line for each recipe.
 
     Raises ModelError, and writes nothing, if the file is no model, the network cannot be quantised, or every
     recipe loses more than `tolerance`. Raises InvalidInput if the images do not fit the model.
@@ -66,10 +69,10 @@ def quantise(
     if takes_one_image(session, card):
         raise ModelError("int8 needs a network that takes batches of images, and this one takes one image")
     choice = Choice(card, fused(plain), original, data.calibration, data.held_out, tolerance, notify)
-    best = choice.best()
+    best = choice.best([recipe.in_seven_bits() for recipe in RECIPES] if seven_bits else RECIPES)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     reduced = _reduced_card(card, best, data, tolerance, sha256)
-    written = data.held_out.bounded()
+    written = data.held_out.bounded() if keep_images else data.held_out.first(0)
     _check_server_part(reduced, original, best, written, tolerance)
     _certify(reduced, best.graph, data.held_out.pixels[:_NOISE_IMAGES])
     _write(best.graph, reduced, file.with_name(INT8_FILE))

@@ -43,6 +43,10 @@ class Recipe:
     seven_bits: bool = False
     kept: tuple[str, ...] = ()
 
+    def in_seven_bits(self) -> Recipe:
+        """Return the recipe with weights of 7 bits."""
+        return replace(self, name=f"{self.name}, 7-bit weights", seven_bits=True)
+
     def keeping(self, nodes: Iterable[str]) -> Recipe:
         """Return the recipe with these nodes in float32."""
         kept = tuple(nodes)

@@ -91,6 +91,21 @@ def test_a_network_that_loses_its_classes_is_refused_with_the_figures(tmp_path: 
     assert [path.name for path in file.parent.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.parametrize(("seven_bits", "largest"), [(False, 127), (True, 64)])
+def test_weights_have_8_bits_or_7(tmp_path: Path, seven_bits: bool, largest: int) -> None:
+    file = write_convolutions(tmp_path)
+
+    recipe = quantise(file, data(), seven_bits=seven_bits).reduced_precision.recipe
+
+    assert ("7-bit weights" in recipe) == seven_bits
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(file.with_name("model.int8.onnx")).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and tensor.name.endswith("_quantized")
+    ]
+    assert weights and max(np.abs(weight.astype(int)).max() for weight in weights) == largest
+
+
 def test_a_lower_tolerance_is_allowed_and_stated(tmp_path: Path) -> None:
     file = write_convolutions(tmp_path, outlier=1e5)
 
