@@ -67,14 +67,22 @@ class ServerSettings(BaseSettings):
         0,
         ge=0,
         le=1024,
-        description="Number of inferences at the same time for each model; 0 is one for each processor.",
+        description="Number of inferences at the same time; 0 is one for each processor.",
     )
     threads_per_worker: int = Field(1, ge=1, le=1024, description="Number of threads of one inference.")
     max_batch: int = Field(
         0,
         ge=0,
         le=1024,
-        description="Largest number of images in one inference; 0 is 1 on a CPU and 16 on a GPU.",
+        description="Largest number of images in one inference; 0 is the size that the profile of the model "
+        "found, and without a profile 1 on a CPU and 16 on a GPU.",
+    )
+    profile_seconds: float = Field(
+        3.0,
+        ge=0,
+        le=600,
+        description="Seconds to measure the speed of each model, while the server has no work; 0: do not use "
+        "profiles.",
     )
     score_cam_channels: int = Field(
         0,
@@ -155,7 +163,7 @@ class ServerSettings(BaseSettings):
 
     @property
     def effective_workers(self) -> int:
-        """Inferences at once for each model."""
+        """Inferences at once."""
         return self.workers or usable_cpus()
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from spyglass_server.engine.work import Work
 
 _SMOOTHING = 0.1
-# The estimate for a model that has never run here, in seconds: its warm-up is not a request.
+# The estimate for a model that has never run here and has no profile, in seconds.
 _UNKNOWN_SECONDS = 0.01
 # A caller can make up kinds of work: the sizes of images, and the numbers of classes to explain.
 _MAX_KEYS = 4096
@@ -24,7 +24,7 @@ class ServiceTimes:
         """Return the seconds that a work is expected to take, alone in its batch or not."""
         model = id(work.model)
         known = self._seconds.get((model, work.cost_key))
-        return self._of_model.get(model, _UNKNOWN_SECONDS) if known is None else known
+        return self._of_model.get(model, _first_estimate(work)) if known is None else known
 
     def record(self, work: Work, seconds: float) -> None:
         """Take a measured time into account."""
@@ -33,6 +33,11 @@ class ServiceTimes:
             self._seconds.clear()
         self._seconds[key] = _smoothed(self._seconds.get(key), seconds)
         self._of_model[key[0]] = _smoothed(self._of_model.get(key[0]), seconds)
+
+
+def _first_estimate(work: Work) -> float:
+    profile = work.model.profile
+    return profile.image_seconds if profile else _UNKNOWN_SECONDS
 
 
 def _smoothed(before: float | None, seconds: float) -> float:

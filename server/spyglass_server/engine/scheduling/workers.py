@@ -70,6 +70,11 @@ class Workers:
         return self._admission.inside
 
     @property
+    def admitted(self) -> int:
+        """The number of requests that have come in since the start."""
+        return self._admission.admitted
+
+    @property
     def lost(self) -> int:
         """The number of threads whose callers have all gone."""
         return self._lost
@@ -151,12 +156,16 @@ class Workers:
             if not worker.batch:
                 continue
             began = time.monotonic()
-            run_batch(worker.batch)
+            run_batch(worker.batch, self._is_alone)
             seconds = (time.monotonic() - began) / len(worker.batch)
             with self._lock:
                 for _, work in worker.batch:
                     self._times.record(work, seconds)
         self._threads.discard(current_thread())
+
+    def _is_alone(self) -> bool:
+        """Return whether only one worker has work. The answer may be old at once, so it takes no lock."""
+        return len(self._busy) <= 1 and not len(self._queue)
 
     def _next_jobs(self, worker: _Worker) -> bool:
         """Give a worker its next jobs, or put it among the idle ones; False: its thread ends."""
