@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -65,6 +65,6 @@ class Timing:
 
 
 def _lower_priority() -> None:
-    # On Linux 0 means the calling thread, and a process may always lower a priority.
-    with contextlib.suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+    # Elsewhere a priority is that of the process, and would slow the requests, too.
+    if sys.platform == "linux":
+        os.nice(_NICENESS)
