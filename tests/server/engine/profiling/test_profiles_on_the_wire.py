@@ -24,7 +24,7 @@ def test_a_server_measures_its_models_and_another_one_uses_the_profiles(
     first = run_server(models=models, profile_seconds=0.05)
 
     def served() -> ServedModel:
-        return first.vision.GetModel(COLORS).served  # type: ignore[no-any-return]
+        return first.vision.GetModel(COLORS).served
 
     eventually(lambda: served().HasField("profile"))
     measured = served()
