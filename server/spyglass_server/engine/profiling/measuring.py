@@ -16,7 +16,7 @@ from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.certificate import replay_tolerance
 from spyglass_server.engine.models.model import Network
 from spyglass_server.engine.profiling.profile import MeasuredWay, Way, throughputs
-from spyglass_server.engine.profiling.quiet import Quiet
+from spyglass_server.engine.profiling.quiet import Quiet, Stopped
 from spyglass_server.engine.profiling.timing import Timing
 
 _log = logging.getLogger(__name__)
@@ -27,11 +27,13 @@ _ROUNDS, _FULL_ROUNDS = 15, 2
 _SAMPLE_SECONDS = 0.02
 # No longer run is measured: a request that comes during it would wait, as would those of such a batch.
 _LONGEST_RUN_SECONDS = 0.1
-# A size is clearly worse if the best one has this many times its images per second. Only the full rounds
-# measure it, and after two of them in a row larger sizes are not measured.
+# A size is clearly worse if the best one has this many times its images per second: only the full rounds
+# measure it.
 _CLEARLY_WORSE = 1.25
+# After two sizes in a row without this gain over the best smaller one, larger ones are not measured.
+_GAIN = 1.03
 # Larger sizes are not measured if the runs side by side would take more than this part of the memory.
-_MEMORY_PART = 1 / 32
+_MEMORY_PART = 1 / 128
 
 Clock = Callable[[], float]
 
@@ -88,7 +90,7 @@ class Measuring:
         self._timing = Timing(bounds.workers, lambda: quiet.broken)
 
     def measure(self) -> tuple[MeasuredWay, ...]:
-        """Return the measured ways; none if the time is too short for one run.
+        """Return the measured ways, at least that of one image alone.
 
         Raises Stopped when the server ends, and the errors of a network that cannot run one image.
         """
@@ -109,7 +111,7 @@ class Measuring:
 
     def _first_round(self) -> None:
         """Measure every way of each size, up to the last size that may be worth it."""
-        worse = 0
+        best, without_gain = 0.0, 0
         for size in BATCH_SIZES:
             if size > self._bounds.max_batch:
                 return
@@ -118,23 +120,29 @@ class Measuring:
                 if not self._warm_up(size):
                     return
                 for way in self._ways(size):
-                    # The first time tells how often the second one repeats the run.
-                    self._sample(way)
-                    self._sample(way)
+                    # The first time tells how often the others repeat the run.
+                    for _ in range(3):
+                        self._sample(way)
+            except Stopped:
+                raise
             except Exception:
                 if size == 1:
                     raise
                 _log.info("batches of %d images fail", size, exc_info=True)
                 self._forget(size)
                 return
-            worse = worse + 1 if self._is_clearly_worse(size) else 0
-            next_bytes = 2 * (self._meters.allocated() - before)
-            if worse == 2 or self._next_is_long(size) or next_bytes > self._bounds.memory * _MEMORY_PART:
+            found = throughputs(self._measured()).get(size, 0.0)
+            without_gain = 0 if found > _GAIN * best else without_gain + 1
+            best = max(best, found)
+            grown = self._meters.allocated() - before
+            if without_gain == 2 or self._is_last(size, grown):
                 return
 
-    def _next_is_long(self, size: int) -> bool:
+    def _is_last(self, size: int, grown: int) -> bool:
+        """Return whether twice the size would take too long, or too much memory: this one took `grown`."""
         known = self._seconds.get(Way(size, self._bounds.threads, 1))
-        return known is None or 2 * known > _LONGEST_RUN_SECONDS
+        is_long = known is None or 2 * known > _LONGEST_RUN_SECONDS
+        return is_long or 2 * grown > self._bounds.memory * _MEMORY_PART
 
     def _ways(self, size: int) -> Iterator[Way]:
         bounds = self._bounds
@@ -152,11 +160,7 @@ class Measuring:
             self._quiet.wait()
             began = self._meters.wall_clock()
             rows = self._timing.call(partial(network.run, self._pixels[:size]))
-            seconds = self._meters.wall_clock() - began
-            self._left -= seconds
-            if size == 1 and seconds > _LONGEST_RUN_SECONDS:
-                # To warm up is a small part of it, and there may be no time for another run.
-                self._seconds[Way(size, threads, 1)] = seconds
+            self._left -= self._meters.wall_clock() - began
             if size > 1 and not self._agrees(network, rows):
                 _log.warning(
                     "%s: an image in a batch of %d gets another output than alone", network.card.name, size
@@ -171,9 +175,12 @@ class Measuring:
         return bool(np.allclose(rows[-1:], alone, rtol=0, atol=replay_tolerance(network.card)))
 
     def _sample(self, way: Way) -> None:
-        """Measure one way when the server is quiet, unless the time that is left is too short."""
+        """Measure one way when the server is quiet, unless the time that is left is too short.
+
+        One image alone is measured once in any case.
+        """
         known = self._seconds.get(way, 0.0)
-        if self._left <= known:
+        if self._left <= known and (known or way.batch > 1 or way.at_once > 1):
             return
         network = self._networks[way.threads]
         run = partial(network.run, self._pixels[: way.batch])

@@ -97,16 +97,22 @@ def test_the_least_time_of_the_rounds_counts(bench: Bench) -> None:
     assert profile.image_seconds == pytest.approx(0.06)
 
 
-def test_sizes_after_two_clearly_worse_ones_are_not_measured(bench: Bench) -> None:
-    bench.measure(lambda size, threads: 0.0005 * size**1.5)
+def test_sizes_after_two_without_a_gain_are_not_measured(bench: Bench) -> None:
+    bench.measure(lambda size, threads: 0.0005 * size)
 
     assert max(bench.batches) == 4
 
 
-def test_one_worse_size_does_not_end_the_search(bench: Bench) -> None:
+def test_one_size_without_a_gain_does_not_end_the_search(bench: Bench) -> None:
     odd = {1: 0.001, 2: 0.004, 4: 0.002, 8: 0.003, 16: 0.006, 32: 0.012}
 
     assert bench.measure(lambda size, threads: odd[size]).max_batch == 8
+
+
+def test_a_clearly_worse_size_takes_little_of_the_time(bench: Bench) -> None:
+    bench.measure(lambda size, threads: 0.02 * size**1.5, workers=1, max_batch=2, seconds=30)
+
+    assert bench.batches.count(2) < bench.batches.count(1) / 2
 
 
 def test_no_batch_runs_longer_than_a_tenth_of_a_second(bench: Bench) -> None:
@@ -115,12 +121,24 @@ def test_no_batch_runs_longer_than_a_tenth_of_a_second(bench: Bench) -> None:
     assert max(bench.batches) == 2
 
 
-def test_a_long_run_is_measured_once(bench: Bench) -> None:
+def test_one_image_is_measured_once_even_if_that_takes_longer_than_the_time(bench: Bench) -> None:
     profile = bench.measure(lambda size, threads: 20.0 / threads, wide_threads=4)
 
     assert profile.image_seconds == pytest.approx(20.0)
     assert profile.wide_threads == 4
-    assert bench.batches == [1, 1]
+    # The first run of each network warms it up.
+    assert bench.batches == [1, 1, 1, 1]
+
+
+def test_the_end_of_the_server_ends_the_measurement(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.stopped = Event()
+    bench.before = lambda size: bench.stopped.set() if size == 2 else None
+
+    with caplog.at_level(logging.INFO), pytest.raises(Stopped):
+        bench.measure(linear)
+
+    assert bench.batches.count(2) == 1
+    assert not caplog.text
 
 
 def test_the_time_is_bounded(bench: Bench, machine: Machine) -> None:
@@ -145,7 +163,7 @@ def test_sizes_that_would_take_too_much_memory_are_not_measured(bench: Bench, ma
             largest = size
 
     bench.before = take
-    bench.measure(lambda size, threads: 0.001, memory=32 * 4_000_000)
+    bench.measure(lambda size, threads: 0.001, memory=128 * 4_000_000)
 
     assert max(bench.batches) == 8
 
