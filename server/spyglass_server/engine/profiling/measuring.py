@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.certificate import replay_tolerance
+from spyglass_server.engine.capacity.memory import returning_memory
 from spyglass_server.engine.models.model import Network
 from spyglass_server.engine.profiling.profile import MeasuredWay, Way, throughputs
 from spyglass_server.engine.profiling.quiet import Quiet, Stopped
@@ -106,7 +107,8 @@ class Measuring:
                         self._sample(way)
         finally:
             self._timing.close()
-            self._networks.clear()
+            with returning_memory():
+                self._networks.clear()
         return self._measured()
 
     def _first_round(self) -> None:
