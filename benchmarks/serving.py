@@ -60,8 +60,8 @@ def main() -> int:
     options = _parse()
     loads = [
         Load("photograph", options.model, photo(500, 375)),
-        Load("tiny", options.tiny_model, _tiny()),
-        Load("tiny, streamed", options.tiny_model, _tiny(), streamed=True),
+        Load("tiny", options.tiny_model, tiny()),
+        Load("tiny, streamed", options.tiny_model, tiny(), streamed=True),
     ]
     print(f"{platform.machine()}, {usable_cpus()} cores, {_flags()}, Python {platform.python_version()}")
     rounds: dict[tuple[str, str], list[Figures]] = {}
@@ -141,7 +141,7 @@ def _plain(model: str) -> Iterator[tuple[str, psutil.Process]]:
             process.terminate()
 
 
-def _tiny() -> bytes:
+def tiny() -> bytes:
     """Return a PNG of a digit, 28×28."""
     import io
 

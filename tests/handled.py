@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spyglass_server.engine.scheduling.admission import Bounds
-from spyglass_server.engine.scheduling.workers import Workers
 
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.heatmap_pb2 import (
@@ -26,6 +24,8 @@ from spyglass_server.engine.call import Call
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
 
 ImageData = bytes | NDArray[np.uint8]

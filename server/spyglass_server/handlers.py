@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from math import isfinite
 from typing import TypeVar, cast
 
 import numpy as np
@@ -79,6 +80,10 @@ class Handlers:
     def segment(self, request: SegmentRequest, call: Call) -> SegmentResponse:
         """Return the class of each pixel of the upright image, and a probability map if requested."""
         return cast(SegmentResponse, self._run(self.segment_work, request, call))
+
+    def check(self, call: Call) -> None:
+        """Raise Overloaded if a request of this call would most probably be refused; takes little time."""
+        self._engine.check(call)
 
     def start(self, plan: Plan[Request], request: Request, call: Call, done: Done) -> None:
         """Start a request; `plan` is the method that returns its work. See `Workers.submit`."""
@@ -207,7 +212,8 @@ def _draw_maps(
 
 
 def _check_finite(model: Model, *outputs: NDArray[np.float32]) -> None:
-    if not all(np.isfinite(output).all() for output in outputs):
+    # A sum in double precision is finite only if every float32 value is.
+    if not all(isfinite(output.sum(dtype=np.float64)) for output in outputs):
         _log.error("%s returned NaN or infinity", model.card.name)
         raise InternalError("the output of the model is not finite", reason="OUTPUT_NOT_FINITE")
 

@@ -29,6 +29,11 @@ def request_id_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     return uuid.uuid4().hex
 
 
+def set_request_id(request_id: str) -> None:
+    """Make `request_id` the current one of this thread until another one is set."""
+    _current.set(request_id)
+
+
 @contextmanager
 def using_request_id(request_id: str) -> Iterator[None]:
     """Make `request_id` the current one inside the block."""

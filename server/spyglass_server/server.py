@@ -26,6 +26,7 @@ from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
+from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
@@ -88,7 +89,7 @@ class Server:
         loaded: a server with a part of its models does not start.
         """
         started = time.monotonic()
-        self._grpc.start()
+        grpcio_loop.start(self._grpc, self._engine.workers.lead)
         self._ticker.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
@@ -167,6 +168,7 @@ class Server:
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
+        # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
         handlers = Handlers(self._engine)
         vision = Vision(handlers, self._readiness, window=window)
@@ -180,7 +182,7 @@ class Server:
             limits.health_receptions,
             limits.bytes_in_flight,
             limits.reading,
-            direct_calls(handlers, self._readiness, threads, limits.streams, window=window),
+            direct_calls(handlers, self._readiness, threads, limits.streams, window=4 * window),
         )
         server = grpc.server(
             threads,

@@ -67,7 +67,7 @@ class ServerSettings(BaseSettings):
         0,
         ge=0,
         le=1024,
-        description="Number of inferences at the same time; 0 is one for each processor.",
+        description="Number of requests that run at the same time, of all models; 0 is one a processor.",
     )
     threads_per_worker: int = Field(1, ge=1, le=1024, description="Number of threads of one inference.")
     max_batch: int = Field(
@@ -140,7 +140,10 @@ class ServerSettings(BaseSettings):
         60.0, gt=0, le=86400, description="Seconds after which a stream ends that waits for its caller."
     )
     max_calls_per_connection: int = Field(
-        128, ge=1, le=65536, description="Calls at a time on one connection; further ones wait at the client."
+        1024,
+        ge=1,
+        le=65536,
+        description="Calls at a time on one connection; further ones wait in the client.",
     )
     max_connections: int = Field(
         1024, ge=1, le=1_000_000, description="Connections at a time to each address of the server."
@@ -163,7 +166,7 @@ class ServerSettings(BaseSettings):
 
     @property
     def effective_workers(self) -> int:
-        """Inferences at once."""
+        """Requests that run at a time."""
         return self.workers or usable_cpus()
 
     @property

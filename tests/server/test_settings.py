@@ -328,7 +328,7 @@ def test_settings_without_a_value_are_sized_by_the_processors() -> None:
     settings = ServerSettings()
 
     assert settings.effective_workers == usable_cpus()
-    assert settings.effective_max_in_flight == max(64, 8 * usable_cpus())
+    assert settings.effective_max_in_flight == max(1024, 64 * usable_cpus())
 
 
 def test_settings_with_a_value_are_kept() -> None:

@@ -46,13 +46,14 @@ class AsyncClient:
         timeout: Timeout = DEFAULT_TIMEOUT,
         retry: Retry = DEFAULT_RETRY,
         credentials: Credentials = ANONYMOUS,
+        bulk: bool = False,
         open_channel: Callable[[], grpc.Channel] | None = None,
         transport: Transport | None = None,
     ) -> None:
         """Connect to `target` at the first call; the arguments are those of `Client`."""
         self._timeout = timeout
         self._retry = retry
-        self._transport = transport_for(target, timeout, credentials, open_channel, transport)
+        self._transport = transport_for(target, timeout, credentials, open_channel, transport, bulk=bulk)
 
     async def classify(
         self,

@@ -37,6 +37,8 @@ Result = TypeVar("Result")
 DEFAULT_TARGET = f"localhost:{DEFAULT_PORT}"
 DEFAULT_WINDOW = 16
 
+_BULK = (("x-priority", "bulk"),)
+
 
 class Client:
     """Calls a Spyglass server, or models in this process. Every error is a `SpyglassError`.
@@ -52,6 +54,7 @@ class Client:
         timeout: Timeout = DEFAULT_TIMEOUT,
         retry: Retry = DEFAULT_RETRY,
         credentials: Credentials = ANONYMOUS,
+        bulk: bool = False,
         open_channel: Callable[[], grpc.Channel] | None = None,
         transport: Transport | None = None,
     ) -> None:
@@ -62,6 +65,9 @@ class Client:
         unavailable, then the next. The port defaults to 50051, with https:// to 443. Raises InvalidInput for
         a malformed address.
 
+        The calls of a `bulk` client let those of others go first: for work that nobody waits for. They still
+        get a part of the server's time.
+
         `open_channel` replaces the client's own gRPC channel, for example by one with interceptors; it is
         called once in each process, and `target` and `timeout.connect` have no effect. `transport` replaces
         gRPC: `spyglass_server.local_client` uses it, and a test may pass any object with these methods. The
@@ -69,7 +75,7 @@ class Client:
         """
         self._timeout = timeout
         self._retry = retry
-        self._transport = transport_for(target, timeout, credentials, open_channel, transport)
+        self._transport = transport_for(target, timeout, credentials, open_channel, transport, bulk=bulk)
 
     def classify(
         self,
@@ -244,30 +250,33 @@ def transport_for(
     credentials: Credentials,
     open_channel: Callable[[], grpc.Channel] | None,
     transport: Transport | None,
+    *,
+    bulk: bool,
 ) -> Transport:
     """Return `transport`, or a gRPC transport with these options.
 
     Raises ValueError for both, and InvalidInput for a malformed `target`.
     """
     if transport is not None:
-        if target != DEFAULT_TARGET or credentials != ANONYMOUS or open_channel is not None:
-            raise ValueError("pass either transport or target, credentials and open_channel, not both")
+        if target != DEFAULT_TARGET or credentials != ANONYMOUS or open_channel is not None or bulk:
+            raise ValueError("pass either transport or target, credentials, bulk and open_channel, not both")
         return transport
+    metadata = credentials.metadata + (_BULK if bulk else ())
     if open_channel is not None:
-        return _grpc_transport(open_channel, credentials)
+        return _grpc_transport(open_channel, metadata)
     addresses = parse_addresses(target)
     for address in addresses:
         # Now, and not at the first call.
         needs_tls(address, credentials)
     openers = (partial(open_address, address, timeout, credentials) for address in addresses)
-    servers = [_grpc_transport(opener, credentials) for opener in openers]
+    servers = [_grpc_transport(opener, metadata) for opener in openers]
     return servers[0] if len(servers) == 1 else SeveralServers(servers)
 
 
 def _grpc_transport(
-    open_channel: Callable[[], grpc.Channel], credentials: Credentials
+    open_channel: Callable[[], grpc.Channel], metadata: tuple[tuple[str, str], ...]
 ) -> NonBlockingTransport:
     # gRPC takes long to import, and a client with another transport does not need it.
     from spyglass_client._transports.grpc import GrpcTransport
 
-    return GrpcTransport(open_channel, credentials.metadata)
+    return GrpcTransport(open_channel, metadata)

@@ -30,6 +30,8 @@ if _version_not_supported:
 
 class VisionStub(object):
     """Image models: their predictions, the reasons for them, and the models themselves.
+
+    The metadata `x-priority: bulk` of any call lets the calls of others go first.
     """
 
     def __init__(self, channel):
@@ -82,6 +84,8 @@ class VisionStub(object):
 
 class VisionServicer(object):
     """Image models: their predictions, the reasons for them, and the models themselves.
+
+    The metadata `x-priority: bulk` of any call lets the calls of others go first.
     """
 
     def Classify(self, request, context):
@@ -107,8 +111,8 @@ class VisionServicer(object):
 
     def ClassifyStream(self, request_iterator, context):
         """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-        order than the requests; each has the `index` and the `id` of its request. An image that fails does not
-        end the stream.
+        order than the requests; each has the `index` and the `id` of its request. With the metadata `x-ordered:
+        true` they come in the order of the requests. An image that fails does not end the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +199,8 @@ def add_VisionServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Vision(object):
     """Image models: their predictions, the reasons for them, and the models themselves.
+
+    The metadata `x-priority: bulk` of any call lets the calls of others go first.
     """
 
     @staticmethod

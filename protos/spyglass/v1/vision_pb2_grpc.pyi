@@ -30,7 +30,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VisionStub:
-    """Image models: their predictions, the reasons for them, and the models themselves."""
+    """Image models: their predictions, the reasons for them, and the models themselves.
+
+    The metadata `x-priority: bulk` of any call lets the calls of others go first.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,8 +47,8 @@ class VisionStub:
     """Returns a heatmap: the parts of an image that speak for a class."""
     ClassifyStream: _grpc.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]
     """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-    order than the requests; each has the `index` and the `id` of its request. An image that fails does not
-    end the stream.
+    order than the requests; each has the `index` and the `id` of its request. With the metadata `x-ordered:
+    true` they come in the order of the requests. An image that fails does not end the stream.
     """
     SegmentStream: _grpc.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]
     """Like ClassifyStream, for masks."""
@@ -58,7 +61,10 @@ class VisionStub:
 
 @_typing.type_check_only
 class VisionAsyncStub(VisionStub):
-    """Image models: their predictions, the reasons for them, and the models themselves."""
+    """Image models: their predictions, the reasons for them, and the models themselves.
+
+    The metadata `x-priority: bulk` of any call lets the calls of others go first.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Classify: _aio.UnaryUnaryMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]  # type: ignore[assignment]
@@ -69,8 +75,8 @@ class VisionAsyncStub(VisionStub):
     """Returns a heatmap: the parts of an image that speak for a class."""
     ClassifyStream: _aio.StreamStreamMultiCallable[_classify_pb2.ClassifyRequest, _classify_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-    order than the requests; each has the `index` and the `id` of its request. An image that fails does not
-    end the stream.
+    order than the requests; each has the `index` and the `id` of its request. With the metadata `x-ordered:
+    true` they come in the order of the requests. An image that fails does not end the stream.
     """
     SegmentStream: _aio.StreamStreamMultiCallable[_segment_pb2.SegmentRequest, _segment_pb2.SegmentResponse]  # type: ignore[assignment]
     """Like ClassifyStream, for masks."""
@@ -82,7 +88,10 @@ class VisionAsyncStub(VisionStub):
     """Returns the card of one model, its execution provider and its limits."""
 
 class VisionServicer(metaclass=_abc_1.ABCMeta):
-    """Image models: their predictions, the reasons for them, and the models themselves."""
+    """Image models: their predictions, the reasons for them, and the models themselves.
+
+    The metadata `x-priority: bulk` of any call lets the calls of others go first.
+    """
 
     @_abc_1.abstractmethod
     def Classify(
@@ -115,8 +124,8 @@ class VisionServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_classify_pb2.ClassifyResponse], _abc.AsyncIterator[_classify_pb2.ClassifyResponse]]:
         """Many images over one call. A response is sent as soon as it is ready, so responses may come in another
-        order than the requests; each has the `index` and the `id` of its request. An image that fails does not
-        end the stream.
+        order than the requests; each has the `index` and the `id` of its request. With the metadata `x-ordered:
+        true` they come in the order of the requests. An image that fails does not end the stream.
         """
 
     @_abc_1.abstractmethod

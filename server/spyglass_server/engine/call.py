@@ -109,7 +109,10 @@ class _Part(Call):
             request_id=whole.request_id,
         )
         self._whole = whole
-        self.cancelled = whole.cancelled
+
+    def remaining(self) -> float | None:
+        self.cancelled = self.cancelled or self._whole.cancelled
+        return super().remaining()
 
     def on_cancel(self, listener: Callable[[], object]) -> None:
         if not self._listeners:

@@ -36,7 +36,11 @@ def top_count(top_k: int, model: Model) -> int:
 def best_classes(probabilities: NDArray[np.float32], names: Sequence[str], count: int) -> list[ClassScore]:
     """Return the `count` most probable classes of float32 [classes], best first, equal ones by index."""
     order = np.argsort(-probabilities, kind="stable")[:count]
-    return [class_score(int(index), probabilities, names) for index in order]
+    scores = probabilities[order].tolist()
+    return [
+        ClassScore(index=index, name=names[index], score=score)
+        for index, score in zip(order.tolist(), scores, strict=True)
+    ]
 
 
 def class_score(index: int, probabilities: NDArray[np.float32], names: Sequence[str]) -> ClassScore:

@@ -50,6 +50,10 @@ class Engine:
         """Queue a work; see `Workers.submit`."""
         self.workers.submit(work, call, done)
 
+    def check(self, call: Call) -> None:
+        """Raise Overloaded if the work of a call would most probably be refused; see `Workers.check`."""
+        self.workers.check(call)
+
     def run(self, work: Work, call: Call) -> object:
         """Run a work, wait for its response and return it. Raises its error."""
         ended, outcome = Event(), []

@@ -1,4 +1,6 @@
-"""Calls whose messages come and go without a thread that waits. Only this file uses grpcio's private names.
+"""Calls whose messages come and go without a thread that waits, by private names of grpcio.
+
+No other file but `grpcio_loop` uses private names.
 
 grpcio's server gives a call a thread first, and that thread waits for the message: callers that send slowly,
 or send only half of a message, take every thread. Here a call gets its thread when its message has arrived,

@@ -45,7 +45,8 @@ class Incoming:
             self._budget.wait_until_free(lambda: not self._closed and self._error is None)
         self.ask(self.pending, always=True)
         with self._changed:
-            self._changed.wait_for(lambda: self._received or self._error or self._closed)
+            if not self._received:
+                self._changed.wait_for(lambda: self._received or self._error or self._closed)
             if self._closed:
                 return None
             if self._error:

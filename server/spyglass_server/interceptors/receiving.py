@@ -15,7 +15,7 @@ from spyglass_server.engine.capacity.reading import Reading
 from spyglass_server.interceptors.grpcio_calls import PendingCall
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.layer import arity_of
-from spyglass_server.interceptors.receiving_pool import Begin, ReceivingPool
+from spyglass_server.interceptors.receiving_pool import Begin, Direct, ReceivingPool
 
 if TYPE_CHECKING:
     from spyglass_server.interceptors.layer import Handler
@@ -36,7 +36,7 @@ class Receiving(grpc.ServerInterceptor):
         own_receptions: Places,
         budget: ByteBudget,
         reading: Reading,
-        direct: Mapping[str, Begin],
+        direct: Mapping[str, Direct],
     ) -> None:
         """Calls of behaviours without their own threads run on `threads`.
 
@@ -69,13 +69,13 @@ class Receiving(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None:
             return None
-        begin = self._direct.get(method)
-        wrapped = self._wrap(handler, begin)
-        if begin:
+        direct = self._direct.get(method)
+        wrapped = self._wrap(handler, direct)
+        if direct:
             self._handlers[method] = wrapped
         return wrapped
 
-    def _wrap(self, handler: Handler, begin: Begin | None) -> Handler:
+    def _wrap(self, handler: Handler, direct: Direct | None) -> Handler:
         behaviour: Callable[..., Any] = getattr(handler, arity_of(handler))
         own = getattr(behaviour, "experimental_thread_pool", None)
         # A direct call gets another one from the pool.
@@ -83,7 +83,7 @@ class Receiving(grpc.ServerInterceptor):
 
         def single(iterator: Iterator[bytes], context: grpc.ServicerContext, *arguments: Any) -> Any:
             self._begin(context.add_callback)
-            incoming = Incoming(self._budget) if begin else shared
+            incoming = Incoming(self._budget) if direct else shared
             incoming.iterator = iterator
             try:
                 return behaviour(incoming, context, *arguments)
@@ -92,7 +92,7 @@ class Receiving(grpc.ServerInterceptor):
 
         def streaming(iterator: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
             self._begin(context.add_callback)
-            incoming = Incoming(self._budget) if begin else shared
+            incoming = Incoming(self._budget) if direct else shared
             incoming.iterator = iterator
             try:
                 yield from behaviour(incoming, context)
@@ -102,8 +102,9 @@ class Receiving(grpc.ServerInterceptor):
         by_callback = getattr(behaviour, "experimental_non_blocking", False)
         run = streaming if handler.response_streaming and not by_callback else single
         vars(run).update(
-            incoming=None if begin else shared,
-            direct=self._counted(begin),
+            incoming=None if direct else shared,
+            direct=direct,
+            begin_direct=self._counted(direct),
             new_incoming=lambda: Incoming(self._budget),
             experimental_thread_pool=self._own_pool(own) if own else self._pool,
             experimental_non_blocking=by_callback,
@@ -125,14 +126,14 @@ class Receiving(grpc.ServerInterceptor):
         with self._lock:
             self._active -= 1
 
-    def _counted(self, begin: Begin | None) -> Begin | None:
-        """Return `begin` with its calls counted among the active ones."""
-        if begin is None:
+    def _counted(self, direct: Direct | None) -> Begin | None:
+        """Return `begin` of a direct method with its calls counted among the active ones."""
+        if direct is None:
             return None
 
         def counted(pending: PendingCall, incoming: Incoming) -> None:
             self._begin(pending.on_end)
-            begin(pending, incoming)
+            direct.begin(pending, incoming)
 
         return counted
 

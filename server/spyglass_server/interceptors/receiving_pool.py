@@ -16,6 +16,17 @@ from spyglass_server.interceptors.incoming import Incoming
 Begin = Callable[[PendingCall, Incoming], object]
 """Takes over a call whose first message, or its error, is there; must not block."""
 
+
+class Direct(Protocol):
+    """What takes over the calls of a method in place of its behaviour. Its methods must not block."""
+
+    def refuse(self, pending: PendingCall) -> bool:
+        """End a call before its message is read, if it would be refused; return whether it has ended."""
+
+    def begin(self, pending: PendingCall, incoming: Incoming) -> None:
+        """Take over a call whose first message, or its error, is there."""
+
+
 _DONE: Future[Any] = Future()
 _DONE.set_result(None)
 
@@ -37,7 +48,11 @@ class ReceivingPool(ThreadPoolExecutor):
         behaviour: Any = arguments[3] if len(arguments) > 3 else None
         pending = PendingCall.of(arguments)
         if pending and (direct := getattr(behaviour, "direct", None)):
-            return self._receive(pending, behaviour.new_incoming(), _DirectRun(direct, self._target))
+            if direct.refuse(pending):
+                return _DONE
+            return self._receive(
+                pending, behaviour.new_incoming(), _DirectRun(behaviour.begin_direct, self._target)
+            )
         incoming = getattr(behaviour, "incoming", None)
         if incoming is None or pending is None:
             return self._target.submit(function, *arguments, **keywords)
@@ -79,8 +94,12 @@ class _DirectRun:
             return
         if here:
             self._begin(incoming.pending, incoming)
-        else:
+            return
+        try:
             self._threads.submit(self._begin, incoming.pending, incoming)
+        except RuntimeError:
+            # The threads have ended, and with them the server.
+            incoming.close()
 
 
 class _PooledRun:

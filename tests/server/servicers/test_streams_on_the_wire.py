@@ -104,8 +104,8 @@ def test_the_server_does_not_read_ahead_of_its_responses(
     assert network.entered.acquire(timeout=PATIENCE)
     in_work = server.server._engine.workers
 
-    # The window is two images for each worker.
-    eventually(lambda: in_work.inside == 2)
+    # The window is eight images for each worker.
+    eventually(lambda: in_work.inside == 8)
     assert sent < 30
     call.cancel()
     eventually(lambda: in_work.inside <= 1)

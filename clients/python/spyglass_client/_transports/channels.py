@@ -78,4 +78,6 @@ def channel_options(timeout: Timeout, *, proxy: bool) -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 1_000),
         ("grpc.enable_http_proxy", int(proxy)),
+        # Each client has a connection of its own: a server shares its time fairly among connections.
+        ("grpc.use_local_subchannel_pool", 1),
     ]

@@ -82,6 +82,7 @@ class Model:
         Without a source the model cannot be measured.
         """
         self.card = network.card
+        self.task = self.card.task
         self.network = network
         self.resources = resources
         self.source = source

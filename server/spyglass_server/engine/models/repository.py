@@ -30,6 +30,8 @@ class Repository:
         """A request that names no model gets the first of `default_models` that has its task."""
         self._models: dict[str, dict[int, Model]] = {}
         self._default_models = default_models
+        # The answers of `default` since the last change.
+        self._defaults: dict[Task.ValueType, Model | None] = {}
 
     def load(self, path: Path, open_model: Callable[[Path], Model]) -> Model:
         """Load NAME/VERSION/model.onnx.
@@ -46,6 +48,7 @@ class Repository:
         if (card.name, str(card.version)) != (name, version):
             raise CardError(f"{name}/{version}: the card in the file is of {card.name}/{card.version}")
         self._models.setdefault(name, {})[card.version] = model
+        self._defaults = {}
         _log.info("%s/%s loaded in %.2f s", name, version, time.monotonic() - started)
         return model
 
@@ -98,7 +101,7 @@ class Repository:
                 reason="NO_DEFAULT_MODEL",
                 field="model.name",
             )
-        if model.card.task != task:
+        if model.task != task:
             raise FailedPrecondition(
                 f"{model.card.name} does not {_VERBS[task]}: it is {_KINDS[model.card.task]}",
                 field="model.name",
@@ -135,6 +138,11 @@ class Repository:
 
     def default(self, task: Task.ValueType) -> Model | None:
         """Return the default model of `task`, or its only model; None if there are several."""
+        if task not in self._defaults:
+            self._defaults[task] = self._find_default(task)
+        return self._defaults[task]
+
+    def _find_default(self, task: Task.ValueType) -> Model | None:
         names = [name for name, versions in self._models.items() if _newest(versions).card.task == task]
         named = [name for name in self._default_models if name in names]
         if named or len(names) == 1:
@@ -144,6 +152,7 @@ class Repository:
     def close(self) -> None:
         """Forget every model, and free its memory once no request uses it."""
         self._models.clear()
+        self._defaults = {}
 
 
 def check_named(ref: ModelRef) -> None:

@@ -25,6 +25,7 @@ from spyglass_contract.model.card import (
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import DEVICE_PATTERN, DEVICES
 
+_NO_CLASSES: NDArray[np.int64] = np.empty(0, np.int64)
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
@@ -62,11 +63,11 @@ class Session:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
-        feed = {self.card.input.tensor: pixels}
+        feed: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {self.card.input.tensor: pixels}
         if self.card.explained_layer:
             # No index would mean the predicted class, and ONNX Runtime would compute its heatmap, fetched or
             # not.
-            feed[CLASS_INDEX] = np.empty(0, np.int64)
+            feed[CLASS_INDEX] = _NO_CLASSES
         (probabilities,) = self._session.run([PROBABILITIES], feed)
         output: NDArray[np.float32] = probabilities
         return output

@@ -8,14 +8,21 @@ from collections import Counter
 from dataclasses import dataclass
 
 from spyglass_contract.errors import Overloaded
-from spyglass_server.engine.scheduling.fair_queue import FairQueue
+from spyglass_server.engine.call import Call
+from spyglass_server.engine.scheduling.fair_queue import FairQueue, Path
 from spyglass_server.engine.scheduling.job import Job
 
 # One connection may take this part of the places, so that it cannot take all of them from others.
 _SHARE = 0.75
 _RETRY_SECONDS = (0.05, 5.0)
-# Added to the expected time: the estimate is a mean, and a response takes a moment to be sent.
-_MARGIN, _MARGIN_SECONDS = 1.15, 0.005
+# A job may wait for half of the time that it has: an overloaded server becomes slower than it was.
+_MARGIN = 2.0
+_SMOOTHING = 0.05
+# With less work than this in the queue, no job is checked before its message has arrived.
+_CROWDED_SECONDS = 0.02
+
+SEND_SECONDS = 0.01
+"""The time until a response has been sent and read."""
 
 
 @dataclass(frozen=True)
@@ -31,36 +38,51 @@ class Bounds:
 class Admission:
     """Counts the jobs inside, and refuses those that would wait too long; not safe for several threads."""
 
-    def __init__(self, bounds: Bounds, workers: int) -> None:
+    def __init__(self, bounds: Bounds, queue: FairQueue, workers: int) -> None:
         self.bounds = bounds
+        self._queue = queue
         self._workers = workers
         self.inside = 0
         # Jobs that have come in since the start.
         self.admitted = 0
         # The seconds that the jobs which run now were expected to take.
         self.running_seconds = 0.0
+        # How many times longer than expected the last jobs took.
+        self._slowness = 1.0
         self._by_connection: Counter[str] = Counter()
 
-    def check(self, job: Job, queue: FairQueue, idle: int) -> None:
-        """Raise Overloaded if the job may not wait, or cannot be done before its deadline.
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a new job may be refused; False for most jobs of a server that keeps up."""
+        waits = self._queue.seconds * self._slowness / self._workers
+        return waits > _CROWDED_SECONDS or self.inside * 2 > self.bounds.requests
 
-        `idle` is the number of workers without work. The first of them gets the job whatever the estimate
-        says: after one slow run only another run can correct it.
+    def check(self, call: Call, path: Path, seconds: float, idle: int) -> None:
+        """Raise Overloaded if a job of a call may not wait, or cannot be done before its deadline.
+
+        `seconds` is the time that it should take. `path` is its flow, or the first levels of it. `idle` is
+        the number of workers without work. The first of them gets the job whatever the estimate says: after
+        one slow run only another run can correct it.
         """
-        waits = self._expected_wait(job, queue)
-        if not job.call.patient:
-            self._check_places(job, waits)
-        if idle > len(queue):
+        waits = self._expected_wait(path, seconds)
+        if not call.patient:
+            self._check_places(call, waits)
+        if idle > len(self._queue):
             return
-        if not job.call.patient and waits > self.bounds.queue_seconds:
-            raise self._full(f"{waits:.1f} s of work wait before the request", waits)
-        left = None if job.call.deadline is None else job.call.deadline - time.monotonic()
-        if left is not None and (waits + job.seconds) * _MARGIN + _MARGIN_SECONDS > left:
+        if not call.patient and waits > self.bounds.queue_seconds:
+            raise _full(f"{waits:.1f} s of work wait before the request", waits)
+        left = None if call.deadline is None else call.deadline - time.monotonic()
+        if left is not None and waits * _MARGIN + seconds + SEND_SECONDS > left:
             raise Overloaded(
-                f"the call has {left * 1000:.0f} ms left, and its turn comes later",
+                "the turn of the call comes too late for its deadline",
                 reason="DEADLINE_TOO_SHORT",
-                retry_after=_retry_after(waits + job.seconds - left),
+                retry_after=_retry_after(waits * _MARGIN + seconds - left),
             )
+
+    def learn(self, expected: float, taken: float) -> None:
+        """Take the seconds into account that a batch was expected to take, and those that it has taken."""
+        if expected:
+            self._slowness += _SMOOTHING * (taken / expected - self._slowness)
 
     def enter(self, job: Job) -> None:
         """Count a job that came in."""
@@ -80,25 +102,27 @@ class Admission:
         if not self._by_connection[connection]:
             del self._by_connection[connection]
 
-    def _check_places(self, job: Job, waits: float) -> None:
-        requests = self.bounds.requests
+    def _check_places(self, call: Call, waits: float) -> None:
+        requests, connection = self.bounds.requests, call.caller.connection
         if self.inside >= requests:
-            raise self._full(f"the server already works on {requests} requests, as many as it may", waits)
+            raise _full(f"the server already works on {requests} requests, as many as it may", waits)
         share = max(1, math.ceil(requests * _SHARE))
-        if job.call.caller.connection and self._by_connection[job.call.caller.connection] >= share:
-            raise self._full(
+        if connection and self._by_connection[connection] >= share:
+            raise _full(
                 f"the server already works on {share} requests of this connection, as many as it may", waits
             )
 
-    def _expected_wait(self, job: Job, queue: FairQueue) -> float:
-        ahead = queue.finish_seconds(job.path, job.seconds) - job.seconds
+    def _expected_wait(self, path: Path, seconds: float) -> float:
+        ahead = self._queue.finish_seconds(path, seconds) - seconds
         # On average half of each running job is still to be done.
-        return max(0.0, ahead + self.running_seconds / 2) / self._workers
+        return max(0.0, ahead + self.running_seconds / 2) * self._slowness / self._workers
 
-    def _full(self, message: str, waits: float) -> Overloaded:
-        return Overloaded(message, retry_after=_retry_after(waits))
+
+def _full(message: str, waits: float) -> Overloaded:
+    return Overloaded(message, retry_after=_retry_after(waits))
 
 
 def _retry_after(seconds: float) -> float:
+    """Return the time until the next attempt in seconds, in steps: so there are few different refusals."""
     shortest, longest = _RETRY_SECONDS
-    return min(max(seconds, shortest), longest)
+    return min(math.ceil(max(seconds, shortest) / shortest) * shortest, longest)

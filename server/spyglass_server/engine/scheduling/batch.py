@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from spyglass_contract.images.pixels import Prepared
 from spyglass_server.engine.scheduling.job import Job
 from spyglass_server.engine.work import Further, Inferred, Run, Work
-from spyglass_server.request_id import using_request_id
+from spyglass_server.request_id import set_request_id
 
 _Entry = tuple[Job, Work, Prepared, float]
 """A job, its work, its prepared image, and the milliseconds that this took."""
 
 
-def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lambda: False) -> None:
+def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lambda: False) -> list[Work]:
     """End every job of a batch whose works fit together. A work that fails ends its own job only.
 
-    `alone` returns whether no other job needs a core; then a run may use all of them.
+    `alone` returns whether no other job needs a core; then a run may use all of them. Returns the works whose
+    images ran on their usual threads: the others say nothing about the time that an image takes a worker.
     """
     started = time.monotonic()
     entries: list[_Entry] = []
@@ -30,15 +31,19 @@ def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lam
         try:
             before = time.monotonic()
             job.call.remaining()
-            with using_request_id(job.call.request_id):
-                prepared = work.prepare()
+            set_request_id(job.call.request_id)
+            prepared = work.prepare()
             entries.append((job, work, prepared, (time.monotonic() - before) * 1000))
         except Exception as error:
             _fail(job, error)
     live = [entry for entry in entries if not entry[0].ended]
     if live:
-        work = live[0][1]
-        _run(live, work.model.widest(work.run) if alone() else work.run, started)
+        usual = live[0][1].run
+        run = live[0][1].model.widest(usual) if alone() else usual
+        _run(live, run, started)
+        if run != usual:
+            return []
+    return [work for _, work, _, _ in live]
 
 
 def _run(entries: list[_Entry], run: Run[Any], started: float) -> None:
@@ -62,15 +67,16 @@ def _run(entries: list[_Entry], run: Run[Any], started: float) -> None:
 def _run_each(entries: list[_Entry], run: Run[Any], started: float) -> None:
     """Run each image alone after their batch has failed: one of them may be the cause."""
     for entry in entries:
-        _run([entry], run, started)
+        if not entry[0].ended:
+            _run([entry], run, started)
 
 
 def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:
     if job.ended:
         return
     try:
-        with using_request_id(job.call.request_id):
-            response = work.respond(inferred)
+        set_request_id(job.call.request_id)
+        response = work.respond(inferred)
         if isinstance(response, Further):
             response.begin(job)
             return

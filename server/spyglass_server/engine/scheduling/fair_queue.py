@@ -66,15 +66,18 @@ class _Leaf:
 
 
 class _Level:
-    """Flows that share the time of the level above by their weights: start-time fair queueing.
+    """Flows that share the time of the level above by their weights: the one whose next job starts first.
 
-    Goyal, Vin and Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
+    Start times are those of Goyal, Vin and Cheng, "Start-time Fair Queueing", SIGCOMM 1996. Their virtual
+    time stands still while new flows come with one job each, which would starve the others. So it goes on as
+    in Demers, Keshav and Shenker, "Analysis and Simulation of a Fair Queueing Algorithm", SIGCOMM 1989: by
+    the seconds that are taken, divided by the weights of the flows that wait.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.seconds = 0.0
-        # The virtual time: the start of the job that was taken last.
+        # The virtual time.
         self._now = 0.0
         self._flows: dict[Hashable, _Flow] = {}
         # The weights of the flows that have jobs.
@@ -107,7 +110,7 @@ class _Level:
         job = flow.inside.pop()
         self.count -= 1
         self.seconds -= job.seconds
-        self._now = max(self._now, flow.start)
+        self._now = max(self._now, flow.start) + job.seconds / self._weights
         flow.start += job.seconds / flow.weight
         heapq.heappop(self._active)
         if flow.inside.count:
@@ -129,7 +132,10 @@ class _Level:
         """Return the seconds of work until a new job of this cost ends, if no others arrive."""
         (key, weight), *rest = path
         flow = self._flows.get(key)
-        own = flow.inside.finish_seconds(seconds, tuple(rest)) if flow else seconds
+        if flow and rest:
+            own = flow.inside.finish_seconds(seconds, tuple(rest))
+        else:
+            own = (flow.inside.seconds if flow else 0.0) + seconds
         weights = self._weights if flow and flow.ticket is not None else self._weights + weight
         return min(self.seconds + seconds, own * weights / weight)
 
@@ -149,15 +155,25 @@ class _Level:
         """Take a flow without jobs out of the active ones, and forget it once it has no more debt."""
         flow.ticket = None
         self._weights -= flow.weight
+        if not self.count:
+            # Who has had more than others does not matter when nobody waits.
+            self._now, self._weights = 0.0, 0.0
+            self._flows, self._active, self._idle = {}, [], []
+            return
         heapq.heappush(self._idle, (flow.start, next(self._order), flow))
         while self._idle and self._idle[0][0] <= self._now:
             idle = heapq.heappop(self._idle)[2]
-            if idle.ticket is None and self._flows.get(idle.key) is idle:
+            if idle.ticket is None and idle.start <= self._now and self._flows.get(idle.key) is idle:
                 del self._flows[idle.key]
-        # Jobs that end in the queue leave entries behind.
-        if len(self._active) >= max(_PURGE_LENGTH, 2 * len(self._flows)):
+        # Jobs that end in the queue, and flows that become active again, leave entries behind.
+        longest = max(_PURGE_LENGTH, 2 * len(self._flows))
+        if len(self._active) >= longest:
             self._active = [entry for entry in self._active if entry[2].ticket == entry[1]]
             heapq.heapify(self._active)
+        if len(self._idle) >= longest:
+            resting = (each for each in self._flows.values() if each.ticket is None)
+            self._idle = [(each.start, next(self._order), each) for each in resting]
+            heapq.heapify(self._idle)
 
 
 class FairQueue:
@@ -201,5 +217,8 @@ class FairQueue:
         self._top.forget(job, job.path)
 
     def finish_seconds(self, path: Path, seconds: float) -> float:
-        """Return the seconds of work until a new job of this cost would end, if one worker did all work."""
+        """Return the seconds of work until a new job of this cost would end, if one worker did all work.
+
+        `path` may be the first levels of one; then all jobs of the last level come before.
+        """
         return self._top.finish_seconds(seconds, path)

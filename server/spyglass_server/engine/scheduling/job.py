@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Hashable
 
@@ -9,10 +10,21 @@ from spyglass_contract.errors import Cancelled
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.work import Work
 
+_log = logging.getLogger(__name__)
+
 Done = Callable[[object, Exception | None], object]
 """Gets the response and None, or None and the error. It runs in any thread and must not raise."""
 
 _INTERACTIVE, _BULK = ("interactive", 10.0), ("bulk", 1.0)
+
+
+def path_of(call: Call) -> tuple[tuple[Hashable, float], ...]:
+    """Return the first levels of the flow of a call's jobs: all but the model."""
+    return (
+        _BULK if call.bulk else _INTERACTIVE,
+        (call.caller.address, 1.0),
+        (call.caller.connection, 1.0),
+    )
 
 
 class Job:
@@ -28,6 +40,7 @@ class Job:
         "call",
         "counted",
         "ended",
+        "light",
         "path",
         "queued",
         "seconds",
@@ -42,16 +55,13 @@ class Job:
         self.work: Work | None = work
         self.call = call
         self.seconds = seconds
-        self.path: tuple[tuple[Hashable, float], ...] = (
-            _BULK if call.bulk else _INTERACTIVE,
-            (call.caller.address, 1.0),
-            (call.caller.connection, 1.0),
-            (id(work.model), 1.0),
-        )
+        self.path = (*path_of(call), (id(work.model), 1.0))
         self.queued = time.monotonic()
         self.ended = False
         # In the queue.
         self.waiting = False
+        # Takes so little time that the thread which queues it may run it.
+        self.light = False
         # Among the requests inside.
         self.counted = False
         self._done: list[Done] = [done]
@@ -75,7 +85,11 @@ class Job:
         self.work = None
         self.call.forget(self.cancel)
         self._release(self)
-        done(response, error)
+        try:
+            done(response, error)
+        # This thread is a worker, or gRPC's own: it goes on.
+        except Exception:
+            _log.exception("the response of a request could not be sent")
 
     def cancel(self) -> None:
         """End the job because its caller cancelled the call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 from spyglass_server.engine.work import Work
 
@@ -11,27 +12,55 @@ _SMOOTHING = 0.1
 _UNKNOWN_SECONDS = 0.01
 # A caller can make up kinds of work: the sizes of images, and the numbers of classes to explain.
 _MAX_KEYS = 4096
+# A work is light if it takes less than this on average, and none of the last ones took long.
+_LIGHT_SECONDS = 0.0006
+_LONG_SECONDS = 0.005
+_MANY_RUNS = 50
+
+
+@dataclass
+class _Kind:
+    """The times of one model and kind of work."""
+
+    seconds: float
+    # Runs since the last long one.
+    short_runs: int = 0
 
 
 class ServiceTimes:
     """Smoothed seconds of a worker for each model and kind of work; not safe for several threads at once."""
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[int, Hashable], float] = {}
+        self._kinds: dict[tuple[int, Hashable], _Kind] = {}
         self._of_model: dict[int, float] = {}
+        self._mean = _UNKNOWN_SECONDS
 
     def expected(self, work: Work) -> float:
         """Return the seconds that a work is expected to take, alone in its batch or not."""
         model = id(work.model)
-        known = self._seconds.get((model, work.cost_key))
-        return self._of_model.get(model, _first_estimate(work)) if known is None else known
+        known = self._kinds.get((model, work.cost_key))
+        return self._of_model.get(model, _first_estimate(work)) if known is None else known.seconds
+
+    def is_light(self, work: Work) -> bool:
+        """Return whether many works of this kind in a row took a fraction of a millisecond."""
+        known = self._kinds.get((id(work.model), work.cost_key))
+        return known is not None and known.short_runs >= _MANY_RUNS and known.seconds < _LIGHT_SECONDS
+
+    @property
+    def mean(self) -> float:
+        """The mean seconds of the last works of any kind."""
+        return self._mean
 
     def record(self, work: Work, seconds: float) -> None:
         """Take a measured time into account."""
         key = (id(work.model), work.cost_key)
-        if key not in self._seconds and len(self._seconds) >= _MAX_KEYS:
-            self._seconds.clear()
-        self._seconds[key] = _smoothed(self._seconds.get(key), seconds)
+        if key not in self._kinds and len(self._kinds) >= _MAX_KEYS:
+            self._kinds.clear()
+            self._of_model.clear()
+        kind = self._kinds.setdefault(key, _Kind(seconds))
+        kind.seconds = _smoothed(kind.seconds, seconds)
+        kind.short_runs = kind.short_runs + 1 if seconds < _LONG_SECONDS else 0
+        self._mean = _smoothed(self._mean, seconds)
         self._of_model[key[0]] = _smoothed(self._of_model.get(key[0]), seconds)
 
 

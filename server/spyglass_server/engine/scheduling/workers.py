@@ -8,19 +8,21 @@ from threading import Condition, Event, Lock, Thread, current_thread
 
 from spyglass_contract.errors import DeadlineExceeded, Overloaded, Unavailable
 from spyglass_server.engine.call import Call
-from spyglass_server.engine.scheduling.admission import Admission, Bounds
+from spyglass_server.engine.scheduling.admission import SEND_SECONDS, Admission, Bounds
 from spyglass_server.engine.scheduling.batch import run_batch
 from spyglass_server.engine.scheduling.fair_queue import FairQueue
-from spyglass_server.engine.scheduling.job import Done, Job
+from spyglass_server.engine.scheduling.job import Done, Job, path_of
+from spyglass_server.engine.scheduling.lead import Lead
 from spyglass_server.engine.scheduling.service_times import ServiceTimes
 from spyglass_server.engine.work import Work
 
 # How often the deadlines of the jobs inside are checked.
 _DEADLINE_SECONDS = 0.02
-# A job that has less than this part of its expected time left is not begun.
-_HOPELESS = 0.7
-# The same holds only for a job that has waited: its time is an estimate, which only a run corrects.
+# A job that has waited for so long is not begun if it would end too late. Of others the time is an estimate,
+# which only a run corrects.
 _WAITED_SECONDS = 0.005
+# If more work than this waits, the leader of `Lead` alone would take too long for it.
+_FEW_SECONDS = 0.02
 
 
 class _Worker:
@@ -32,6 +34,10 @@ class _Worker:
         self.wake.acquire()
         self.parked = False
         self.batch: list[tuple[Job, Work]] = []
+        # Of the batch: when it was taken, the seconds that it should take, and the works whose images ran.
+        self.taken = 0.0
+        self.expected_seconds = 0.0
+        self.ran: list[Work] = []
         # All its jobs had ended when they were looked at last.
         self.ended = False
         # Nobody waits for its work any more, and another thread has its turn.
@@ -49,16 +55,19 @@ class Workers:
         self.count = count
         self._queue = FairQueue()
         self._times = ServiceTimes()
-        self._admission = Admission(bounds, count)
+        self._admission = Admission(bounds, self._queue, count)
         self._lock = Lock()
         self._no_jobs = Condition(self._lock)
         self._jobs: dict[Job, None] = {}
         self._some = Event()
         self._idle: list[_Worker] = []
+        # Workers that were woken and have not looked at the queue yet.
+        self._waking = 0
         self._busy: set[_Worker] = set()
         self._lost = 0
         self._closed = False
         self._last_progress = time.monotonic()
+        self.lead = Lead(self)
         self._threads: set[Thread] = set()
         for _ in range(count):
             self._start_thread()
@@ -93,13 +102,25 @@ class Workers:
         """
         call.remaining()
         job = Job(work, call, done, self._times.expected(work), self._release)
+        job.light = self._times.is_light(work)
         with self._lock:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
-            self._admission.check(job, self._queue, len(self._idle))
+            self._admission.check(call, job.path, job.seconds, len(self._idle) + self._waking)
             self._admission.enter(job)
             self._push(job)
         job.watch()
+
+    def check(self, call: Call) -> None:
+        """Raise Overloaded if the next work of a call would most probably be refused.
+
+        It takes little time, so that an overloaded server can refuse calls whose work it does not know yet.
+        """
+        if not self._admission.is_crowded:
+            return
+        path, seconds = path_of(call), self._times.mean
+        with self._lock:
+            self._admission.check(call, path, seconds, len(self._idle) + self._waking)
 
     def submit_further(self, work: Work, job: Job, done: Done) -> None:
         """Queue a work that a job inside needs, at the job's place among the callers; it is not refused."""
@@ -126,10 +147,35 @@ class Workers:
         if not len(self._queue):
             self._last_progress = time.monotonic()
         self._queue.push(job)
-        if self._idle:
-            self._idle.pop().wake.release()
+        few = self._queue.seconds < _FEW_SECONDS
+        if not (job.light and few and self.lead.takes()):
+            self._wake()
         if not self._some.is_set():
             self._some.set()
+
+    def _wake(self) -> None:
+        if self._idle:
+            self._waking += 1
+            self._idle.pop().wake.release()
+
+    def run_light(self) -> bool:
+        """Run the next jobs in the calling thread if they are light; return whether there may be more."""
+        worker = _Worker()
+        with self._lock:
+            job = self._queue.head()
+            if job is None:
+                return False
+            if not job.light:
+                # Light ones may wait behind it.
+                self._wake()
+                return False
+            late = self._begin_batch(worker)
+        for job in late:
+            job.end(error=_too_late(job))
+        worker.ran = run_batch(worker.batch)
+        with self._lock:
+            self._put_down(worker)
+            return bool(len(self._queue))
 
     def _release(self, job: Job) -> None:
         """Count a job out, whichever way it ended."""
@@ -152,15 +198,8 @@ class Workers:
         while self._next_jobs(worker):
             if worker.parked:
                 worker.wake.acquire()
-                worker.parked = False
-            if not worker.batch:
-                continue
-            began = time.monotonic()
-            run_batch(worker.batch, self._is_alone)
-            seconds = (time.monotonic() - began) / len(worker.batch)
-            with self._lock:
-                for _, work in worker.batch:
-                    self._times.record(work, seconds)
+            elif worker.batch:
+                worker.ran = run_batch(worker.batch, self._is_alone)
         self._threads.discard(current_thread())
 
     def _is_alone(self) -> bool:
@@ -170,16 +209,13 @@ class Workers:
     def _next_jobs(self, worker: _Worker) -> bool:
         """Give a worker its next jobs, or put it among the idle ones; False: its thread ends."""
         with self._lock:
-            self._busy.discard(worker)
-            self._admission.running_seconds -= sum(job.seconds for job, _ in worker.batch)
-            worker.batch = []
+            self._put_down(worker)
             if worker.lost:
                 self._lost -= 1
                 return False
-            late = self._take(worker)
+            late = self._begin_batch(worker)
             if worker.batch:
                 self._busy.add(worker)
-                self._admission.running_seconds += sum(job.seconds for job, _ in worker.batch)
             elif self._closed and not self._jobs:
                 return False
             elif not late:
@@ -188,6 +224,29 @@ class Workers:
         for job in late:
             job.end(error=_too_late(job))
         return True
+
+    def _put_down(self, worker: _Worker) -> None:
+        """Note that a worker has finished its batch, or was woken."""
+        if worker.parked:
+            worker.parked = False
+            self._waking = max(0, self._waking - 1)
+        self._busy.discard(worker)
+        if worker.ran:
+            taken = time.monotonic() - worker.taken
+            for work in worker.ran:
+                self._times.record(work, taken / len(worker.ran))
+            self._admission.learn(worker.expected_seconds, taken)
+        worker.batch, worker.ran = [], []
+        self._admission.running_seconds -= worker.expected_seconds
+        worker.expected_seconds = 0.0
+
+    def _begin_batch(self, worker: _Worker) -> list[Job]:
+        """Give a worker its next batch, if there is one; return the jobs that are too late to be begun."""
+        late = self._take(worker)
+        worker.expected_seconds = sum(job.seconds for job, _ in worker.batch)
+        self._admission.running_seconds += worker.expected_seconds
+        worker.taken = time.monotonic()
+        return late
 
     def _take(self, worker: _Worker) -> list[Job]:
         """Give a worker its next batch, and return the jobs that are too late to be begun."""
@@ -210,7 +269,8 @@ class Workers:
         first, work, size = worker.batch[0][1], job.work, len(worker.batch)
         if work is None or size >= first.model.max_batch or not first.fits(work):
             return True
-        return size >= ceil((size + len(self._queue)) / (1 + len(self._idle)))
+        free = 1 + len(self._idle) + self._waking
+        return size >= ceil((size + len(self._queue)) / free)
 
     def _watch_deadlines(self) -> None:
         """End the jobs whose deadlines have passed, until the workers are closed."""
@@ -220,12 +280,13 @@ class Workers:
                 if self._closed and not self._jobs:
                     return
                 jobs = list(self._jobs)
-                if not jobs:
+                if not jobs and not self.lead.is_busy:
                     self._some.clear()
             now = time.monotonic()
             for job in jobs:
                 if job.call.deadline is not None and job.call.deadline <= now:
                     job.end(error=DeadlineExceeded("the deadline passed before the response was ready"))
+            self.lead.watch()
             with self._lock:
                 self._replace_lost()
             time.sleep(_DEADLINE_SECONDS)
@@ -236,6 +297,8 @@ class Workers:
             ended = all(job.ended for job, _ in worker.batch)
             if ended and worker.ended and not worker.lost and self._lost < self.count:
                 worker.lost = True
+                self._admission.running_seconds -= worker.expected_seconds
+                worker.expected_seconds = 0.0
                 self._lost += 1
                 self._start_thread()
             worker.ended = ended
@@ -246,7 +309,7 @@ def _is_hopeless(job: Job) -> bool:
     now = time.monotonic()
     if job.call.deadline is None or now - job.queued < _WAITED_SECONDS:
         return False
-    return job.call.deadline - now < _HOPELESS * job.seconds
+    return job.call.deadline - now < job.seconds + SEND_SECONDS
 
 
 def _too_late(job: Job) -> Overloaded:

@@ -11,7 +11,7 @@ from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_server.engine.capacity.places import Places
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.grpcio_calls import is_known
-from spyglass_server.interceptors.receiving_pool import Begin
+from spyglass_server.interceptors.receiving_pool import Direct
 from spyglass_server.servicers.direct.method import method
 from spyglass_server.servicers.direct.streaming import StreamCalls
 from spyglass_server.servicers.direct.unary import UnaryCalls
@@ -20,7 +20,7 @@ from spyglass_server.servicers.readiness import Readiness
 
 def direct_calls(
     handlers: Handlers, readiness: Readiness, threads: ThreadPoolExecutor, streams: Places, *, window: int
-) -> dict[str, Begin]:
+) -> dict[str, Direct]:
     """Return what takes over the calls of each method, by its path; empty if grpcio does not allow it.
 
     A stream has at most `window` requests in work. What may take long, or wait, runs on `threads`.
@@ -32,10 +32,10 @@ def direct_calls(
         ("Segment", SegmentRequest, SegmentResponse, partial(handlers.start, handlers.segment_work)),
         ("Heatmap", HeatmapRequest, HeatmapResponse, partial(handlers.start, handlers.heatmap_work)),
     )
-    calls: dict[str, Begin] = {}
+    calls: dict[str, Direct] = {}
     for name, request, response, start in kinds:
-        unary = method(name, request, response, start)
-        stream = method(f"{name}Stream", request, response, start)
-        calls[unary.path] = UnaryCalls(unary, readiness, threads).begin
-        calls[stream.path] = StreamCalls(stream, readiness, threads, streams, window=window).begin
+        unary = method(name, request, response, start, handlers.check)
+        stream = method(f"{name}Stream", request, response, start, handlers.check)
+        calls[unary.path] = UnaryCalls(unary, readiness, threads)
+        calls[stream.path] = StreamCalls(stream, readiness, threads, streams, window=window)
     return calls

@@ -24,10 +24,16 @@ class Method:
     parse: Parser
     response: type[Message]
     start: Callable[[Any, Call, Done], object]
+    # Raises Overloaded if a request of a call would most probably be refused.
+    check: Callable[[Call], object]
 
 
 def method(
-    name: str, request: Any, response: type[Message], start: Callable[[Any, Call, Done], object]
+    name: str,
+    request: Any,
+    response: type[Message],
+    start: Callable[[Any, Call, Done], object],
+    check: Callable[[Call], object],
 ) -> Method:
     """Return the method `name`, such as Classify, whose requests are messages of the class `request`."""
-    return Method(f"/{_VISION.full_name}/{name}", Parser(request.FromString), response, start)
+    return Method(f"/{_VISION.full_name}/{name}", Parser(request.FromString), response, start, check)

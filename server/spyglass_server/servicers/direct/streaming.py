@@ -47,6 +47,10 @@ class StreamCalls:
         self.streams = streams
         self.window = window
 
+    def refuse(self, pending: PendingCall) -> bool:
+        """Refuse no stream early: its requests wait."""
+        return False
+
     def begin(self, pending: PendingCall, incoming: Incoming) -> None:
         """Take over a call whose first message, or its error, is there; must not block."""
         if self.readiness.is_open:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from google.protobuf.message import Message
 
-from spyglass_contract.errors import Cancelled, InvalidInput
+from spyglass_contract.errors import Cancelled, InvalidInput, Overloaded
 from spyglass_server.interceptors.grpcio_calls import PendingCall
 from spyglass_server.interceptors.incoming import Incoming
+from spyglass_server.interceptors.request_log import log_request
+from spyglass_server.interceptors.statuses import abort_status
 from spyglass_server.request_id import request_id_of
 from spyglass_server.servicers.context import new_call
 from spyglass_server.servicers.direct.ending import Ending
@@ -25,6 +28,21 @@ class UnaryCalls:
         self._method = method
         self._readiness = readiness
         self._threads = threads
+
+    def refuse(self, pending: PendingCall) -> bool:
+        """End a call whose request would be refused, before its message is read and parsed."""
+        if not self._readiness.is_open:
+            return False
+        metadata = pending.metadata()
+        try:
+            self._method.check(new_call(pending.peer(), metadata, pending.remaining()))
+        except Overloaded as error:
+            request_id, started = request_id_of(metadata), time.monotonic()
+            status = abort_status(error, request_id)
+            pending.abort(status.code, status.details, status.trailing_metadata)
+            log_request(self._method.path, status.code.name, started, request_id)
+            return True
+        return False
 
     def begin(self, pending: PendingCall, incoming: Incoming) -> None:
         """Take over a call whose first message, or its error, is there; must not block."""
