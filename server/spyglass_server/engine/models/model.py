@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,11 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.models.session import Session
-from spyglass_server.engine.profiling.profile import Profile
-from spyglass_server.engine.work import Run
+
+if TYPE_CHECKING:
+    # The file of profiles is read with pydantic, which a client in this process does not need.
+    from spyglass_server.engine.profiling.profile import Profile
+    from spyglass_server.engine.work import Run
 
 _log = logging.getLogger(__name__)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spyglass.v1 import model_pb2
-from spyglass_server.engine.profiling.profile import Profile
+
+if TYPE_CHECKING:
+    from spyglass_server.engine.profiling.profile import Profile
 
 
 def profile_message(profile: Profile) -> model_pb2.Profile:
