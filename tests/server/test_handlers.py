@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ MakeImage = Callable[..., bytes]
 def handled(open_network: Callable[[Path], Model]) -> Iterator[Handled]:
     limits = Limits(max_bytes=100_000, max_pixels=10_000)
     path = Path("colors/1/model.onnx")
-    with closing(Handled(path, open_network, workers=2, limits=limits)) as opened:
+    with closing(Handled(path, open_network, limits=limits)) as opened:
         yield opened
 
 
@@ -98,9 +97,10 @@ def test_classes_are_sorted_by_probability_and_then_by_index() -> None:
 def test_a_request_without_top_k_gets_five_classes_or_all_of_fewer(
     classes: int, expected: int, open_network: Callable[[Path], Model]
 ) -> None:
-    with closing(open_network(Path())) as model:
-        model.class_names = tuple(map(str, range(classes)))
-        assert top_count(0, model) == expected
+    model = open_network(Path())
+    model.class_names = tuple(map(str, range(classes)))
+
+    assert top_count(0, model) == expected
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -137,7 +137,7 @@ def test_the_limits_of_bytes_and_pixels_are_enforced(handled: Handled, color_ima
         handled.classify(bytes(100_001))
 
 
-def test_a_request_that_fails_gives_its_permit_back(handled: Handled, color_image: MakeImage) -> None:
+def test_a_request_that_fails_gives_its_place_back(handled: Handled, color_image: MakeImage) -> None:
     for _ in range(10):
         with pytest.raises(ImageError):
             handled.classify(b"no image")
@@ -147,7 +147,7 @@ def test_a_request_that_fails_gives_its_permit_back(handled: Handled, color_imag
     assert handled.inside == 0
 
 
-def test_without_a_permit_a_request_is_refused_before_its_image_is_read(
+def test_without_a_place_a_request_is_refused_before_its_image_is_read(
     handled: Handled, network: Any, color_image: MakeImage, eventually: Callable[..., None]
 ) -> None:
     network.close_gate()
@@ -199,27 +199,20 @@ def test_a_request_that_waits_is_dropped_if_its_caller_cancels(
     assert network.batches == [1, 1]
 
 
-def test_the_permit_of_a_cancelled_call_is_free_at_once(
-    handled: Handled, color_image: MakeImage, eventually: Callable[..., None]
+def test_the_place_of_a_cancelled_call_is_free_at_once_while_its_image_runs(
+    handled: Handled, network: Any, color_image: MakeImage
 ) -> None:
-    call, go_on, both_busy = Call(), Event(), Barrier(3)
-
-    def occupy() -> None:
-        both_busy.wait(PATIENCE)
-        assert go_on.wait(PATIENCE)
-
-    threads = [handled.engine.threads.submit(occupy) for _ in range(2)]
-    both_busy.wait(PATIENCE)
+    network.close_gate()
+    call = Call()
 
     with ThreadPoolExecutor() as pool:
-        request_ = pool.submit(handled.classify, color_image("red"), call=call)
-        eventually(lambda: handled.inside == 1)
+        running = pool.submit(handled.classify, color_image("red"), call=call)
+        assert network.entered.acquire(timeout=PATIENCE)
         call.cancel()
         with pytest.raises(Cancelled):
-            request_.result(PATIENCE)
+            running.result(PATIENCE)
         assert handled.inside == 0
-        go_on.set()
+        network.gate.set()
 
-    for thread in threads:
-        thread.result(PATIENCE)
+    assert handled.classify(color_image("red")).classes[0].name == "red"
     assert handled.inside == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spyglass_server.engine.capacity.admission import Admission
+from PIL import Image as PillowImage
 
 import spyglass_client as sc
 from spyglass.v1.model_pb2 import ModelCard
@@ -25,6 +26,8 @@ from spyglass_server import LocalTransport, local_client, local_transport
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
 
 PATIENCE = 30
 
@@ -44,6 +47,13 @@ def both(
     running = run_server(models=models)
     with sc.Client(f"localhost:{running.server.port}") as remote, local_client(models) as local:
         yield remote, local
+
+
+def slow_image() -> bytes:
+    """Return a file that takes longer to decode than the millisecond to which gRPC rounds deadlines up."""
+    file = io.BytesIO()
+    PillowImage.new("RGB", (3000, 3000)).save(file, "PNG")
+    return file.getvalue()
 
 
 def without_timing(result: Any) -> Any:
@@ -99,7 +109,7 @@ def test_a_local_client_lists_the_models_of_a_server(both: tuple[sc.Client, sc.C
         lambda client, image: client.heatmap(image, model="colors", further=[0] * 33),
         lambda client, image: client.segment(image, model="pad", soft=99),
         lambda client, image: client.classify(bytes(33 * 1024 * 1024), model="colors"),
-        lambda client, image: client.classify(image, model="colors", timeout=1e-9),
+        lambda client, image: client.classify(slow_image(), model="colors", timeout=1e-9),
         lambda client, image: client.model("other"),
     ],
 )
@@ -150,7 +160,7 @@ def gated(open_network: Callable[[Path], Model]) -> Iterator[LocalTransport]:
     """A local transport of the gated network."""
     repository = Repository()
     repository.load(Path("colors/1/model.onnx"), open_network)
-    engine = Engine(repository, Admission(4), image_threads=1, limits=Limits())
+    engine = Engine(repository, Workers(1, Bounds(4)), Limits())
     transport = LocalTransport(engine, window=2)
     yield transport
     transport.close()

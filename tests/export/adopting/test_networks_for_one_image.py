@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from spyglass_server.engine.scheduler import Inference
 
 from plain_softmax import softmax
 from spyglass_server import local_client
-from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
+from works import submit
 
-Array = np.ndarray[Any, Any]
 FLAGS = ("--scale", "1/255", "--no-heatmap")
 
 
@@ -73,10 +72,9 @@ def test_a_server_that_is_set_to_batches_runs_it_one_by_one(
     assert attach(classifier().write_mean_over_batch(tmp_path / "theirs.onnx"), *FLAGS) == 0
     _, pixels, expected = adopted()
     model = Model.load(tmp_path / "models/theirs/1/model.onnx", Resources(max_batch=8))
-    waiting: list[Future[Inference[Array]]] = [Future() for _ in range(40)]
-    for index, done in enumerate(waiting):
-        model.submit(pixels[index % 5], model.network.run, Call(), done)
-    found = [done.result(timeout=30) for done in waiting]
-    model.close()
+    workers = Workers(1, Bounds(40))
+    waiting = [submit(workers, model, pixels[index % 5], model.network.run) for index in range(40)]
+    found = [inferred.result(30) for inferred in waiting]
+    workers.close()
     assert model.max_batch == 1 and {each.batch_size for each in found} == {1}
     np.testing.assert_allclose([each.output for each in found], np.tile(expected, (8, 1)), atol=1e-6)

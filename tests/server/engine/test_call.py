@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded
-from spyglass_server.engine.call import Call
+from spyglass_server.engine.call import Call, Caller
 
 
 def soon() -> float:
@@ -39,84 +40,131 @@ def test_a_cancelled_call_raises_even_without_a_deadline() -> None:
         call.remaining()
 
 
-def test_waiting_returns_the_result() -> None:
-    future: Future[int] = Future()
-    future.set_result(5)
+def test_the_error_of_a_call_that_is_over_says_why() -> None:
+    cancelled, late = Call(), Call(time.monotonic())
+    cancelled.cancel()
 
-    assert Call(soon()).wait(future) == 5
-
-
-def test_waiting_raises_what_the_work_raised() -> None:
-    future: Future[int] = Future()
-    future.set_exception(KeyError("inside"))
-
-    with pytest.raises(KeyError, match="inside"):
-        Call().wait(future)
+    assert isinstance(cancelled.why_over(), Cancelled)
+    assert isinstance(late.why_over(), DeadlineExceeded)
+    assert Call(soon()).why_over() is None
 
 
-def test_waiting_ends_at_the_deadline_and_cancels_the_work() -> None:
-    future: Future[int] = Future()
-
-    with pytest.raises(DeadlineExceeded):
-        Call(time.monotonic() + 0.01).wait(future)
-
-    assert future.cancelled()
-
-
-def test_waiting_ends_when_the_caller_cancels_and_cancels_the_work() -> None:
-    call, future = Call(), Future[int]()
-
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(call.wait, future)
-        call.cancel()
-        with pytest.raises(Cancelled):
-            waiting.result(30)
-
-    assert future.cancelled()
-
-
-def test_a_call_that_is_already_cancelled_does_not_wait() -> None:
-    call, future = Call(), Future[int]()
-    call.cancel()
-
-    with pytest.raises(Cancelled):
-        call.wait(future)
-
-    assert future.cancelled()
-
-
-def test_work_that_has_started_is_not_cancelled() -> None:
-    call, future = Call(time.monotonic() + 0.01), Future[int]()
-    future.set_running_or_notify_cancel()
-
-    with pytest.raises(DeadlineExceeded):
-        call.wait(future)
-
-    assert future.running()
-
-
-def test_a_callback_runs_if_the_caller_cancels_inside_of_the_block() -> None:
+def test_a_listener_runs_when_the_call_is_cancelled() -> None:
     call, notes = Call(), []
+    call.on_cancel(lambda: notes.append("cancelled"))
+    assert notes == []
 
-    with call.on_cancel(lambda: notes.append("cancelled")):
-        call.cancel()
+    call.cancel()
 
     assert notes == ["cancelled"]
 
 
-def test_a_callback_runs_at_once_if_the_call_is_already_cancelled() -> None:
+def test_a_listener_runs_at_once_if_the_call_is_already_cancelled() -> None:
     call, notes = Call(), []
     call.cancel()
 
-    with call.on_cancel(lambda: notes.append("cancelled")):
-        assert notes == ["cancelled"]
+    call.on_cancel(lambda: notes.append("cancelled"))
+
+    assert notes == ["cancelled"]
 
 
-def test_a_callback_does_not_run_after_the_block() -> None:
+def test_a_forgotten_listener_does_not_run() -> None:
     call, notes = Call(), []
 
-    with call.on_cancel(lambda: notes.append("cancelled")):
-        pass
+    def note() -> None:
+        notes.append("cancelled")
+
+    call.on_cancel(note)
+    call.forget(note)
+    call.forget(note)
     call.cancel()
 
     assert notes == []
+
+
+def test_a_listener_may_forget_itself_and_others_while_they_run() -> None:
+    call, notes = Call(), []
+    listeners: list[Callable[[], None]] = []
+
+    def note() -> None:
+        notes.append("cancelled")
+        for listener in listeners:
+            call.forget(listener)
+
+    listeners += [note, lambda: notes.append("other")]
+    for listener in listeners:
+        call.on_cancel(listener)
+    call.cancel()
+
+    assert notes == ["cancelled", "other"]
+    assert call._listeners == []
+
+
+def test_a_part_of_a_call_ends_at_its_own_deadline_and_keeps_the_rest() -> None:
+    whole = Call(soon(), patient=True, caller=Caller("address", "connection"), bulk=True, request_id="one")
+
+    part = whole.until(time.monotonic() + 10)
+
+    assert part.remaining() == pytest.approx(10, abs=1)
+    assert whole.until(time.monotonic() + 1000).remaining() == pytest.approx(30, abs=1)
+    assert (part.patient, part.bulk, part.request_id) == (True, True, "one")
+    assert part.caller is whole.caller
+
+
+def test_a_part_is_cancelled_with_its_call_even_if_it_has_no_listener() -> None:
+    whole = Call()
+    part = whole.until(soon())
+    whole.cancel()
+
+    with pytest.raises(Cancelled):
+        part.remaining()
+    with pytest.raises(Cancelled):
+        whole.until(soon()).remaining()
+
+
+def test_the_listeners_of_a_part_run_when_its_call_is_cancelled() -> None:
+    whole, notes = Call(), []
+    part = whole.until(soon())
+    part.on_cancel(lambda: notes.append("part"))
+    whole.cancel()
+    part.on_cancel(lambda: notes.append("late"))
+
+    assert notes == ["part", "late"]
+
+
+def test_a_part_without_listeners_leaves_none_in_its_call() -> None:
+    whole, notes = Call(), []
+    for _ in range(100):
+        part = whole.until(soon())
+        listeners = [lambda: notes.append("first"), lambda: notes.append("second")]
+        for listener in listeners:
+            part.on_cancel(listener)
+        for listener in listeners:
+            part.forget(listener)
+
+    assert whole._listeners == []
+    whole.cancel()
+    assert notes == []
+
+
+def test_no_listener_is_lost_while_other_threads_add_forget_and_cancel() -> None:
+    for _ in range(200):
+        whole = Call()
+        part = whole.until(soon())
+        notes: list[int] = []
+
+        def add(number: int, part: Call = part, notes: list[int] = notes) -> None:
+            def other() -> None:
+                pass
+
+            part.on_cancel(other)
+            part.forget(other)
+            part.on_cancel(lambda: notes.append(number))
+
+        with ThreadPoolExecutor(4) as pool:
+            added = [pool.submit(add, number) for number in range(4)]
+            cancelled = pool.submit(whole.cancel)
+            for each in (*added, cancelled):
+                each.result(30)
+
+        assert set(notes) == {0, 1, 2, 3}

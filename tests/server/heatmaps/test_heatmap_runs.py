@@ -10,9 +10,8 @@ from threading import Event, Semaphore
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from spyglass_server.engine.scheduler import Scheduler
 
-from handled import Handled, submit
+from handled import Handled
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CardError, DeadlineExceeded
 from spyglass_contract.model.card import PREDICTED, write_card
@@ -20,7 +19,10 @@ from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
+from spyglass_server.engine.scheduling.admission import Bounds
+from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.heatmaps.explain import Explain
+from works import submit
 
 PATIENCE = 30
 
@@ -133,17 +135,19 @@ def test_only_entries_with_the_same_kind_of_run_are_in_one_batch(
     session: Session, pixels: NDArray[np.uint8]
 ) -> None:
     network = CountingNetwork(session)
-    scheduler = Scheduler(workers=1, max_batch=8, name="test")
+    model = Model(network, "ab" * 32, Resources(max_batch=8))
+    workers = Workers(1, Bounds(8))
+    network.entered = Semaphore(0)
     network.gate.clear()
-    first = submit(scheduler, pixels[0], Call(), network.run)
+    first = submit(workers, model, pixels[0], network.run)
     assert network.entered.acquire(timeout=PATIENCE)
     network.runs.clear()
     why, why_red = Explain(network, (PREDICTED,)), Explain(network, (0,))
     runs = [None, why, why_red, None, Explain(network, (PREDICTED,)), why_red]
-    futures = [submit(scheduler, pixels[n % 3], Call(), run or network.run) for n, run in enumerate(runs)]
+    futures = [submit(workers, model, pixels[n % 3], run or network.run) for n, run in enumerate(runs)]
     network.gate.set()
     inferences = [future.result(PATIENCE) for future in (first, *futures)][1:]
-    scheduler.close()
+    workers.close()
     assert network.runs == [(2, ()), (2, (PREDICTED,)), (2, (0,))]
     for n, (run, inference) in enumerate(zip(runs, inferences, strict=True)):
         probabilities = inference.output.probabilities if run else inference.output
@@ -159,10 +163,10 @@ def test_a_heatmap_whose_deadline_passes_in_the_queue_is_dropped(
     handled = Handled(Path("colors/1/model.onnx"), lambda path: model)
     network.gate.clear()
     network.runs.clear()
-    occupied = submit(model, np.zeros((8, 8, 3), np.uint8), Call(), network.run)
+    occupied = submit(handled.engine.workers, model, np.zeros((8, 8, 3), np.uint8), network.run)
     with pytest.raises(DeadlineExceeded):
         handled.heatmap(color_image("red"), call=Call(time.monotonic() + 0.05))
-    assert handled.inside == 0
+    assert handled.inside == 1
     network.gate.set()
     occupied.result(PATIENCE)
     handled.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -270,13 +271,14 @@ def test_a_cancelled_call_stops_between_the_passes(
     handled = open_handled()
     call = Call()
     network.stop_at = 3
-    future = handled.engine.threads.submit(lambda: handled.heatmap(pixels, call=call))
-    assert network.stopped.wait(PATIENCE)
-    call.cancel()
-    # A pass that has started runs to its end.
-    network.gate.set()
-    with pytest.raises(Cancelled):
-        future.result(PATIENCE)
+    with ThreadPoolExecutor() as pool:
+        future = pool.submit(handled.heatmap, pixels, call=call)
+        assert network.stopped.wait(PATIENCE)
+        call.cancel()
+        # A pass that has started runs to its end.
+        network.gate.set()
+        with pytest.raises(Cancelled):
+            future.result(PATIENCE)
     assert handled.inside == 0
     handled.classify(pixels)
     assert len(network.batches) == 3

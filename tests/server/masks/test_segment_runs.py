@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 import spyglass_client as sc
-from handled import Handled, submit
+from handled import Handled
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.segment_pb2 import MASK_FORMAT_RAW, Refinement, SegmentRequest
 from spyglass_contract.errors import DeadlineExceeded, FailedPrecondition, InternalError, InvalidInput
@@ -24,6 +24,7 @@ from spyglass_server import local_client
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
+from works import submit
 
 PATIENCE = 30
 RED = 1
@@ -82,10 +83,10 @@ def test_an_image_whose_deadline_passes_in_the_queue_is_dropped(
     network.gate.clear()
     network.runs = 0
     model = next(iter(handled.repository))
-    occupied = submit(model, np.zeros((24, 32, 3), np.uint8), Call(), network.run)
+    occupied = submit(handled.engine.workers, model, np.zeros((24, 32, 3), np.uint8), network.run)
     with pytest.raises(DeadlineExceeded):
         handled.segment(color_image("red"), call=Call(time.monotonic() + 0.05))
-    assert handled.inside == 0
+    assert handled.inside == 1
     network.gate.set()
     occupied.result(PATIENCE)
     handled.close()

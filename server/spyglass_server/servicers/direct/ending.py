@@ -31,8 +31,9 @@ class Ending:
     def succeed(self, response: Message | None = None) -> None:
         """Send the response of a call with one response, and OK."""
         message = None if response is None else response.SerializeToString()
-        self._pending.finish(message, ((REQUEST_ID_HEADER, self._request_id),))
+        # Before the response: a caller that has it finds the line in the log.
         self.close("CANCELLED" if self._pending.is_cancelled() else "OK")
+        self._pending.finish(message, ((REQUEST_ID_HEADER, self._request_id),))
 
     def fail(self, error: Exception) -> None:
         """Send the status of an error."""
@@ -41,8 +42,8 @@ class Ending:
         # The frames hold the request. It is not needed any more.
         clear_frames(error.__traceback__)
         status = abort_status(public, self._request_id)
-        self._pending.abort(status.code, status.details, status.trailing_metadata)
         self.close(status.code.name)
+        self._pending.abort(status.code, status.details, status.trailing_metadata)
 
     def close(self, code: str) -> None:
         """Give back the bytes of the requests, and log the call."""

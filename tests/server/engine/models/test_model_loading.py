@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from handled import submit
 from spyglass.v1.model_pb2 import ModelCard
-from spyglass_contract.errors import CertificateError, Unavailable
-from spyglass_server.engine.call import Call
+from spyglass_contract.errors import CertificateError
 from spyglass_server.engine.models.model import Model, Resources
 
 MakeCard = Callable[..., ModelCard]
@@ -22,32 +19,31 @@ MakeModel = Callable[..., Path]
 
 
 @pytest.fixture
-def model(make_model: MakeModel) -> Iterator[Model]:
-    with closing(Model.load(make_model(), Resources(device="cpu", workers=2))) as loaded:
-        yield loaded
+def model(make_model: MakeModel) -> Model:
+    return Model.load(make_model(), Resources(device="cpu", workers=2))
 
 
 def test_a_valid_file_is_loaded_as_a_model(model: Model) -> None:
     blue = np.full((8, 8, 3), (0, 0, 255), np.uint8)
-    inference = submit(model, blue, Call(), model.network.run).result(30)
+    (probabilities,) = model.network.run(blue[np.newaxis])
 
     assert model.class_names == ("red", "green", "blue")
-    assert int(inference.output.argmax()) == 2
+    assert int(probabilities.argmax()) == 2
 
 
 def test_a_model_has_the_path_and_the_hash_of_its_file(make_model: MakeModel) -> None:
     path = make_model()
 
-    with closing(Model.load(path, Resources(device="cpu"))) as model:
-        assert model.served_by.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert (model.served_by.model, model.served_by.version) == ("colors", 1)
-        assert model.served_by.provider == "CPUExecutionProvider"
+    model = Model.load(path, Resources(device="cpu"))
+
+    assert model.served_by.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (model.served_by.model, model.served_by.version) == ("colors", 1)
+    assert model.served_by.provider == "CPUExecutionProvider"
 
 
 @pytest.mark.parametrize(("setting", "found"), [(0, 1), (4, 4)])
 def test_images_run_one_by_one_on_a_cpu_by_default(make_model: MakeModel, setting: int, found: int) -> None:
-    with closing(Model.load(make_model(), Resources(device="cpu", max_batch=setting))) as model:
-        assert model.max_batch == found
+    assert Model.load(make_model(), Resources(device="cpu", max_batch=setting)).max_batch == found
 
 
 def test_a_file_whose_outputs_differ_from_its_certificate_is_refused(
@@ -75,13 +71,6 @@ def test_pixels_that_differ_from_those_of_the_export_are_logged(
     card.certificate.images[0].pixels_sha256 = "00" * 32
 
     with caplog.at_level(logging.WARNING):
-        Model.load(make_model(card), Resources(device="cpu")).close()
+        Model.load(make_model(card), Resources(device="cpu"))
 
     assert "red.png decode to other pixels" in caplog.text
-
-
-def test_a_closed_model_refuses_images(model: Model) -> None:
-    model.close()
-
-    with pytest.raises(Unavailable):
-        submit(model, np.zeros((8, 8, 3), np.uint8), Call(), model.network.run)
