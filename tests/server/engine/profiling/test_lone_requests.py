@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Semaphore
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +88,24 @@ def test_a_request_beside_another_runs_on_its_usual_threads(pair: Pair) -> None:
         first.result(PATIENCE)
 
     assert pair.runs == (1, 1)
+
+
+def test_the_time_of_a_run_on_all_cores_is_not_taken_for_that_of_a_busy_worker(pair: Pair) -> None:
+    works: list[Work] = []
+    with closing(Handled(Path("colors/1/model.onnx"), lambda path: pair.model, workers=2)) as handled:
+        pair.model.use_profile(Profile("now", (MeasuredWay(Way(1, 1, 1), 0.25),)))
+        start = handled.engine.start
+
+        def keep(work: Work, *rest: Any) -> None:
+            works.append(work)
+            start(work, *rest)
+
+        handled.engine.start = keep  # type: ignore[method-assign]
+        handled.classify(RED)
+        expected = handled.engine.workers._times.expected(works[0])
+
+    assert pair.runs == (0, 1)
+    assert expected == 0.25
 
 
 def test_only_the_run_of_classes_has_another_one_on_all_cores(pair: Pair) -> None:
