@@ -48,7 +48,9 @@ def explaining_server(explaining_models: Path) -> Iterator[str]:
     from spyglass_server.server import Server
     from spyglass_server.settings import ServerSettings
 
-    settings = ServerSettings(host="127.0.0.1", port=0, models=explaining_models, default_model=["colors"])
+    settings = ServerSettings(
+        host="127.0.0.1", port=0, models=explaining_models, default_model=["colors"], profile_seconds=0
+    )
     server = Server(settings)
     server.start()
     yield f"127.0.0.1:{server.port}"

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import pytest
 
-_PLACE = {"--host": "localhost", "--port": "0"}
+_DEFAULTS = {"--host": "localhost", "--port": "0", "--profile-seconds": "0"}
 
 
 class ServerProcess:
@@ -18,9 +18,9 @@ class ServerProcess:
 
     def __init__(self, flags: tuple[str, ...]) -> None:
         # The server rejects a flag that is given twice.
-        place = [part for pair in _PLACE.items() if pair[0] not in flags for part in pair]
+        defaults = [part for pair in _DEFAULTS.items() if pair[0] not in flags for part in pair]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spyglass_cli", "serve", *place, *flags],
+            [sys.executable, "-m", "spyglass_cli", "serve", *defaults, *flags],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -137,7 +137,12 @@ def segmenting_server(segmenting_models: Path) -> Iterator[str]:
     from spyglass_server.settings import ServerSettings
 
     settings = ServerSettings(
-        host="127.0.0.1", port=0, models=segmenting_models, default_model=["stretch"], workers=2
+        profile_seconds=0,
+        host="127.0.0.1",
+        port=0,
+        models=segmenting_models,
+        default_model=["stretch"],
+        workers=2,
     )
     server = Server(settings)
     server.start()

@@ -38,6 +38,7 @@ from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.own_deadline import with_own_deadline
+from spyglass_server.engine.profiling.message import profile_message
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.text import check_id
 from spyglass_server.engine.work import Inferred, Work
@@ -178,6 +179,7 @@ class Handlers:
             workers=model.resources.workers,
             threads_per_worker=model.resources.threads_per_worker,
             max_batch=model.max_batch,
+            profile=profile_message(model.profile) if model.profile else None,
         )
 
 

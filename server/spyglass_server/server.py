@@ -22,6 +22,7 @@ from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.repository import Repository, check_served, model_files
+from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
@@ -77,6 +78,7 @@ class Server:
         self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
+        self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
 
@@ -99,7 +101,11 @@ class Server:
         with ThreadPoolExecutor(self._settings.effective_workers, "load") as pool:
             for model in pool.map(load, files):
                 self._readiness.announce(model.card.name)
+        if self._settings.profile_seconds:
+            self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
         self._readiness.open()
+        if self._profiler:
+            self._profiler.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
     def refuse(self) -> None:
@@ -112,6 +118,8 @@ class Server:
         seconds = self._settings.grace_seconds if grace is None else grace
         ends = time.monotonic() + seconds
         self._readiness.drain()
+        if self._profiler:
+            self._profiler.stop()
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
         self._readiness.hold()
         time.sleep(min(_HELD_SECONDS, seconds))

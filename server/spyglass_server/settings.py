@@ -97,7 +97,15 @@ class ServerSettings(BaseSettings):
         0,
         ge=0,
         le=1024,
-        description="Largest number of images in one inference; 0 is 1 on a CPU and 16 on a GPU.",
+        description="Largest number of images in one inference; 0 is the size that the profile of the model "
+        "found, and without a profile 1 on a CPU and 16 on a GPU.",
+    )
+    profile_seconds: float = Field(
+        3.0,
+        ge=0,
+        le=600,
+        description="Seconds to measure the speed of each model, while the server has no work; 0: do not use "
+        "profiles.",
     )
     score_cam_channels: int = Field(
         0,

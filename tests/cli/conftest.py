@@ -16,7 +16,7 @@ from spyglass_server.settings import ServerSettings
 @pytest.fixture(scope="session")
 def server(tiny_models: Path) -> Iterator[str]:
     """HOST:PORT of a server of the model `colors`."""
-    started = Server(ServerSettings(host="127.0.0.1", port=0, models=tiny_models))
+    started = Server(ServerSettings(host="127.0.0.1", port=0, models=tiny_models, profile_seconds=0))
     started.start()
     yield f"127.0.0.1:{started.port}"
     started.stop(grace=0)

@@ -85,7 +85,14 @@ def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
 
     def start(open_model: Callable[[Path], Model] | None = None, **settings: object) -> Running:
-        fields = {"models": tiny_models, "host": "localhost", "port": 0, "workers": 1, "grace_seconds": 5}
+        fields = {
+            "models": tiny_models,
+            "host": "localhost",
+            "port": 0,
+            "workers": 1,
+            "grace_seconds": 5,
+            "profile_seconds": 0,
+        }
         server = Server(ServerSettings(**{**fields, **settings}))
         channel = grpc.insecure_channel(f"localhost:{server.port}")
         running.append(Running(server, channel))

@@ -20,7 +20,7 @@ def test_the_python_of_the_page_runs(repository_root: Path, monkeypatch: pytest.
     page = (repository_root / "docs/client.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 5
-    server = Server(ServerSettings(models=repository_root / "models", port=0))
+    server = Server(ServerSettings(models=repository_root / "models", port=0, profile_seconds=0))
     server.start()
     monkeypatch.chdir(repository_root)
     printed, names = io.StringIO(), dict[str, Any]()

@@ -24,7 +24,7 @@ def test_the_python_of_the_readme_runs_and_names_the_images(
     readme: str, repository_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, _ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    server = Server(ServerSettings(models=repository_root / "models", port=0))
+    server = Server(ServerSettings(models=repository_root / "models", port=0, profile_seconds=0))
     server.start()
     monkeypatch.chdir(repository_root)
     printed = io.StringIO()

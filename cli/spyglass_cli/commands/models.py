@@ -17,11 +17,13 @@ from spyglass.v1.model_pb2 import (
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
 from spyglass_cli.output.reduced_precision import reduced_facts
-from spyglass_client import DEFAULT_TARGET, ModelDetails, ServedModel
+from spyglass_client import DEFAULT_TARGET, ModelDetails, Profile, ServedModel
 from spyglass_contract.model.card import card_to_json
 
 # Class names that `models show` prints before it cuts the list.
 _SHOWN_CLASSES = 5
+
+_RUN_HEADINGS = ("batch", "threads", "at once", "milliseconds", "images per second")
 
 _SCORE_KINDS: dict[int, str] = {
     SCORE_KIND_SOFTMAX: "probabilities of classes that exclude each other (softmax)",
@@ -36,7 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="models_command")
     listing = commands.add_parser("list", help="list the models that a server serves")
     listing.set_defaults(func=run_list)
-    showing = commands.add_parser("show", help="show one model: its card, provider, threads and batch size")
+    showing = commands.add_parser(
+        "show", help="show one model: its card, provider, threads, batch size and speed"
+    )
     showing.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to show")
     showing.set_defaults(func=run_show)
     for command in (listing, showing):
@@ -69,6 +73,8 @@ def run_show(arguments: argparse.Namespace) -> int:
         _print_json({"card": json.loads(card_to_json(details.card)), "served": details.served.to_dict()})
     else:
         _print_table(("name", "value"), _facts(details), headings=False)
+        if details.served.profile:
+            _print_table(_RUN_HEADINGS, _run_rows(details.served.profile))
     return 0
 
 
@@ -103,9 +109,32 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("heatmap gradient", _gradient(certificate)),
         *reduced_facts(card),
         ("execution provider", _provider(served)),
+        ("profile", _profile(served.profile)),
         ("sha256", served.sha256),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _profile(profile: Profile | None) -> str:
+    if not profile:
+        return "not measured yet"
+    return (
+        f"{profile.image_seconds * 1000:.3g} ms an image; busy: batches to {profile.max_batch}; "
+        f"a lone request: threads to {profile.wide_threads}; measured {profile.measured}"
+    )
+
+
+def _run_rows(profile: Profile) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(run.batch),
+            str(run.threads),
+            str(run.at_once),
+            f"{run.seconds * 1000:.3f}",
+            f"{run.images_per_second:.1f}",
+        )
+        for run in profile.runs
+    ]
 
 
 def _gradient(certificate: Certificate) -> str:

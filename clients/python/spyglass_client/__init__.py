@@ -22,7 +22,7 @@ from spyglass_client._results.classifications import (
 )
 from spyglass_client._results.coco import mask_from_coco
 from spyglass_client._results.heatmaps import Heatmap
-from spyglass_client._results.models import ModelDetails, ServedModel
+from spyglass_client._results.models import ModelDetails, Profile, ProfiledRun, ServedModel
 from spyglass_client._results.segmentations import Refinement, Segmentation, SegmentedClass
 from spyglass_client._transports.addresses import Address, parse_addresses
 from spyglass_client._transports.channels import open_channel
@@ -74,6 +74,8 @@ __all__ = [
     "Overloaded",
     "PendingResponse",
     "PermissionDenied",
+    "Profile",
+    "ProfiledRun",
     "Refinement",
     "ResponseStream",
     "Retry",

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17spyglass/v1/model.proto\x12\x0bspyglass.v1\"H\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.spyglass.v1.ServedModel\"m\n\x0fGetModelRequest\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\x13\n\x0bwith_golden\x18\x02 \x01(\x08\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.spyglass.v1.Task\"b\n\x10GetModelResponse\x12$\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x16.spyglass.v1.ModelCard\x12(\n\x06served\x18\x02 \x01(\x0b\x32\x18.spyglass.v1.ServedModel\"\xeb\x01\n\x0bServedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.spyglass.v1.Task\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x12\n\nis_default\x18\x06 \x01(\x08\x12\x13\n\x0b\x63lass_count\x18\x07 \x01(\r\x12\x0f\n\x07workers\x18\x08 \x01(\r\x12\x1a\n\x12threads_per_worker\x18\t \x01(\r\x12\x11\n\tmax_batch\x18\n \x01(\r\x12\x11\n\tprecision\x18\x0b \x01(\t\"\xa8\x03\n\tModelCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.spyglass.v1.Task\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12%\n\x05input\x18\x05 \x01(\x0b\x32\x16.spyglass.v1.InputSpec\x12\x13\n\x0b\x63lass_names\x18\x06 \x03(\t\x12\x17\n\x0f\x65xplained_layer\x18\x07 \x01(\t\x12+\n\nprovenance\x18\x08 \x01(\x0b\x32\x17.spyglass.v1.Provenance\x12-\n\x0b\x63\x65rtificate\x18\t \x01(\x0b\x32\x18.spyglass.v1.Certificate\x12\x16\n\x0eheatmap_method\x18\n \x01(\t\x12\x17\n\x0f\x65xplained_score\x18\x0b \x01(\t\x12*\n\nscore_kind\x18\x0c \x01(\x0e\x32\x16.spyglass.v1.ScoreKind\x12\x38\n\x11reduced_precision\x18\r \x01(\x0b\x32\x1d.spyglass.v1.ReducedPrecision\"\xcd\x02\n\x10ReducedPrecision\x12\x11\n\tprecision\x18\x01 \x01(\t\x12\x0e\n\x06recipe\x18\x02 \x01(\t\x12\x1a\n\x12\x63\x61libration_images\x18\x03 \x01(\r\x12\x17\n\x0fheld_out_images\x18\x04 \x01(\r\x12\x11\n\tagreement\x18\x05 \x01(\x01\x12\x0e\n\x06metric\x18\x06 \x01(\t\x12\x1c\n\x0foriginal_metric\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0ereduced_metric\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\x0fleast_agreement\x18\t \x01(\x01\x12\x18\n\x10most_metric_loss\x18\n \x01(\x01\x12\x15\n\rsource_sha256\x18\x0b \x01(\t\x12\x12\n\nkept_nodes\x18\x0c \x01(\rB\x12\n\x10_original_metricB\x11\n\x0f_reduced_metric\"\x9f\x02\n\tInputSpec\x12\x0e\n\x06tensor\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12*\n\ncolor_mode\x18\x04 \x01(\x0e\x32\x16.spyglass.v1.ColorMode\x12,\n\x0bvalue_range\x18\x05 \x01(\x0b\x32\x17.spyglass.v1.ValueRange\x12\'\n\x06resize\x18\x06 \x01(\x0e\x32\x17.spyglass.v1.ResizeRule\x12+\n\nresampling\x18\x07 \x01(\x0e\x32\x17.spyglass.v1.Resampling\x12\x15\n\rcrop_fraction\x18\x08 \x01(\x02\x12\x1c\n\x14scaled_decode_margin\x18\t \x01(\r\".\n\nValueRange\x12\x0f\n\x07minimum\x18\x01 \x01(\x02\x12\x0f\n\x07maximum\x18\x02 \x01(\x02\"\xed\x02\n\nProvenance\x12\x14\n\x0c\x61rchitecture\x18\x01 \x01(\t\x12\x15\n\rtraining_data\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\t\x12\x15\n\rsource_sha256\x18\x05 \x01(\t\x12\x35\n\x07metrics\x18\x06 \x03(\x0b\x32$.spyglass.v1.Provenance.MetricsEntry\x12\x46\n\x10library_versions\x18\x07 \x03(\x0b\x32,.spyglass.v1.Provenance.LibraryVersionsEntry\x12\x12\n\nparameters\x18\x08 \x01(\x04\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x02\n\x0b\x43\x65rtificate\x12\x0f\n\x07\x63reated\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12\x14\n\x0cmax_abs_diff\x18\x03 \x01(\x02\x12\x11\n\ttolerance\x18\x04 \x01(\x02\x12\x32\n\x06images\x18\x05 \x03(\x0b\x32\x18.spyglass.v1.GoldenImageR\x08pictures\x12*\n\x07tensors\x18\x06 \x03(\x0b\x32\x19.spyglass.v1.GoldenTensor\x12\x10\n\x08heatmaps\x18\x07 \x01(\r\x12\x15\n\rzero_heatmaps\x18\x08 \x01(\r\x12\r\n\x05noise\x18\t \x01(\x02\x12\x1b\n\x0egradient_error\x18\n \x01(\x02H\x00\x88\x01\x01\x42\x11\n\x0f_gradient_error\"U\n\x0bGoldenImage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65ncoded\x18\x02 \x01(\x0c\x12\x15\n\rpixels_sha256\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x03(\x02\".\n\x0cGoldenTensor\x12\x0c\n\x04seed\x18\x01 \x01(\r\x12\x10\n\x08\x65xpected\x18\x02 \x03(\x02*A\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x11\n\rTASK_CLASSIFY\x10\x01\x12\x10\n\x0cTASK_SEGMENT\x10\x02*m\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12SCORE_KIND_SOFTMAX\x10\x01\x12\x16\n\x12SCORE_KIND_SIGMOID\x10\x02\x12\x14\n\x10SCORE_KIND_LOGIT\x10\x03*P\n\tColorMode\x12\x1a\n\x16\x43OLOR_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43OLOR_MODE_RGB\x10\x01\x12\x13\n\x0f\x43OLOR_MODE_GREY\x10\x02*m\n\nResizeRule\x12\x1b\n\x17RESIZE_RULE_UNSPECIFIED\x10\x00\x12\x17\n\x13RESIZE_RULE_STRETCH\x10\x01\x12\x14\n\x10RESIZE_RULE_CROP\x10\x02\x12\x13\n\x0fRESIZE_RULE_PAD\x10\x03*Y\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x17\n\x13RESAMPLING_BILINEAR\x10\x01\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x02\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17spyglass/v1/model.proto\x12\x0bspyglass.v1\"H\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.spyglass.v1.ServedModel\"m\n\x0fGetModelRequest\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.spyglass.v1.ModelRef\x12\x13\n\x0bwith_golden\x18\x02 \x01(\x08\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.spyglass.v1.Task\"b\n\x10GetModelResponse\x12$\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x16.spyglass.v1.ModelCard\x12(\n\x06served\x18\x02 \x01(\x0b\x32\x18.spyglass.v1.ServedModel\"\x92\x02\n\x0bServedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.spyglass.v1.Task\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x12\n\nis_default\x18\x06 \x01(\x08\x12\x13\n\x0b\x63lass_count\x18\x07 \x01(\r\x12\x0f\n\x07workers\x18\x08 \x01(\r\x12\x1a\n\x12threads_per_worker\x18\t \x01(\r\x12\x11\n\tmax_batch\x18\n \x01(\r\x12\x11\n\tprecision\x18\x0b \x01(\t\x12%\n\x07profile\x18\x0c \x01(\x0b\x32\x14.spyglass.v1.Profile\"\x83\x01\n\x07Profile\x12\x10\n\x08measured\x18\x01 \x01(\t\x12\x11\n\tmax_batch\x18\x02 \x01(\r\x12\x14\n\x0cwide_threads\x18\x03 \x01(\r\x12\x15\n\rimage_seconds\x18\x04 \x01(\x01\x12&\n\x04runs\x18\x05 \x03(\x0b\x32\x18.spyglass.v1.ProfiledRun\"j\n\x0bProfiledRun\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\r\x12\x0f\n\x07threads\x18\x02 \x01(\r\x12\x0f\n\x07\x61t_once\x18\x03 \x01(\r\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x19\n\x11images_per_second\x18\x05 \x01(\x01\"\xa8\x03\n\tModelCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x1f\n\x04task\x18\x03 \x01(\x0e\x32\x11.spyglass.v1.Task\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12%\n\x05input\x18\x05 \x01(\x0b\x32\x16.spyglass.v1.InputSpec\x12\x13\n\x0b\x63lass_names\x18\x06 \x03(\t\x12\x17\n\x0f\x65xplained_layer\x18\x07 \x01(\t\x12+\n\nprovenance\x18\x08 \x01(\x0b\x32\x17.spyglass.v1.Provenance\x12-\n\x0b\x63\x65rtificate\x18\t \x01(\x0b\x32\x18.spyglass.v1.Certificate\x12\x16\n\x0eheatmap_method\x18\n \x01(\t\x12\x17\n\x0f\x65xplained_score\x18\x0b \x01(\t\x12*\n\nscore_kind\x18\x0c \x01(\x0e\x32\x16.spyglass.v1.ScoreKind\x12\x38\n\x11reduced_precision\x18\r \x01(\x0b\x32\x1d.spyglass.v1.ReducedPrecision\"\xcd\x02\n\x10ReducedPrecision\x12\x11\n\tprecision\x18\x01 \x01(\t\x12\x0e\n\x06recipe\x18\x02 \x01(\t\x12\x1a\n\x12\x63\x61libration_images\x18\x03 \x01(\r\x12\x17\n\x0fheld_out_images\x18\x04 \x01(\r\x12\x11\n\tagreement\x18\x05 \x01(\x01\x12\x0e\n\x06metric\x18\x06 \x01(\t\x12\x1c\n\x0foriginal_metric\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0ereduced_metric\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\x0fleast_agreement\x18\t \x01(\x01\x12\x18\n\x10most_metric_loss\x18\n \x01(\x01\x12\x15\n\rsource_sha256\x18\x0b \x01(\t\x12\x12\n\nkept_nodes\x18\x0c \x01(\rB\x12\n\x10_original_metricB\x11\n\x0f_reduced_metric\"\x9f\x02\n\tInputSpec\x12\x0e\n\x06tensor\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12*\n\ncolor_mode\x18\x04 \x01(\x0e\x32\x16.spyglass.v1.ColorMode\x12,\n\x0bvalue_range\x18\x05 \x01(\x0b\x32\x17.spyglass.v1.ValueRange\x12\'\n\x06resize\x18\x06 \x01(\x0e\x32\x17.spyglass.v1.ResizeRule\x12+\n\nresampling\x18\x07 \x01(\x0e\x32\x17.spyglass.v1.Resampling\x12\x15\n\rcrop_fraction\x18\x08 \x01(\x02\x12\x1c\n\x14scaled_decode_margin\x18\t \x01(\r\".\n\nValueRange\x12\x0f\n\x07minimum\x18\x01 \x01(\x02\x12\x0f\n\x07maximum\x18\x02 \x01(\x02\"\xed\x02\n\nProvenance\x12\x14\n\x0c\x61rchitecture\x18\x01 \x01(\t\x12\x15\n\rtraining_data\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\t\x12\x15\n\rsource_sha256\x18\x05 \x01(\t\x12\x35\n\x07metrics\x18\x06 \x03(\x0b\x32$.spyglass.v1.Provenance.MetricsEntry\x12\x46\n\x10library_versions\x18\x07 \x03(\x0b\x32,.spyglass.v1.Provenance.LibraryVersionsEntry\x12\x12\n\nparameters\x18\x08 \x01(\x04\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x02\n\x0b\x43\x65rtificate\x12\x0f\n\x07\x63reated\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12\x14\n\x0cmax_abs_diff\x18\x03 \x01(\x02\x12\x11\n\ttolerance\x18\x04 \x01(\x02\x12\x32\n\x06images\x18\x05 \x03(\x0b\x32\x18.spyglass.v1.GoldenImageR\x08pictures\x12*\n\x07tensors\x18\x06 \x03(\x0b\x32\x19.spyglass.v1.GoldenTensor\x12\x10\n\x08heatmaps\x18\x07 \x01(\r\x12\x15\n\rzero_heatmaps\x18\x08 \x01(\r\x12\r\n\x05noise\x18\t \x01(\x02\x12\x1b\n\x0egradient_error\x18\n \x01(\x02H\x00\x88\x01\x01\x42\x11\n\x0f_gradient_error\"U\n\x0bGoldenImage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65ncoded\x18\x02 \x01(\x0c\x12\x15\n\rpixels_sha256\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x03(\x02\".\n\x0cGoldenTensor\x12\x0c\n\x04seed\x18\x01 \x01(\r\x12\x10\n\x08\x65xpected\x18\x02 \x03(\x02*A\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x11\n\rTASK_CLASSIFY\x10\x01\x12\x10\n\x0cTASK_SEGMENT\x10\x02*m\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12SCORE_KIND_SOFTMAX\x10\x01\x12\x16\n\x12SCORE_KIND_SIGMOID\x10\x02\x12\x14\n\x10SCORE_KIND_LOGIT\x10\x03*P\n\tColorMode\x12\x1a\n\x16\x43OLOR_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43OLOR_MODE_RGB\x10\x01\x12\x13\n\x0f\x43OLOR_MODE_GREY\x10\x02*m\n\nResizeRule\x12\x1b\n\x17RESIZE_RULE_UNSPECIFIED\x10\x00\x12\x17\n\x13RESIZE_RULE_STRETCH\x10\x01\x12\x14\n\x10RESIZE_RULE_CROP\x10\x02\x12\x13\n\x0fRESIZE_RULE_PAD\x10\x03*Y\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x17\n\x13RESAMPLING_BILINEAR\x10\x01\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x02\x42o\n\x0bspyglass.v1P\x01Z\x16spyglass/v1;spyglassv1\xa2\x02\x03SPG\xaa\x02\x0bSpyglass.V1\xca\x02\x0bSpyglass\\V1\xe2\x02\x14Spyglass\\V1\\Metadata\xea\x02\x0cSpyglass::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,16 +36,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVENANCE_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._loaded_options = None
   _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_TASK']._serialized_start=2545
-  _globals['_TASK']._serialized_end=2610
-  _globals['_SCOREKIND']._serialized_start=2612
-  _globals['_SCOREKIND']._serialized_end=2721
-  _globals['_COLORMODE']._serialized_start=2723
-  _globals['_COLORMODE']._serialized_end=2803
-  _globals['_RESIZERULE']._serialized_start=2805
-  _globals['_RESIZERULE']._serialized_end=2914
-  _globals['_RESAMPLING']._serialized_start=2916
-  _globals['_RESAMPLING']._serialized_end=3005
+  _globals['_TASK']._serialized_start=2826
+  _globals['_TASK']._serialized_end=2891
+  _globals['_SCOREKIND']._serialized_start=2893
+  _globals['_SCOREKIND']._serialized_end=3002
+  _globals['_COLORMODE']._serialized_start=3004
+  _globals['_COLORMODE']._serialized_end=3084
+  _globals['_RESIZERULE']._serialized_start=3086
+  _globals['_RESIZERULE']._serialized_end=3195
+  _globals['_RESAMPLING']._serialized_start=3197
+  _globals['_RESAMPLING']._serialized_end=3286
   _globals['_MODELREF']._serialized_start=40
   _globals['_MODELREF']._serialized_end=112
   _globals['_LISTMODELSREQUEST']._serialized_start=114
@@ -57,25 +57,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=310
   _globals['_GETMODELRESPONSE']._serialized_end=408
   _globals['_SERVEDMODEL']._serialized_start=411
-  _globals['_SERVEDMODEL']._serialized_end=646
-  _globals['_MODELCARD']._serialized_start=649
-  _globals['_MODELCARD']._serialized_end=1073
-  _globals['_REDUCEDPRECISION']._serialized_start=1076
-  _globals['_REDUCEDPRECISION']._serialized_end=1409
-  _globals['_INPUTSPEC']._serialized_start=1412
-  _globals['_INPUTSPEC']._serialized_end=1699
-  _globals['_VALUERANGE']._serialized_start=1701
-  _globals['_VALUERANGE']._serialized_end=1747
-  _globals['_PROVENANCE']._serialized_start=1750
-  _globals['_PROVENANCE']._serialized_end=2115
-  _globals['_PROVENANCE_METRICSENTRY']._serialized_start=2013
-  _globals['_PROVENANCE_METRICSENTRY']._serialized_end=2059
-  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_start=2061
-  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_end=2115
-  _globals['_CERTIFICATE']._serialized_start=2118
-  _globals['_CERTIFICATE']._serialized_end=2408
-  _globals['_GOLDENIMAGE']._serialized_start=2410
-  _globals['_GOLDENIMAGE']._serialized_end=2495
-  _globals['_GOLDENTENSOR']._serialized_start=2497
-  _globals['_GOLDENTENSOR']._serialized_end=2543
+  _globals['_SERVEDMODEL']._serialized_end=685
+  _globals['_PROFILE']._serialized_start=688
+  _globals['_PROFILE']._serialized_end=819
+  _globals['_PROFILEDRUN']._serialized_start=821
+  _globals['_PROFILEDRUN']._serialized_end=927
+  _globals['_MODELCARD']._serialized_start=930
+  _globals['_MODELCARD']._serialized_end=1354
+  _globals['_REDUCEDPRECISION']._serialized_start=1357
+  _globals['_REDUCEDPRECISION']._serialized_end=1690
+  _globals['_INPUTSPEC']._serialized_start=1693
+  _globals['_INPUTSPEC']._serialized_end=1980
+  _globals['_VALUERANGE']._serialized_start=1982
+  _globals['_VALUERANGE']._serialized_end=2028
+  _globals['_PROVENANCE']._serialized_start=2031
+  _globals['_PROVENANCE']._serialized_end=2396
+  _globals['_PROVENANCE_METRICSENTRY']._serialized_start=2294
+  _globals['_PROVENANCE_METRICSENTRY']._serialized_end=2340
+  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_start=2342
+  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_end=2396
+  _globals['_CERTIFICATE']._serialized_start=2399
+  _globals['_CERTIFICATE']._serialized_end=2689
+  _globals['_GOLDENIMAGE']._serialized_start=2691
+  _globals['_GOLDENIMAGE']._serialized_end=2776
+  _globals['_GOLDENTENSOR']._serialized_start=2778
+  _globals['_GOLDENTENSOR']._serialized_end=2824
 # @@protoc_insertion_point(module_scope)

@@ -305,6 +305,7 @@ class ServedModel(_message.Message):
     THREADS_PER_WORKER_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the model."""
     version: _builtins.int
@@ -320,15 +321,19 @@ class ServedModel(_message.Message):
     class_count: _builtins.int
     """The number of classes."""
     workers: _builtins.int
-    """The number of inferences that can run at once."""
+    """The number of inferences that can run at once, of all models of the server together."""
     threads_per_worker: _builtins.int
-    """The number of threads of each inference."""
+    """The number of threads of each inference. A lone request may use the profile's `wide_threads`."""
     max_batch: _builtins.int
     """The most images in one batch."""
     precision: _builtins.str
     """The precision that classes and masks are computed in: fp32, bf16 or int8. Heatmaps are always computed by
     the network as it was trained or adopted.
     """
+    @_builtins.property
+    def profile(self) -> Global___Profile:
+        """The measured speed of the model on the server. Not set: not measured yet."""
+
     def __init__(
         self,
         *,
@@ -343,14 +348,93 @@ class ServedModel(_message.Message):
         threads_per_worker: _builtins.int = ...,
         max_batch: _builtins.int = ...,
         precision: _builtins.str = ...,
+        profile: Global___Profile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_count", b"class_count", "is_default", b"is_default", "max_batch", b"max_batch", "name", b"name", "precision", b"precision", "provider", b"provider", "sha256", b"sha256", "task", b"task", "threads_per_worker", b"threads_per_worker", "version", b"version", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_count", b"class_count", "is_default", b"is_default", "max_batch", b"max_batch", "name", b"name", "precision", b"precision", "profile", b"profile", "provider", b"provider", "sha256", b"sha256", "task", b"task", "threads_per_worker", b"threads_per_worker", "version", b"version", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServedModel: _TypeAlias = ServedModel  # noqa: Y015
+
+@_typing.final
+class Profile(_message.Message):
+    """The measured speed of a model on a server, and the decisions that follow from it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURED_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_FIELD_NUMBER: _builtins.int
+    WIDE_THREADS_FIELD_NUMBER: _builtins.int
+    IMAGE_SECONDS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    measured: _builtins.str
+    """The time of the measurement: ISO 8601, UTC."""
+    max_batch: _builtins.int
+    """The largest batch that a busy server should form. The server's setting overrides it."""
+    wide_threads: _builtins.int
+    """The threads of an inference while no other request needs the processors."""
+    image_seconds: _builtins.float
+    """The seconds of an inference of one image alone."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfiledRun]:
+        """The measured ways to run the model."""
+
+    def __init__(
+        self,
+        *,
+        measured: _builtins.str = ...,
+        max_batch: _builtins.int = ...,
+        wide_threads: _builtins.int = ...,
+        image_seconds: _builtins.float = ...,
+        runs: _abc.Iterable[Global___ProfiledRun] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_seconds", b"image_seconds", "max_batch", b"max_batch", "measured", b"measured", "runs", b"runs", "wide_threads", b"wide_threads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Profile: _TypeAlias = Profile  # noqa: Y015
+
+@_typing.final
+class ProfiledRun(_message.Message):
+    """A way to run a model: some inferences side by side, each of a batch of images, on some threads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    THREADS_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    IMAGES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    batch: _builtins.int
+    """The images of each inference."""
+    threads: _builtins.int
+    """The threads of each inference."""
+    at_once: _builtins.int
+    """The inferences side by side."""
+    seconds: _builtins.float
+    """The seconds of each inference: the least time of several rounds."""
+    images_per_second: _builtins.float
+    """The images of all inferences side by side, per second."""
+    def __init__(
+        self,
+        *,
+        batch: _builtins.int = ...,
+        threads: _builtins.int = ...,
+        at_once: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+        images_per_second: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "batch", b"batch", "images_per_second", b"images_per_second", "seconds", b"seconds", "threads", b"threads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfiledRun: _TypeAlias = ProfiledRun  # noqa: Y015
 
 @_typing.final
 class ModelCard(_message.Message):

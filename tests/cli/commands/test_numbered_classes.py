@@ -39,7 +39,11 @@ def numbered_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def numbered_server(numbered_models: Path) -> Iterator[str]:
     settings = ServerSettings(
-        host="127.0.0.1", port=0, models=numbered_models, default_model=["from-one", "masks"]
+        profile_seconds=0,
+        host="127.0.0.1",
+        port=0,
+        models=numbered_models,
+        default_model=["from-one", "masks"],
     )
     server = Server(settings)
     server.start()

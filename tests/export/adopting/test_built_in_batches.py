@@ -25,7 +25,9 @@ Array = np.ndarray[Any, Any]
 @contextmanager
 def serving(models: Path) -> Iterator[Client]:
     """A client of a server with batches of up to 8 images."""
-    server = Server(ServerSettings(models=models, host="localhost", port=0, workers=1, max_batch=8))
+    server = Server(
+        ServerSettings(models=models, host="localhost", port=0, workers=1, max_batch=8, profile_seconds=0)
+    )
     server.start()
     try:
         with Client(f"localhost:{server.port}") as client:

@@ -19,6 +19,35 @@ _TASK_NAMES: dict[int, TaskName] = {number: name for name, number in TASKS.items
 
 
 @dataclass(frozen=True)
+class ProfiledRun:
+    """A way to run a model, and its measured speed."""
+
+    # Images of each inference, threads of each inference, and inferences side by side.
+    batch: int
+    threads: int
+    at_once: int
+    # Of each inference.
+    seconds: float
+    # Of all inferences side by side.
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The measured speed of a model on a server, and the decisions that follow from it."""
+
+    # ISO 8601, UTC.
+    measured: str
+    # The largest batch that a busy server should form.
+    max_batch: int
+    # The threads of an inference while no other request needs the processors.
+    wide_threads: int
+    # Of an inference of one image alone.
+    image_seconds: float
+    runs: tuple[ProfiledRun, ...]
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """A model as the server runs it."""
 
@@ -32,12 +61,14 @@ class ServedModel:
     # True if a request of this task that names no model gets this one.
     is_default: bool
     class_count: int
-    # Inferences at a time, threads for each of them, and the largest batch.
+    # Inferences at a time of all models, threads for each of them, and the largest batch.
     workers: int
     threads_per_worker: int
     max_batch: int
     # The precision that classes and masks are computed in: fp32, bf16 or int8. Heatmaps stay in fp32.
     precision: str = "fp32"
+    # None: the server has not measured the model.
+    profile: Profile | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -74,4 +105,18 @@ def _read_served(model: model_pb2.ServedModel) -> ServedModel:
         threads_per_worker=model.threads_per_worker,
         max_batch=model.max_batch,
         precision=model.precision or "fp32",
+        profile=_read_profile(model.profile) if model.HasField("profile") else None,
+    )
+
+
+def _read_profile(profile: model_pb2.Profile) -> Profile:
+    return Profile(
+        measured=profile.measured,
+        max_batch=profile.max_batch,
+        wide_threads=profile.wide_threads,
+        image_seconds=profile.image_seconds,
+        runs=tuple(
+            ProfiledRun(run.batch, run.threads, run.at_once, run.seconds, run.images_per_second)
+            for run in profile.runs
+        ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from spyglass_server.engine.capacity.control_groups import read, values_v1, values_v2
@@ -55,6 +55,24 @@ def return_large_blocks() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
         # Without this, each arena returns every small free part and allocates it again.
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+@contextlib.contextmanager
+def returning_memory() -> Iterator[None]:
+    """Make the C library return to the system at once what the block frees, however small the parts are.
+
+    `memory_returner` does not: it leaves the end of the arenas of all threads but the main one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        yield
+        return
+    mallopt(_TRIM_THRESHOLD, 0)
+    try:
+        yield
+    finally:
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 

@@ -28,6 +28,14 @@ def bundled_models(beside: Path = _BESIDE) -> Path:
     return Path(next(iter(found.submodule_search_locations)))
 
 
+def is_bundled(models: Path) -> bool:
+    """Return whether a folder is that of the bundled models."""
+    try:
+        return models.resolve() == bundled_models().resolve()
+    except ModelError:
+        return False
+
+
 def _is_checkout(folder: Path) -> bool:
     """Return whether this is the source of Spyglass, and not a project into which it was installed."""
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,15 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
 from spyglass_contract.model.precisions import FP32, file_precision
+from spyglass_server.engine.models.choices import Precision
 from spyglass_server.engine.models.precision import open_network
 from spyglass_server.engine.models.providers.registry import best_batch
 from spyglass_server.engine.models.resources import Resources as Resources
+
+if TYPE_CHECKING:
+    # The file of profiles is read with pydantic, which a client in this process does not need.
+    from spyglass_server.engine.profiling.profile import Profile
+    from spyglass_server.engine.work import Run
 
 _log = logging.getLogger(__name__)
 
@@ -44,19 +51,37 @@ class Network(Protocol):
         """See `Session.features`; called only if the card's method is Score-CAM."""
 
 
+@dataclass(frozen=True)
+class Source:
+    """The origin of a network, from which it can be opened again."""
+
+    # The folder with NAME/VERSION/model.onnx.
+    models: Path
+    # Opens the file, with this number of threads for a run. Raises ModelError.
+    open_network: Callable[[int], Network]
+
+
 class Model:
     """A network whose certificate was replayed."""
 
-    def __init__(self, network: Network, sha256: str, resources: Resources, heatmap_sha256: str = "") -> None:
+    def __init__(
+        self,
+        network: Network,
+        sha256: str,
+        resources: Resources,
+        heatmap_sha256: str = "",
+        source: Source | None = None,
+    ) -> None:
         """Replay the certificate of `network`, which also warms it up. Raises CertificateError.
 
         `sha256` is of the file that computes classes and masks, `heatmap_sha256` of the one that computes
-        heatmaps; empty: they are the same.
+        heatmaps; empty: they are the same. Without a source the model cannot be measured.
         """
         self.card = network.card
         self.task = self.card.task
         self.network = network
         self.resources = resources
+        self.source = source
         self.class_names = tuple(self.card.class_names)
         self.served_by = ServedBy(
             model=self.card.name,
@@ -76,6 +101,23 @@ class Model:
             )
         self.max_batch = resources.max_batch or best_batch(network.provider)
         """The largest batch that runs."""
+        self.profile: Profile | None = None
+        """The measured speed; None: not measured."""
+        self._wide: Network | None = None
+
+    def use_profile(self, profile: Profile) -> None:
+        """Take a profile into account: its largest batch, unless the resources have one."""
+        self.profile = profile
+        self.max_batch = self.resources.max_batch or profile.max_batch
+
+    def use_wide(self, network: Network) -> None:
+        """Use `network`, which has more threads, for lone requests. Raises CertificateError if it may not."""
+        verify(self.card, network.run)
+        self._wide = network
+
+    def widest(self, run: Run[Any]) -> Run[Any]:
+        """Return the run of more threads that a lone request uses in place of `run`, or `run` itself."""
+        return self._wide.run if self._wide and run == self.network.run else run
 
     @classmethod
     def load(cls, path: Path, resources: Resources) -> Model:
@@ -83,7 +125,8 @@ class Model:
         opened = open_network(path, resources)
         if opened.one_image:
             resources = replace(resources, max_batch=1)
-        return cls(opened.network, opened.sha256, resources, opened.heatmap_sha256)
+        source = Source(path.parents[2], partial(_open_again, path, resources, opened.precision))
+        return cls(opened.network, opened.sha256, resources, opened.heatmap_sha256, source)
 
     @property
     def heatmaps_served_by(self) -> ServedBy:
@@ -94,3 +137,9 @@ class Model:
         if self._heatmap_sha256:
             served_by.sha256, served_by.precision = self._heatmap_sha256, FP32
         return served_by
+
+
+def _open_again(path: Path, resources: Resources, precision: Precision, threads: int) -> Network:
+    """Open a file as it is open already, but for the threads of a run."""
+    chosen = replace(resources, precision=precision, threads_per_worker=threads)
+    return open_network(path, chosen).network

@@ -15,7 +15,7 @@ from spyglass_contract.model.certificate import verify
 from spyglass_contract.model.comparison import Comparison
 from spyglass_contract.model.held_out import HeldOut, read_held_out
 from spyglass_contract.model.precisions import BF16, FP32, INT8, INT8_FILE, USUAL, Tolerance, tolerance_of
-from spyglass_server.engine.models.choices import ComputePrecision
+from spyglass_server.engine.models.choices import ComputePrecision, Precision
 from spyglass_server.engine.models.faster import time_ratio
 from spyglass_server.engine.models.gate import PrecisionError, pass_gate
 from spyglass_server.engine.models.reduced_network import ReducedNetwork, bf16_card, reduced_card
@@ -36,6 +36,8 @@ class Opened:
     sha256: str
     heatmap_sha256: str
     one_image: bool
+    # The setting that opens the same network again.
+    precision: Precision
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class _Original:
     sha256: str
 
     def as_it_is(self) -> Opened:
-        return Opened(self.session, self.sha256, self.sha256, self.session.one_image)
+        return Opened(self.session, self.sha256, self.sha256, self.session.one_image, FP32)
 
     def held_out(self) -> HeldOut | None:
         """Return the held-out images beside the file. Raises ModelError if they are invalid."""
@@ -109,14 +111,14 @@ def _open_int8(original: _Original, resources: Resources) -> Opened:
     _check_card(card, session.card, original.sha256)
     _pass_gate(original, session, INT8, tolerance_of(session.card.reduced_precision))
     network = _reduced(original, session, reduced_card(card, session.card))
-    return Opened(network, _sha256(path), original.sha256, session.one_image)
+    return Opened(network, _sha256(path), original.sha256, session.one_image, INT8)
 
 
 def _open_bf16(original: _Original, resources: Resources) -> Opened:
     session = _session(original.path, resources, "bf16")
     found = _pass_gate(original, session, BF16, USUAL)
     network = _reduced(original, session, bf16_card(original.session.card, found, original.sha256))
-    return Opened(network, original.sha256, original.sha256, session.one_image)
+    return Opened(network, original.sha256, original.sha256, session.one_image, BF16)
 
 
 _OPEN: dict[str, Callable[[_Original, Resources], Opened]] = {INT8: _open_int8, BF16: _open_bf16}
@@ -166,7 +168,6 @@ def _session(path: Path, resources: Resources, precision: ComputePrecision = "fp
         provider=resources.provider,
         threads=resources.threads_per_worker,
         precision=precision,
-        wide_threads=resources.wide_threads,
         parallel_runs=resources.workers,
         max_batch=resources.max_batch,
         gpu_memory_limit=resources.gpu_memory_limit,

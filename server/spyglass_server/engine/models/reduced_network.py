@@ -25,9 +25,7 @@ class ReducedNetwork:
         self.card = card
         self.provider = reduced.provider
         self.heatmap_provider = original.heatmap_provider
-        self.has_wide_run = reduced.has_wide_run
         self.run = reduced.run
-        self.run_wide = reduced.run_wide
         self._original = original
 
     def explain(

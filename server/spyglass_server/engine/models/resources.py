@@ -21,8 +21,6 @@ class Resources:
     # Inferences at a time, and threads for each of them.
     workers: int = 1
     threads_per_worker: int = 1
-    # Threads of `Session.run_wide`; 0: wide runs are as the others.
-    wide_threads: int = 0
     # Largest batch; 0: the default of the device.
     max_batch: int = 0
     # Channels that Score-CAM uses, those with the most energy; 0: all.

@@ -38,7 +38,6 @@ class Session:
         threads: int = 1,
         provider: str = "auto",
         precision: ComputePrecision = "fp32",
-        wide_threads: int = 0,
         parallel_runs: int = 1,
         max_batch: int = 0,
         gpu_memory_limit: int = 0,
@@ -51,7 +50,6 @@ class Session:
         placement = Placement(
             device,
             threads,
-            wide_threads,
             parallel_runs,
             precision,
             max_batch,
@@ -69,22 +67,12 @@ class Session:
         """The provider of `explain` and `features`, which compute in float32."""
         self.one_image: bool = self._graph.one_image
         """True if the graph takes one image at a time."""
-        self.has_wide_run: bool = bool(wide_threads) and self._opened.open_wide is not None
-        """True if `run_wide` differs from `run`."""
         self._run = self._opened.run
         self._whole = Lazily(self._open_whole)
-        self._wide = Lazily(self._open_wide)
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
         return self._run(pixels)
-
-    def run_wide(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Do the same with `wide_threads` threads, for a server with nothing else to do.
-
-        The first call opens the session for it, and replays the certificate there. Raises CertificateError.
-        """
-        return self._wide.get()(pixels)
 
     def explain(
         self, pixels: NDArray[np.uint8], classes: Sequence[int]
@@ -114,15 +102,6 @@ class Session:
         if self.heatmap_provider != self.provider:
             self._replay(classes_run(session, self._graph), self.heatmap_provider)
         return session
-
-    def _open_wide(self) -> Run:
-        if not self.has_wide_run or self._opened.open_wide is None:
-            return self._run
-        wide = self._opened.open_wide()
-        # The certificate holds float32; the gate of a reduced precision has measured the narrow run.
-        if self.precision == "fp32":
-            self._replay(wide, self.provider)
-        return wide
 
     def _replay(self, run: Run, provider: str) -> None:
         try:

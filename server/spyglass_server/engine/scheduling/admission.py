@@ -45,6 +45,8 @@ class Admission:
         self._queue = queue
         self._workers = workers
         self.inside = 0
+        # Jobs that have come in since the start.
+        self.admitted = 0
         # The seconds that the jobs which run now were expected to take.
         self.running_seconds = 0.0
         # How many times longer than expected the last jobs took.
@@ -89,6 +91,7 @@ class Admission:
         """Count a job that came in."""
         job.counted = True
         self.inside += 1
+        self.admitted += 1
         self._by_connection[job.call.caller.connection] += 1
 
     def leave(self, job: Job) -> None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from traceback import clear_frames
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.images.pixels import Prepared
 from spyglass_server.engine.scheduling.job import Job
-from spyglass_server.engine.work import Further, Inferred, Work
+from spyglass_server.engine.work import Further, Inferred, Run, Work
 from spyglass_server.request_id import set_request_id
 
 _Entry = tuple[Job, Work, Prepared, float]
 """A job, its work, its prepared image, and the milliseconds that this took."""
 
 
-def run_batch(batch: Sequence[tuple[Job, Work]]) -> list[Work]:
+def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lambda: False) -> list[Work]:
     """End every job of a batch whose works fit together. A work that fails ends its own job only.
 
-    Returns the works whose images ran: the others say nothing about the time that an image takes.
+    `alone` returns whether no other job needs a core; then a run may use all of them. Returns the works whose
+    images ran on their usual threads: the others say nothing about the time that an image takes a worker.
     """
     started = time.monotonic()
     entries: list[_Entry] = []
@@ -36,12 +38,15 @@ def run_batch(batch: Sequence[tuple[Job, Work]]) -> list[Work]:
             _fail(job, error)
     live = [entry for entry in entries if not entry[0].ended]
     if live:
-        _run(live, started)
+        usual = live[0][1].run
+        run = live[0][1].model.widest(usual) if alone() else usual
+        _run(live, run, started)
+        if run != usual:
+            return []
     return [work for _, work, _, _ in live]
 
 
-def _run(entries: list[_Entry], started: float) -> None:
-    run = entries[0][1].run
+def _run(entries: list[_Entry], run: Run[Any], started: float) -> None:
     before = time.monotonic()
     try:
         outputs = list(run(_stacked(entries)))
@@ -51,7 +56,7 @@ def _run(entries: list[_Entry], started: float) -> None:
         if len(entries) == 1:
             _fail(entries[0][0], error)
         else:
-            _run_each(entries, started)
+            _run_each(entries, run, started)
         return
     inference_ms = (time.monotonic() - before) * 1000
     for (job, work, prepared, decode_ms), output in pairs:
@@ -59,11 +64,11 @@ def _run(entries: list[_Entry], started: float) -> None:
         _respond(job, work, Inferred(output, prepared, queue_ms, decode_ms, inference_ms, len(entries)))
 
 
-def _run_each(entries: list[_Entry], started: float) -> None:
+def _run_each(entries: list[_Entry], run: Run[Any], started: float) -> None:
     """Run each image alone after their batch has failed: one of them may be the cause."""
     for entry in entries:
         if not entry[0].ended:
-            _run([entry], started)
+            _run([entry], run, started)
 
 
 def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spyglass_server.engine.work import Work
 
 _SMOOTHING = 0.1
-# The estimate for a model that has never run here, in seconds: its warm-up is not a request.
+# The estimate for a model that has never run here and has no profile, in seconds.
 _UNKNOWN_SECONDS = 0.01
 # A caller can make up kinds of work: the sizes of images, and the numbers of classes to explain.
 _MAX_KEYS = 4096
@@ -39,7 +39,7 @@ class ServiceTimes:
         """Return the seconds that a work is expected to take, alone in its batch or not."""
         model = id(work.model)
         known = self._kinds.get((model, work.cost_key))
-        return self._of_model.get(model, _UNKNOWN_SECONDS) if known is None else known.seconds
+        return self._of_model.get(model, _first_estimate(work)) if known is None else known.seconds
 
     def is_light(self, work: Work) -> bool:
         """Return whether many works of this kind in a row took a fraction of a millisecond."""
@@ -62,6 +62,11 @@ class ServiceTimes:
         kind.short_runs = kind.short_runs + 1 if seconds < _LONG_SECONDS else 0
         self._mean = _smoothed(self._mean, seconds)
         self._of_model[key[0]] = _smoothed(self._of_model.get(key[0]), seconds)
+
+
+def _first_estimate(work: Work) -> float:
+    profile = work.model.profile
+    return profile.image_seconds if profile else _UNKNOWN_SECONDS
 
 
 def _smoothed(before: float | None, seconds: float) -> float:

@@ -81,6 +81,11 @@ class Workers:
         return self._admission.inside
 
     @property
+    def admitted(self) -> int:
+        """The number of requests that have come in since the start."""
+        return self._admission.admitted
+
+    @property
     def lost(self) -> int:
         """The number of threads whose callers have all gone."""
         return self._lost
@@ -197,8 +202,12 @@ class Workers:
             if worker.parked:
                 worker.wake.acquire()
             elif worker.batch:
-                worker.ran = run_batch(worker.batch)
+                worker.ran = run_batch(worker.batch, self._is_alone)
         self._threads.discard(current_thread())
+
+    def _is_alone(self) -> bool:
+        """Return whether only one worker has work. The answer may be old at once, so it takes no lock."""
+        return len(self._busy) <= 1 and not len(self._queue)
 
     def _next_jobs(self, worker: _Worker) -> bool:
         """Give a worker its next jobs, or put it among the idle ones; False: its thread ends."""

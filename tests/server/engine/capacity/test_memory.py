@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,35 @@ def test_allocated_bytes_grow_with_an_allocation_and_shrink_after_it() -> None:
 
 def test_memory_can_be_returned_to_the_system_at_any_time() -> None:
     memory_returner()()
+
+
+_FREED_ON_ANOTHER_THREAD = """
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from threading import Thread
+from spyglass_server.engine.capacity.memory import return_large_blocks, returning_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+return_large_blocks()
+blocks = []
+before = resident()
+# 40 MB in the arena of the thread.
+thread = Thread(target=lambda: blocks.extend(bytes([1]) * 100_000 for _ in range(400)))
+thread.start()
+thread.join()
+with returning_memory() if sys.argv[1] == "returning" else nullcontext():
+    blocks.clear()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not allocated_bytes()(), reason="this C library has no such arenas")
+@pytest.mark.parametrize(("manner", "kept"), [("returning", False), ("usual", True)])
+def test_small_blocks_of_a_thread_are_returned_if_requested(manner: str, kept: bool) -> None:
+    command = [sys.executable, "-c", _FREED_ON_ANOTHER_THREAD, manner]
+    grown = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    assert (grown > 30_000_000) == kept

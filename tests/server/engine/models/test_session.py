@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
-from spyglass_contract.errors import CardError, CertificateError, ModelError
+from spyglass_contract.errors import CardError, ModelError
 from spyglass_server.engine.models.session import DeviceError, Session
 
 MakeModel = Callable[..., Path]
@@ -120,32 +120,3 @@ def test_a_graph_without_probabilities_is_refused(make_model: MakeModel) -> None
 
     with pytest.raises(CardError, match="no output 'probabilities'"):
         Session(path)
-
-
-def test_a_wide_run_has_the_same_outputs_as_a_narrow_one(
-    make_model: MakeModel, classify_colors: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-) -> None:
-    pixels = np.random.RandomState(1).randint(0, 256, (3, 8, 8, 3), np.uint8)
-    session = Session(make_model(), device="cpu", wide_threads=2)
-
-    assert session.has_wide_run
-    np.testing.assert_allclose(session.run_wide(pixels), classify_colors(pixels), atol=1e-6)
-
-
-def test_without_wide_threads_a_wide_run_is_a_narrow_one(make_model: MakeModel) -> None:
-    pixels = np.zeros((1, 8, 8, 3), np.uint8)
-    session = Session(make_model(), device="cpu")
-
-    assert not session.has_wide_run
-    np.testing.assert_array_equal(session.run_wide(pixels), session.run(pixels))
-
-
-def test_a_wide_run_that_differs_from_the_certificate_is_refused(
-    make_card: Callable[..., ModelCard], make_model: MakeModel
-) -> None:
-    card = make_card()
-    card.certificate.tensors[0].expected[0] += 0.01
-    session = Session(make_model(card), device="cpu", wide_threads=2)
-
-    with pytest.raises(CertificateError, match="colors on CPUExecutionProvider: the probabilities differ"):
-        session.run_wide(np.zeros((1, 8, 8, 3), np.uint8))

@@ -15,6 +15,7 @@ from spyglass_server.engine.call import Call
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.job import Job
 from spyglass_server.engine.scheduling.workers import Workers
+from spyglass_server.engine.work import Run
 from works import put, work_of
 
 PATIENCE = 30
@@ -25,6 +26,10 @@ class PlainModel:
 
     def __init__(self, max_batch: int = 1) -> None:
         self.max_batch = max_batch
+        self.profile = None
+
+    def widest(self, run: Run[Any]) -> Run[Any]:
+        return run
 
 
 class GatedRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_each_kind_of_work_has_its_own_time_and_an_unknown_one_that_of_its_model
 
 
 def test_a_model_does_not_use_the_times_of_another(work: MakeWork) -> None:
-    times, other = ServiceTimes(), object()
+    times, other = ServiceTimes(), SimpleNamespace(profile=None)
     times.record(work(), 5.0)
 
     assert times.expected(work(model=other)) < 1

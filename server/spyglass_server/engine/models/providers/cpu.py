@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +44,6 @@ class Cpu:
             run=classes_run(session, graph),
             open_whole=lambda: session,
             whole_provider=CPU,
-            open_wide=partial(_open_wide, path, graph, placement.wide_threads),
         )
 
 
@@ -66,7 +64,3 @@ def classes_run(session: onnxruntime.InferenceSession, graph: Graph) -> Run:
         return output
 
     return run
-
-
-def _open_wide(path: Path, graph: Graph, threads: int) -> Run:
-    return classes_run(open_on_cpu(path, threads), graph)

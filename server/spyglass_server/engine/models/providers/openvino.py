@@ -59,7 +59,6 @@ class OpenVino:
             run=_run(compile_for, graph, parallel, threads),
             open_whole=partial(open_on_cpu, path, threads),
             whole_provider=CPU,
-            open_wide=partial(_run, compile_for, graph, 1, placement.wide_threads),
         )
 
 

@@ -22,9 +22,8 @@ class Placement:
 
     # auto, cpu, cuda, cuda:N, or several GPUs as cuda:0,cuda:1.
     device: str = "auto"
-    # Threads of one run, and of a wide run; 0: wide runs are as the others.
+    # Threads of one run.
     threads: int = 1
-    wide_threads: int = 0
     # The largest number of runs at the same time.
     parallel_runs: int = 1
     precision: ComputePrecision = "fp32"

@@ -31,8 +31,6 @@ class Opened:
     open_whole: Callable[[], onnxruntime.InferenceSession]
     # The provider of that session.
     whole_provider: str
-    # Opens a run that uses `Placement.wide_threads`; None if the provider has no wider run.
-    open_wide: Callable[[], Run] | None = None
 
 
 class Provider(Protocol):

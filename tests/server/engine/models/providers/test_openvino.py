@@ -116,13 +116,6 @@ def test_heatmaps_are_those_of_onnx_runtime(session: Session, explaining_models:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_wide_run_has_the_same_outputs(make_model: Callable[..., Path], classify_colors: Compute) -> None:
-    session = Session(make_model(), provider="openvino", wide_threads=2)
-
-    assert session.has_wide_run
-    np.testing.assert_allclose(session.run_wide(_noise(1)), classify_colors(_noise(1)), atol=1e-6)
-
-
 def test_outputs_that_differ_from_the_certificate_are_refused(
     make_card: Callable[..., ModelCard], make_model: Callable[..., Path]
 ) -> None:

@@ -1,0 +1,1 @@
+"""The measured speed of each model, and the decisions that follow from it."""
