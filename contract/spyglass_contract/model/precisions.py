@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from spyglass.v1.model_pb2 import ModelCard, ReducedPrecision
 from spyglass_contract.errors import CardError
 from spyglass_contract.model.comparison import Comparison
 
-FP32, BF16, INT8 = "fp32", "bf16", "int8"
+FP32: Final = "fp32"
+BF16: Final = "bf16"
+INT8: Final = "int8"
 
 INT8_FILE = "model.int8.onnx"
 """The name of the file of a network in int8, beside `model.onnx`."""

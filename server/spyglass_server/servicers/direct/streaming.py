@@ -117,11 +117,11 @@ class _Stream:
         self._call.cancel()
         self._calls.streams.leave(place)
         self._incoming.close()
-        self._failures.log()
         with self._lock:
             self._ready.clear()
             ended, self._ended = self._ended, True
         if not ended:
+            self._failures.log()
             self.ending.close("CANCELLED")
 
     def _message(self) -> None:
@@ -221,6 +221,8 @@ class _Stream:
         self._go_on()
 
     def _end(self) -> None:
+        # Before the status: a caller that has it finds the line in the log.
+        self._failures.log()
         if self._error:
             self.ending.fail(self._error)
         else:

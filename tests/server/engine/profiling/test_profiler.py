@@ -38,7 +38,7 @@ class Site:
     opened: list[SpeedNetwork] = field(default_factory=list)
 
     def model(self, resources: Resources = RESOURCES, sha256: str = "ab" * 32) -> Model:
-        return Model(self._network(1), sha256, resources, Source(self.folder, self._open))
+        return Model(self._network(1), sha256, resources, source=Source(self.folder, self._open))
 
     @contextmanager
     def profiler(self, *models: Model) -> Iterator[Profiler]:
