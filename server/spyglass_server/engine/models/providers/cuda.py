@@ -76,7 +76,7 @@ def cuda_entries(memory_limit: int, device_id: int) -> list[ProviderEntry]:
         "device_id": str(device_id),
         # TF32 has 10 bits of mantissa: its probabilities differ from those in the certificate.
         "use_tf32": "0",
-        # The exhaustive search takes seconds for each new size of a batch.
+        # The exhaustive search runs again for each new size of a batch.
         "cudnn_conv_algo_search": "HEURISTIC",
     }
     if memory_limit:

@@ -63,7 +63,7 @@ class OpenVino:
 
 
 def check_bf16(precision: ComputePrecision, flags: frozenset[str]) -> None:
-    """Raise DeviceError if the precision is bf16 and a processor with these flags would only emulate it."""
+    """Raise DeviceError if the precision is bf16 and a processor with these flags lacks the instructions."""
     if precision == "bf16" and not flags & _BF16_FLAGS:
         raise DeviceError("this processor has neither avx512_bf16 nor amx_bf16, which bf16 needs: use fp32")
 
