@@ -23,6 +23,7 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CardError, CertificateError, ModelError
 from spyglass_contract.model.card import card_from_metadata, write_card
 from spyglass_contract.model.precisions import Tolerance
+from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models import precision as module
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.gate import PrecisionError
@@ -224,6 +225,16 @@ def test_auto_serves_fp32_if_there_is_nothing_else(
         assert model.served_by.precision == "fp32"
 
     assert "colors stays in fp32, not in int8: colors/1 has no model.int8.onnx" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not processor_flags() & {"avx512_vnni", "avx_vnni"}, reason="its weights have 8 bits, which need VNNI"
+)
+def test_the_bundled_file_in_int8_passes_the_gate(bundled_file: Callable[[str], Path]) -> None:
+    with closing(Model.load(bundled_file("foreground"), INT8)) as model:
+        assert model.served_by.precision == "int8"
+        assert model.card.reduced_precision.agreement >= 0.99
 
 
 class Rounded(Session):
