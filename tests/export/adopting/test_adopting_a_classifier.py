@@ -162,11 +162,7 @@ def test_the_heatmap_flags_reach_the_written_file(
 def test_an_adopted_classifier_gets_a_file_in_int8(
     classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, images, target = (
-        classifier().write(tmp_path / "theirs.onnx"),
-        tmp_path / "images",
-        tmp_path / "models",
-    )
+    file, images = classifier().write(tmp_path / "theirs.onnx"), tmp_path / "images"
     images.mkdir()
     for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (40, 6, 8, 3), np.uint8)):
         Image.fromarray(pixels).save(images / f"{index}.png")
