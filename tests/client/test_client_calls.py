@@ -58,7 +58,7 @@ def test_a_result_as_json_has_the_fields_of_the_api(
     serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
 ) -> None:
     assert connect(serve(fake_vision())).classify(b"image").to_dict() == {
-        "model": {"name": "pets", "version": 3},
+        "model": {"name": "pets", "version": 3, "precision": "fp32"},
         "classes": [
             {"index": 1, "name": "cat", "score": 0.75},
             {"index": 0, "name": "dog", "score": 0.25},

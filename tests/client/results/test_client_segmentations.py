@@ -182,7 +182,7 @@ def test_the_request_has_the_arguments_of_the_call(serve: Any, connect: Connect,
 
 def test_json_has_the_classes_that_occur_and_no_pixels(segment_with: Any) -> None:
     fields = segment_with(reply_with(cat_on_the_left())).to_dict()
-    assert fields["model"] == {"name": "pets", "version": 3}
+    assert fields["model"] == {"name": "pets", "version": 3, "precision": "fp32"}
     assert fields["mask"] == {"width": WIDTH, "height": HEIGHT}
     assert [entry["name"] for entry in fields["classes"]] == ["background", "cat"]
     assert fields["classes"][1] == {
