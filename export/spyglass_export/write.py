@@ -11,8 +11,10 @@ import onnx
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import ModelError
 from spyglass_contract.files import whole_file
+from spyglass_contract.model import held_out
 from spyglass_contract.model.card import read_card, write_card
 from spyglass_contract.model.certificate import replay
+from spyglass_contract.model.precisions import INT8_FILE
 from spyglass_export.proving.gradient import prove_gradient
 from spyglass_export.proving.heatmaps import prove_heatmaps
 from spyglass_export.proving.prove import prove
@@ -41,7 +43,8 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
     Stores in `card` the largest difference to the certificate, the number of heatmaps checked, the error of
     their gradient and the kind of the scores. Raises ModelError if the graph is not valid ONNX, and
     CertificateError if its outputs differ from the certificate, or its heatmaps are inconsistent or have a
-    wrong gradient; then nothing remains on disk.
+    wrong gradient; then nothing remains on disk. Files in a reduced precision that were made from an earlier
+    file of this version are removed.
     """
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -60,6 +63,8 @@ def write_proven(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
         session = open_session(temporary)
         prove(session, read_card(session))
+    for stale in (INT8_FILE, held_out.FILE_NAME):
+        target.with_name(stale).unlink(missing_ok=True)
 
 
 @contextmanager

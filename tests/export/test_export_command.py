@@ -11,7 +11,9 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
 
 import keras
+import numpy as np
 import onnx
+from PIL import Image
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_cli.main import main
@@ -70,4 +72,26 @@ def test_an_unknown_feature_map_is_reported_and_no_file_is_written(
 ) -> None:
     assert export("--feature-map", "frist") == 1
     assert "'frist'" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_run_is_exported_in_int8_too(
+    export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)):
+        Image.fromarray(pixels).save(images / f"{index}.png")
+
+    assert export("--precision", "int8", "--calibration", str(images), "--least-agreement", "0.1") == 0
+
+    assert "kept classes: " in capsys.readouterr().out
+    int8 = onnx.load(tmp_path / "models/colors/1/model.int8.onnx")
+    card = card_from_metadata({entry.key: entry.value for entry in int8.metadata_props})
+    assert card.reduced_precision.least_agreement == pytest.approx(0.1)
+    assert card.provenance == card_of(tmp_path).provenance
+
+
+def test_int8_needs_calibration_images(export: Callable[..., int], tmp_path: Path) -> None:
+    assert export("--precision", "int8") == 2
     assert not (tmp_path / "models").exists()

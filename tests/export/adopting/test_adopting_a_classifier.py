@@ -159,6 +159,28 @@ def test_the_heatmap_flags_reach_the_written_file(
     assert heatmap.doc_string == "layercam of 'convolved', gradient of the probability 'probabilities'"
 
 
+def test_an_adopted_classifier_gets_a_file_in_int8(
+    classifier: Any, attach: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, images = classifier().write(tmp_path / "theirs.onnx"), tmp_path / "images"
+    images.mkdir()
+    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (40, 6, 8, 3), np.uint8)):
+        Image.fromarray(pixels).save(images / f"{index}.png")
+    flags = ("--precision", "int8", "--calibration", images, "--least-agreement", 0.5)
+
+    assert attach(file, *IMAGENET, *flags) == 0
+
+    folder = tmp_path / "models/theirs/1"
+    assert {path.name for path in folder.iterdir()} == {"model.onnx", "model.int8.onnx", "held_out.npz"}
+    assert "heatmaps: computed by the model file beside it, in fp32" in capsys.readouterr().out
+    model = onnx.load(folder / "model.int8.onnx")
+    card = card_from_metadata({entry.key: entry.value for entry in model.metadata_props})
+    assert card.reduced_precision.precision == "int8" and not card.explained_layer
+    # A new file makes the files of the earlier one useless.
+    assert attach(file, *IMAGENET, "--force") == 0
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+
+
 def test_neither_tensorflow_nor_keras_is_imported(classifier: Any, tmp_path: Path) -> None:
     file = classifier().write(tmp_path / "theirs.onnx")
     (tmp_path / "names.txt").write_text("cat\ndog\nbird")

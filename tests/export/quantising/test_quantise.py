@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 import onnx
 
 from quantisable import colored_images, write_convolutions
-from spyglass.v1.model_pb2 import ModelCard
+from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import InvalidInput, ModelError
 from spyglass_contract.model.card import read_card
 from spyglass_contract.model.certificate import verify
@@ -21,6 +21,14 @@ from spyglass_contract.model.held_out import HeldOut, read_held_out
 from spyglass_contract.model.precisions import Tolerance
 from spyglass_export.quantising.quantise import CalibrationData, quantise
 from spyglass_export.session import open_session, runner
+from tiny_segmentation import (
+    HEIGHT,
+    RULES,
+    WIDTH,
+    segment_colors,
+    segmentation_card,
+    write_segmentation_model,
+)
 
 
 def data(calibration: int = 16, held_out: int = 40, *, labels: bool = True) -> CalibrationData:
@@ -146,6 +154,25 @@ def test_the_held_out_images_lie_beside_the_file_unless_they_must_not(tmp_path: 
 
     quantise(file, data(), keep_images=False)
     assert not images.exists()
+
+
+def test_a_segmentation_model_is_compared_pixel_by_pixel(tmp_path: Path) -> None:
+    card = segmentation_card("stretch", RULES["stretch"])
+    file = write_segmentation_model(tmp_path, card)
+    pixels = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (24, HEIGHT, WIDTH, 3))
+    # The network's own classes, but for a row of each image.
+    labels = segment_colors(pixels).argmax(axis=-1).astype(np.uint8)
+    labels[:, 0] = (labels[:, 0] + 1) % 4
+
+    reduced = quantise(
+        file, CalibrationData(pixels[:12], HeldOut(pixels[12:], labels[12:]))
+    ).reduced_precision
+
+    assert (reduced.metric, reduced.held_out_images) == ("mean IoU", 12)
+    assert reduced.agreement >= 0.99
+    assert 0.8 < reduced.original_metric < 1.0
+    assert reduced.reduced_metric == pytest.approx(reduced.original_metric, abs=0.005)
+    assert int8_card(file).task == TASK_SEGMENT
 
 
 def test_a_file_in_int8_is_not_quantised_again(tmp_path: Path) -> None:

@@ -50,19 +50,23 @@ def pass_gate(
     ends, complete = time.monotonic() + seconds, True
     for golden in _golden(card):
         _add(found, original, reduced, golden, None)
-    for index in range(len(held_out) if held_out else 0):
-        assert held_out is not None
+    for pixels, labels in _one_by_one(held_out) if held_out else ():
         if time.monotonic() > ends:
             complete = False
             break
-        part = slice(index, index + 1)
-        labels = None if held_out.labels is None else held_out.labels[part]
-        _add(found, original, reduced, held_out.pixels[part], labels)
+        _add(found, original, reduced, pixels, labels)
     # A metric of a few images says little.
     judged = tolerance if complete else Tolerance(tolerance.agreement, metric_loss=1.0)
     if problem := shortfall(found, judged):
         raise PrecisionError(problem)
     return found
+
+
+def _one_by_one(held_out: HeldOut) -> Iterator[tuple[NDArray[np.uint8], NDArray[Any] | None]]:
+    """Yield batches of one image with its label, None if it is unknown."""
+    for index in range(len(held_out)):
+        part = slice(index, index + 1)
+        yield held_out.pixels[part], None if held_out.labels is None else held_out.labels[part]
 
 
 def _golden(card: ModelCard) -> Iterator[NDArray[np.uint8]]:

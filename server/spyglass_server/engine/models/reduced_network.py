@@ -26,18 +26,21 @@ class ReducedNetwork:
         self.provider = reduced.provider
         self.heatmap_provider = original.heatmap_provider
         self.run = reduced.run
-        self._original = original
+        # A network without heatmaps needs no memory for the original.
+        self._original = original if card.explained_layer else None
 
     def explain(
         self, pixels: NDArray[np.uint8], classes: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return probabilities and heatmaps of the original network."""
+        assert self._original is not None
         return self._original.explain(pixels, classes)
 
     def features(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Return probabilities, class scores and feature map of the original network."""
+        assert self._original is not None
         return self._original.features(pixels)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CardError, CertificateError, ModelError
 from spyglass_contract.model.card import card_from_metadata, write_card
 from spyglass_contract.model.precisions import Tolerance
+from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models import precision as module
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.gate import PrecisionError
@@ -50,16 +50,16 @@ def change_card(file: Path, change: Callable[[ModelCard], None]) -> None:
 def test_int8_answers_and_says_so(int8_model: MakeModel) -> None:
     file = int8_model()
 
-    with nullcontext(Model.load(file, INT8)) as model:
-        assert model.served_by.precision == "int8"
-        assert model.served_by.sha256 == sha256(file.with_name("model.int8.onnx"))
-        assert model.card.reduced_precision.recipe
-        pixels, labels = colored_images(20, seed=2)
-        found = model.network.run(pixels)
-        with nullcontext(Model.load(file, FP32)) as original:
-            expected = original.network.run(pixels)
-            assert original.served_by.precision == "fp32"
-            assert not original.card.HasField("reduced_precision")
+    model = Model.load(file, INT8)
+    assert model.served_by.precision == "int8"
+    assert model.served_by.sha256 == sha256(file.with_name("model.int8.onnx"))
+    assert model.card.reduced_precision.recipe
+    pixels, labels = colored_images(20, seed=2)
+    found = model.network.run(pixels)
+    original = Model.load(file, FP32)
+    expected = original.network.run(pixels)
+    assert original.served_by.precision == "fp32"
+    assert not original.card.HasField("reduced_precision")
     assert (found.argmax(axis=1) == labels).mean() > 0.9
     # Other numbers: the network in int8 ran, and not the original one.
     assert 0 < np.abs(found - expected).max() < 0.1
@@ -69,18 +69,14 @@ def test_heatmaps_are_those_of_the_original_network_and_say_so(int8_model: MakeM
     file = int8_model(heatmap=True)
     pixels, _ = colored_images(1, seed=2)
 
-    with (
-        nullcontext(Model.load(file, INT8)) as model,
-        nullcontext(Model.load(file, FP32)) as plain,
-    ):
-        assert model.card.explained_layer == plain.card.explained_layer != ""
-        for found, expected in zip(
-            model.network.explain(pixels, [0, 1]), plain.network.explain(pixels, [0, 1]), strict=True
-        ):
-            assert np.array_equal(found, expected)
-        assert not np.array_equal(model.network.run(pixels), plain.network.run(pixels))
-        assert model.heatmaps_served_by == plain.heatmaps_served_by
-        assert model.heatmaps_served_by.precision == "fp32"
+    model, plain = Model.load(file, INT8), Model.load(file, FP32)
+
+    assert model.card.explained_layer == plain.card.explained_layer != ""
+    found, expected = (each.network.explain(pixels, [0, 1]) for each in (model, plain))
+    assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
+    assert not np.array_equal(model.network.run(pixels), plain.network.run(pixels))
+    assert model.heatmaps_served_by == plain.heatmaps_served_by
+    assert model.heatmaps_served_by.precision == "fp32"
 
 
 def test_without_the_file_int8_is_refused(int8_model: MakeModel) -> None:
@@ -189,8 +185,8 @@ def test_a_file_in_int8_under_the_name_of_the_original_is_served_as_it_is(int8_m
     file.with_name("model.int8.onnx").replace(file)
     file.with_name("held_out.npz").unlink()
 
-    with nullcontext(Model.load(file, AUTO)) as model:
-        assert model.served_by.precision == "int8"
+    model = Model.load(file, AUTO)
+    assert model.served_by.precision == "int8"
     with pytest.raises(PrecisionError, match="already holds a network in int8"):
         Model.load(file, INT8)
 
@@ -201,8 +197,8 @@ def test_auto_takes_int8_if_it_is_faster_here(
 ) -> None:
     monkeypatch.setattr(module, "time_ratio", lambda *_: ratio)
 
-    with nullcontext(Model.load(int8_model(), AUTO)) as model:
-        assert model.served_by.precision == expected
+    model = Model.load(int8_model(), AUTO)
+    assert model.served_by.precision == expected
 
 
 def test_auto_serves_fp32_if_int8_is_refused_and_says_why(
@@ -211,7 +207,8 @@ def test_auto_serves_fp32_if_int8_is_refused_and_says_why(
     file = int8_model()
     os.truncate(file.with_name("held_out.npz"), 300)
 
-    with caplog.at_level(logging.INFO), nullcontext(Model.load(file, AUTO)) as model:
+    with caplog.at_level(logging.INFO):
+        model = Model.load(file, AUTO)
         assert model.served_by.precision == "fp32"
 
     assert "colors stays in fp32, not in int8: held_out.npz is not usable" in caplog.text
@@ -220,10 +217,21 @@ def test_auto_serves_fp32_if_int8_is_refused_and_says_why(
 def test_auto_serves_fp32_if_there_is_nothing_else(
     make_model: MakeModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO), nullcontext(Model.load(make_model(), AUTO)) as model:
+    with caplog.at_level(logging.INFO):
+        model = Model.load(make_model(), AUTO)
         assert model.served_by.precision == "fp32"
 
     assert "colors stays in fp32, not in int8: colors/1 has no model.int8.onnx" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not processor_flags() & {"avx512_vnni", "avx_vnni"}, reason="its weights have 8 bits, which need VNNI"
+)
+def test_the_bundled_file_in_int8_passes_the_gate(bundled_file: Callable[[str], Path]) -> None:
+    model = Model.load(bundled_file("foreground"), INT8)
+    assert model.served_by.precision == "int8"
+    assert model.card.reduced_precision.agreement >= 0.99
 
 
 class Rounded(Session):
@@ -246,12 +254,12 @@ def test_bf16_is_measured_when_it_is_loaded(int8_model: MakeModel, monkeypatch: 
     monkeypatch.setattr(module, "Session", Rounded)
     file = int8_model(heatmap=True)
 
-    with nullcontext(Model.load(file, Resources(device="cpu", precision="bf16"))) as model:
-        assert (model.served_by.precision, model.served_by.provider) == ("bf16", "Rounding")
-        assert model.served_by.sha256 == model.heatmaps_served_by.sha256 == sha256(file)
-        heatmaps = model.heatmaps_served_by
-        assert (heatmaps.precision, heatmaps.provider) == ("fp32", "CPUExecutionProvider")
-        reduced = model.card.reduced_precision
+    model = Model.load(file, Resources(device="cpu", precision="bf16"))
+    assert (model.served_by.precision, model.served_by.provider) == ("bf16", "Rounding")
+    assert model.served_by.sha256 == model.heatmaps_served_by.sha256 == sha256(file)
+    heatmaps = model.heatmaps_served_by
+    assert (heatmaps.precision, heatmaps.provider) == ("fp32", "CPUExecutionProvider")
+    reduced = model.card.reduced_precision
     # 40 held-out images and 3 golden ones.
     assert (reduced.precision, reduced.held_out_images, reduced.agreement) == ("bf16", 43, 1.0)
     assert (reduced.metric, reduced.original_metric) == ("accuracy", 1.0)
