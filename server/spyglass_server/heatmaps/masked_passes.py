@@ -59,10 +59,14 @@ class MaskedPasses:
         self._next: Iterator[int] = iter(range(len(planes)))
         self._scores: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(planes)
         self._left = len(planes)
+        self._seconds = 0.0
+        # The work of the job, which the job forgets when it ends.
+        self._work: Work | None = None
         self._lock = Lock()
 
     def begin(self, job: Job) -> None:
         """Start the first passes; the last one ends `job`."""
+        self._work = job.work
         if not self._left:
             self._finish(job)
         for _ in range(_AHEAD * self._workers.count * self._model.max_batch):
@@ -89,6 +93,8 @@ class MaskedPasses:
 
     def _keep(self, index: int, inferred: Inferred[NDArray[np.float32]]) -> None:
         self._scores[index] = inferred.output
+        with self._lock:
+            self._seconds += (inferred.decode_ms + inferred.inference_ms) / inferred.batch_size / 1000
 
     def _done(self, job: Job, _: object, error: Exception | None) -> None:
         if error:
@@ -105,6 +111,8 @@ class MaskedPasses:
     def _finish(self, job: Job) -> None:
         if job.ended:
             return
+        if self._work:
+            self._workers.record_further(self._work, self._seconds)
         try:
             response = self._then(self._scores)
         # In a callback of the workers, which must not raise.

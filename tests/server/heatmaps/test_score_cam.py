@@ -319,3 +319,15 @@ def test_a_card_whose_method_differs_from_the_graph_is_refused(file: Path) -> No
     onnx.save(model, str(file))
     with pytest.raises(CardError, match="no heatmap by the method 'gradcam'"):
         Session(file, device="cpu")
+
+
+def test_the_time_of_the_passes_is_learnt(
+    open_handled: Callable[..., Handled], pixels: NDArray[np.uint8]
+) -> None:
+    handled = open_handled()
+    assert not handled.engine.workers._times._further
+
+    handled.heatmap(pixels)
+
+    ((_, seconds),) = handled.engine.workers._times._further.items()
+    assert 0 < seconds < PATIENCE

@@ -41,6 +41,7 @@ class Job:
         "call",
         "counted",
         "ended",
+        "further_seconds",
         "light",
         "path",
         "queued",
@@ -63,6 +64,8 @@ class Job:
         self.ended = False
         # In the queue.
         self.waiting = False
+        # The expected seconds of the jobs that it will need.
+        self.further_seconds = 0.0
         # Takes so little time that the thread which queues it may run it.
         self.light = False
         # Among the requests inside.

@@ -34,6 +34,8 @@ class ServiceTimes:
         self._kinds: dict[tuple[int, Hashable], _Kind] = {}
         self._of_model: dict[int, float] = {}
         self._mean = _UNKNOWN_SECONDS
+        # Of works that go on in other jobs: the seconds of these until the last one ends.
+        self._further: dict[tuple[int, Hashable], float] = {}
 
     def expected(self, work: Work) -> float:
         """Return the seconds that a work is expected to take, alone in its batch or not."""
@@ -45,6 +47,17 @@ class ServiceTimes:
         """Return whether many works of this kind in a row took a fraction of a millisecond."""
         known = self._kinds.get((id(work.model), work.cost_key))
         return known is not None and known.short_runs >= _MANY_RUNS and known.seconds < _LIGHT_SECONDS
+
+    def further(self, work: Work) -> float:
+        """Return the seconds that the other jobs of a work are expected to take after it."""
+        return self._further.get((id(work.model), work.cost_key), 0.0)
+
+    def record_further(self, work: Work, seconds: float) -> None:
+        """Take the measured time of the other jobs of a work into account."""
+        key = (id(work.model), work.cost_key)
+        if key not in self._further and len(self._further) >= _MAX_KEYS:
+            self._further.clear()
+        self._further[key] = _smoothed(self._further.get(key), seconds)
 
     @property
     def mean(self) -> float:

@@ -105,10 +105,12 @@ class Workers:
         call.remaining()
         job = Job(work, call, done, self._times.expected(work), self._release)
         job.light = self._times.is_light(work)
+        job.further_seconds = self._times.further(work)
         with self._lock:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
-            self._admission.check(call, job.path, job.seconds, len(self._idle) + self._waking)
+            seconds = job.seconds + job.further_seconds
+            self._admission.check(call, job.path, seconds, len(self._idle) + self._waking)
             self._admission.enter(job)
             self._push(job)
         job.watch()
@@ -130,6 +132,11 @@ class Workers:
         with self._lock:
             self._push(further)
         further.watch()
+
+    def record_further(self, work: Work, seconds: float) -> None:
+        """Note how many seconds of one worker the further works of a work took, shared by all workers."""
+        with self._lock:
+            self._times.record_further(work, seconds / self.count)
 
     def close(self) -> None:
         """Finish the jobs inside, then end the threads."""
@@ -311,7 +318,7 @@ def _is_hopeless(job: Job) -> bool:
     now = time.monotonic()
     if job.call.deadline is None or now - job.queued < _WAITED_SECONDS:
         return False
-    return job.call.deadline - now < job.seconds + SEND_SECONDS
+    return job.call.deadline - now < job.seconds + job.further_seconds + SEND_SECONDS
 
 
 def _too_late(job: Job) -> Overloaded:

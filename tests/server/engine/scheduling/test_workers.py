@@ -351,3 +351,18 @@ def test_a_crowded_server_refuses_a_call_before_its_work_is_known(
     assert refused.value.reason == "DEADLINE_TOO_SHORT"
     workers.check(Call(time.monotonic() + PATIENCE, caller=light))
     assert workers.inside == 7
+
+
+def test_the_time_of_the_jobs_that_a_work_will_need_counts_before_its_deadline(
+    make_workers: MakeWorkers, work: MakeWork, occupy: Occupy
+) -> None:
+    workers = make_workers()
+    put(workers, work(1)).result(PATIENCE)
+    workers.record_further(work(1), 5.0)
+    occupy(workers)
+
+    with pytest.raises(Overloaded) as refused:
+        put(workers, work(1), Call(time.monotonic() + 2))
+
+    assert refused.value.reason == "DEADLINE_TOO_SHORT"
+    put(workers, work(1), Call(time.monotonic() + PATIENCE))
