@@ -23,6 +23,8 @@ _NAMES = (
     "_request_registered_call",
 )
 _POLL_SECONDS = 1.0
+# Jobs run after so many events even if there are more: without end, events must not stop them.
+_EVENTS_BETWEEN_JOBS = 64
 
 
 class Lead(Protocol):
@@ -71,15 +73,18 @@ def _start_loop(state: Any, lead: Lead) -> None:
 def _loop(state: Any, lead: Lead) -> None:
     """Handle events until the server stops, or until another thread does."""
     lead.begin(lambda: _start_loop(state, lead))
+    handled = 0
     while lead.is_mine:
         # A time in the past: a poll until now would sleep for up to a millisecond.
         event = state.completion_queue.poll(0 if lead.wanted else time.time() + _POLL_SECONDS)
         if state.server_deallocated:
             _server._begin_shutdown_once(state)
-        if event.completion_type == cygrpc.CompletionType.queue_timeout:
-            if lead.wanted:
-                lead.run()
-        elif not _server._process_event_and_continue(state, event):
+        drained = event.completion_type == cygrpc.CompletionType.queue_timeout
+        if not drained and not _server._process_event_and_continue(state, event):
             lead.end()
         # As in grpcio: an event may hold the last reference to a call.
         event = None
+        handled += 1
+        if lead.wanted and (drained or handled >= _EVENTS_BETWEEN_JOBS):
+            lead.run()
+            handled = 0
