@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from comparing.report import write_report
-from comparing.results import LIMIT, Measured, Results
+from comparing.results import LIMIT, LIMITS, Measured, Results
 from comparing.rounds import Figures, Load, Running, largest_difference, measure
 from comparing.variants import Variant, in_process, other, plain, spyglass
 from competitors.environments import VERSIONS
@@ -101,7 +101,7 @@ def _line(number: int, load: str, concurrency: int, name: str, figures: Figures)
 def _variants(options: argparse.Namespace) -> list[Variant]:
     """Return the servers to measure; say which are not installed."""
     ours = [name_and_flags.partition("=") for name_and_flags in options.spyglass]
-    variants = [in_process(LIMIT), in_process("in processes", processes=True), plain()]
+    variants = [in_process(LIMIT), in_process(LIMITS[1], processes=True), plain()]
     variants += [spyglass(name, flags.split()) for name, _, flags in ours]
     variants += [spyglass(f"{name}, streamed", flags.split(), streamed=True) for name, _, flags in ours]
     for name in VERSIONS:
