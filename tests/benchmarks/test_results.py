@@ -56,11 +56,12 @@ def test_a_run_is_read_again_as_it_was_written(results: Results, tmp_path: Path)
 
 def test_the_report_names_failed_calls_and_other_classes(results: Results) -> None:
     results.measured[0] = Measured("tiny", 8, "ours", figures(0.5, 200, failed=3))
-    results.differences = [("tiny", "ours", None), ("tiny", "plain", 2e-7)]
+    results.differences = [("tiny", "ours", None), ("tiny", "plain", 2e-7), ("tiny", "bf16", 3e-3)]
     text = report(results)
     assert "**3 calls failed: ours, tiny, 8 callers.**" in text
     assert "**ours named other classes than the model in this process for tiny.**" in text
-    assert "difference of a score between the servers was 2e-07" in text
+    assert "difference of a score between servers was 2e-07" in text
+    assert "bf16 differs by 0.003 in a score of tiny." in text
     assert "| plain | 2 (1 to 10) | 1.00 |" in text
 
 
