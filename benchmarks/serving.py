@@ -7,7 +7,7 @@ round sends photographs of 500×375 to a real network, and tiny images to a tiny
 medians of the rounds.
 
     python benchmarks/competitors/install.py
-    python benchmarks/serving.py [--rounds 5] [--seconds 3] [--concurrency 1 8] [--json FILE] [--docs]
+    python benchmarks/serving.py [--rounds 5] [--seconds 2] [--concurrency 1 8] [--json FILE] [--docs]
 
 Processor times count all processes of a server. The clients use the same cores: their time is in the table.
 """
@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from comparing.report import write_report
-from comparing.results import LIMIT, Measured, Results
+from comparing.results import LIMIT, LIMITS, Measured, Results
 from comparing.rounds import Figures, Load, Running, largest_difference, measure
 from comparing.variants import Variant, in_process, other, plain, spyglass
 from competitors.environments import VERSIONS
@@ -33,7 +33,7 @@ from measuring.images import photo, tiny
 from measuring.machine import describe_machine, machine_line
 from measuring.window import Window
 
-_WARM_UP = 0.5
+_WARM_UP = 0.3
 
 
 def main() -> int:
@@ -101,7 +101,7 @@ def _line(number: int, load: str, concurrency: int, name: str, figures: Figures)
 def _variants(options: argparse.Namespace) -> list[Variant]:
     """Return the servers to measure; say which are not installed."""
     ours = [name_and_flags.partition("=") for name_and_flags in options.spyglass]
-    variants = [in_process(LIMIT), in_process("in processes", processes=True), plain()]
+    variants = [in_process(LIMIT), in_process(LIMITS[1], processes=True), plain()]
     variants += [spyglass(name, flags.split()) for name, _, flags in ours]
     variants += [spyglass(f"{name}, streamed", flags.split(), streamed=True) for name, _, flags in ours]
     for name in VERSIONS:
@@ -131,7 +131,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--tiny-model", default="mnist-convnet", help="bundled model of the tiny images")
     parser.add_argument("--loads", nargs="+", choices=("photograph", "tiny"), default=["photograph", "tiny"])
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default: 5)")
-    parser.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
+    parser.add_argument("--seconds", type=float, default=2, help="seconds of each load (default: 2)")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8], help="callers (default: 1 8)")
     parser.add_argument("--processes", type=int, default=2, help="client processes (default: 2)")
     parser.add_argument(

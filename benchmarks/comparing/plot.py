@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from comparing.results import LIMIT, Results
+from comparing.results import LIMIT, LIMITS, Results, Row
 from measuring.plots import figure, save
 
 
 def save_comparison(results: Results, path: Path) -> None:
-    """Write a plot: one panel a load, p50 solid and p99 dotted, a point for each number of callers."""
-    drawing, panels = figure(1, len(results.loads), width=7.0 * len(results.loads), height=5.5)
-    names = [name for name in results.versions if name != LIMIT]
-    for panel, load in zip(panels.flat, results.loads, strict=True):
-        points = {number: results.rows(load, number) for number in results.concurrencies}
-        for index, name in enumerate(names):
-            rows = [row for number in points for row in points[number] if row.server == name]
-            if not rows:
-                continue
-            rates, style = [row.per_second for row in rows], {"color": f"C{index % 10}"}
-            mark = "o" if index < 10 else "s"
-            panel.plot(rates, [row.p50_ms for row in rows], marker=mark, label=name, **style)
-            panel.plot(rates, [row.p99_ms for row in rows], marker=mark, linestyle=":", alpha=0.6, **style)
-        _mark_limit(panel, results, load)
-        panel.set(
-            title=f"{load}, {', '.join(map(str, results.concurrencies))} callers",
-            xlabel="requests a second",
-            ylabel="latency, ms: p50 solid, p99 dotted",
-            xscale="log",
-            yscale="log",
-        )
-        panel.grid(which="both", alpha=0.3)
-        panel.legend(fontsize=7)
+    """Write a plot: a column a load, p50 above and p99 below, a point for each number of callers."""
+    loads = results.loads
+    drawing, panels = figure(2, len(loads), width=7.0 * len(loads), height=9.0)
+    for column, load in enumerate(loads):
+        _draw(panels[0, column], results, load, "p50")
+        _draw(panels[1, column], results, load, "p99")
+    panels[0, 0].legend(fontsize=7)
     save(drawing, path)
 
 
-def _mark_limit(panel: object, results: Results, load: str) -> None:
-    rates = [
-        row.per_second
-        for number in results.concurrencies
-        for row in results.rows(load, number)
-        if row.server == LIMIT
-    ]
-    if rates:
-        panel.axvline(max(rates), color="grey", linestyle="--", label=LIMIT)  # type: ignore[attr-defined]
+def _draw(panel: Any, results: Results, load: str, percentile: str) -> None:
+    colors: dict[str, str] = {}
+    for name in results.versions:
+        rows = _rows(results, load, name)
+        if not rows or name in LIMITS:
+            continue
+        # A server has one colour; its ways to serve differ in line and mark.
+        server, _, way = name.partition(", ")
+        color = colors.setdefault(server, f"C{len(colors)}")
+        line, mark = {"": ("-", "o"), "batches": ("--", "s"), "streamed": ("-.", "^")}.get(way, (":", "v"))
+        latencies = [row.p50_ms if percentile == "p50" else row.p99_ms for row in rows]
+        rates = [row.per_second for row in rows]
+        panel.plot(rates, latencies, color=color, linestyle=line, marker=mark, markersize=4, label=name)
+    if limit := _rows(results, load, LIMIT):
+        most = max(row.per_second for row in limit)
+        panel.axvline(most, color="grey", linestyle="--", label=f"most {LIMIT}")
+    callers = ", ".join(map(str, results.concurrencies))
+    panel.set(
+        title=f"{load}, {callers} callers",
+        xlabel="requests a second",
+        ylabel=f"{percentile} of the latency, ms",
+        xscale="log",
+        yscale="log",
+    )
+    panel.grid(which="both", alpha=0.3)
+
+
+def _rows(results: Results, load: str, server: str) -> list[Row]:
+    """Return the row of a server for each number of callers."""
+    numbers = results.concurrencies
+    return [row for number in numbers for row in results.rows(load, number) if row.server == server]

@@ -11,6 +11,8 @@ from typing import Any
 from comparing.rounds import Figures
 
 LIMIT, PLAIN = "in process", "plain"
+# What works without a server.
+LIMITS = (LIMIT, "in processes")
 
 
 @dataclass(frozen=True)

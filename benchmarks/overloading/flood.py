@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import grpc
@@ -52,7 +52,9 @@ def run_flood(flood: Flood, window: Window) -> Counter[str]:
             if now >= window.end:
                 return
             if code == OK:
-                send(number)
+                # The channel may close at this moment, at the end of the window.
+                with suppress(ValueError):
+                    send(number)
             else:
                 refused.append((now + _PAUSE_SECONDS, number))
 

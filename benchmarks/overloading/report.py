@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from measuring.markdown import table
@@ -15,9 +16,9 @@ def report(outcomes: list[Outcome]) -> str:
         ("closed-loop capacity", lambda each: f"{each.capacity:,.0f}/s"),
         ("offered", lambda each: f"{each.offered:,.0f}/s ({each.offered / each.capacity:.1f}×)"),
         ("answered in time", lambda each: f"{each.goodput:,.0f}/s"),
-        ("answers, p50 / p99", lambda each: f"{each.answer_p50_ms:.0f} / {each.answer_p99_ms:.0f} ms"),
+        ("answers, p50 / p99", lambda each: _pair(each.answer_p50_ms, each.answer_p99_ms)),
         ("refused", lambda each: f"{each.refused:.1%}"),
-        ("refusals, p50 / p99", lambda each: f"{each.refusal_p50_ms:.1f} / {each.refusal_p99_ms:.1f} ms"),
+        ("refusals, p50 / p99", lambda each: _pair(each.refusal_p50_ms, each.refusal_p99_ms)),
         ("refusals that say when to retry", lambda each: _share(each.refusals_with_retry)),
         (
             "health checks, p50 / p99 / max",
@@ -61,6 +62,10 @@ def save_overloads(outcomes: list[Outcome], path: Path) -> None:
             panel.grid(alpha=0.3)
         upper.legend(fontsize=8)
     save(drawing, path)
+
+
+def _pair(p50_ms: float, p99_ms: float) -> str:
+    return "none" if math.isnan(p50_ms) else f"{p50_ms:.1f} / {p99_ms:.1f} ms"
 
 
 def _share(value: float | None) -> str:
