@@ -22,8 +22,13 @@ import grpc
 import numpy as np
 import psutil
 
-from server_cost import photo
-from serving import Load, measure, tiny
+from comparing.rounds import Load, measure
+from comparing.variants import Served, classify_payload
+from measuring.client_processes import ClientProcesses, client_processes
+from measuring.images import photo, tiny
+from measuring.process_tree import ProcessTree
+from measuring.targets import CLASSIFY, GrpcTarget
+from measuring.window import Window
 from serving_process import free_port, serving
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.vision_pb2_grpc import VisionServicer, add_VisionServicer_to_server
@@ -40,6 +45,7 @@ from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.parsing import Parser
 
 START_SECONDS = 60
+_CLIENT_PROCESSES, _WARM_UP_SECONDS = 2, 2.0
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,13 @@ def main() -> int:
         Load("photograph of 500×375", "defects", photo(500, 375)),
         Load("PNG of 28×28", "mnist-convnet", tiny()),
     ]
-    with _empty_server() as empty, serving("--models", str(bundled_models())) as spyglass:
+    with (
+        _empty_server() as empty,
+        serving("--models", str(bundled_models())) as spyglass,
+        client_processes(_CLIENT_PROCESSES) as clients,
+    ):
         for load in loads:
-            _account(load, empty, spyglass, options)
+            _account(load, empty, spyglass, clients, options)
     return 0
 
 
@@ -78,11 +88,11 @@ def _account(
     load: Load,
     empty: tuple[str, psutil.Process],
     spyglass: tuple[str, psutil.Process],
+    clients: ClientProcesses,
     options: argparse.Namespace,
 ) -> None:
-    measure(*spyglass, load, options)
-    whole = measure(*spyglass, load, options).cpu_ms * 1000
-    transport = measure(*empty, load, options).cpu_ms * 1000
+    whole = _microseconds_of_a_call(spyglass, load, clients, options)
+    transport = _microseconds_of_a_call(empty, load, clients, options)
     costs = [(step.name, _microseconds(step.once)) for step in steps(load)]
     print(f"{load.name}, {load.model}: {whole:,.0f} µs of processor time")
     for name, cost in costs:
@@ -90,6 +100,17 @@ def _account(
     rest = whole - sum(cost for _, cost in costs)
     print(f"  {'the rest: gRPC, hand-over, contention':40} {rest:9,.1f} µs {rest / whole:6.1%}")
     print(f"  (a grpcio handler that does nothing costs {transport:,.0f} µs)")
+
+
+def _microseconds_of_a_call(
+    server: tuple[str, psutil.Process], load: Load, clients: ClientProcesses, options: argparse.Namespace
+) -> float:
+    """Return the server's processor time for each call."""
+    address, process = server
+    target = GrpcTarget(address, CLASSIFY, classify_payload(load.model, load.image))
+    served = Served(ProcessTree(process.pid), target, lambda body: {})
+    window = Window.soon(_WARM_UP_SECONDS, options.seconds)
+    return measure(served, clients, options.concurrency, window).cpu_ms * 1000
 
 
 def steps(load: Load) -> list[Step]:
@@ -111,7 +132,7 @@ def steps(load: Load) -> list[Step]:
 
     def through_the_queue() -> None:
         # A work that fails in its first step: what is left is the queue, the worker and the end of the job.
-        workers.submit(replaced, Call(time.monotonic() + 60), lambda response, error: None)
+        workers.submit(replaced, Call(), lambda response, error: None)
 
     def nothing() -> object:
         raise ValueError

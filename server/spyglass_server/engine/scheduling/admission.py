@@ -59,8 +59,10 @@ class Admission:
         waits = self._queue.seconds * self._slowness / self._workers
         return waits > _CROWDED_SECONDS or self.inside * 2 > self.bounds.requests
 
-    def check(self, call: Call, path: Path, seconds: float, idle: int) -> None:
+    def check(self, call: Call, path: Path, seconds: float, idle: int) -> bool:
         """Raise Overloaded if a job of a call may not wait, or cannot be done before its deadline.
+
+        Returns whether a free worker takes it at once.
 
         `seconds` is the time that it should take. `path` is its flow, or the first levels of it. `idle` is
         the number of workers without work. The first of them gets the job whatever the estimate says: after
@@ -70,7 +72,7 @@ class Admission:
         if not call.patient:
             self._check_places(call, waits)
         if idle > len(self._queue):
-            return
+            return True
         if not call.patient and waits > self.bounds.queue_seconds:
             raise _full(f"{waits:.1f} s of work wait before the request", waits)
         left = None if call.deadline is None else call.deadline - time.monotonic()
@@ -80,6 +82,7 @@ class Admission:
                 reason="DEADLINE_TOO_SHORT",
                 retry_after=_retry_after(waits * _MARGIN + seconds - left),
             )
+        return False
 
     def learn(self, expected: float, taken: float) -> None:
         """Take the seconds into account that a batch was expected to take, and those that it has taken."""

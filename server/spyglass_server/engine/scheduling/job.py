@@ -37,6 +37,7 @@ class Job:
     __slots__ = (
         "_done",
         "_release",
+        "at_once",
         "batch_key",
         "call",
         "counted",
@@ -62,6 +63,8 @@ class Job:
         self.batch_key: Hashable = (id(work.model), work.run) if work.model.max_batch > 1 else None
         self.queued = time.monotonic()
         self.ended = False
+        # A worker was free for it when it came.
+        self.at_once = False
         # In the queue.
         self.waiting = False
         # The expected seconds of the jobs that it will need.

@@ -18,9 +18,6 @@ from spyglass_server.engine.work import Work
 
 # How often the deadlines of the jobs inside are checked.
 _DEADLINE_SECONDS = 0.02
-# A job that has waited for so long is not begun if it would end too late. Of others the time is an estimate,
-# which only a run corrects.
-_WAITED_SECONDS = 0.005
 # If more work than this waits, the leader of `Lead` alone would take too long for it.
 _FEW_SECONDS = 0.02
 
@@ -110,7 +107,8 @@ class Workers:
             if self._closed:
                 raise Unavailable("the model is being unloaded", reason="DRAINING")
             seconds = job.seconds + job.further_seconds
-            self._admission.check(call, job.path, seconds, len(self._idle) + self._waking)
+            free = len(self._idle) + self._waking
+            job.at_once = self._admission.check(call, job.path, seconds, free)
             self._admission.enter(job)
             self._push(job)
         job.watch()
@@ -315,10 +313,10 @@ class Workers:
 
 def _is_hopeless(job: Job) -> bool:
     """Return whether a job that has waited would end after its deadline, by the time that it should take."""
-    now = time.monotonic()
-    if job.call.deadline is None or now - job.queued < _WAITED_SECONDS:
+    # The time is an estimate: if no job were begun, no run would correct it.
+    if job.call.deadline is None or job.at_once:
         return False
-    return job.call.deadline - now < job.seconds + job.further_seconds + SEND_SECONDS
+    return job.call.deadline - time.monotonic() < job.seconds + job.further_seconds + SEND_SECONDS
 
 
 def _too_late(job: Job) -> Overloaded:
