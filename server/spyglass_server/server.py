@@ -28,6 +28,7 @@ from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.errors import Errors
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
 from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.request_log import RequestLog
@@ -89,7 +90,7 @@ class Server:
         loaded: a server with a part of its models does not start.
         """
         started = time.monotonic()
-        grpcio_loop.start(self._grpc, self._engine.workers.lead)
+        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
         self._ticker.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
@@ -143,6 +144,13 @@ class Server:
             if self._receiving.active:
                 quiet = time.monotonic()
 
+    def _refuse(self, call: AnnouncedCall) -> bool:
+        """End a call that a crowded server would refuse."""
+        if not self._engine.workers.is_crowded:
+            return False
+        direct = self._direct.get(call.method())
+        return direct is not None and direct.refuse(call)
+
     def _watch_progress(self) -> None:
         self._readiness.stall(self._engine.workers.stalled_seconds > _STALL_SECONDS)
 
@@ -180,13 +188,14 @@ class Server:
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
+        self._direct = direct_calls(handlers, self._readiness, threads, limits.streams, window=4 * window)
         self._receiving = Receiving(
             threads,
             limits.receptions,
             limits.health_receptions,
             limits.bytes_in_flight,
             limits.reading,
-            direct_calls(handlers, self._readiness, threads, limits.streams, window=4 * window),
+            self._direct,
         )
         server = grpc.server(
             threads,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from grpc import _server
+from grpc import _common, _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 Received = Callable[[bytes | None], object]
@@ -37,6 +37,46 @@ _NAMES = (
 def is_known() -> bool:
     """Return whether this version of grpcio has the names that `PendingCall` needs."""
     return all(hasattr(_server, name) for name in _NAMES)
+
+
+class AnnouncedCall:
+    """A call that grpcio has announced, and for which nothing has begun yet."""
+
+    __slots__ = ("_event", "ended")
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self.ended: Callable[[object], object] = lambda token: None
+        """Called before the end with a token of the call. Its last event has it, as grpcio's calls do."""
+
+    def method(self) -> str:
+        """Return the path of the method."""
+        return str(self._event.call_details.method.decode("utf-8", "replace"))
+
+    def peer(self) -> str:
+        """Return the address of the caller, as `ServicerContext.peer` does."""
+        return str(self._event.call.peer().decode("utf-8", "replace"))
+
+    def metadata(self) -> Metadata:
+        """Return the metadata of the call, as `ServicerContext.invocation_metadata` does."""
+        return tuple(self._event.invocation_metadata or ())
+
+    def remaining(self) -> float:
+        """Return the seconds until the deadline, thousands of years if there is none."""
+        return max(0.0, float(self._event.call_details.deadline) - time.time())
+
+    def abort(self, code: grpc.StatusCode, details: str, trailing: Metadata) -> None:
+        """End the call with an error. One operation does it all: that is the cheapest end of a call."""
+        token = object()
+        self.ended(token)
+        operations = (
+            cygrpc.SendInitialMetadataOperation(None, 0),
+            cygrpc.ReceiveCloseOnServerOperation(0),
+            cygrpc.SendStatusFromServerOperation(
+                trailing, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], details.encode(), 0
+            ),
+        )
+        self._event.call.start_server_batch(operations, lambda event: (token, ()))
 
 
 class PendingCall:

@@ -8,6 +8,7 @@ other names, its own loop runs, and workers do all jobs.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Thread
 from typing import Any, Protocol
 
@@ -15,7 +16,10 @@ import grpc
 from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
+
 _NAMES = (
+    "_REQUEST_CALL_TAG",
     "_ServerStage",
     "_begin_shutdown_once",
     "_process_event_and_continue",
@@ -48,8 +52,15 @@ class Lead(Protocol):
         """Have no leader any more, if this thread is it."""
 
 
-def start(server: grpc.Server, lead: Lead) -> None:
-    """Start a gRPC server whose loop leads. Raises the errors of `grpc.Server.start`."""
+Refuse = Callable[[AnnouncedCall], bool]
+"""Ends a call that would be refused anyway, and returns whether it has; must not block."""
+
+
+def start(server: grpc.Server, lead: Lead, refuse: Refuse) -> None:
+    """Start a gRPC server whose loop leads, and shows each call to `refuse` first.
+
+    Raises the errors of `grpc.Server.start`.
+    """
     state = getattr(server, "_state", None)
     if state is None or not all(hasattr(_server, name) for name in _NAMES):
         server.start()
@@ -63,16 +74,16 @@ def start(server: grpc.Server, lead: Lead) -> None:
         for method in state.registered_method_handlers:
             _server._request_registered_call(state, method)
         _server._request_call(state)
-    _start_loop(state, lead)
+    _start_loop(state, lead, refuse)
 
 
-def _start_loop(state: Any, lead: Lead) -> None:
-    Thread(target=_loop, args=(state, lead), name="grpc-events", daemon=True).start()
+def _start_loop(state: Any, lead: Lead, refuse: Refuse) -> None:
+    Thread(target=_loop, args=(state, lead, refuse), name="grpc-events", daemon=True).start()
 
 
-def _loop(state: Any, lead: Lead) -> None:
+def _loop(state: Any, lead: Lead, refuse: Refuse) -> None:
     """Handle events until the server stops, or until another thread does."""
-    lead.begin(lambda: _start_loop(state, lead))
+    lead.begin(lambda: _start_loop(state, lead, refuse))
     handled = 0
     while lead.is_mine:
         # A time in the past: a poll until now would sleep for up to a millisecond.
@@ -80,7 +91,7 @@ def _loop(state: Any, lead: Lead) -> None:
         if state.server_deallocated:
             _server._begin_shutdown_once(state)
         drained = event.completion_type == cygrpc.CompletionType.queue_timeout
-        if not drained and not _server._process_event_and_continue(state, event):
+        if not drained and not _handle(state, event, refuse):
             lead.end()
         # As in grpcio: an event may hold the last reference to a call.
         event = None
@@ -88,3 +99,16 @@ def _loop(state: Any, lead: Lead) -> None:
         if lead.wanted and (drained or handled >= _EVENTS_BETWEEN_JOBS):
             lead.run()
             handled = 0
+
+
+def _handle(state: Any, event: Any, refuse: Refuse) -> bool:
+    """Handle one event; return False after the last one."""
+    if event.tag is _server._REQUEST_CALL_TAG and event.success and event.call_details.method:
+        call = AnnouncedCall(event)
+        call.ended = state.rpc_states.add
+        with state.lock:
+            if state.stage is _server._ServerStage.STARTED and refuse(call):
+                state.due.remove(_server._REQUEST_CALL_TAG)
+                _server._request_call(state)
+                return True
+    return bool(_server._process_event_and_continue(state, event))

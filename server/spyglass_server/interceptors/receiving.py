@@ -103,8 +103,7 @@ class Receiving(grpc.ServerInterceptor):
         run = streaming if handler.response_streaming and not by_callback else single
         vars(run).update(
             incoming=None if direct else shared,
-            direct=direct,
-            begin_direct=self._counted(direct),
+            begin=self._counted(direct),
             new_incoming=lambda: Incoming(self._budget),
             experimental_thread_pool=self._own_pool(own) if own else self._pool,
             experimental_non_blocking=by_callback,

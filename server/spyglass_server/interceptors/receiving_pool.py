@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from spyglass_contract.errors import SpyglassError
 from spyglass_server.engine.capacity.places import Place, Places
 from spyglass_server.engine.capacity.reading import Reading
-from spyglass_server.interceptors.grpcio_calls import PendingCall, caller_of
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall, caller_of
 from spyglass_server.interceptors.incoming import Incoming
 
 Begin = Callable[[PendingCall, Incoming], object]
@@ -20,8 +20,8 @@ Begin = Callable[[PendingCall, Incoming], object]
 class Direct(Protocol):
     """What takes over the calls of a method in place of its behaviour. Its methods must not block."""
 
-    def refuse(self, pending: PendingCall) -> bool:
-        """End a call before its message is read, if it would be refused; return whether it has ended."""
+    def refuse(self, announced: AnnouncedCall) -> bool:
+        """End a call before anything else happens, if it would be refused; return whether it has ended."""
 
     def begin(self, pending: PendingCall, incoming: Incoming) -> None:
         """Take over a call whose first message, or its error, is there."""
@@ -47,12 +47,8 @@ class ReceivingPool(ThreadPoolExecutor):
         """Submit a call; must not block: grpcio holds its locks, and this is the thread of all its events."""
         behaviour: Any = arguments[3] if len(arguments) > 3 else None
         pending = PendingCall.of(arguments)
-        if pending and (direct := getattr(behaviour, "direct", None)):
-            if direct.refuse(pending):
-                return _DONE
-            return self._receive(
-                pending, behaviour.new_incoming(), _DirectRun(behaviour.begin_direct, self._target)
-            )
+        if pending and (begin := getattr(behaviour, "begin", None)):
+            return self._receive(pending, behaviour.new_incoming(), _DirectRun(begin, self._target))
         incoming = getattr(behaviour, "incoming", None)
         if incoming is None or pending is None:
             return self._target.submit(function, *arguments, **keywords)

@@ -113,12 +113,17 @@ class Workers:
             self._push(job)
         job.watch()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much work waits that the next call may be refused."""
+        return self._admission.is_crowded
+
     def check(self, call: Call) -> None:
         """Raise Overloaded if the next work of a call would most probably be refused.
 
-        It takes little time, so that an overloaded server can refuse calls whose work it does not know yet.
+        It takes little time, so that a crowded server can refuse calls whose work it does not know yet.
         """
-        if not self._admission.is_crowded:
+        if not self.is_crowded:
             return
         path, seconds = path_of(call), self._times.mean
         with self._lock:

@@ -15,7 +15,7 @@ from spyglass_contract.statuses import status_from_error
 from spyglass_server.engine.capacity.places import Place, Places
 from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.faults import public_error
-from spyglass_server.interceptors.grpcio_calls import Metadata, PendingCall, caller_of
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, Metadata, PendingCall, caller_of
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.request_id import request_id_of, using_request_id
 from spyglass_server.servicers.context import new_call
@@ -47,7 +47,7 @@ class StreamCalls:
         self.streams = streams
         self.window = window
 
-    def refuse(self, pending: PendingCall) -> bool:
+    def refuse(self, announced: AnnouncedCall) -> bool:
         """Refuse no stream early: its requests wait."""
         return False
 

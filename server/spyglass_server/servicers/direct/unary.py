@@ -9,7 +9,7 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from spyglass_contract.errors import Cancelled, InvalidInput, Overloaded
-from spyglass_server.interceptors.grpcio_calls import PendingCall
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.request_log import log_request
 from spyglass_server.interceptors.statuses import abort_status
@@ -29,17 +29,17 @@ class UnaryCalls:
         self._readiness = readiness
         self._threads = threads
 
-    def refuse(self, pending: PendingCall) -> bool:
+    def refuse(self, announced: AnnouncedCall) -> bool:
         """End a call whose request would be refused, before its message is read and parsed."""
         if not self._readiness.is_open:
             return False
-        metadata = pending.metadata()
+        metadata = announced.metadata()
         try:
-            self._method.check(new_call(pending.peer(), metadata, pending.remaining()))
+            self._method.check(new_call(announced.peer(), metadata, announced.remaining()))
         except Overloaded as error:
             request_id, started = request_id_of(metadata), time.monotonic()
             status = abort_status(error, request_id)
-            pending.abort(status.code, status.details, status.trailing_metadata)
+            announced.abort(status.code, status.details, status.trailing_metadata)
             log_request(self._method.path, status.code.name, started, request_id)
             return True
         return False
