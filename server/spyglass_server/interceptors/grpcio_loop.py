@@ -27,8 +27,8 @@ _NAMES = (
     "_request_registered_call",
 )
 _POLL_SECONDS = 1.0
-# Jobs run after so many events even if there are more: without end, events must not stop them.
-_EVENTS_BETWEEN_JOBS = 64
+# Jobs run after so long even if there are more events: events without end must not stop them.
+_LONGEST_WAIT_SECONDS = 0.02
 
 
 class Lead(Protocol):
@@ -84,7 +84,7 @@ def _start_loop(state: Any, lead: Lead, refuse: Refuse) -> None:
 def _loop(state: Any, lead: Lead, refuse: Refuse) -> None:
     """Handle events until the server stops, or until another thread does."""
     lead.begin(lambda: _start_loop(state, lead, refuse))
-    handled = 0
+    ran = 0.0
     while lead.is_mine:
         # A time in the past: a poll until now would sleep for up to a millisecond.
         event = state.completion_queue.poll(0 if lead.wanted else time.time() + _POLL_SECONDS)
@@ -95,10 +95,9 @@ def _loop(state: Any, lead: Lead, refuse: Refuse) -> None:
             lead.end()
         # As in grpcio: an event may hold the last reference to a call.
         event = None
-        handled += 1
-        if lead.wanted and (drained or handled >= _EVENTS_BETWEEN_JOBS):
+        if lead.wanted and (drained or time.monotonic() - ran > _LONGEST_WAIT_SECONDS):
             lead.run()
-            handled = 0
+            ran = time.monotonic()
 
 
 def _handle(state: Any, event: Any, refuse: Refuse) -> bool:

@@ -19,7 +19,7 @@ _RETRY_SECONDS = (0.05, 5.0)
 _MARGIN = 2.0
 _SMOOTHING = 0.05
 # A run that took more times longer than expected says more about itself than about the server.
-_MOST_SLOWNESS = 4.0
+_MOST_SLOWNESS = 20.0
 # With less work than this in the queue, no job is checked before its message has arrived.
 _CROWDED_SECONDS = 0.02
 

@@ -27,6 +27,8 @@ class Lead:
         self._leader: int | None = None
         self._replace: Callable[[], object] = lambda: None
         self._busy_since: float | None = None
+        # When it had light jobs to run first, or when the last ones ended.
+        self._wanted_since = 0.0
         self._paused_until = 0.0
         self.wanted = False
         """Whether the leader should call `run`, once it has received what there is."""
@@ -54,15 +56,18 @@ class Lead:
 
     def takes(self) -> bool:
         """Return whether the calling thread will run a light job that it queues now; see `run`."""
-        if not self.is_mine or time.monotonic() < self._paused_until:
+        now = time.monotonic()
+        if not self.is_mine or now < self._paused_until:
             return False
-        self.wanted = True
+        if not self.wanted:
+            self.wanted, self._wanted_since = True, now
         return True
 
     def run(self) -> None:
         """Run the next light jobs, if they are first in the queue."""
         self._busy_since = time.monotonic()
-        self.wanted = self._workers.run_light()
+        self.wanted = self._workers.run_light(self._wanted_since)
+        self._wanted_since = time.monotonic()
         if self.is_mine:
             self._busy_since = None
 

@@ -13,7 +13,7 @@ _UNKNOWN_SECONDS = 0.01
 # A caller can make up kinds of work: the sizes of images, and the numbers of classes to explain.
 _MAX_KEYS = 4096
 # A work is light if it takes less than this on average, and none of the last ones took long.
-_LIGHT_SECONDS = 0.0006
+_LIGHT_SECONDS = 0.0004
 _LONG_SECONDS = 0.005
 _MANY_RUNS = 50
 

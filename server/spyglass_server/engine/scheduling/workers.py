@@ -18,8 +18,6 @@ from spyglass_server.engine.work import Work
 
 # How often the deadlines of the jobs inside are checked.
 _DEADLINE_SECONDS = 0.02
-# If more work than this waits, the leader of `Lead` alone would take too long for it.
-_FEW_SECONDS = 0.02
 
 
 class _Worker:
@@ -159,8 +157,7 @@ class Workers:
         if not len(self._queue):
             self._last_progress = time.monotonic()
         self._queue.push(job)
-        few = self._queue.seconds < _FEW_SECONDS
-        if not (job.light and few and self.lead.takes()):
+        if not (job.light and self.lead.takes()):
             self._wake()
         if not self._some.is_set():
             self._some.set()
@@ -170,8 +167,11 @@ class Workers:
             self._waking += 1
             self._idle.pop().wake.release()
 
-    def run_light(self) -> bool:
-        """Run the next jobs in the calling thread if they are light; return whether there may be more."""
+    def run_light(self, since: float) -> bool:
+        """Run the next jobs in the calling thread if they are light; return whether there may be more.
+
+        The thread has had light jobs to run since the monotonic time `since`, and other things to do.
+        """
         worker = _Worker()
         with self._lock:
             job = self._queue.head()
@@ -186,7 +186,8 @@ class Workers:
             job.end(error=_too_late(job))
         worker.ran = run_batch(worker.batch)
         with self._lock:
-            self._put_down(worker)
+            # One thread does what is expected of all workers.
+            self._put_down(worker, (time.monotonic() - since) * self.count)
             return bool(len(self._queue))
 
     def _release(self, job: Job) -> None:
@@ -238,8 +239,11 @@ class Workers:
             job.end(error=_too_late(job))
         return True
 
-    def _put_down(self, worker: _Worker) -> None:
-        """Note that a worker has finished its batch, or was woken."""
+    def _put_down(self, worker: _Worker, paced: float = 0.0) -> None:
+        """Note that a worker has finished its batch, or was woken.
+
+        `paced` is how many seconds it takes until the next batch begins, if that is longer than the batch.
+        """
         if worker.parked:
             worker.parked = False
             self._waking = max(0, self._waking - 1)
@@ -248,7 +252,7 @@ class Workers:
             taken = time.monotonic() - worker.taken
             for work in worker.ran:
                 self._times.record(work, taken / len(worker.ran))
-            self._admission.learn(worker.expected_seconds, taken)
+            self._admission.learn(worker.expected_seconds, max(taken, paced))
         worker.batch, worker.ran = [], []
         self._admission.running_seconds -= worker.expected_seconds
         worker.expected_seconds = 0.0
