@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -46,6 +46,7 @@ class Profiler:
         self._load = load
         self._seconds = seconds
         self._meters = meters or Meters(allocated=allocated_bytes())
+        self._return_memory = memory_returner()
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="profiler", daemon=True)
         described = processor()
@@ -71,18 +72,18 @@ class Profiler:
 
     def _run(self) -> None:
         quiet = Quiet(self._load, self._stopped)
-        trim: Callable[[], object] = memory_returner()
         for task in self._tasks:
             try:
                 if not task.model.profile:
                     self._measure(task, quiet)
-                    trim()
                 self._widen(task, quiet)
             except Stopped:
                 return
             # The server serves the model without a profile.
             except Exception:
                 _log.exception("%s: the speed could not be measured", task.model.card.name)
+            # Of the measurement, or of the load.
+            self._return_memory()
 
     def _measure(self, task: _Task, quiet: Quiet) -> None:
         model, key = task.model, task.key
