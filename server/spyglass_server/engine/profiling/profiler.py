@@ -136,6 +136,7 @@ def _task(model: Model, source: Source, described: str) -> _Task:
         processor=described,
         runtime=f"onnxruntime {onnxruntime.__version__}",
         provider=model.network.provider,
+        precision=model.served_by.precision,
         workers=workers,
         threads=threads,
         wide_threads=max(threads, wide),

@@ -35,6 +35,8 @@ class Key:
     # The version of ONNX Runtime, and its execution provider.
     runtime: _Text
     provider: _Text
+    # fp32, bf16 or int8.
+    precision: _Text
     # Runs side by side, the threads of each, and those of a run that has all cores.
     workers: Count
     threads: Count

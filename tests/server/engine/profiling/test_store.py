@@ -16,7 +16,7 @@ from spyglass_server.engine.models.repository import model_files
 from spyglass_server.engine.profiling.profile import MeasuredWay, Profile, Way
 from spyglass_server.engine.profiling.store import Key, ProfileStore
 
-KEY = Key("ab" * 32, "Some Processor 0123", "onnxruntime 1.32.0", "CPUExecutionProvider", 2, 1, 2)
+KEY = Key("ab" * 32, "Some Processor 0123", "onnxruntime 1.32.0", "CPUExecutionProvider", "fp32", 2, 1, 2)
 PROFILE = Profile("2026-01-02T03:04:05+00:00", (MeasuredWay(Way(1, 1, 1), 0.25),))
 
 
@@ -43,6 +43,7 @@ def test_a_kept_profile_is_found_by_another_store(models: Path) -> None:
         {"processor": "Some Processor 4567"},
         {"runtime": "onnxruntime 1.33.0"},
         {"provider": "CUDAExecutionProvider"},
+        {"precision": "bf16"},
         {"workers": 4},
         {"threads": 2},
         {"wide_threads": 4},
