@@ -7,6 +7,7 @@ other names, its own loop runs, and workers do all jobs.
 
 from __future__ import annotations
 
+import logging
 import time
 from threading import Thread
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 import grpc
 from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+_log = logging.getLogger(__name__)
 
 _NAMES = (
     "_ServerStage",
@@ -23,6 +26,8 @@ _NAMES = (
     "_request_registered_call",
 )
 _POLL_SECONDS = 1.0
+# Light jobs wait for so many events at most: a flood of calls that need no work has no end.
+_EVENTS_AHEAD = 32
 
 
 class Lead(Protocol):
@@ -71,15 +76,27 @@ def _start_loop(state: Any, lead: Lead) -> None:
 def _loop(state: Any, lead: Lead) -> None:
     """Handle events until the server stops, or until another thread does."""
     lead.begin(lambda: _start_loop(state, lead))
+    ahead = 0
     while lead.is_mine:
         # A time in the past: a poll until now would sleep for up to a millisecond.
         event = state.completion_queue.poll(0 if lead.wanted else time.time() + _POLL_SECONDS)
         if state.server_deallocated:
             _server._begin_shutdown_once(state)
-        if event.completion_type == cygrpc.CompletionType.queue_timeout:
-            if lead.wanted:
-                lead.run()
-        elif not _server._process_event_and_continue(state, event):
+        idle = event.completion_type == cygrpc.CompletionType.queue_timeout
+        if not idle and not _goes_on(state, event):
             lead.end()
+        ahead = 0 if idle else ahead + 1
+        if lead.wanted and lead.is_mine and (idle or ahead >= _EVENTS_AHEAD):
+            ahead = 0
+            lead.run()
         # As in grpcio: an event may hold the last reference to a call.
         event = None
+
+
+def _goes_on(state: Any, event: Any) -> bool:
+    """Handle an event; return False if it was the last one. One that fails does not end the loop."""
+    try:
+        return bool(_server._process_event_and_continue(state, event))
+    except Exception:
+        _log.exception("an event of a call could not be handled")
+        return True
