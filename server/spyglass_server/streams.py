@@ -1,4 +1,4 @@
-"""Many requests over one call: handled side by side, with responses in the order in which they are ready."""
+"""Many requests over one call: handled side by side, with responses as they are ready, or in order."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ def handle_stream(
     public_error: Callable[[Exception, str], SpyglassError],
     *,
     window: int,
+    ordered: bool = False,
 ) -> Iterator[Response]:
     """Yield the response to each request; if one fails, its response holds the error and the stream goes on.
 
-    `public_error` maps an exception and the request's id to the error that the caller sees. At most `window`
-    requests are in work. Raises the errors of `call.remaining`, those of `requests`, and ModelError, which no
-    response can carry.
+    The responses come as they are ready; `ordered`: in the order of the requests. `public_error` maps an
+    exception and the request's id to the error that the caller sees. At most `window` requests are in work.
+    Raises the errors of `call.remaining`, those of `requests`, and ModelError, which no response can carry.
     """
 
     def handle_one(request: Request) -> Response | ModelError:
@@ -56,7 +57,7 @@ def handle_stream(
                 error=status_from_error(public_error(error, request_id), request_id),
             )
 
-    for result in map_unordered(handle_one, requests, window=window):
+    for result in map_side_by_side(handle_one, requests, window=window, ordered=ordered):
         if isinstance(result, ModelError):
             raise result
         yield result
@@ -71,17 +72,20 @@ class _End:
     error: SpyglassError | None = None
 
 
-def map_unordered(
-    function: Callable[[_Item], _Result], items: Iterator[_Item], *, window: int
+def map_side_by_side(
+    function: Callable[[_Item], _Result], items: Iterator[_Item], *, window: int, ordered: bool = False
 ) -> Iterator[_Result]:
-    """Yield `function(item)` for each item, in the order in which the results are ready.
+    """Yield `function(item)` for each item, as the results are ready; `ordered`: in the order of the items.
 
     At most `window` items are taken whose results were not yielded yet: if nobody reads the results, no more
     items are read, so memory is bounded. `function` runs on threads of this call and must not raise. A
     SpyglassError of `items` is raised after the results of the items before it.
     """
-    ready: SimpleQueue[_Result | _End] = SimpleQueue()
+    ready: SimpleQueue[tuple[int, _Result] | _End] = SimpleQueue()
     slots, stopped, context = Semaphore(window), Event(), copy_context()
+
+    def run(number: int, item: _Item) -> None:
+        ready.put((number, function(item)))
 
     def read() -> None:
         count, failure = 0, None
@@ -90,8 +94,7 @@ def map_unordered(
         with suppress(Exception):
             try:
                 while slots.acquire() and not stopped.is_set():
-                    item = next(items)
-                    pool.submit(context.copy().run, lambda taken=item: ready.put(function(taken)))
+                    pool.submit(context.copy().run, run, count, next(items))
                     count += 1
             except SpyglassError as error:
                 failure = error
@@ -101,7 +104,7 @@ def map_unordered(
         reader = Thread(target=read, name="stream-reader", daemon=True)
         reader.start()
         try:
-            yield from _results(ready, slots)
+            yield from _results(ready, slots, ordered)
         finally:
             # The reader is not joined: it may wait for a request that its sender sends only after this call
             # ends.
@@ -109,15 +112,23 @@ def map_unordered(
             slots.release()
 
 
-def _results(ready: SimpleQueue[_Result | _End], slots: Semaphore) -> Iterator[_Result]:
-    yielded, end = 0, None
+def _results(
+    ready: SimpleQueue[tuple[int, _Result] | _End], slots: Semaphore, ordered: bool
+) -> Iterator[_Result]:
+    # Results by their place in the order of yielding.
+    waiting: dict[int, _Result] = {}
+    arrived, yielded, end = 0, 0, None
     while end is None or yielded != end.count:
-        item = ready.get()
-        if isinstance(item, _End):
-            end = item
+        entry = ready.get()
+        if isinstance(entry, _End):
+            end = entry
             continue
-        yield item
-        yielded += 1
-        slots.release()
+        number, result = entry
+        waiting[number if ordered else arrived] = result
+        arrived += 1
+        while yielded in waiting:
+            yield waiting.pop(yielded)
+            yielded += 1
+            slots.release()
     if end.error:
         raise end.error

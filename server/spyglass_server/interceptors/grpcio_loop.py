@@ -7,6 +7,7 @@ other names, its own loop runs, and workers do all jobs.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from threading import Thread
@@ -17,6 +18,8 @@ from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
+
+_log = logging.getLogger(__name__)
 
 _NAMES = (
     "_REQUEST_CALL_TAG",
@@ -91,23 +94,35 @@ def _loop(state: Any, lead: Lead, refuse: Refuse) -> None:
         if state.server_deallocated:
             _server._begin_shutdown_once(state)
         drained = event.completion_type == cygrpc.CompletionType.queue_timeout
-        if not drained and not _handle(state, event, refuse):
+        if not drained and not _goes_on(state, event, refuse):
             lead.end()
         # As in grpcio: an event may hold the last reference to a call.
         event = None
-        if lead.wanted and (drained or time.monotonic() - ran > _LONGEST_WAIT_SECONDS):
+        if lead.wanted and lead.is_mine and (drained or time.monotonic() - ran > _LONGEST_WAIT_SECONDS):
             lead.run()
             ran = time.monotonic()
 
 
-def _handle(state: Any, event: Any, refuse: Refuse) -> bool:
-    """Handle one event; return False after the last one."""
-    if event.tag is _server._REQUEST_CALL_TAG and event.success and event.call_details.method:
-        call = AnnouncedCall(event)
-        call.ended = state.rpc_states.add
-        with state.lock:
-            if state.stage is _server._ServerStage.STARTED and refuse(call):
-                state.due.remove(_server._REQUEST_CALL_TAG)
-                _server._request_call(state)
-                return True
-    return bool(_server._process_event_and_continue(state, event))
+def _goes_on(state: Any, event: Any, refuse: Refuse) -> bool:
+    """Handle an event; return False if it was the last one. One that fails does not end the loop."""
+    try:
+        if _is_refused(state, event, refuse):
+            return True
+        return bool(_server._process_event_and_continue(state, event))
+    except Exception:
+        _log.exception("an event of a call could not be handled")
+        return True
+
+
+def _is_refused(state: Any, event: Any, refuse: Refuse) -> bool:
+    """Show a new call to `refuse`, and request the next one if it has ended this one."""
+    if event.tag is not _server._REQUEST_CALL_TAG or not event.success or not event.call_details.method:
+        return False
+    call = AnnouncedCall(event)
+    call.ended = state.rpc_states.add
+    with state.lock:
+        if state.stage is not _server._ServerStage.STARTED or not refuse(call):
+            return False
+        state.due.remove(_server._REQUEST_CALL_TAG)
+        _server._request_call(state)
+    return True

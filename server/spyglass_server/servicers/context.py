@@ -13,6 +13,8 @@ from spyglass_server.request_id import current_request_id
 
 PRIORITY_HEADER = "x-priority"
 """Metadata of a call: `bulk` lets others go first."""
+ORDERED_HEADER = "x-ordered"
+"""Metadata of a stream: with `true`, the responses come in the order of their requests."""
 
 _ENDLESS_SECONDS = 1e8
 
@@ -51,3 +53,8 @@ def new_call(
         request_id=request_id,
         bulk=any(key == PRIORITY_HEADER and value == "bulk" for key, value in metadata),
     )
+
+
+def is_ordered(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Return whether the responses of a stream come in the order of their requests."""
+    return any(key == ORDERED_HEADER and value == "true" for key, value in metadata)

@@ -19,7 +19,7 @@ from spyglass.v1.vision_pb2_grpc import VisionServicer
 from spyglass_server.engine.call import Call
 from spyglass_server.faults import public_error
 from spyglass_server.handlers import Handlers
-from spyglass_server.servicers.context import call_of
+from spyglass_server.servicers.context import call_of, is_ordered
 from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.servicers.stream_failures import StreamFailures
 from spyglass_server.streams import Request, Response, handle_stream
@@ -81,6 +81,14 @@ class Vision(VisionServicer):
         failures = StreamFailures()
         counted = failures.counting(handle)
         try:
-            yield from handle_stream(requests, counted, response, call, public_error, window=self._window)
+            yield from handle_stream(
+                requests,
+                counted,
+                response,
+                call,
+                public_error,
+                window=self._window,
+                ordered=is_ordered(context.invocation_metadata()),
+            )
         finally:
             failures.log()

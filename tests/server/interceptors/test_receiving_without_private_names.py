@@ -19,7 +19,7 @@ PATIENCE = 30
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, run_server: Callable[..., Any]) -> Any:
     monkeypatch.setattr(grpcio_calls, "_NAMES", ("_a_name_that_grpcio_does_not_have",))
-    return run_server()
+    return run_server(workers=2)
 
 
 def test_a_call_a_stream_and_a_health_check_get_their_responses(
@@ -46,3 +46,22 @@ def test_bytes_that_are_not_a_request_are_rejected(server: Any) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         classify(b"\xff\xff\xff", timeout=PATIENCE)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_the_responses_of_a_stream_come_in_order_if_it_asks_for_that(
+    server: Any, color_image: Callable[..., bytes]
+) -> None:
+    large, small = color_image("red", (1500, 1500)), color_image("blue")
+    requests = [
+        ClassifyRequest(index=index, image=Image(encoded=small if index % 4 else large))
+        for index in range(40)
+    ]
+    requests[9].ClearField("image")
+
+    streamed = server.vision.ClassifyStream(
+        iter(requests), timeout=PATIENCE, metadata=[("x-ordered", "true")]
+    )
+
+    assert [(each.index, each.HasField("error")) for each in streamed] == [
+        (index, index == 9) for index in range(40)
+    ]

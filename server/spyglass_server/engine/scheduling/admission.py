@@ -12,8 +12,10 @@ from spyglass_server.engine.call import Call
 from spyglass_server.engine.scheduling.fair_queue import FairQueue, Path
 from spyglass_server.engine.scheduling.job import Job
 
-# One connection may take this part of the places, so that it cannot take all of them from others.
-_SHARE = 0.75
+# One connection may hold this many times the places that are free: three quarters of all if it is alone. So
+# several of them leave some to others, too. After Choudhury and Hahne, "Dynamic Queue Length Thresholds for
+# Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6(2), 1998.
+_TIMES_FREE = 3
 _RETRY_SECONDS = (0.05, 5.0)
 # A job may wait for half of the time that it has: an overloaded server becomes slower than it was.
 _MARGIN = 2.0
@@ -45,6 +47,8 @@ class Admission:
         self._queue = queue
         self._workers = workers
         self.inside = 0
+        # Those of `inside` that take a place. Patient ones take none: the limits of streams bound them.
+        self._placed = 0
         # Jobs that have come in since the start.
         self.admitted = 0
         # The seconds that the jobs which run now were expected to take.
@@ -57,7 +61,7 @@ class Admission:
     def is_crowded(self) -> bool:
         """Whether a new job may be refused; False for most jobs of a server that keeps up."""
         waits = self._queue.seconds * self._slowness / self._workers
-        return waits > _CROWDED_SECONDS or self.inside * 2 > self.bounds.requests
+        return waits > _CROWDED_SECONDS or self._placed * 2 > self.bounds.requests
 
     def check(self, call: Call, path: Path, seconds: float, idle: int) -> bool:
         """Raise Overloaded if a job of a call may not wait, or cannot be done before its deadline.
@@ -95,7 +99,9 @@ class Admission:
         job.counted = True
         self.inside += 1
         self.admitted += 1
-        self._by_connection[job.call.caller.connection] += 1
+        if not job.call.patient:
+            self._placed += 1
+            self._by_connection[job.call.caller.connection] += 1
 
     def leave(self, job: Job) -> None:
         """Count a job out; does nothing for one that is not counted."""
@@ -103,6 +109,9 @@ class Admission:
             return
         job.counted = False
         self.inside -= 1
+        if job.call.patient:
+            return
+        self._placed -= 1
         connection = job.call.caller.connection
         self._by_connection[connection] -= 1
         if not self._by_connection[connection]:
@@ -110,12 +119,15 @@ class Admission:
 
     def _check_places(self, call: Call, waits: float) -> None:
         requests, connection = self.bounds.requests, call.caller.connection
-        if self.inside >= requests:
+        free = requests - self._placed
+        if free <= 0:
             raise _full(f"the server already works on {requests} requests, as many as it may", waits)
-        share = max(1, math.ceil(requests * _SHARE))
-        if connection and self._by_connection[connection] >= share:
+        held = self._by_connection[connection] if connection else 0
+        if held >= _TIMES_FREE * free:
             raise _full(
-                f"the server already works on {share} requests of this connection, as many as it may", waits
+                f"the server already works on {held} requests of this connection, and keeps its last "
+                f"{free} places for others",
+                waits,
             )
 
     def _expected_wait(self, path: Path, seconds: float) -> float:

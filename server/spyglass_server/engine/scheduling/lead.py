@@ -66,15 +66,20 @@ class Lead:
     def run(self) -> None:
         """Run the next light jobs, if they are first in the queue."""
         self._busy_since = time.monotonic()
-        self.wanted = self._workers.run_light(self._wanted_since)
+        more = self._workers.run_light(self._wanted_since)
         self._wanted_since = time.monotonic()
         if self.is_mine:
-            self._busy_since = None
+            self._busy_since, self.wanted = None, more
 
-    def watch(self) -> None:
-        """Replace a leader that is stuck in a job."""
+    def watch(self) -> bool:
+        """Replace a leader that is stuck in a job, and return whether it was.
+
+        Then nobody leads for a while, so the jobs that it has queued need a worker.
+        """
         since, now = self._busy_since, time.monotonic()
-        if since is not None and now - since > _STUCK_SECONDS:
-            self._busy_since = self._leader = None
-            self._paused_until = now + _PAUSE_SECONDS
-            self._replace()
+        if since is None or now - since <= _STUCK_SECONDS:
+            return False
+        self._busy_since = self._leader = None
+        self._paused_until = now + _PAUSE_SECONDS
+        self._replace()
+        return True

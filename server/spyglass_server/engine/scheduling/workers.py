@@ -18,6 +18,8 @@ from spyglass_server.engine.work import Work
 
 # How often the deadlines of the jobs inside are checked.
 _DEADLINE_SECONDS = 0.02
+# If a light job has waited for so long while a worker was free, the leader has other things to do.
+_NEGLECTED_SECONDS = 0.1
 
 
 class _Worker:
@@ -300,10 +302,17 @@ class Workers:
             for job in jobs:
                 if job.call.deadline is not None and job.call.deadline <= now:
                     job.end(error=DeadlineExceeded("the deadline passed before the response was ready"))
-            self.lead.watch()
+            replaced = self.lead.watch()
             with self._lock:
+                if replaced or self._is_neglected(now):
+                    self._wake()
                 self._replace_lost()
             time.sleep(_DEADLINE_SECONDS)
+
+    def _is_neglected(self, now: float) -> bool:
+        """Return whether the next job waits for the leader, which has had no time for it."""
+        job = self._queue.head()
+        return job is not None and job.light and now - job.queued > _NEGLECTED_SECONDS
 
     def _replace_lost(self) -> None:
         """Start a thread for each worker that still runs jobs which had all ended at the last look."""

@@ -15,17 +15,14 @@ from spyglass_contract.statuses import status_from_error
 from spyglass_server.engine.capacity.places import Place, Places
 from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.faults import public_error
-from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, Metadata, PendingCall, caller_of
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall, caller_of
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.request_id import request_id_of, using_request_id
-from spyglass_server.servicers.context import new_call
+from spyglass_server.servicers.context import is_ordered, new_call
 from spyglass_server.servicers.direct.ending import Ending
 from spyglass_server.servicers.direct.method import Method
 from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.servicers.stream_failures import StreamFailures
-
-ORDERED_HEADER = "x-ordered"
-"""Metadata of a stream: with `true`, the responses come in the order of their requests."""
 
 
 class StreamCalls:
@@ -86,7 +83,7 @@ class _Stream:
         self._call = new_call(
             pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
         )
-        self._ordered = _is_ordered(metadata)
+        self._ordered = is_ordered(metadata)
         self._failures = StreamFailures()
         self._lock = Lock()
         # Requests whose response was not taken yet.
@@ -227,7 +224,3 @@ class _Stream:
             self.ending.fail(self._error)
         else:
             self.ending.succeed()
-
-
-def _is_ordered(metadata: Metadata) -> bool:
-    return any(key == ORDERED_HEADER and value == "true" for key, value in metadata)

@@ -86,10 +86,42 @@ def test_a_connection_gets_three_quarters_of_the_places(make_job: MakeJob) -> No
     refused = refusal(admission, make_job(of("greedy")), idle=5)
     assert refused.reason == "QUEUE_FULL"
     assert "6 requests of this connection" in str(refused)
+    assert "2 places for others" in str(refused)
 
     admit(admission, make_job(of("other")))
     admission.leave(job)
     admit(admission, make_job(of("greedy")))
+
+
+def test_several_greedy_connections_leave_places_to_others(make_job: MakeJob) -> None:
+    admission = admission_of(requests=140)
+    held = dict.fromkeys(["a", "b", "c"], 0)
+    for name in [*held] * 140:
+        job = make_job(of(name))
+        try:
+            admit(admission, job)
+        except Overloaded:
+            continue
+        admission.enter(job)
+        held[name] += 1
+
+    # Each holds three times the places that are free.
+    assert all(abs(count - 42) <= 1 for count in held.values())
+    admit(admission, make_job(of("other")))
+
+
+def test_images_of_streams_take_no_places(make_job: MakeJob) -> None:
+    admission = admission_of(requests=4)
+    images = [make_job(of("a", patient=True)) for _ in range(100)]
+    for job in images:
+        admit(admission, job)
+        admission.enter(job)
+
+    assert admission.inside == 100
+    admit(admission, make_job(of("a")))
+    for job in images:
+        admission.leave(job)
+    assert admission.inside == 0
 
 
 def test_a_single_place_is_for_whoever_comes_first(make_job: MakeJob) -> None:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spyglass_server.engine.scheduling import lead as leading
+from spyglass_server.engine.scheduling import workers as working
 from spyglass_server.engine.scheduling.workers import Workers
 from works import put, work_of
 
@@ -54,8 +55,12 @@ def make_light(workers: Workers, light: Callable[..., Any]) -> None:
 
 
 def test_the_leader_runs_light_jobs_itself(
-    make_workers: MakeWorkers, light: Callable[..., Any], traced: Traced
+    make_workers: MakeWorkers,
+    light: Callable[..., Any],
+    traced: Traced,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(working, "_NEGLECTED_SECONDS", PATIENCE)
     workers = make_workers()
     make_light(workers, light)
     assert get_ident() not in traced.threads
@@ -160,3 +165,51 @@ def test_a_run_that_takes_long_makes_a_kind_of_work_prove_itself_again(
     workers._times.record(work, 0.01)
 
     assert not workers._times.is_light(work)
+
+
+def test_the_jobs_behind_a_stuck_one_go_to_workers(
+    make_workers: MakeWorkers,
+    light: Callable[..., Any],
+    traced: Traced,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leading, "_STUCK_SECONDS", 0.01)
+    workers, behind = make_workers(), Event()
+    make_light(workers, light)
+    stuck, others = Event(), []
+    compute = traced.__call__
+
+    def first_is_stuck(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if get_ident() == leader.ident:
+            stuck.set()
+            assert behind.wait(PATIENCE)
+        return compute(pixels)
+
+    def lead() -> None:
+        workers.lead.begin(lambda: None)
+        slow = work_of(np.full((2, 2, 1), 7, np.uint8), light().model, first_is_stuck, cost_key="light")
+        others.extend([put(workers, slow), *(put(workers, light(value)) for value in range(5))])
+        workers.lead.run()
+
+    leader = threading.Thread(target=lead)
+    leader.start()
+    assert stuck.wait(PATIENCE)
+
+    # No further job comes that would wake a worker.
+    assert [each.result(PATIENCE / 3).output for each in others[1:]] == [0, 2, 4, 6, 8]
+    assert not others[0].done()
+    behind.set()
+    leader.join(PATIENCE)
+    assert others[0].result(PATIENCE).output == 14
+
+
+def test_a_worker_runs_the_light_jobs_of_a_leader_that_has_no_time(
+    make_workers: MakeWorkers, light: Callable[..., Any], traced: Traced
+) -> None:
+    workers = make_workers()
+    make_light(workers, light)
+    traced.threads.clear()
+    workers.lead.begin(lambda: None)
+
+    assert put(workers, light(3)).result(PATIENCE).output == 6
+    assert get_ident() not in traced.threads
