@@ -39,9 +39,9 @@ def handle_stream(
 ) -> Iterator[Response]:
     """Yield the response to each request; if one fails, its response holds the error and the stream goes on.
 
-    The responses come as they are ready; `ordered`: in the order of the requests. `public_error` maps an exception and the request's id to the error that the caller sees. At most `window`
-    requests are in work. Raises the errors of `call.remaining`, those of `requests`, and ModelError, which no
-    response can carry.
+    The responses come as they are ready; `ordered`: in the order of the requests. `public_error` maps an
+    exception and the request's id to the error that the caller sees. At most `window` requests are in work.
+    Raises the errors of `call.remaining`, those of `requests`, and ModelError, which no response can carry.
     """
 
     def handle_one(request: Request) -> Response | ModelError:
