@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import time
+import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 
@@ -117,22 +117,26 @@ def test_an_empty_queue_holds_nothing_of_its_callers(make_job: MakeJob) -> None:
     assert queue.seconds == pytest.approx(0, abs=1e-6)
 
 
-def test_an_operation_takes_about_the_same_time_for_few_and_for_many_callers(make_job: MakeJob) -> None:
-    def seconds(callers: int) -> float:
-        """Return the processor time of 200 turns beside this many callers who wait."""
-        queue, job = FairQueue(), make_job()
+def test_an_operation_takes_about_as_many_steps_for_many_callers_as_for_few(make_job: MakeJob) -> None:
+    def steps(callers: int) -> int:
+        """Return the calls of functions in 200 turns beside this many callers who wait."""
+        queue, job, calls = FairQueue(), make_job(), 0
         for number in range(callers):
             queue.push(make_job(caller(number, addresses=callers), 1.0))
-        started = time.thread_time()
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        before = sys.getprofile()
+        sys.setprofile(count)
         for number in range(200):
             job.path = (job.path[0], (number, 1.0), (number, 1.0), job.path[3])
             queue.push(job)
             queue.forget(job)
             queue.head()
             queue.push(queue.pop())
-        return time.thread_time() - started
+        sys.setprofile(before)
+        return calls
 
-    few = min(seconds(20) for _ in range(3))
-    many = min(seconds(2000) for _ in range(3))
-    # O(log n) is about twice as many steps; O(n) would be 100 times as many.
-    assert many < 15 * few
+    assert steps(1000) < 2 * steps(20)
