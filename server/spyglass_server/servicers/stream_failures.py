@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from threading import Lock
 
-from spyglass_contract.errors import SpyglassError
+from spyglass_contract.errors import Cancelled, SpyglassError
 from spyglass_server.engine.call import Call
 from spyglass_server.streams import Request, Response
 
@@ -45,7 +45,9 @@ class StreamFailures:
             self._total += 1
 
     def add(self, model: str, error: Exception) -> None:
-        """Count a failed request to a model."""
+        """Count a failed request to a model, unless its caller has cancelled it."""
+        if isinstance(error, Cancelled):
+            return
         kind = (model[:_LOGGED_CHARACTERS], error.reason if isinstance(error, SpyglassError) else "INTERNAL")
         with self._lock:
             self._failed[kind] += 1

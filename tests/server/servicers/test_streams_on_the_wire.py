@@ -177,3 +177,24 @@ def test_a_stream_of_good_images_logs_no_failures(
         list(server.vision.ClassifyStream(iter([request_for("red")]), timeout=PATIENCE))
 
     assert not any("failed" in record.getMessage() for record in caplog.records)
+
+
+def test_a_stream_that_its_caller_cancels_logs_no_failures(
+    run_server: Callable[..., Any],
+    open_network: Callable[[Path], Model],
+    network: Any,
+    request_for: Callable[[str], ClassifyRequest],
+    caplog: pytest.LogCaptureFixture,
+    eventually: Eventually,
+) -> None:
+    server = run_server(open_network, workers=1)
+    network.close_gate()
+    workers = server.server._engine.workers
+    with caplog.at_level(logging.INFO):
+        stream = server.vision.ClassifyStream(iter([request_for("red")] * 5), timeout=PATIENCE)
+        eventually(lambda: workers.inside == 5)
+        stream.cancel()
+        eventually(lambda: any(getattr(record, "code", "") == "CANCELLED" for record in caplog.records))
+    network.gate.set()
+
+    assert not any("failed" in record.getMessage() for record in caplog.records)
