@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from threading import Thread
 from typing import Any, Protocol
 
@@ -30,6 +31,9 @@ _NAMES = (
     "_request_registered_call",
 )
 _POLL_SECONDS = 1.0
+# Calls that gRPC's core may announce before Python has seen the first of them. grpcio requests one call at a
+# time. Then all others wait in the core in the order of their arrival, whoever their callers are.
+_REQUESTED_CALLS = 64
 # Jobs run after so long even if there are more events: events without end must not stop them.
 _LONGEST_WAIT_SECONDS = 0.02
 
@@ -76,8 +80,31 @@ def start(server: grpc.Server, lead: Lead, refuse: Refuse) -> None:
         state.stage = _server._ServerStage.STARTED
         for method in state.registered_method_handlers:
             _server._request_registered_call(state, method)
-        _server._request_call(state)
+        state.due = _Tags(state.due)
+        for _ in range(_REQUESTED_CALLS):
+            _server._request_call(state)
     _start_loop(state, lead, refuse)
+
+
+class _Tags:
+    """The tags of the operations that are due. grpcio has a set here, which holds each tag once."""
+
+    def __init__(self, tags: Iterable[object]) -> None:
+        self._counts = Counter(tags)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, tag: object) -> None:
+        self._counts[tag] += 1
+
+    def remove(self, tag: object) -> None:
+        """Remove a tag once. Raises KeyError if it is not there."""
+        if not self._counts[tag]:
+            raise KeyError(tag)
+        self._counts[tag] -= 1
+        if not self._counts[tag]:
+            del self._counts[tag]
 
 
 def _start_loop(state: Any, lead: Lead, refuse: Refuse) -> None:

@@ -76,3 +76,33 @@ def test_a_call_that_cannot_be_begun_does_not_end_the_server(
 
     assert "an event of a call could not be handled" in caplog.text
     assert server.vision.Classify(request, timeout=PATIENCE).classes[0].name == "red"
+
+
+def test_a_tag_is_due_as_often_as_it_was_added() -> None:
+    tags = grpcio_loop._Tags({"shutdown"})
+    tags.add("call")
+    tags.add("call")
+
+    tags.remove("call")
+    tags.remove("shutdown")
+
+    assert len(tags) == 1
+    tags.remove("call")
+    assert not tags
+    with pytest.raises(KeyError):
+        tags.remove("call")
+
+
+def test_a_server_whose_calls_are_many_ends_without_a_call_or_a_request_that_is_due(
+    run_server: Callable[..., Any], color_image: Callable[..., bytes]
+) -> None:
+    server = run_server()
+    request = ClassifyRequest(image=Image(encoded=color_image("red")))
+    calls = [server.vision.Classify.future(request, timeout=PATIENCE) for _ in range(300)]
+    assert {call.result(PATIENCE).classes[0].name for call in calls} == {"red"}
+    state = server.server._grpc._state
+
+    server.server.stop(grace=5)
+
+    assert not state.due
+    assert not state.rpc_states

@@ -12,9 +12,9 @@ _SMOOTHING = 0.1
 _UNKNOWN_SECONDS = 0.01
 # A caller can make up kinds of work: the sizes of images, and the numbers of classes to explain.
 _MAX_KEYS = 4096
-# A work is light if it takes less than this on average, and none of the last ones took long.
+# A work is light if it takes less processor time than this on average, and none of the last ones took long.
 _LIGHT_SECONDS = 0.0004
-_LONG_SECONDS = 0.005
+_LONG_SECONDS, _LONG_CPU_SECONDS = 0.05, 0.005
 _MANY_RUNS = 50
 
 
@@ -23,6 +23,8 @@ class _Kind:
     """The times of one model and kind of work."""
 
     seconds: float
+    # Processor time: threads that compete for Python's lock do not make it longer.
+    cpu_seconds: float
     # Runs since the last long one.
     short_runs: int = 0
 
@@ -46,7 +48,7 @@ class ServiceTimes:
     def is_light(self, work: Work) -> bool:
         """Return whether many works of this kind in a row took a fraction of a millisecond."""
         known = self._kinds.get((id(work.model), work.cost_key))
-        return known is not None and known.short_runs >= _MANY_RUNS and known.seconds < _LIGHT_SECONDS
+        return known is not None and known.short_runs >= _MANY_RUNS and known.cpu_seconds < _LIGHT_SECONDS
 
     def further(self, work: Work) -> float:
         """Return the seconds that the other jobs of a work are expected to take after it."""
@@ -64,15 +66,17 @@ class ServiceTimes:
         """The mean seconds of the last works of any kind."""
         return self._mean
 
-    def record(self, work: Work, seconds: float) -> None:
-        """Take a measured time into account."""
+    def record(self, work: Work, seconds: float, cpu_seconds: float) -> None:
+        """Take the measured time of a work into account, and the processor time of its thread."""
         key = (id(work.model), work.cost_key)
         if key not in self._kinds and len(self._kinds) >= _MAX_KEYS:
             self._kinds.clear()
             self._of_model.clear()
-        kind = self._kinds.setdefault(key, _Kind(seconds))
+        kind = self._kinds.setdefault(key, _Kind(seconds, cpu_seconds))
         kind.seconds = _smoothed(kind.seconds, seconds)
-        kind.short_runs = kind.short_runs + 1 if seconds < _LONG_SECONDS else 0
+        kind.cpu_seconds = _smoothed(kind.cpu_seconds, cpu_seconds)
+        long = seconds > _LONG_SECONDS or cpu_seconds > _LONG_CPU_SECONDS
+        kind.short_runs = 0 if long else kind.short_runs + 1
         self._mean = _smoothed(self._mean, seconds)
         self._of_model[key[0]] = _smoothed(self._of_model.get(key[0]), seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import ceil
 from threading import Condition, Event, Lock, Thread, current_thread
 
@@ -37,10 +38,18 @@ class _Worker:
         self.taken = 0.0
         self.expected_seconds = 0.0
         self.ran: list[Work] = []
+        # The processor time of the thread for the batch.
+        self.cpu_seconds = 0.0
         # All its jobs had ended when they were looked at last.
         self.ended = False
         # Nobody waits for its work any more, and another thread has its turn.
         self.lost = False
+
+    def run(self, alone: Callable[[], bool]) -> None:
+        """Run the batch; see `run_batch`."""
+        before = time.thread_time()
+        self.ran = run_batch(self.batch, alone)
+        self.cpu_seconds = time.thread_time() - before
 
 
 class Workers:
@@ -186,7 +195,7 @@ class Workers:
             late = self._begin_batch(worker)
         for job in late:
             job.end(error=_too_late(job))
-        worker.ran = run_batch(worker.batch)
+        worker.run(lambda: False)
         with self._lock:
             # One thread does what is expected of all workers.
             self._put_down(worker, (time.monotonic() - since) * self.count)
@@ -215,7 +224,7 @@ class Workers:
             if worker.parked:
                 worker.wake.acquire()
             elif worker.batch:
-                worker.ran = run_batch(worker.batch, self._is_alone)
+                worker.run(self._is_alone)
         self._threads.discard(current_thread())
 
     def _is_alone(self) -> bool:
@@ -253,7 +262,7 @@ class Workers:
         if worker.ran:
             taken = time.monotonic() - worker.taken
             for work in worker.ran:
-                self._times.record(work, taken / len(worker.ran))
+                self._times.record(work, taken / len(worker.ran), worker.cpu_seconds / len(worker.ran))
             self._admission.learn(worker.expected_seconds, max(taken, paced))
         worker.batch, worker.ran = [], []
         self._admission.running_seconds -= worker.expected_seconds

@@ -135,5 +135,5 @@ def test_the_first_estimate_of_a_models_time_is_that_of_its_profile(pair: Pair) 
     pair.model.use_profile(Profile("now", (MeasuredWay(Way(1, 1, 1), 0.25),)))
     assert (unknown, times.expected(work)) == (0.01, 0.25)
 
-    times.record(work, 0.1)
+    times.record(work, 0.1, 0.1)
     assert times.expected(work) == 0.1

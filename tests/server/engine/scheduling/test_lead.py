@@ -162,7 +162,7 @@ def test_a_run_that_takes_long_makes_a_kind_of_work_prove_itself_again(
     work = light()
     assert workers._times.is_light(work)
 
-    workers._times.record(work, 0.01)
+    workers._times.record(work, 0.1, 0.0001)
 
     assert not workers._times.is_light(work)
 
