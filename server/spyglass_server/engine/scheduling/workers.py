@@ -48,7 +48,12 @@ class _Worker:
     def run(self, alone: Callable[[], bool]) -> None:
         """Run the batch; see `run_batch`."""
         before = time.thread_time()
-        self.ran = run_batch(self.batch, alone)
+        try:
+            self.ran = run_batch(self.batch, alone)
+        # A fault of the server's own: the callers hear of it, and the thread goes on.
+        except Exception as error:
+            for job, _ in self.batch:
+                job.end(error=error)
         self.cpu_seconds = time.thread_time() - before
 
 

@@ -366,3 +366,19 @@ def test_the_time_of_the_jobs_that_a_work_will_need_counts_before_its_deadline(
 
     assert refused.value.reason == "DEADLINE_TOO_SHORT"
     put(workers, work(1), Call(time.monotonic() + PATIENCE))
+
+
+def test_a_fault_of_the_server_reaches_the_caller_and_the_thread_goes_on(
+    make_workers: MakeWorkers, work: MakeWork, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = make_workers()
+
+    def fail(run: Any) -> Any:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "widest", fail)
+        with pytest.raises(RuntimeError, match="a fault"):
+            put(workers, work(1)).result(PATIENCE)
+
+    assert put(workers, work(2)).result(PATIENCE).output == 4
