@@ -67,6 +67,21 @@ def inside(halted: Any) -> int:
     return int(halted.server._engine.workers.inside)
 
 
+def learn_slowly(halted: Any, network: Any, request: ClassifyRequest, seconds: float) -> None:
+    """Make each run take `seconds`, open the gate, and let the server learn from three requests."""
+    compute = network.compute
+
+    def slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(seconds)
+        result: NDArray[np.float32] = compute(pixels)
+        return result
+
+    network.compute = slow
+    network.gate.set()
+    for _ in range(3):
+        halted.vision.Classify(request, timeout=PATIENCE)
+
+
 def test_one_call_of_a_connection_does_not_wait_for_the_many_of_another(
     halted: Any,
     other: VisionStub,
@@ -139,16 +154,7 @@ def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once(
     eventually: Eventually,
 ) -> None:
     compute = network.compute
-
-    def slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        time.sleep(0.1)
-        result: NDArray[np.float32] = compute(pixels)
-        return result
-
-    network.compute = slow
-    network.gate.set()
-    for _ in range(3):
-        halted.vision.Classify(request_for("red"), timeout=PATIENCE)
+    learn_slowly(halted, network, request_for("red"), 0.1)
     network.close_gate()
     calls = [halted.vision.Classify.future(request_for("red"), timeout=PATIENCE) for _ in range(30)]
     eventually(lambda: inside(halted) == 30)
@@ -172,17 +178,7 @@ def test_a_light_caller_with_a_short_deadline_is_served_beside_a_flood(
     request_for: Callable[[str], ClassifyRequest],
     eventually: Eventually,
 ) -> None:
-    compute = network.compute
-
-    def slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        time.sleep(0.05)
-        result: NDArray[np.float32] = compute(pixels)
-        return result
-
-    network.compute = slow
-    network.gate.set()
-    for _ in range(3):
-        halted.vision.Classify(request_for("red"), timeout=PATIENCE)
+    learn_slowly(halted, network, request_for("red"), 0.05)
     flood = [halted.vision.Classify.future(request_for("red"), timeout=PATIENCE) for _ in range(100)]
     eventually(lambda: inside(halted) > 90)
 
