@@ -24,6 +24,9 @@ from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.vision_pb2_grpc import VisionStub
 
+# Each test starts a process.
+pytestmark = pytest.mark.slow
+
 MakeCard = Callable[..., ModelCard]
 MakeModel = Callable[..., Path]
 Spawn = Callable[..., Any]

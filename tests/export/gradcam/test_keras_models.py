@@ -20,7 +20,7 @@ tf2onnx = pytest.importorskip("tf2onnx")
 keras = pytest.importorskip("keras")
 layers = keras.layers
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 CLASSES = 7
 
@@ -135,7 +135,6 @@ def first_weights() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("application", "layer", "side"), APPLICATIONS)
 def test_the_heatmap_of_an_application_is_that_of_a_gradient_tape(
     application: str,
@@ -151,9 +150,7 @@ def test_the_heatmap_of_an_application_is_that_of_a_gradient_tape(
     _assert_agrees(_convert(enlivened(model), 17, tf.nn.softmax), session_of, model, layer, photographs)
 
 
-@pytest.mark.parametrize(
-    "opset", [11, *(pytest.param(opset, marks=pytest.mark.slow) for opset in (13, 17)), 18]
-)
+@pytest.mark.parametrize("opset", [11, 13, 17, 18])
 def test_the_heatmap_of_mini_xception_explains_its_last_sum(
     opset: int, session_of: Callable[..., Any], photographs: Callable[..., Any]
 ) -> None:

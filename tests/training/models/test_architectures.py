@@ -16,7 +16,7 @@ from spyglass_contract.model.certificate import golden_tensor
 from spyglass_training.models import ARCHITECTURES, Architecture, find_architecture
 from spyglass_training.models.parts.image_input import photograph
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 
