@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from measuring.run_count import count_runs
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.capacity.processor_flags import processor_flags
@@ -77,7 +78,7 @@ def _interleaved(
     runs: list[Run], pixels: NDArray[np.uint8], options: argparse.Namespace
 ) -> list[list[float]]:
     """Return the milliseconds of processor time per run, for each run a list with one value a round."""
-    counts = [_count(run, pixels, options.seconds) for run in runs]
+    counts = [count_runs(run, pixels, options.seconds) for run in runs]
     costs: list[list[float]] = [[] for _ in runs]
     for _ in range(options.rounds):
         for run, count, times in zip(runs, counts, costs, strict=True):
@@ -87,14 +88,6 @@ def _interleaved(
                 run(pixels)
             times.append((time.process_time() - started) / count * 1e3)
     return costs
-
-
-def _count(run: Run, pixels: NDArray[np.uint8], seconds: float) -> int:
-    """Return how many runs take about `seconds`, and warm up."""
-    run(pixels)
-    started = time.perf_counter()
-    run(pixels)
-    return max(1, round(seconds / (time.perf_counter() - started)))
 
 
 def _parse() -> argparse.Namespace:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from measuring.run_count import count_runs
 from spyglass_contract.model.card import CLASS_INDEX, PROBABILITIES
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
@@ -51,7 +52,7 @@ def _measure(path: Path, options: argparse.Namespace) -> tuple[str, dict[str, fl
     graph = read_graph(path)
     pixels = golden_tensor(0, graph.card.input)
     ways = _ways(path, graph)
-    counts = {way: _count(run, pixels, options.seconds) for way, run in ways.items()}
+    counts = {way: count_runs(run, pixels, options.seconds) for way, run in ways.items()}
     costs: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(options.rounds):
         for way, run in ways.items():
@@ -92,13 +93,6 @@ def _ways(path: Path, graph: Graph) -> dict[str, Run]:
             opened(graph_optimization_level=levels.ORT_ENABLE_EXTENDED), graph
         ),
     }
-
-
-def _count(run: Run, pixels: NDArray[np.uint8], seconds: float) -> int:
-    run(pixels)
-    started = time.perf_counter()
-    run(pixels)
-    return max(1, round(seconds / (time.perf_counter() - started)))
 
 
 def _parse() -> argparse.Namespace:

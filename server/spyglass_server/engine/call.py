@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from spyglass_contract.errors import Cancelled, DeadlineExceeded, SpyglassError
+from spyglass_contract.errors import Cancelled, DeadlineExceeded
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,6 @@ class Call:
         if left <= 0:
             raise DeadlineExceeded("the deadline passed before the response was ready")
         return left
-
-    def why_over(self) -> SpyglassError | None:
-        """Return the error of a call that is over, None if it is not."""
-        try:
-            self.remaining()
-        except SpyglassError as error:
-            return error.with_traceback(None)
-        return None
 
     def cancel(self) -> None:
         """Mark the call as cancelled, and run the callbacks of `on_cancel`."""

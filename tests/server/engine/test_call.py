@@ -40,15 +40,6 @@ def test_a_cancelled_call_raises_even_without_a_deadline() -> None:
         call.remaining()
 
 
-def test_the_error_of_a_call_that_is_over_says_why() -> None:
-    cancelled, late = Call(), Call(time.monotonic())
-    cancelled.cancel()
-
-    assert isinstance(cancelled.why_over(), Cancelled)
-    assert isinstance(late.why_over(), DeadlineExceeded)
-    assert Call(soon()).why_over() is None
-
-
 def test_a_listener_runs_when_the_call_is_cancelled() -> None:
     call, notes = Call(), []
     call.on_cancel(lambda: notes.append("cancelled"))

@@ -229,6 +229,7 @@ def test_the_responses_of_a_stream_come_in_order_if_it_asks_for_that(
     assert unordered[0] != 0
 
 
+@pytest.mark.slow
 def test_a_caller_that_reads_no_responses_holds_no_thread_and_stops_nobody(
     run_server: Callable[..., Any], request_for: Callable[[str], ClassifyRequest], eventually: Eventually
 ) -> None:
@@ -238,12 +239,23 @@ def test_a_caller_that_reads_no_responses_holds_no_thread_and_stops_nobody(
     # Long ids make responses that fill the buffers of the connection.
     request = ClassifyRequest(image=request_for("red").image, id="x" * 1024)
 
+    sent = 0
+
     def endless() -> Iterator[ClassifyRequest]:
+        nonlocal sent
         while True:
+            sent += 1
             yield request
 
+    def has_stopped() -> bool:
+        before = sent
+        time.sleep(0.2)
+        return sent == before > 0
+
     streams = [server.vision.ClassifyStream(endless(), timeout=PATIENCE) for _ in range(3)]
-    eventually(lambda: inside(server) == 0)
+    # The buffers of both sides are full: the server reads no further requests.
+    eventually(has_stopped)
+    assert inside(server) == 0
 
     # The client of this test has a thread for the requests of each stream.
     names = [thread.name for thread in threading.enumerate()]
