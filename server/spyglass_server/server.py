@@ -29,12 +29,14 @@ from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
+from spyglass_server.interceptors.observed import Observed
 from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
-from spyglass_server.interceptors.request_log import RequestLog
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, channel_options
 from spyglass_server.listening import why_not
+from spyglass_server.observing.observers import Observers
+from spyglass_server.observing.request_log import RequestLog
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
@@ -79,6 +81,7 @@ class Server:
         self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
+        self._observers = Observers([RequestLog()])
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
@@ -183,12 +186,14 @@ class Server:
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
         handlers = Handlers(self._engine)
-        vision = Vision(handlers, self._readiness, window=window)
+        vision = Vision(handlers, self._readiness, self._observers, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
-        self._direct = direct_calls(handlers, self._readiness, threads, limits.streams, window=4 * window)
+        self._direct = direct_calls(
+            handlers, self._readiness, threads, limits.streams, self._observers, window=4 * window
+        )
         self._receiving = Receiving(
             threads,
             limits.receptions,
@@ -200,10 +205,10 @@ class Server:
         server = grpc.server(
             threads,
             interceptors=[
-                # Outside of all: a call gets a thread, and is logged, when its request is there.
+                # Outside of all: a call gets a thread, and is observed, when its request is there.
                 self._receiving,
-                # The log is outside of the errors: it sees the status that an error has become.
-                RequestLog(),
+                # Outside of the errors: observers see the status that an error has become.
+                Observed(self._observers),
                 Errors(),
                 # The refusals of those inside are errors, too.
                 StreamLimit(limits.streams),

@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded
+
+if TYPE_CHECKING:
+    from spyglass_server.engine.observation import Observation
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,16 @@ class Call:
     to others, but still gets a part of the time.
     """
 
-    __slots__ = ("_listeners", "bulk", "caller", "cancelled", "deadline", "patient", "request_id")
+    __slots__ = (
+        "_listeners",
+        "bulk",
+        "caller",
+        "cancelled",
+        "deadline",
+        "observation",
+        "patient",
+        "request_id",
+    )
 
     def __init__(
         self,
@@ -50,6 +63,8 @@ class Call:
         self.caller = caller
         self.bulk = bulk
         self.cancelled = False
+        self.observation: Observation | None = None
+        """What is known of the request; None: nobody observes it."""
         self._listeners: list[Callable[[], object]] = []
 
     def remaining(self) -> float | None:
@@ -84,7 +99,11 @@ class Call:
     def until(self, deadline: float) -> Call:
         """Return a call for one request of this call, which ends with this call or at `deadline`."""
         ends = deadline if self.deadline is None else min(deadline, self.deadline)
-        return _Part(self, ends)
+        return _Part(self, ends, self.observation)
+
+    def observed(self, observation: Observation) -> Call:
+        """Return a call for one request of this call, which ends with this call."""
+        return _Part(self, self.deadline, observation)
 
 
 class _Part(Call):
@@ -92,7 +111,7 @@ class _Part(Call):
 
     __slots__ = ("_whole",)
 
-    def __init__(self, whole: Call, deadline: float) -> None:
+    def __init__(self, whole: Call, deadline: float | None, observation: Observation | None) -> None:
         super().__init__(
             deadline,
             patient=whole.patient,
@@ -101,6 +120,7 @@ class _Part(Call):
             request_id=whole.request_id,
         )
         self._whole = whole
+        self.observation = observation
 
     def remaining(self) -> float | None:
         self.cancelled = self.cancelled or self._whole.cancelled

@@ -48,6 +48,8 @@ class Engine:
 
     def start(self, work: Work, call: Call, done: Done) -> None:
         """Queue a work; see `Workers.submit`."""
+        if call.observation:
+            call.observation.model = work.model
         self.workers.submit(work, call, done)
 
     def check(self, call: Call) -> None:

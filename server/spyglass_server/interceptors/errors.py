@@ -11,6 +11,7 @@ import grpc
 from spyglass_contract.errors import Cancelled
 from spyglass_server.faults import public_error
 from spyglass_server.interceptors.layer import Layer
+from spyglass_server.interceptors.observed import current_observation
 from spyglass_server.interceptors.statuses import abort_status
 from spyglass_server.request_id import current_request_id
 
@@ -28,6 +29,8 @@ class Errors(Layer):
         except Exception as error:
             request_id = current_request_id()
             public = public_error(error, request_id)
+            if observation := current_observation():
+                observation.reason = public.reason
             # The frames hold the request. It is not needed any more.
             clear_frames(error.__traceback__)
             context.abort_with_status(abort_status(public, request_id))

@@ -9,6 +9,7 @@ import grpc
 
 from spyglass_server.engine.call import Call, Caller
 from spyglass_server.interceptors.grpcio_calls import caller_of
+from spyglass_server.interceptors.observed import current_observation
 from spyglass_server.request_id import current_request_id
 
 PRIORITY_HEADER = "x-priority"
@@ -28,6 +29,8 @@ def call_of(context: grpc.ServicerContext, *, patient: bool = False) -> Call:
         patient=patient,
         request_id=current_request_id(),
     )
+    if observation := current_observation():
+        call.observation, observation.call = observation, call
     if not context.add_callback(call.cancel):
         call.cancel()
     return call

@@ -19,7 +19,9 @@ from spyglass.v1.vision_pb2_grpc import VisionServicer
 from spyglass_server.engine.call import Call
 from spyglass_server.faults import public_error
 from spyglass_server.handlers import Handlers
+from spyglass_server.observing.observers import Observers
 from spyglass_server.servicers.context import call_of, is_ordered
+from spyglass_server.servicers.observed_messages import observing_messages
 from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.servicers.stream_failures import StreamFailures
 from spyglass_server.streams import Request, Response, handle_stream
@@ -28,10 +30,13 @@ from spyglass_server.streams import Request, Response, handle_stream
 class Vision(VisionServicer):
     """A shell around the handlers: it checks the readiness and passes deadline and cancellation on."""
 
-    def __init__(self, handlers: Handlers, readiness: Readiness, *, window: int) -> None:
+    def __init__(
+        self, handlers: Handlers, readiness: Readiness, observers: Observers, *, window: int
+    ) -> None:
         """Each streaming call has at most `window` requests in work."""
         self._handlers = handlers
         self._readiness = readiness
+        self._observers = observers
         self._window = window
 
     def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
@@ -80,6 +85,9 @@ class Vision(VisionServicer):
         call = call_of(context, patient=True)
         failures = StreamFailures()
         counted = failures.counting(handle)
+        if call.observation:
+            call.observation.kind = "stream"
+            counted = observing_messages(counted, call.observation, self._observers)
         try:
             yield from handle_stream(
                 requests,

@@ -74,6 +74,8 @@ def _run_each(entries: list[_Entry], run: Run[Any], started: float) -> None:
 def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:
     if job.ended:
         return
+    if job.call.observation:
+        job.call.observation.inferred = inferred
     try:
         set_request_id(job.call.request_id)
         response = work.respond(inferred)

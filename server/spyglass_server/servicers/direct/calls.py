@@ -12,6 +12,7 @@ from spyglass_server.engine.capacity.places import Places
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors.grpcio_calls import is_known
 from spyglass_server.interceptors.receiving_pool import Direct
+from spyglass_server.observing.observers import Observers
 from spyglass_server.servicers.direct.method import method
 from spyglass_server.servicers.direct.streaming import StreamCalls
 from spyglass_server.servicers.direct.unary import UnaryCalls
@@ -19,7 +20,13 @@ from spyglass_server.servicers.readiness import Readiness
 
 
 def direct_calls(
-    handlers: Handlers, readiness: Readiness, threads: ThreadPoolExecutor, streams: Places, *, window: int
+    handlers: Handlers,
+    readiness: Readiness,
+    threads: ThreadPoolExecutor,
+    streams: Places,
+    observers: Observers,
+    *,
+    window: int,
 ) -> dict[str, Direct]:
     """Return what takes over the calls of each method, by its path; empty if grpcio does not allow it.
 
@@ -36,6 +43,6 @@ def direct_calls(
     for name, request, response, start in kinds:
         unary = method(name, request, response, start, handlers.check)
         stream = method(f"{name}Stream", request, response, start, handlers.check)
-        calls[unary.path] = UnaryCalls(unary, readiness, threads)
-        calls[stream.path] = StreamCalls(stream, readiness, threads, streams, window=window)
+        calls[unary.path] = UnaryCalls(unary, readiness, threads, observers)
+        calls[stream.path] = StreamCalls(stream, readiness, threads, streams, observers, window=window)
     return calls

@@ -11,12 +11,15 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from spyglass_contract.errors import SpyglassError
+from spyglass_contract.status_codes import status_code
 from spyglass_contract.statuses import status_from_error
 from spyglass_server.engine.capacity.places import Place, Places
+from spyglass_server.engine.observation import Observation
 from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.faults import public_error
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall, caller_of
 from spyglass_server.interceptors.incoming import Incoming
+from spyglass_server.observing.observers import Observers
 from spyglass_server.request_id import request_id_of, using_request_id
 from spyglass_server.servicers.context import is_ordered, new_call
 from spyglass_server.servicers.direct.ending import Ending
@@ -34,6 +37,7 @@ class StreamCalls:
         readiness: Readiness,
         threads: ThreadPoolExecutor,
         streams: Places,
+        observers: Observers,
         *,
         window: int,
     ) -> None:
@@ -42,6 +46,7 @@ class StreamCalls:
         self.readiness = readiness
         self.threads = threads
         self.streams = streams
+        self.observers = observers
         self.window = window
 
     def refuse(self, announced: AnnouncedCall) -> bool:
@@ -78,11 +83,14 @@ class _Stream:
         self._calls = calls
         self._pending = pending
         self._incoming = incoming
+        self._metadata = metadata
         self._request_id = request_id_of(metadata)
-        self.ending = Ending(pending, incoming, calls.method.path, self._request_id)
+        self._observation = Observation(calls.method.path, self._request_id, metadata, "stream")
+        self.ending = Ending(pending, incoming, self._observation, calls.observers)
         self._call = new_call(
             pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
         )
+        self._call.observation, self._observation.call = self._observation, self._call
         self._ordered = is_ordered(metadata)
         self._failures = StreamFailures()
         self._lock = Lock()
@@ -146,9 +154,10 @@ class _Stream:
             number = self._read
             self._read += 1
             self._in_work += 1
+            self._observation.messages += 1
             self._paused = self._in_work >= self._calls.window
             paused = self._paused
-        self._start(request, number)
+        self._start(request, number, 0 if data is None else len(data))
         if not paused:
             self._incoming.when_next(self._message)
 
@@ -159,30 +168,43 @@ class _Stream:
             self._error = self._error or error
         self._go_on()
 
-    def _start(self, request: Any, number: int) -> None:
-        done = partial(self._done, request.id[:MAX_ID_CHARACTERS], request.index, request.model.name, number)
+    def _start(self, request: Any, number: int, request_bytes: int) -> None:
+        observation = Observation(self._calls.method.path, self._request_id, self._metadata, "message")
+        observation.request, observation.request_bytes = request, request_bytes
+        observation.call = call = self._call.observed(observation)
+        done = partial(self._done, observation, number)
         self._failures.count()
         try:
-            self._calls.method.start(request, self._call, done)
+            self._calls.method.start(request, call, done)
         except Exception as error:
             done(None, error)
 
-    def _done(
-        self, id_: str, index: int, model: str, number: int, response: object, error: Exception | None
-    ) -> None:
+    def _done(self, observation: Observation, number: int, response: object, error: Exception | None) -> None:
         if error:
-            self._failures.add(model, error)
-            with using_request_id(self._request_id):
-                public = public_error(error, self._request_id)
-            status = status_from_error(public, self._request_id)
-            response = cast(Any, self._calls.method.response)(id=id_, index=index, error=status)
-        message = cast(Message, response).SerializeToString()
+            message = self._failed(observation, error)
+        else:
+            message = cast(Message, response).SerializeToString()
+            observation.answered(cast(Message, response), len(message))
+            self._calls.observers.end(observation, "OK")
         with self._lock:
             if self._ended:
                 return
             heapq.heappush(self._ready, (number if self._ordered else self._made, message))
             self._made += 1
         self._go_on()
+
+    def _failed(self, observation: Observation, error: Exception) -> bytes:
+        """Return the response that holds an error."""
+        request = observation.request
+        self._failures.add(request.model.name, error)
+        with using_request_id(self._request_id):
+            public = public_error(error, self._request_id)
+        status = status_from_error(public, self._request_id)
+        self._calls.observers.end(observation, status_code(public), public.reason)
+        response = cast(Any, self._calls.method.response)(
+            id=request.id[:MAX_ID_CHARACTERS], index=request.index, error=status
+        )
+        return cast(bytes, response.SerializeToString())
 
     def _go_on(self) -> None:
         """Send the next response if none is on its way, or end the call if there is nothing left to do."""

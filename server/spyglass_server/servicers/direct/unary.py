@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from google.protobuf.message import Message
 
 from spyglass_contract.errors import Cancelled, InvalidInput, Overloaded
+from spyglass_server.engine.observation import Observation
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall
 from spyglass_server.interceptors.incoming import Incoming
-from spyglass_server.interceptors.request_log import log_request
 from spyglass_server.interceptors.statuses import abort_status
+from spyglass_server.observing.observers import Observers
 from spyglass_server.request_id import request_id_of
 from spyglass_server.servicers.context import new_call
 from spyglass_server.servicers.direct.ending import Ending
@@ -23,24 +23,29 @@ from spyglass_server.servicers.readiness import Readiness
 class UnaryCalls:
     """The calls of one method. Each becomes a job when its message has arrived, and its worker responds."""
 
-    def __init__(self, method: Method, readiness: Readiness, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, method: Method, readiness: Readiness, threads: ThreadPoolExecutor, observers: Observers
+    ) -> None:
         """A request that takes long to parse, or that must wait for the server to stop, takes a thread."""
         self._method = method
         self._readiness = readiness
         self._threads = threads
+        self._observers = observers
 
     def refuse(self, announced: AnnouncedCall) -> bool:
         """End a call whose request would be refused, before its message is read and parsed."""
         if not self._readiness.is_open:
             return False
         metadata = announced.metadata()
+        call = new_call(announced.peer(), metadata, announced.remaining())
         try:
-            self._method.check(new_call(announced.peer(), metadata, announced.remaining()))
+            self._method.check(call)
         except Overloaded as error:
-            request_id, started = request_id_of(metadata), time.monotonic()
-            status = abort_status(error, request_id)
+            observation = Observation(self._method.path, request_id_of(metadata), metadata)
+            observation.call = call
+            status = abort_status(error, observation.request_id)
             announced.abort(status.code, status.details, status.trailing_metadata)
-            log_request(self._method.path, status.code.name, started, request_id)
+            self._observers.end(observation, status.code.name, error.reason)
             return True
         return False
 
@@ -54,11 +59,12 @@ class UnaryCalls:
 
     def _handle(self, pending: PendingCall, incoming: Incoming, *, small: bool) -> None:
         metadata = pending.metadata()
-        request_id = request_id_of(metadata)
-        ending = Ending(pending, incoming, self._method.path, request_id)
+        observation = Observation(self._method.path, request_id_of(metadata), metadata)
+        ending = Ending(pending, incoming, observation, self._observers)
         try:
-            request = self._request(pending, incoming, small=small)
-            call = new_call(pending.peer(), metadata, pending.remaining(), request_id=request_id)
+            call = new_call(pending.peer(), metadata, pending.remaining(), request_id=observation.request_id)
+            call.observation, observation.call = observation, call
+            request = self._request(pending, incoming, observation, small=small)
             if not pending.on_end(call.cancel):
                 call.cancel()
 
@@ -72,11 +78,15 @@ class UnaryCalls:
         except Exception as error:
             ending.fail(error)
 
-    def _request(self, pending: PendingCall, incoming: Incoming, *, small: bool) -> Any:
+    def _request(
+        self, pending: PendingCall, incoming: Incoming, observation: Observation, *, small: bool
+    ) -> Any:
         data = incoming.next_message()
         self._readiness.check()
         if data is None:
             if pending.is_cancelled():
                 raise Cancelled("the caller cancelled the call")
             raise InvalidInput("the call has no request message", reason="MESSAGE_MISSING")
-        return self._method.parse(data, small=small)
+        observation.request_bytes = len(data)
+        observation.request = self._method.parse(data, small=small)
+        return observation.request

@@ -1,0 +1,109 @@
+"""What is known of one request at its end, for metrics, log, traces and statistics."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from spyglass.v1.reply_pb2 import Timing
+from spyglass_contract.errors import ImageError
+from spyglass_contract.images.header import sniff
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from spyglass_server.engine.call import Call
+    from spyglass_server.engine.models.model import Model
+    from spyglass_server.engine.work import Inferred
+
+Kind = Literal["request", "message", "stream"]
+"""A call with one request, a request of a stream, or a whole stream, whose messages are observed alone."""
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+RAW = "RAW"
+"""The format of an image that came as pixels."""
+
+
+class Observation:
+    """One request. The transport makes it, the engine adds to it, and observers read it at the end.
+
+    It holds the request with its image: an observer that keeps any of this keeps megabytes.
+    """
+
+    __slots__ = (
+        "call",
+        "code",
+        "ended",
+        "inferred",
+        "kind",
+        "messages",
+        "metadata",
+        "method",
+        "model",
+        "reason",
+        "request",
+        "request_bytes",
+        "request_id",
+        "response",
+        "response_bytes",
+        "started",
+        "trace_id",
+    )
+
+    def __init__(
+        self, method: str, request_id: str = "", metadata: Metadata = (), kind: Kind = "request"
+    ) -> None:
+        """`method` is a path such as `/spyglass.v1.Vision/Classify`."""
+        self.method = method
+        self.kind = kind
+        self.request_id = request_id
+        self.metadata = metadata
+        # Seconds of `time.monotonic()`.
+        self.started = time.monotonic()
+        self.ended = 0.0
+        # None: the call ended before its caller was known.
+        self.call: Call | None = None
+        self.request: Any = None
+        self.request_bytes = 0
+        # None: the request ended before its model was found.
+        self.model: Model | None = None
+        # None: the network did not run.
+        self.inferred: Inferred[Any] | None = None
+        # None: the request failed.
+        self.response: Any = None
+        self.response_bytes = 0
+        # Requests of a stream so far.
+        self.messages = 0
+        # The name of a status code, and the reason of an error.
+        self.code = ""
+        self.reason = ""
+        # Of the caller's trace, as 32 hexadecimal digits.
+        self.trace_id = ""
+
+    @property
+    def seconds(self) -> float:
+        """The time from the arrival of the request to its end."""
+        return self.ended - self.started
+
+    @property
+    def timing(self) -> Timing | None:
+        """The time of each stage; None if the request was not answered."""
+        return getattr(self.response, "timing", None)
+
+    @property
+    def image_format(self) -> str:
+        """Pillow's name of the image's format, RAW for pixels; empty if it is unknown."""
+        image: Any = getattr(self.request, "image", None)
+        source = image.WhichOneof("source") if image is not None else None
+        if source != "encoded":
+            return RAW if source else ""
+        try:
+            return sniff(image.encoded)
+        except ImageError:
+            return ""
+
+    def answered(self, response: Message | None, response_bytes: int) -> None:
+        """Note the response."""
+        self.response = response
+        self.response_bytes = response_bytes
