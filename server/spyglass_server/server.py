@@ -177,7 +177,11 @@ class Server:
 
     def _build_engine(self) -> Engine:
         settings = self._settings
-        bounds = Bounds(settings.effective_max_in_flight, settings.max_queue_seconds)
+        bounds = Bounds(
+            settings.effective_max_in_flight,
+            settings.max_queue_seconds,
+            settings.effective_max_calls_per_connection,
+        )
         workers = Workers(settings.effective_workers, bounds)
         return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
 

@@ -163,10 +163,11 @@ class ServerSettings(BaseSettings):
         60.0, gt=0, le=86400, description="Seconds after which a stream ends that waits for its caller."
     )
     max_calls_per_connection: int = Field(
-        1024,
-        ge=1,
+        0,
+        ge=0,
         le=65536,
-        description="Calls at a time on one connection; further ones wait in the client.",
+        description="Calls at a time on one connection, further ones wait in the client; 0 is 16 for each "
+        "processor, at least 64.",
     )
     max_connections: int = Field(
         1024, ge=1, le=1_000_000, description="Connections at a time to each address of the server."
@@ -196,6 +197,11 @@ class ServerSettings(BaseSettings):
     def effective_max_in_flight(self) -> int:
         """Requests inside at a time."""
         return self.max_in_flight or max(1024, 64 * usable_cpus())
+
+    @property
+    def effective_max_calls_per_connection(self) -> int:
+        """Calls at a time on one connection."""
+        return self.max_calls_per_connection or max(64, 16 * usable_cpus())
 
     @property
     def max_message_bytes(self) -> int:
