@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -42,6 +43,10 @@ from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 from spyglass_server.ticker import Ticker
+from spyglass_server.tls.exposure import is_loopback
+
+if TYPE_CHECKING:
+    from spyglass_server.tls.reloading import ReloadingCredentials
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +78,7 @@ class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Bind the port. Raises ListenError."""
+        """Bind the port. Raises ListenError, and TlsError if the files of TLS cannot be used."""
         self._settings = settings
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
@@ -81,10 +86,16 @@ class Server:
         self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
+        self._tls = _credentials(settings)
         self._observers = Observers([RequestLog()])
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
+        if not settings.is_protected and not is_loopback(settings.effective_host):
+            _log.warning(
+                "everyone who reaches %s may use every model: set --tls-certificate, or --host localhost",
+                settings.listen_address,
+            )
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
@@ -228,7 +239,18 @@ class Server:
     def _bind(self) -> int:
         address = self._settings.listen_address
         try:
+            if self._tls:
+                return self._grpc.add_secure_port(address, self._tls.for_grpc())
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
-            reason = why_not(self._settings.host, self._settings.port)
+            reason = why_not(self._settings.effective_host, self._settings.port)
             raise ListenError(f"the server cannot listen on {address}: {reason}") from error
+
+
+def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:
+    if settings.tls_files is None:
+        return None
+    # `cryptography` takes long to import: only a server with TLS does.
+    from spyglass_server.tls.reloading import ReloadingCredentials
+
+    return ReloadingCredentials(settings.tls_files)
