@@ -27,6 +27,7 @@ COMMANDS = (
     "adopt",
     "attach-heatmap",
     "quantise",
+    "sign",
     "dataset",
     "inspect",
 )

@@ -36,16 +36,14 @@ def open_session(
     Raises ModelError if ONNX Runtime cannot load them, or if the file was changed since.
     """
     content = file.content()
-    # Nothing but the bytes decides what they are: neither their look nor the file's metadata.
+    # By default, bytes that look like ONNX Runtime's own format are read as that.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     if file.external_folder:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(file.external_folder)
         )
     try:
-        session = onnxruntime.InferenceSession(
-            content, sess_options=options, providers=list(providers), read_config_from_model=0
-        )
+        session = onnxruntime.InferenceSession(content, sess_options=options, providers=list(providers))
     # ONNX Runtime's exceptions have no common base class.
     except Exception as error:
         raise ModelError(f"ONNX Runtime cannot load the file: {error}") from error
