@@ -17,7 +17,6 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
-from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
@@ -35,9 +34,8 @@ from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, channel_options
-from spyglass_server.listening import why_not
-from spyglass_server.observing.observers import Observers
-from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.listening import ListenError, why_not
+from spyglass_server.observing.observing import STALL_SECONDS, Observing
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
@@ -57,8 +55,6 @@ _SPARE_THREADS = 16
 # begun to stop, so that their callers send nothing more to this server.
 _LAST_CALLS_SECONDS = 0.5
 _HELD_SECONDS = 0.1
-# If no request has begun or ended for this long while others wait, health says NOT_SERVING.
-_STALL_SECONDS = 30.0
 # After requests of so many bytes at a time, free memory goes back to the system.
 _LARGE_BYTES = 32 * 1024 * 1024
 # When no call has been active for so long, the server does not wait for its connections to be closed.
@@ -66,12 +62,6 @@ _QUIET_SECONDS = 0.25
 _LOOK_SECONDS = 0.05
 # How long gRPC may take to end the calls that it has cancelled, in seconds.
 _CANCELLED_SECONDS = 1.0
-
-
-class ListenError(SpyglassError):
-    """The server cannot listen on the address."""
-
-    default_reason = "CANNOT_LISTEN"
 
 
 class Server:
@@ -88,11 +78,20 @@ class Server:
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
-        self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
         self._tls = _credentials(settings)
-        self._observers = Observers([RequestLog()])
+        tls = self._tls
+        self._observing = Observing(
+            settings,
+            self._engine,
+            self._limits,
+            lambda: self._readiness.is_open,
+            (lambda: tls.seconds_left) if tls else None,
+        )
+        self._ticker = Ticker(
+            [self._limits.sweep, self._watch_progress, self._give_back_memory, self._observing.tick]
+        )
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
@@ -101,6 +100,11 @@ class Server:
                 "everyone who reaches %s may use every model: set --tls-certificate, or --host localhost",
                 settings.listen_address,
             )
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics; 0: there is none."""
+        return self._observing.metrics_port
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
@@ -111,6 +115,7 @@ class Server:
         started = time.monotonic()
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
         self._ticker.start()
+        self._observing.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
             check_served(self._settings.default_model, files)
@@ -151,6 +156,7 @@ class Server:
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
+        self._observing.stop()
         self._engine.close()
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
@@ -171,7 +177,7 @@ class Server:
         return direct is not None and direct.refuse(call)
 
     def _watch_progress(self) -> None:
-        self._readiness.stall(self._engine.workers.stalled_seconds > _STALL_SECONDS)
+        self._readiness.stall(self._engine.workers.stalled_seconds > STALL_SECONDS)
 
     def _give_back_memory(self) -> None:
         if self._limits.bytes_in_flight.held == 0 and self._limits.bytes_in_flight.take_peak() > _LARGE_BYTES:
@@ -207,13 +213,13 @@ class Server:
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
         handlers = Handlers(self._engine)
-        vision = Vision(handlers, self._readiness, self._observers, window=window)
+        vision = Vision(handlers, self._readiness, self._observing.observers, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
         self._direct = direct_calls(
-            handlers, self._readiness, threads, limits.streams, self._observers, window=4 * window
+            handlers, self._readiness, threads, limits.streams, self._observing.observers, window=4 * window
         )
         self._receiving = Receiving(
             threads,
@@ -229,7 +235,7 @@ class Server:
                 # Outside of all: a call gets a thread, and is observed, when its request is there.
                 self._receiving,
                 # Outside of the errors: observers see the status that an error has become.
-                Observed(self._observers),
+                Observed(self._observing.observers),
                 Errors(),
                 # The refusals of those inside are errors, too.
                 StreamLimit(limits.streams),

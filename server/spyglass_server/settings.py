@@ -98,6 +98,17 @@ class ServerSettings(BaseSettings):
         description="PEM file with the authorities whose client certificates the server accepts; then each "
         "client needs one.",
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="HTTP port of /metrics (for Prometheus), /healthz and /readyz; by default there is none.",
+    )
+    metrics_host: Host = Field(
+        LOOPBACK,
+        description="Host of the metrics port.",
+        json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0 or ::"},
+    )
     device: Annotated[str, AnyCase] = Field(
         "auto",
         pattern=f"^({DEVICE_PATTERN})$",
