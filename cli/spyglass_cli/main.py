@@ -28,6 +28,7 @@ COMMANDS = (
     "attach-heatmap",
     "quantise",
     "baseline",
+    "sign",
     "dataset",
     "inspect",
 )

@@ -68,8 +68,13 @@ class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Bind the port. Raises ListenError, and TlsError if the files of TLS cannot be used."""
+        """Bind the port.
+
+        Raises ListenError, TlsError if the files of TLS cannot be used, and InvalidInput for an invalid
+        public key.
+        """
         self._settings = settings
+        self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
@@ -190,6 +195,7 @@ class Server:
             score_cam_channels=settings.score_cam_channels,
             gpu_memory_limit=settings.gpu_memory_limit,
             engine_cache=settings.engine_cache,
+            rules=self._rules,
         )
 
     def _build_engine(self) -> Engine:

@@ -12,6 +12,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.model_files.limits import MOST_BYTES, MOST_NODES, FileLimits
+from spyglass_contract.model_files.rules import FileRules
+from spyglass_contract.model_files.signature import TrustedKeys
 from spyglass_server.engine.capacity.memory import usable_memory
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
@@ -66,6 +69,25 @@ class ServerSettings(BaseSettings):
         json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0, :: or unix:/PATH"},
     )
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes any free port.")
+    max_model_bytes: int = Field(
+        0,
+        ge=0,
+        description="Largest model with its external data, in bytes; 0: 2 GiB, or half of the usable memory "
+        "if that is less.",
+    )
+    max_model_nodes: int = Field(
+        MOST_NODES,
+        ge=1,
+        le=10_000_000,
+        description="Largest number of nodes of a model, with those of its subgraphs and functions.",
+    )
+    require_signature: Names = Field(
+        [],
+        description="Public key of minisign, as a file or as its text: the server loads only model files "
+        "that one of these keys has signed.",
+        json_schema_extra={EXPECTED: "files of public keys or their texts, separated by commas"},
+    )
+
     tls_certificate: Path | None = Field(
         None,
         description="PEM file with the server's certificate, followed by those that signed it; turns TLS on.",
@@ -276,6 +298,14 @@ class ServerSettings(BaseSettings):
     def effective_host(self) -> str:
         """The host to listen on."""
         return self.host or (EVERY_ADDRESS if self.is_protected else LOOPBACK)
+
+    @property
+    def file_rules(self) -> FileRules:
+        """The rules by which model files are opened. Raises InvalidInput for an invalid public key."""
+        limits = FileLimits(
+            self.max_model_bytes or min(MOST_BYTES, usable_memory() // 2), self.max_model_nodes
+        )
+        return FileRules(limits, TrustedKeys(self.require_signature) if self.require_signature else None)
 
     @property
     def tls_files(self) -> TlsFiles | None:
