@@ -36,6 +36,7 @@ from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, channel_options
 from spyglass_server.listening import why_not
 from spyglass_server.observing.observers import Observers
+from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.readiness import VISION, Readiness
@@ -61,6 +62,8 @@ _QUIET_SECONDS = 0.25
 _LOOK_SECONDS = 0.05
 # How long gRPC may take to end the calls that it has cancelled, in seconds.
 _CANCELLED_SECONDS = 1.0
+# How long the last traces may take to be sent if the grace is over, in seconds.
+_LAST_TRACES_SECONDS = 0.5
 
 
 class ListenError(SpyglassError):
@@ -81,7 +84,9 @@ class Server:
         self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
-        self._observers = Observers([RequestLog()])
+        self._tracing = open_tracing(settings.tracing_endpoint, settings.tracing_sample)
+        traces = [self._tracing] if self._tracing else []
+        self._observers = Observers([RequestLog(), *traces], [tracing.begin for tracing in traces])
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
@@ -136,6 +141,8 @@ class Server:
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
         self._engine.close()
+        if self._tracing:
+            self._tracing.close(max(_LAST_TRACES_SECONDS, ends - time.monotonic()))
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
         """Wait until gRPC has stopped, or no call is active: clients can keep their connections open."""
