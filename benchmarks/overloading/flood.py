@@ -26,7 +26,7 @@ class Flood:
 
     target: GrpcTarget
     outstanding: int
-    channels: int = 8
+    channels: int = 1
     metadata: tuple[tuple[str, str], ...] = ()
 
 

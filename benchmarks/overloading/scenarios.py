@@ -48,6 +48,12 @@ def scenarios(address: str, model: str, tiny_model: str) -> list[Scenario]:
             Flood(tiny_unary, _MANY),
             run_flood,
         ),
+        Scenario(
+            "photographs beside 1,000 calls of eight callers",
+            unary,
+            Flood(unary, _MANY, channels=8),
+            run_flood,
+        ),
         Scenario("tiny images beside 1,000 photographs", tiny_unary, Flood(unary, _MANY), run_flood),
         Scenario(
             "photographs beside 1,000 photographs of bulk priority",

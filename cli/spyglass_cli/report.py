@@ -14,7 +14,12 @@ from spyglass_cli.asking.progress import with_progress
 from spyglass_cli.asking.query import MaskQuery, Query
 from spyglass_cli.asking.sources import Source
 from spyglass_cli.asking.waiting import with_notice
-from spyglass_cli.flags.connection import SERVER_VARIABLE, add_connection_options, open_client
+from spyglass_cli.flags.connection import (
+    SERVER_VARIABLE,
+    CredentialFiles,
+    add_connection_options,
+    open_client,
+)
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import positive_integer
 from spyglass_cli.output.formats import FORMATS, make_writer
@@ -61,9 +66,11 @@ def add_top_k(parser: argparse.ArgumentParser) -> None:
 
 def check_options(arguments: argparse.Namespace) -> None:
     """Raise InvalidInput for flags of the connection without a server."""
-    if not arguments.server and (arguments.token_file or arguments.ca):
+    if not arguments.server and CredentialFiles.of(arguments):
         raise InvalidInput(
-            f"--token-file and --ca need a server: pass --server or set {SERVER_VARIABLE}", field="server"
+            "--token-file, --ca, --certificate and --key need a server: pass --server or set "
+            f"{SERVER_VARIABLE}",
+            field="server",
         )
 
 

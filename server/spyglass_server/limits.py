@@ -82,7 +82,7 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", settings.max_calls_per_connection),
+        ("grpc.max_concurrent_streams", settings.effective_max_calls_per_connection),
         # Without this, gRPC refuses valid calls of its own client while it cleans up earlier ones.
         ("grpc.http2.max_deallocating_streams", _CLEANED_UP_STREAMS),
         # Without this, gRPC buffers megabytes of each call on a fast connection before the server reads them.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -16,7 +17,6 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
-from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
@@ -34,15 +34,17 @@ from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, channel_options
-from spyglass_server.listening import why_not
-from spyglass_server.observing.observers import Observers
-from spyglass_server.observing.open_tracing import open_tracing
-from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.listening import ListenError, why_not
+from spyglass_server.observing.observing import STALL_SECONDS, Observing
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 from spyglass_server.ticker import Ticker
+from spyglass_server.tls.exposure import is_loopback
+
+if TYPE_CHECKING:
+    from spyglass_server.tls.reloading import ReloadingCredentials
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +55,6 @@ _SPARE_THREADS = 16
 # begun to stop, so that their callers send nothing more to this server.
 _LAST_CALLS_SECONDS = 0.5
 _HELD_SECONDS = 0.1
-# If no request has begun or ended for this long while others wait, health says NOT_SERVING.
-_STALL_SECONDS = 30.0
 # After requests of so many bytes at a time, free memory goes back to the system.
 _LARGE_BYTES = 32 * 1024 * 1024
 # When no call has been active for so long, the server does not wait for its connections to be closed.
@@ -66,30 +66,42 @@ _CANCELLED_SECONDS = 1.0
 _LAST_TRACES_SECONDS = 0.5
 
 
-class ListenError(SpyglassError):
-    """The server cannot listen on the address."""
-
-    default_reason = "CANNOT_LISTEN"
-
-
 class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Bind the port. Raises ListenError."""
+        """Bind the port. Raises ListenError, and TlsError if the files of TLS cannot be used."""
         self._settings = settings
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
-        self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
-        self._tracing = open_tracing(settings.tracing_endpoint, settings.tracing_sample)
-        traces = [self._tracing] if self._tracing else []
-        self._observers = Observers([RequestLog(), *traces], [tracing.begin for tracing in traces])
+        self._tls = _credentials(settings)
+        tls = self._tls
+        self._observing = Observing(
+            settings,
+            self._engine,
+            self._limits,
+            lambda: self._readiness.is_open,
+            (lambda: tls.seconds_left) if tls else None,
+        )
+        self._ticker = Ticker(
+            [self._limits.sweep, self._watch_progress, self._give_back_memory, self._observing.tick]
+        )
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
+        if not settings.is_protected and not is_loopback(settings.effective_host):
+            _log.warning(
+                "everyone who reaches %s may use every model: set --tls-certificate, or --host localhost",
+                settings.listen_address,
+            )
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics; 0: there is none."""
+        return self._observing.metrics_port
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
@@ -100,6 +112,7 @@ class Server:
         started = time.monotonic()
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
         self._ticker.start()
+        self._observing.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
             check_served(self._settings.default_model, files)
@@ -140,9 +153,8 @@ class Server:
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
+        self._observing.stop(max(_LAST_TRACES_SECONDS, ends - time.monotonic()))
         self._engine.close()
-        if self._tracing:
-            self._tracing.close(max(_LAST_TRACES_SECONDS, ends - time.monotonic()))
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
         """Wait until gRPC has stopped, or no call is active: clients can keep their connections open."""
@@ -162,7 +174,7 @@ class Server:
         return direct is not None and direct.refuse(call)
 
     def _watch_progress(self) -> None:
-        self._readiness.stall(self._engine.workers.stalled_seconds > _STALL_SECONDS)
+        self._readiness.stall(self._engine.workers.stalled_seconds > STALL_SECONDS)
 
     def _give_back_memory(self) -> None:
         if self._limits.bytes_in_flight.held == 0 and self._limits.bytes_in_flight.take_peak() > _LARGE_BYTES:
@@ -184,7 +196,11 @@ class Server:
 
     def _build_engine(self) -> Engine:
         settings = self._settings
-        bounds = Bounds(settings.effective_max_in_flight, settings.max_queue_seconds)
+        bounds = Bounds(
+            settings.effective_max_in_flight,
+            settings.max_queue_seconds,
+            settings.effective_max_calls_per_connection,
+        )
         workers = Workers(settings.effective_workers, bounds)
         return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
 
@@ -193,13 +209,13 @@ class Server:
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
         handlers = Handlers(self._engine)
-        vision = Vision(handlers, self._readiness, self._observers, window=window)
+        vision = Vision(handlers, self._readiness, self._observing.observers, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
         self._direct = direct_calls(
-            handlers, self._readiness, threads, limits.streams, self._observers, window=4 * window
+            handlers, self._readiness, threads, limits.streams, self._observing.observers, window=4 * window
         )
         self._receiving = Receiving(
             threads,
@@ -215,7 +231,7 @@ class Server:
                 # Outside of all: a call gets a thread, and is observed, when its request is there.
                 self._receiving,
                 # Outside of the errors: observers see the status that an error has become.
-                Observed(self._observers),
+                Observed(self._observing.observers),
                 Errors(),
                 # The refusals of those inside are errors, too.
                 StreamLimit(limits.streams),
@@ -231,7 +247,18 @@ class Server:
     def _bind(self) -> int:
         address = self._settings.listen_address
         try:
+            if self._tls:
+                return self._grpc.add_secure_port(address, self._tls.for_grpc())
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
-            reason = why_not(self._settings.host, self._settings.port)
+            reason = why_not(self._settings.effective_host, self._settings.port)
             raise ListenError(f"the server cannot listen on {address}: {reason}") from error
+
+
+def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:
+    if settings.tls_files is None:
+        return None
+    # `cryptography` takes long to import: only a server with TLS does.
+    from spyglass_server.tls.reloading import ReloadingCredentials
+
+    return ReloadingCredentials(settings.tls_files)

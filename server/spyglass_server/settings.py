@@ -24,6 +24,7 @@ from spyglass_server.engine.models.choices import (
     Versions,
 )
 from spyglass_server.setting_flags import flag, read_flags
+from spyglass_server.setting_rules import check_together
 from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
 from spyglass_server.setting_values import (
     EXPECTED,
@@ -33,6 +34,8 @@ from spyglass_server.setting_values import (
     Names,
     expected,
 )
+from spyglass_server.tls.exposure import EVERY_ADDRESS, LOOPBACK
+from spyglass_server.tls.files import TlsFiles
 
 _MESSAGE_BYTES_BESIDE_IMAGE = 1024 * 1024
 
@@ -56,13 +59,34 @@ class ServerSettings(BaseSettings):
         description="Default model: a request that names no model gets the first one of its task.",
         json_schema_extra={EXPECTED: "names of models, separated by commas"},
     )
-    host: Host = Field(
-        "[::]",
-        description="Host to listen on: a name, an IP address, or unix:PATH for a Unix socket; [::] is every "
-        "address of the machine.",
+    host: Host | None = Field(
+        None,
+        description="Host to listen on: a name, an IP address, or unix:PATH for a Unix socket; by default "
+        "localhost, and with TLS or tokens [::], which is every address of the machine.",
         json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0, :: or unix:/PATH"},
     )
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes any free port.")
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file with the server's certificate, followed by those that signed it; turns TLS on.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the key of the certificate.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file with the authorities whose client certificates the server accepts; then each "
+        "client needs one.",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="HTTP port of /metrics (for Prometheus), /healthz and /readyz; by default there is none.",
+    )
+    metrics_host: Host = Field(
+        LOOPBACK,
+        description="Host of the metrics port.",
+        json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0 or ::"},
+    )
     device: Annotated[str, AnyCase] = Field(
         "auto",
         pattern=f"^({DEVICE_PATTERN})$",
@@ -177,10 +201,11 @@ class ServerSettings(BaseSettings):
         60.0, gt=0, le=86400, description="Seconds after which a stream ends that waits for its caller."
     )
     max_calls_per_connection: int = Field(
-        1024,
-        ge=1,
+        0,
+        ge=0,
         le=65536,
-        description="Calls at a time on one connection; further ones wait in the client.",
+        description="Calls at a time on one connection, further ones wait in the client; 0 is 16 for each "
+        "processor, at least 64.",
     )
     max_connections: int = Field(
         1024, ge=1, le=1_000_000, description="Connections at a time to each address of the server."
@@ -212,6 +237,11 @@ class ServerSettings(BaseSettings):
         return self.max_in_flight or max(1024, 64 * usable_cpus())
 
     @property
+    def effective_max_calls_per_connection(self) -> int:
+        """Calls at a time on one connection."""
+        return self.max_calls_per_connection or max(64, 16 * usable_cpus())
+
+    @property
     def max_message_bytes(self) -> int:
         """The longest message that gRPC reads; one that is longer than the limit of an image is refused."""
         return self.max_image_bytes + max(self.max_image_bytes // 4, _MESSAGE_BYTES_BESIDE_IMAGE)
@@ -232,9 +262,27 @@ class ServerSettings(BaseSettings):
         return self.max_receiving_per_caller or math.ceil(0.75 * self.effective_max_receiving)
 
     @property
+    def is_protected(self) -> bool:
+        """Whether the server encrypts what it sends, or knows who calls."""
+        return self.tls_certificate is not None
+
+    @property
+    def effective_host(self) -> str:
+        """The host to listen on."""
+        return self.host or (EVERY_ADDRESS if self.is_protected else LOOPBACK)
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files of TLS; None: the server does not encrypt."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    @property
     def listen_address(self) -> str:
         """The address that gRPC listens on: HOST:PORT, [IPV6]:PORT, or unix:PATH."""
-        return self.host if self.host.startswith("unix") else f"{self.host}:{self.port}"
+        host = self.effective_host
+        return host if host.startswith("unix") else f"{host}:{self.port}"
 
     @property
     def local_target(self) -> str:
@@ -242,11 +290,12 @@ class ServerSettings(BaseSettings):
 
         Raises InvalidInput for port 0, which stands for any free port.
         """
-        if self.host.startswith("unix"):
-            return self.host
+        host = self.effective_host
+        if host.startswith("unix"):
+            return host
         if not self.port:
             raise InvalidInput("port 0 is any free port, whose number only the server knows", field="port")
-        host = {"0.0.0.0": "127.0.0.1", "[::]": "localhost"}.get(self.host, self.host)
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "localhost"}.get(host, host)
         return f"{host}:{self.port}"
 
     @classmethod
@@ -293,7 +342,9 @@ def read_settings(arguments: Sequence[str], program: str = "spyglass serve") -> 
     }
     values = {**file, **environment, **flags}
     try:
-        return LoadedSettings(ServerSettings(**values), tuple(warnings))
+        settings = ServerSettings(**values)
+        check_together(settings)
+        return LoadedSettings(settings, tuple(warnings))
     except ValidationError as error:
         # One message for each setting, in the order of the settings.
         invalid = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())

@@ -107,10 +107,30 @@ def test_an_invalid_token_is_rejected_without_being_shown(token: str) -> None:
 
 def test_credentials_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(" s3cret\n")
-    (tmp_path / "ca.pem").write_bytes(b"PEM")
+    (tmp_path / "ca.pem").write_bytes(b"-----BEGIN CERTIFICATE-----")
     credentials = Credentials.from_files(token=tmp_path / "token", ca=tmp_path / "ca.pem")
-    assert credentials == Credentials(token="s3cret", ca=b"PEM")
+    assert credentials == Credentials(token="s3cret", ca=b"-----BEGIN CERTIFICATE-----")
     assert credentials.encrypted
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"ca": b"DER"},
+        {"certificate": b"-----BEGIN CERTIFICATE-----"},
+        {"key": b"-----BEGIN PRIVATE KEY-----"},
+        {"certificate": b"", "key": b"-----BEGIN PRIVATE KEY-----"},
+    ],
+)
+def test_certificates_that_cannot_be_used_are_rejected(parts: dict[str, bytes]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Credentials(**parts)
+    assert caught.value.reason == "CERTIFICATE_INVALID"
+
+
+def test_a_client_certificate_turns_tls_on() -> None:
+    pem = b"-----BEGIN "
+    assert Credentials(certificate=pem, key=pem).encrypted
 
 
 def test_without_files_there_is_no_token_and_no_tls() -> None:

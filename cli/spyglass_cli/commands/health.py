@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.connection import add_connection_options, open_channel, read_credentials
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import non_negative_seconds
 from spyglass_client import Credentials, Timeout
+
+if TYPE_CHECKING:
+    from spyglass_server.settings import ServerSettings
 
 _CALL_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -52,33 +58,49 @@ def run(arguments: argparse.Namespace) -> int:
     Raises InvalidInput if a file cannot be read, or if a setting in the environment is invalid.
     """
     require("server", "grpc_health")
-    arguments.server = arguments.server or _server_of_settings()
     credentials = read_credentials(arguments)
+    own_name = ""
+    if not arguments.server:
+        settings = _settings()
+        arguments.server = settings.local_target
+        if settings.tls_certificate and not credentials.ca:
+            credentials, own_name = _trusting(settings.tls_certificate, credentials)
     end = time.monotonic() + arguments.wait
     while True:
-        health = _check(arguments, credentials)
+        health = _check(arguments, credentials, own_name)
         if health == _SERVING or time.monotonic() >= end:
             print(health, file=sys.stdout if health == _SERVING else sys.stderr)
             return 0 if health == _SERVING else 1
         time.sleep(_POLL_SECONDS)
 
 
-def _server_of_settings() -> str:
-    """Return the address of a server on this machine that has the settings of SPYGLASS_HOST and the like."""
+def _settings() -> ServerSettings:
+    """Return the settings of a server on this machine, from SPYGLASS_HOST and the like."""
     require("server", "pydantic_settings")
     from spyglass_server.settings import load_settings
 
-    return load_settings([]).local_target
+    return load_settings([])
 
 
-def _check(arguments: argparse.Namespace, credentials: Credentials) -> str:
+def _trusting(certificate: Path, credentials: Credentials) -> tuple[Credentials, str]:
+    """Return credentials that trust the server's own certificate, and the name in it.
+
+    Raises InvalidInput if the file holds no certificate.
+    """
+    from spyglass_server.tls.own_name import own_name
+
+    found = replace(credentials, ca=Credentials.from_files(ca=certificate).ca)
+    return found, own_name(certificate)
+
+
+def _check(arguments: argparse.Namespace, credentials: Credentials, own_name: str) -> str:
     """Return the name of the serving status, or of the status code if the call fails."""
     import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
     from grpc_health.v1.health_pb2_grpc import HealthStub
 
     request = HealthCheckRequest(service=arguments.service)
-    with open_channel(arguments.server, credentials) as channel:
+    with open_channel(arguments.server, credentials, own_name) as channel:
         try:
             response = HealthStub(channel).Check(
                 request, timeout=Timeout(call=arguments.timeout).override(None), metadata=credentials.metadata

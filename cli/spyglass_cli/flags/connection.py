@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def add_connection_options(
     *,
     otherwise: str = "",
 ) -> None:
-    """Add `--server`, `--timeout`, `--token-file` and `--ca`.
+    """Add `--server`, `--timeout`, `--token-file`, `--ca`, `--certificate` and `--key`.
 
     The environment variable SPYGLASS_SERVER overrides `default_server`. Without both, `--server` defaults to
     None; `otherwise` says in the help what that means.
@@ -55,6 +56,13 @@ def add_connection_options(
         metavar="FILE",
         help="PEM file of the certificate authorities to trust; turns TLS on",
     )
+    group.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="PEM file of the client's certificate, for a server that requires one; turns TLS on",
+    )
+    group.add_argument("--key", type=Path, metavar="FILE", help="PEM file with the key of --certificate")
 
 
 def open_client(arguments: argparse.Namespace) -> Client:
@@ -65,18 +73,43 @@ def open_client(arguments: argparse.Namespace) -> Client:
     )
 
 
-def open_channel(target: str, credentials: Credentials) -> grpc.Channel:
+def open_channel(target: str, credentials: Credentials, server_name: str = "") -> grpc.Channel:
     """Return a channel to one server, past any proxy, for calls that the client does not have.
 
-    Raises InvalidInput for several addresses.
+    The certificate of the server must be of `server_name`; by default, of the name in `target`. Raises
+    InvalidInput for several addresses.
     """
     _silence_grpc()
-    return spyglass_client.open_channel(target, credentials=credentials, proxy=False)
+    return spyglass_client.open_channel(target, credentials=credentials, proxy=False, server_name=server_name)
 
 
 def read_credentials(arguments: argparse.Namespace) -> Credentials:
     """Return the token and the certificates. Raises InvalidInput if it cannot read a file."""
-    return Credentials.from_files(token=arguments.token_file, ca=arguments.ca)
+    return CredentialFiles.of(arguments).read()
+
+
+@dataclass(frozen=True)
+class CredentialFiles:
+    """The files of the flags. Other processes can read them, too."""
+
+    token: Path | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> CredentialFiles:
+        """Return the files that the flags name."""
+        return cls(arguments.token_file, arguments.ca, arguments.certificate, arguments.key)
+
+    def __bool__(self) -> bool:
+        return self != CredentialFiles()
+
+    def read(self) -> Credentials:
+        """Return the credentials in the files. Raises InvalidInput."""
+        return Credentials.from_files(
+            token=self.token, ca=self.ca, certificate=self.certificate, key=self.key
+        )
 
 
 def _server(text: str) -> str:

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from spyglass_cli.flags.connection import CredentialFiles
 from spyglass_cli.load.traffic import CountingChannel, Traffic
 from spyglass_client import (
     AsyncClient,
     Client,
-    Credentials,
     NonBlockingTransport,
     PendingResponse,
     ResponseStream,
@@ -48,8 +48,7 @@ class ToServer:
 
     address: str
     timeout: float
-    token_file: Path | None = None
-    ca: Path | None = None
+    files: CredentialFiles
 
     def client(self, traffic: Traffic | None = None) -> Client:
         """See `Connection.client`."""
@@ -60,7 +59,7 @@ class ToServer:
         return AsyncClient(**self._options(traffic))
 
     def _options(self, traffic: Traffic | None) -> dict[str, Any]:
-        credentials = Credentials.from_files(token=self.token_file, ca=self.ca)
+        credentials = self.files.read()
         timeout = Timeout(call=self.timeout)
         options = {"timeout": timeout, "retry": _NO_RETRY, "credentials": credentials}
         # The client chooses between several servers itself, by channels of its own.

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from spyglass_contract.errors import InvalidInput
 
+# What every file in PEM has.
+_PEM = b"-----BEGIN "
+_CERTIFICATE_INVALID = "CERTIFICATE_INVALID"
 # Longer times do not fit everywhere: gRPC's clocks overflow at 292 years.
 _FOR_EVER = 10 * 365.25 * 24 * 3600
 
@@ -82,25 +85,38 @@ class Retry:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The caller's token, and the certificate authorities that the client trusts.
+    """The caller's token and certificate, and the certificate authorities that the client trusts.
 
     The client sends `token` with every call as a bearer token. `ca` holds certificate authorities in PEM,
-    None: those that gRPC includes. `ca` turns TLS on; without `ca` and `tls` the connection is not encrypted.
-    Raises InvalidInput for a token that cannot be sent.
+    None: those that gRPC includes. `certificate` (with those that signed it) and its `key` are in PEM, for a
+    server that requires a certificate. Each of these turns TLS on; without them and `tls` the connection is
+    not encrypted. Raises InvalidInput for a token that cannot be sent, for bytes that are no PEM, and for a
+    certificate without its key.
     """
 
     token: str = field(default="", repr=False)
     ca: bytes | None = field(default=None, repr=False)
     tls: bool = False
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not (self.token.isascii() and self.token.isprintable()):
             raise InvalidInput("the token must be one line of printable ASCII", reason="TOKEN_INVALID")
+        if (self.certificate is None) != (self.key is None):
+            raise InvalidInput(
+                "a client certificate needs its key, and a key its certificate", reason=_CERTIFICATE_INVALID
+            )
+        for name, pem in (("ca", self.ca), ("certificate", self.certificate), ("key", self.key)):
+            if pem is not None and _PEM not in pem:
+                raise InvalidInput(
+                    f"{name} must be in PEM: a text with {_PEM.decode()}", reason=_CERTIFICATE_INVALID
+                )
 
     @property
     def encrypted(self) -> bool:
         """True if the connection uses TLS."""
-        return self.tls or self.ca is not None
+        return self.tls or self.ca is not None or self.certificate is not None
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -109,13 +125,23 @@ class Credentials:
 
     @classmethod
     def from_files(
-        cls, *, token: str | PathLike[str] | None = None, ca: str | PathLike[str] | None = None
+        cls,
+        *,
+        token: str | PathLike[str] | None = None,
+        ca: str | PathLike[str] | None = None,
+        certificate: str | PathLike[str] | None = None,
+        key: str | PathLike[str] | None = None,
     ) -> Credentials:
-        """Read the token, without surrounding whitespace, and the certificates from files.
+        """Read the token, without surrounding whitespace, the certificates and the key from files.
 
         Raises InvalidInput.
         """
-        return cls(token=_read(token).decode(errors="replace").strip(), ca=_read(ca) if ca else None)
+        return cls(
+            token=_read(token).decode(errors="replace").strip(),
+            ca=_read(ca) if ca else None,
+            certificate=_read(certificate) if certificate else None,
+            key=_read(key) if key else None,
+        )
 
 
 DEFAULT_TIMEOUT = Timeout()

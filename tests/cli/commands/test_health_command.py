@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
@@ -75,6 +76,25 @@ def test_a_server_with_tls_is_checked_with_its_certificate(
     target, pem = tls_server
     assert health("--server", target, "--ca", pem) == (0, "SERVING\n", "")
     assert health("--server", target) == (1, "", "UNAVAILABLE\n")
+
+
+def test_a_server_of_this_machine_with_tls_needs_no_flags(
+    health: Health, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = trustme.CA().issue_cert("vision.example")
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    certificate.write_bytes(issued.cert_chain_pems[0].bytes())
+    key.write_bytes(issued.private_key_pem.bytes())
+    monkeypatch.setenv("SPYGLASS_TLS_CERTIFICATE", str(certificate))
+    monkeypatch.setenv("SPYGLASS_TLS_KEY", str(key))
+    monkeypatch.setenv("SPYGLASS_PORT", "0")
+    started = Server(load_settings(["--models", str(tiny_models)]))
+    started.start()
+    try:
+        monkeypatch.setenv("SPYGLASS_PORT", str(started.port))
+        assert health() == (0, "SERVING\n", "")
+    finally:
+        started.stop(grace=0)
 
 
 def test_a_missing_certificate_file_is_invalid_usage(health: Health, tmp_path: Path) -> None:

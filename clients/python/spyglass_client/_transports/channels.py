@@ -22,11 +22,13 @@ def open_channel(
     timeout: Timeout = DEFAULT_TIMEOUT,
     credentials: Credentials = ANONYMOUS,
     proxy: bool = True,
+    server_name: str = "",
 ) -> grpc.Channel:
     """Return the channel that `Client` would open to one server; it connects when it is first used.
 
     It does not send `credentials.token`: the client does. Without `proxy` it ignores the proxies in the
-    environment. Raises InvalidInput for a malformed address, or for several.
+    environment. With `server_name`, the certificate of the server must be of that name, not of the one in
+    `target`. Raises InvalidInput for a malformed address, or for several.
     """
     addresses = parse_addresses(target)
     if len(addresses) > 1:
@@ -35,11 +37,16 @@ def open_channel(
             reason="ADDRESS_INVALID",
             field="server",
         )
-    return open_address(addresses[0], timeout, credentials, proxy=proxy)
+    return open_address(addresses[0], timeout, credentials, proxy=proxy, server_name=server_name)
 
 
 def open_address(
-    address: Address, timeout: Timeout, credentials: Credentials, *, proxy: bool = True
+    address: Address,
+    timeout: Timeout,
+    credentials: Credentials,
+    *,
+    proxy: bool = True,
+    server_name: str = "",
 ) -> grpc.Channel:
     """Return a channel to `address`. Raises InvalidInput if its scheme and `credentials` differ about TLS."""
     # gRPC takes long to import: not before it is needed.
@@ -47,7 +54,9 @@ def open_address(
 
     options = channel_options(timeout, proxy=proxy and not address.local)
     if needs_tls(address, credentials):
-        return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(credentials.ca), options)
+        tls = grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate)
+        named = [("grpc.ssl_target_name_override", server_name)] if server_name else []
+        return grpc.secure_channel(address.target, tls, [*options, *named])
     return grpc.insecure_channel(address.target, options)
 
 

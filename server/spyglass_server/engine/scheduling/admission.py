@@ -16,6 +16,9 @@ from spyglass_server.engine.scheduling.job import Job
 # several of them leave some to others, too. After Choudhury and Hahne, "Dynamic Queue Length Thresholds for
 # Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6(2), 1998.
 _TIMES_FREE = 3
+# Calls beyond `calls_per_connection` wait in the client, first come, first served: after a while each would
+# reach the server with no time left. So from this part of them on, calls with little time are refused.
+_FULL_PART = 0.75
 _RETRY_SECONDS = (0.05, 5.0)
 # A job may wait for half of the time that it has: an overloaded server becomes slower than it was.
 _MARGIN = 2.0
@@ -37,6 +40,8 @@ class Bounds:
     requests: int
     # The longest time that a request waits, in seconds of work.
     queue_seconds: float = math.inf
+    # The calls that one connection carries at a time.
+    calls_per_connection: float = math.inf
 
 
 class Admission:
@@ -123,12 +128,22 @@ class Admission:
         if free <= 0:
             raise _full(f"the server already works on {requests} requests, as many as it may", waits)
         held = self._by_connection[connection] if connection else 0
+        if held >= _FULL_PART * self.bounds.calls_per_connection and self._is_impatient(call):
+            raise _full(
+                f"the server already works on {held} requests of this connection; further ones would wait "
+                "in its client, perhaps until their deadline",
+                waits,
+            )
         if held >= _TIMES_FREE * free:
             raise _full(
                 f"the server already works on {held} requests of this connection, and keeps its last "
                 f"{free} places for others",
                 waits,
             )
+
+    def _is_impatient(self, call: Call) -> bool:
+        """Return whether a call has less time left than a request may wait in the queue."""
+        return call.deadline is not None and call.deadline - time.monotonic() < self.bounds.queue_seconds
 
     def _expected_wait(self, path: Path, seconds: float) -> float:
         ahead = self._queue.finish_seconds(path, seconds) - seconds

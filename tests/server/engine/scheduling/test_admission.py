@@ -110,6 +110,29 @@ def test_several_greedy_connections_leave_places_to_others(make_job: MakeJob) ->
     admit(admission, make_job(of("other")))
 
 
+def test_a_connection_with_nearly_all_of_its_calls_in_work_gets_refusals_for_impatient_calls(
+    make_job: MakeJob,
+) -> None:
+    admission = Admission(Bounds(1000, queue_seconds=10, calls_per_connection=8), FairQueue(), 1)
+    for _ in range(6):
+        job = make_job(of("greedy"))
+        admit(admission, job)
+        admission.enter(job)
+
+    refused = refusal(admission, make_job(of("greedy", left=5)))
+    assert refused.reason == "QUEUE_FULL"
+    assert "6 requests of this connection" in str(refused)
+    for call in (
+        of("greedy", left=60),
+        of("greedy"),
+        of("other", left=5),
+        of("greedy", left=5, patient=True),
+    ):
+        admit(admission, make_job(call))
+    admission.leave(job)
+    admit(admission, make_job(of("greedy", left=5)))
+
+
 def test_images_of_streams_take_no_places(make_job: MakeJob) -> None:
     admission = admission_of(requests=4)
     images = [make_job(of("a", patient=True)) for _ in range(100)]

@@ -1,0 +1,1 @@
+"""TLS of the server: its certificate, its key, and the authorities of its clients."""
