@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-from spyglass_server.request_id import current_request_id
+from spyglass_server.request_id import TracedId, current_request_id
 
 LogFormat = Literal["json", "console"]
 
@@ -30,7 +30,7 @@ def _is_shown(record: logging.LogRecord) -> bool:
 
 
 class JsonFormatter(logging.Formatter):
-    """`{"time", "level", "logger", "message", "request_id", …}`, times in UTC, ISO 8601."""
+    """`{"time", "level", "logger", "message", "request_id", "trace_id", …}`, times in UTC, ISO 8601."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -58,5 +58,11 @@ class ConsoleFormatter(logging.Formatter):
 
 def _context(record: logging.LogRecord) -> dict[str, object]:
     found = {key: record.__dict__[key] for key in _EXTRAS if key in record.__dict__}
-    request_id = current_request_id()
-    return {**({"request_id": request_id} if request_id else {}), **found}
+    return {**_ids(current_request_id()), **found}
+
+
+def _ids(request_id: str) -> dict[str, object]:
+    if not isinstance(request_id, TracedId):
+        return {"request_id": request_id} if request_id else {}
+    ids = {"request_id": str(request_id), "trace_id": request_id.trace_id, "span_id": request_id.span_id}
+    return {key: value for key, value in ids.items() if value}

@@ -62,6 +62,8 @@ _QUIET_SECONDS = 0.25
 _LOOK_SECONDS = 0.05
 # How long gRPC may take to end the calls that it has cancelled, in seconds.
 _CANCELLED_SECONDS = 1.0
+# How long the last traces may take to be sent if the grace is over, in seconds.
+_LAST_TRACES_SECONDS = 0.5
 
 
 class Server:
@@ -156,7 +158,7 @@ class Server:
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
-        self._observing.stop()
+        self._observing.stop(max(_LAST_TRACES_SECONDS, ends - time.monotonic()))
         self._engine.close()
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:

@@ -211,6 +211,20 @@ class ServerSettings(BaseSettings):
         "info", description="Lowest level of the log lines that the server writes."
     )
 
+    tracing_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+/?)?$",
+        description="URL of the OTLP collector that gets traces over gRPC; without it there are none.",
+        json_schema_extra={EXPECTED: "a URL such as http://HOST:4317, or https://HOST:4317 for TLS"},
+    )
+    tracing_sample: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Part of the requests to trace, 0 to 1, of those without a trace of their caller; of "
+        "others, the caller decides.",
+    )
+
     max_bytes_in_flight: int = Field(
         0,
         ge=0,

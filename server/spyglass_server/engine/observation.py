@@ -34,21 +34,25 @@ class Observation:
     __slots__ = (
         "call",
         "code",
+        "decode_started",
+        "encode_started",
         "ended",
+        "inference_started",
         "inferred",
         "kind",
         "messages",
         "metadata",
         "method",
         "model",
+        "queued",
         "reason",
         "request",
         "request_bytes",
         "request_id",
         "response",
         "response_bytes",
+        "span",
         "started",
-        "trace_id",
     )
 
     def __init__(
@@ -62,6 +66,8 @@ class Observation:
         # Seconds of `time.monotonic()`.
         self.started = time.monotonic()
         self.ended = 0.0
+        # The same for the stages that have begun; 0: not begun. A stage that others share begins with them.
+        self.queued = self.decode_started = self.inference_started = self.encode_started = 0.0
         # None: the call ended before its caller was known.
         self.call: Call | None = None
         self.request: Any = None
@@ -78,8 +84,8 @@ class Observation:
         # The name of a status code, and the reason of an error.
         self.code = ""
         self.reason = ""
-        # Of the caller's trace, as 32 hexadecimal digits.
-        self.trace_id = ""
+        # The span of a request that is traced, see `observing.tracing`; None: no span.
+        self.span: Any = None
 
     @property
     def seconds(self) -> float:

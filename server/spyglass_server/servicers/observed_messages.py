@@ -18,7 +18,8 @@ def observing_messages(
     """Return `handle` with each request shown to the observers; `stream` is the observation of the call."""
 
     def observed(request: Request, call: Call) -> Response:
-        observation = Observation(stream.method, stream.request_id, stream.metadata, "message")
+        message = Observation(stream.method, stream.request_id, stream.metadata, "message")
+        observation = observers.begin(message, stream)
         observation.request, observation.request_bytes = request, request.ByteSize()
         observation.call = part = call.observed(observation)
         stream.messages += 1

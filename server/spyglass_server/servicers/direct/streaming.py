@@ -84,8 +84,10 @@ class _Stream:
         self._pending = pending
         self._incoming = incoming
         self._metadata = metadata
-        self._request_id = request_id_of(metadata)
-        self._observation = Observation(calls.method.path, self._request_id, metadata, "stream")
+        self._observation = calls.observers.begin(
+            Observation(calls.method.path, request_id_of(metadata), metadata, "stream")
+        )
+        self._request_id = self._observation.request_id
         self.ending = Ending(pending, incoming, self._observation, calls.observers)
         self._call = new_call(
             pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
@@ -169,7 +171,8 @@ class _Stream:
         self._go_on()
 
     def _start(self, request: Any, number: int, request_bytes: int) -> None:
-        observation = Observation(self._calls.method.path, self._request_id, self._metadata, "message")
+        message = Observation(self._calls.method.path, self._request_id, self._metadata, "message")
+        observation = self._calls.observers.begin(message, self._observation)
         observation.request, observation.request_bytes = request, request_bytes
         observation.call = call = self._call.observed(observation)
         done = partial(self._done, observation, number)
