@@ -36,7 +36,13 @@ class Observing:
         """
         self._engine = engine
         self._is_open = is_open
-        observers: list[Observer] = [RequestLog()]
+        observers: list[Observer] = []
+        if settings.access_log or settings.slow_request_seconds:
+            observers.append(
+                RequestLog(
+                    settings.log_sample, settings.slow_request_seconds, only_slow=not settings.access_log
+                )
+            )
         self._port: MetricsPort | None = None
         if settings.metrics_port is not None:
             # The library takes long to import: only a server with metrics does.
