@@ -210,7 +210,19 @@ class ServerSettings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Lowest level of the log lines that the server writes."
     )
-
+    access_log: bool = Field(True, description="Log a line for each request.")
+    log_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Fraction of the successful requests that get a line in the log; failed ones always do.",
+    )
+    slow_request_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Requests that take longer get a warning in the log, with all their stages; 0: off.",
+    )
     tracing_endpoint: str = Field(
         "",
         pattern=r"^(https?://[^\s/?#@]+/?)?$",

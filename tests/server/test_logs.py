@@ -12,13 +12,13 @@ from datetime import datetime
 
 import pytest
 
-from spyglass_server.logs import ConsoleFormatter, JsonFormatter, configure_logging
+from spyglass_server.logs import FIELDS, ConsoleFormatter, JsonFormatter, configure_logging
 from spyglass_server.request_id import using_request_id
 
 
-def record(message: str = "answered", **extra: object) -> logging.LogRecord:
+def record(message: str = "answered", **fields: object) -> logging.LogRecord:
     made = logging.LogRecord("spyglass.requests", logging.INFO, __file__, 1, message, (), None)
-    made.__dict__.update(extra)
+    made.__dict__[FIELDS] = fields
     return made
 
 
@@ -44,12 +44,24 @@ def test_a_line_for_machines_is_one_object() -> None:
 
 
 def test_a_line_for_machines_carries_the_request() -> None:
+    made = record(code="OK", duration_ms=1.25)
+    made.__dict__["other"] = "dropped"
     with using_request_id("id-1"):
-        fields = json.loads(JsonFormatter().format(record(code="OK", duration_ms=1.25, other="dropped")))
+        fields = json.loads(JsonFormatter().format(made))
 
     assert fields["message"] == "answered"
     assert (fields["request_id"], fields["code"], fields["duration_ms"]) == ("id-1", "OK", 1.25)
     assert "other" not in fields
+
+
+def test_the_time_of_a_line_is_that_of_its_record() -> None:
+    json_line, console = JsonFormatter(), ConsoleFormatter()
+    for seconds in (1_700_000_000.0, 1_700_000_000.9999, 1_700_000_001.25, 1_700_000_000.5):
+        made = record()
+        made.created = seconds
+        time = datetime.fromisoformat(json.loads(json_line.format(made))["time"]).timestamp()
+        assert seconds - 0.0011 < time <= seconds
+        assert console.format(made).startswith(f"{datetime.fromtimestamp(seconds):%H:%M:%S}.")
 
 
 def test_a_line_for_machines_carries_the_stack_of_an_exception() -> None:

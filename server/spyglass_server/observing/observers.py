@@ -43,3 +43,4 @@ class Observers:
                 observer(observation)
             except Exception:
                 _log.exception("an observer failed")
+        observation.forget()

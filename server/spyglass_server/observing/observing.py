@@ -40,7 +40,13 @@ class Observing:
         """
         self._engine = engine
         self._is_open = is_open
-        observers: list[Observer] = [RequestLog()]
+        observers: list[Observer] = []
+        if settings.access_log or settings.slow_request_seconds:
+            observers.append(
+                RequestLog(
+                    settings.log_sample, settings.slow_request_seconds, only_slow=not settings.access_log
+                )
+            )
         self.seen = SeenByModels(settings.statistics_window) if settings.statistics else None
         """The statistics of the models; None: the server keeps none."""
         if self.seen:

@@ -26,9 +26,11 @@ def observing_messages(
         try:
             response = handle(request, part)
         except SpyglassError as error:
+            stream.failed += 1
             observers.end(observation, status_code(error), error.reason)
             raise
         except Exception:
+            stream.failed += 1
             observers.end(observation, "INTERNAL", "INTERNAL")
             raise
         observation.answered(response, response.ByteSize())

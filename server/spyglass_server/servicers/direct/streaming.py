@@ -199,6 +199,8 @@ class _Stream:
     def _failed(self, observation: Observation, error: Exception) -> bytes:
         """Return the response that holds an error."""
         request = observation.request
+        with self._lock:
+            self._observation.failed += 1
         self._failures.add(request.model.name, error)
         with using_request_id(self._request_id):
             public = public_error(error, self._request_id)
