@@ -5,7 +5,7 @@ loads them in turn, each time in another order; the collector is in this process
 begin and the end of a request that is not traced, of one whose caller does not trace it, and of one that is
 traced.
 
-    python benchmarks/tracing_cost.py [--rounds 5] [--seconds 4] [--concurrency 8]
+    python benchmarks/tracing_cost.py [--rounds 5] [--seconds 4] [--concurrency 8] [--docs]
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from comparing.rounds import Load, measure
 from comparing.variants import Served, classify_payload
 from measuring.client_processes import client_processes
+from measuring.docs_section import replace_section
 from measuring.images import tiny
+from measuring.machine import describe_machine, machine_line
 from measuring.process_tree import ProcessTree
 from measuring.targets import CLASSIFY, GrpcTarget
 from measuring.window import Window
@@ -49,24 +51,31 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 def main() -> int:
-    """Print the median of each server, and of its ratio to the one without traces."""
+    """Print the medians of each server, and those of its ratio to the one without traces."""
     parser = argparse.ArgumentParser(description="Measure what traces cost the server.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/performance.md")
     options = parser.parse_args()
+    conditions = (
+        f"{machine_line(describe_machine())}. Medians of {options.rounds} rounds of {options.seconds:g} s, "
+        f"{options.concurrency} callers, PNG of 28×28, on the same cores as the servers."
+    )
     collector = grpc.server(ThreadPoolExecutor(2))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Collector(), collector)
     endpoint = f"http://localhost:{collector.add_insecure_port('localhost:0')}"
     collector.start()
     load = Load("PNG of 28×28", "mnist-convnet", tiny())
-    _servers(load, endpoint, options)
-    _steps(endpoint)
+    text = "\n\n".join([conditions, _servers(load, endpoint, options), _steps(endpoint)])
     collector.stop(0).wait()
+    print(text)
+    if options.docs:
+        replace_section("traces", text)
     return 0
 
 
-def _servers(load: Load, endpoint: str, options: argparse.Namespace) -> None:
+def _servers(load: Load, endpoint: str, options: argparse.Namespace) -> str:
     found: dict[str, list[float]] = {name: [] for name in _SAMPLES}
     with ExitStack() as stack:
         served = {}
@@ -83,16 +92,17 @@ def _servers(load: Load, endpoint: str, options: argparse.Namespace) -> None:
                 window = Window.soon(1.0, options.seconds)
                 cost = measure(served[name], clients, options.concurrency, window).cpu_ms * 1000
                 found[name].append(cost)
-    print(f"{load.name}, {load.model}: processor time of the server for a request")
+    lines = ["| traced | processor time of the server for a request, µs | ratio |", "|---|---|---|"]
     for name, costs in found.items():
         ratios = [cost / off for cost, off in zip(costs, found["off"], strict=True)]
-        print(
-            f"  traces {name:6} {statistics.median(costs):7.1f} µs ({min(costs):.1f} to {max(costs):.1f}), "
-            f"ratio {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        lines.append(
+            f"| {name} | {statistics.median(costs):.0f} ({min(costs):.0f} to {max(costs):.0f}) "
+            f"| {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) |"
         )
+    return "\n".join(lines)
 
 
-def _steps(endpoint: str) -> None:
+def _steps(endpoint: str) -> str:
     traced: Metadata = (("user-agent", "x"), ("traceparent", f"{_PARENT}-01"))
     unsampled: Metadata = (("user-agent", "x"), ("traceparent", f"{_PARENT}-00"))
     tracing = open_tracing(endpoint, 0.0)
@@ -111,11 +121,12 @@ def _steps(endpoint: str) -> None:
         return run
 
     plain = _microseconds(lambda: Observation("/spyglass.v1.Vision/Classify", "order-7", ()))
-    print("the steps alone, on one thread")
-    cases = {"no trace of the caller": (), "a trace that the caller leaves out": unsampled, "traced": traced}
+    lines = ["| begin and end of a request alone | processor time, µs |", "|---|---|"]
+    cases = {"not traced": (), "not traced by its caller": unsampled, "traced": traced}
     for name, metadata in cases.items():
-        print(f"  {name:36} {_microseconds(once(metadata)) - plain:7.2f} µs")
+        lines.append(f"| {name} | {_microseconds(once(metadata)) - plain:.1f} |")
     tracing.close(1.0)
+    return "\n".join(lines)
 
 
 def _microseconds(once: Callable[[], object]) -> float:

@@ -22,6 +22,11 @@ def test_without_an_endpoint_nothing_is_traced() -> None:
     assert open_tracing("", 1.0) is None
 
 
+def test_the_switch_of_the_library_turns_traces_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    assert open_tracing("http://localhost:4317", 1.0) is None
+
+
 def test_a_missing_extra_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("spyglass_server.observing.tracing")]:
         monkeypatch.delitem(sys.modules, name)
