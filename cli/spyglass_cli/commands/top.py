@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import positive_seconds
+from spyglass_contract.errors import InvalidInput
 
 _PORT = 9100
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the view. Raises MetricsError if there are no metrics at the start."""
+    """Show the view. Raises MetricsError if there are no metrics at the start, and InvalidInput."""
     require("top", "prometheus_client")
     from rich.console import Console
 
@@ -56,6 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     from spyglass_cli.watching.snapshot import fetch
 
     address = arguments.metrics or _metrics_of(arguments.host)
+    if not _ADDRESS.fullmatch(address):
+        expected = (
+            "--metrics must be HOST:PORT" if arguments.metrics else "HOST must be a name or an IP address"
+        )
+        raise InvalidInput(f"{expected}, not {arguments.metrics or arguments.host!r}", field="metrics")
     before = fetch(address)
     if arguments.once or not sys.stdout.isatty():
         time.sleep(arguments.interval)

@@ -105,6 +105,21 @@ def test_no_server_is_one_line_of_error(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--metrics", "localhost"], "--metrics must be HOST:PORT, not 'localhost'"),
+        (["--metrics", "http://localhost:9100"], "--metrics must be HOST:PORT"),
+        (["https://localhost"], "HOST must be a name or an IP address, not 'https://localhost'"),
+    ],
+)
+def test_an_invalid_address_is_invalid_usage(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["top", *arguments]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("host", "address"),
     [
         ("vision", "vision:9100"),
