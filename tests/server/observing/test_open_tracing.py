@@ -48,6 +48,7 @@ def test_an_endpoint_without_a_scheme_or_with_a_path_is_refused(endpoint: str) -
         load_settings(["--tracing-endpoint", endpoint])
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_gone_disturbs_no_request_and_not_the_end(
     run_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
