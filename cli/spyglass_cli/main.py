@@ -17,6 +17,7 @@ PROGRAM = "spyglass"
 COMMANDS = (
     "serve",
     "health",
+    "top",
     "bench",
     "models",
     "explain",

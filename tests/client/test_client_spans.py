@@ -155,6 +155,7 @@ def test_without_a_tracer_provider_no_header_is_sent(start_server: Callable[...,
     assert "traceparent" not in server.metadata
 
 
+@pytest.mark.slow
 def test_a_client_imports_no_tracing_by_itself() -> None:
     program = (
         "import sys, spyglass_client\n"

@@ -13,7 +13,7 @@ from datetime import datetime
 import pytest
 
 from spyglass_server.logs import FIELDS, ConsoleFormatter, JsonFormatter, configure_logging
-from spyglass_server.request_id import using_request_id
+from spyglass_server.request_id import TracedId, using_request_id
 
 
 def record(message: str = "answered", **fields: object) -> logging.LogRecord:
@@ -62,6 +62,22 @@ def test_the_time_of_a_line_is_that_of_its_record() -> None:
         time = datetime.fromisoformat(json.loads(json_line.format(made))["time"]).timestamp()
         assert seconds - 0.0011 < time <= seconds
         assert console.format(made).startswith(f"{datetime.fromtimestamp(seconds):%H:%M:%S}.")
+
+def test_a_line_of_a_traced_request_carries_the_trace() -> None:
+    with using_request_id(TracedId("id-1", "ab" * 16, "cd" * 8)):
+        fields = json.loads(JsonFormatter().format(record()))
+        line = ConsoleFormatter().format(record())
+
+    assert (fields["request_id"], fields["trace_id"], fields["span_id"]) == ("id-1", "ab" * 16, "cd" * 8)
+    assert f"request_id=id-1 trace_id={'ab' * 16} span_id={'cd' * 8}" in line
+
+
+def test_a_line_of_a_request_without_a_span_carries_its_callers_trace() -> None:
+    with using_request_id(TracedId("id-1", "ab" * 16, "")):
+        fields = json.loads(JsonFormatter().format(record()))
+
+    assert fields["trace_id"] == "ab" * 16
+    assert "span_id" not in fields
 
 
 def test_a_line_for_machines_carries_the_stack_of_an_exception() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import SpyglassError
 
 if TYPE_CHECKING:
     from spyglass_server.observing.tracing.otlp import OtlpTracing
+
+
+# OpenTelemetry's own switch.
+_DISABLED = "OTEL_SDK_DISABLED"
 
 
 class TracingError(SpyglassError):
@@ -17,8 +22,8 @@ class TracingError(SpyglassError):
 
 
 def open_tracing(endpoint: str, sample: float) -> OtlpTracing | None:
-    """Return what traces requests; None for an empty endpoint. Raises TracingError."""
-    if not endpoint:
+    """Return what traces requests; None: nothing does. Raises TracingError."""
+    if not endpoint or os.environ.get(_DISABLED, "").strip().lower() == "true":
         return None
     try:
         # The extra is imported only by servers that trace.

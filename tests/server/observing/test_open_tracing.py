@@ -22,10 +22,17 @@ def test_without_an_endpoint_nothing_is_traced() -> None:
     assert open_tracing("", 1.0) is None
 
 
+def test_the_switch_of_the_library_turns_traces_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    assert open_tracing("http://localhost:4317", 1.0) is None
+
+
 def test_a_missing_extra_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("spyglass_server.observing.tracing")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    # The last one also if another test has imported it.
+    for name in ("opentelemetry", "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(TracingError, match=r"pip install 'spyglass\[tracing\]'"):
         open_tracing("http://localhost:4317", 1.0)
 
@@ -43,6 +50,7 @@ def test_an_endpoint_without_a_scheme_or_with_a_path_is_refused(endpoint: str) -
         load_settings(["--tracing-endpoint", endpoint])
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_gone_disturbs_no_request_and_not_the_end(
     run_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

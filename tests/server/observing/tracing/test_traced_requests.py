@@ -13,6 +13,7 @@ import pytest
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest
+from spyglass_server.engine.models.model import Model, Resources
 
 CLASSIFY = "spyglass.v1.Vision/Classify"
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -159,6 +160,59 @@ def test_the_end_of_the_server_sends_what_is_left(
 
     server.server.stop(grace=1)
     assert otlp_receiver.named(CLASSIFY)
+
+
+def test_images_of_one_batch_have_spans_of_their_own(
+    run_server: Start,
+    network: Any,
+    otlp_receiver: Any,
+    received_spans: Wait,
+    request_message: ClassifyRequest,
+    eventually: Start,
+) -> None:
+    resources = Resources(workers=1, max_batch=8)
+    server = run_server(
+        lambda path: Model(network, "ab" * 32, resources),
+        tracing_endpoint=otlp_receiver.address,
+        tracing_sample=1.0,
+    )
+    network.close_gate()
+    calls = [server.vision.Classify.future(request_message)]
+    # It runs alone, and the others come meanwhile.
+    assert network.entered.acquire(timeout=30)
+    calls += [server.vision.Classify.future(request_message) for _ in range(3)]
+    eventually(lambda: server.server._engine.workers.inside == 4)
+    network.gate.set()
+    for call in calls:
+        call.result(30)
+
+    spans = received_spans(CLASSIFY, 4)
+    assert sorted(span.attributes["spyglass.batch.size"] for span in spans) == [1, 3, 3, 3]
+    for span in spans:
+        stages = otlp_receiver.children_of(span).values()
+        assert len(stages) == 4
+        assert all(span.started <= stage.started <= stage.ended <= span.ended for stage in stages)
+
+
+def test_a_client_and_its_server_are_one_trace(
+    traced: Any, received_spans: Wait, red_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from spyglass_client import Client
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    # An application calls `trace.set_tracer_provider`, which allows one call in a process.
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    outer = trace.get_tracer("application").start_as_current_span("outer")
+    with Client(f"localhost:{traced.server.port}") as client, outer as span:
+        client.classify(red_png)
+
+    (received,) = received_spans(CLASSIFY)
+    assert received.trace_id == f"{span.get_span_context().trace_id:032x}"
+    # The client's own span is in between.
+    assert received.parent_id not in ("", f"{span.get_span_context().span_id:016x}")
 
 
 @pytest.mark.slow
