@@ -17,6 +17,7 @@ PROGRAM = "spyglass"
 COMMANDS = (
     "serve",
     "health",
+    "doctor",
     "bench",
     "models",
     "explain",
