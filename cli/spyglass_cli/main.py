@@ -29,6 +29,7 @@ COMMANDS = (
     "attach-heatmap",
     "quantise",
     "sign",
+    "baseline",
     "dataset",
     "inspect",
 )
