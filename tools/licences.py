@@ -1,8 +1,8 @@
 """List every pinned library with its version and licence, and fail for one that is not allowed.
 
-`python tools/licences.py` reads the metadata of the installed libraries. It returns 1 if one of
-constraints.txt is not installed in its version, has an unknown licence or one that is not on the list, or needs
-a library without a pin.
+`python tools/licences.py` reads the metadata of the installed libraries. It returns 1 if a library of
+constraints.txt is not installed in its version, has a licence that is unknown or not on the list, or needs a
+library without a pin.
 """
 
 from __future__ import annotations
