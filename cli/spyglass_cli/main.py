@@ -18,6 +18,7 @@ COMMANDS = (
     "serve",
     "health",
     "top",
+    "doctor",
     "bench",
     "models",
     "explain",

@@ -51,9 +51,9 @@ class ModelFile:
         try:
             content = read_regular(self.path, self._size)
         except ModelError as error:
-            raise _changed(self.path) from error
+            raise changed(self.path) from error
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise _changed(self.path)
+            raise changed(self.path)
         return content
 
     def release(self) -> None:
@@ -66,9 +66,9 @@ class ModelFile:
             try:
                 now = FileState.of(path.stat())
             except OSError as error:
-                raise _changed(path) from error
+                raise changed(path) from error
             if now != state:
-                raise _changed(path)
+                raise changed(path)
 
 
 def check_file(
@@ -110,7 +110,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         except OSError as error:
             raise _unreadable(path, error) from error
     if len(content) != size:
-        raise _changed(path)
+        raise changed(path)
     return content
 
 
@@ -139,7 +139,8 @@ def _too_large(size: int, max_bytes: int) -> ModelError:
     )
 
 
-def _changed(path: Path) -> ModelError:
+def changed(path: Path) -> ModelError:
+    """Return the error of a file that differs from the one that was checked."""
     return ModelError(
         f"{path.name} was changed after it was checked: restart the server, and write new versions into "
         "folders of their own",

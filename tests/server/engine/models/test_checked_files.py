@@ -119,3 +119,19 @@ def test_no_code_registers_a_library_of_operators() -> None:
 
     assert "InferenceSession" in names
     assert not {name for name in names if "custom_ops" in name or name.startswith("register_execution")}
+
+
+def test_a_network_that_is_opened_again_is_the_same_file(make_model: MakeModel) -> None:
+    path = make_model()
+    model = Model.load(path, Resources())
+    assert model.source
+    model.source.open_network(2)
+    # A valid file, but another one.
+    onnx = onnx_package()
+    other = onnx.load(str(path))
+    other.doc_string = "another"
+    onnx.save(other, str(path))
+
+    with pytest.raises(ModelError) as caught:
+        model.source.open_network(2)
+    assert caught.value.reason == "MODEL_CHANGED"
