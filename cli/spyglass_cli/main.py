@@ -27,6 +27,7 @@ COMMANDS = (
     "adopt",
     "attach-heatmap",
     "quantise",
+    "baseline",
     "dataset",
     "inspect",
 )

@@ -206,7 +206,8 @@ class Server:
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
-        handlers = Handlers(self._engine)
+        seen = self._observing.seen
+        handlers = Handlers(self._engine, seen.of) if seen else Handlers(self._engine)
         vision = Vision(handlers, self._readiness, self._observing.observers, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(

@@ -87,6 +87,17 @@ class ServerSettings(BaseSettings):
         description="Host of the metrics port.",
         json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0 or ::"},
     )
+    statistics: bool = Field(
+        False,
+        description="Keep statistics of what each model sees, but no image: scores, classes, brightness and "
+        "more.",
+    )
+    statistics_window: int = Field(
+        10_000,
+        ge=100,
+        le=100_000_000,
+        description="Images that the statistics of a model are of: the last ones, up to twice as many.",
+    )
     device: Annotated[str, AnyCase] = Field(
         "auto",
         pattern=f"^({DEVICE_PATTERN})$",

@@ -108,7 +108,9 @@ def test_a_log_that_nobody_reads_does_not_stop_the_server(
 
 
 @pytest.mark.slow
-def test_a_process_whose_log_is_stuck_ends_in_time(tiny_models: Path, color_image: Callable[..., bytes]) -> None:
+def test_a_process_whose_log_is_stuck_ends_in_time(
+    tiny_models: Path, color_image: Callable[..., bytes]
+) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:

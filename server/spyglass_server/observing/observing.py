@@ -9,6 +9,7 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.observers import Observer, Observers
 from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.observing.statistics import SeenByModels
 from spyglass_server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -43,12 +44,16 @@ class Observing:
                     settings.log_sample, settings.slow_request_seconds, only_slow=not settings.access_log
                 )
             )
+        self.seen = SeenByModels(settings.statistics_window) if settings.statistics else None
+        """The statistics of the models; None: the server keeps none."""
+        if self.seen:
+            observers.append(self.seen)
         self._port: MetricsPort | None = None
         if settings.metrics_port is not None:
             # The library takes long to import: only a server with metrics does.
             from spyglass_server.observing.metrics.metrics import Metrics
 
-            metrics = Metrics(engine, limits, is_open, certificate_seconds)
+            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen)
             observers.append(metrics.observer)
             self._port = metrics.listen(
                 settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready

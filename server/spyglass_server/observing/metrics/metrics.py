@@ -15,8 +15,10 @@ from prometheus_client import (
 from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.metrics.http import Check, MetricsPort
+from spyglass_server.observing.metrics.model_drift import ModelDrift
 from spyglass_server.observing.metrics.requests import RequestMetrics
 from spyglass_server.observing.metrics.state import Gauge, ServerState, server_gauges
+from spyglass_server.observing.statistics import SeenByModels
 
 
 class Metrics:
@@ -28,6 +30,7 @@ class Metrics:
         limits: WireLimits,
         is_serving: Callable[[], bool],
         certificate_seconds: Callable[[], float] | None = None,
+        seen: SeenByModels | None = None,
     ) -> None:
         """See `Observing` for the arguments."""
         # Otherwise each counter has a second series with the time when it began.
@@ -41,6 +44,8 @@ class Metrics:
             text = "Time until the certificate of the server ends."
             gauges.append(Gauge("spyglass_certificate_left_seconds", text, certificate_seconds))
         self.registry.register(ServerState(gauges, engine))
+        if seen:
+            self.registry.register(ModelDrift(seen, engine))
         self.observer = RequestMetrics(self.registry)
 
     def listen(self, host: str, port: int, alive: Check, ready: Check) -> MetricsPort:
