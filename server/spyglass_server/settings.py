@@ -98,6 +98,15 @@ class ServerSettings(BaseSettings):
         le=100_000_000,
         description="Images that the statistics of a model are of: the last ones, up to twice as many.",
     )
+    capture_folder: Path | None = Field(
+        None, description="Folder in which the server stores requests with their images; by default none."
+    )
+    capture_sample: float = Field(
+        0.01, gt=0, le=1, description="Part of the answered requests that is stored, for --capture-folder."
+    )
+    capture_max_bytes: int = Field(
+        1024**3, ge=0, description="Bytes in the capture folder after which no more requests are stored."
+    )
     device: Annotated[str, AnyCase] = Field(
         "auto",
         pattern=f"^({DEVICE_PATTERN})$",

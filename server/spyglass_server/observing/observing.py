@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
+from spyglass_server.observing.capture import Capture, CaptureOptions
 from spyglass_server.observing.observers import Observer, Observers
 from spyglass_server.observing.request_log import RequestLog
 from spyglass_server.observing.statistics import SeenByModels
@@ -36,7 +37,8 @@ class Observing:
         """`is_open` returns whether the server accepts requests.
 
         `certificate_seconds` returns the time until the certificate ends; None: there is none. Raises
-        ListenError if the port of the metrics cannot be bound.
+        ListenError if the port of the metrics cannot be bound, and CaptureError if the folder for requests
+        cannot be used.
         """
         self._engine = engine
         self._is_open = is_open
@@ -51,6 +53,9 @@ class Observing:
         """The statistics of the models; None: the server keeps none."""
         if self.seen:
             observers.append(self.seen)
+        self._capture = _capture(settings)
+        if self._capture:
+            observers.append(self._capture)
         self._port: MetricsPort | None = None
         if settings.metrics_port is not None:
             # The library takes long to import: only a server with metrics does.
@@ -83,6 +88,8 @@ class Observing:
         """End; may be called again, and before `start`."""
         if self._port:
             self._port.stop()
+        if self._capture:
+            self._capture.stop()
 
     def _not_alive(self) -> str:
         stalled = self._engine.workers.stalled_seconds
@@ -90,3 +97,10 @@ class Observing:
 
     def _not_ready(self) -> str:
         return self._not_alive() if self._is_open() else "the server does not accept requests"
+
+
+def _capture(settings: ServerSettings) -> Capture | None:
+    if settings.capture_folder is None:
+        return None
+    options = CaptureOptions(settings.capture_folder, settings.capture_sample, settings.capture_max_bytes)
+    return Capture(options)
