@@ -6,6 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Connections at a time; further ones are closed.
+# Connections at a time; for a further one, the oldest is closed.
 _CONNECTIONS = 32
 # A connection is closed after so long, in seconds: it may be one that sends a byte now and then.
 _LONGEST_SECONDS = 10.0
@@ -128,13 +129,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
-            full = len(self._open) >= _CONNECTIONS
-            if not full:
-                self._open[request] = time.monotonic()
-        if full:
-            self.shutdown_request(request)
-        else:
-            super().process_request(request, client_address)
+            # In the order of their beginning. So connections that do nothing cannot keep Prometheus out.
+            oldest = next(iter(self._open)) if len(self._open) >= _CONNECTIONS else None
+            if oldest:
+                del self._open[oldest]
+            self._open[request] = time.monotonic()
+        if oldest:
+            _cut(oldest)
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
@@ -146,15 +148,18 @@ class _Server(ThreadingMixIn, WSGIServer):
         with self._lock:
             old = [each for each, since in self._open.items() if now - since > _LONGEST_SECONDS]
         for connection in old:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                # It has ended meanwhile.
-                continue
+            _cut(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log no stack trace if a client disconnects."""
         _log.debug("a connection to the metrics failed", exc_info=True)
+
+
+def _cut(connection: socket.socket) -> None:
+    """End what a thread reads or writes; the thread then closes the connection."""
+    # It may have ended meanwhile.
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Server6(_Server):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 
 import pytest
@@ -87,27 +88,28 @@ def test_a_port_that_is_taken_is_an_error(port: MetricsPort) -> None:
         MetricsPort("localhost", port.port, CollectorRegistry(), str, str)
 
 
-def test_silent_connections_are_closed_and_others_are_served(
-    port: MetricsPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("sent", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n"])
+def test_idle_connections_and_slow_readers_keep_nobody_out(port: MetricsPort, sent: bytes) -> None:
     with ExitStack() as stack:
-        silent = [
-            stack.enter_context(socket.create_connection(("localhost", port.port), PATIENCE))
-            for _ in range(200)
-        ]
-        for each in silent[:20]:
-            each.sendall(b"GET /met")
-        # More than the limit wait: they are closed at once, and the others soon.
+        for _ in range(200):
+            idle = stack.enter_context(socket.create_connection(("localhost", port.port), PATIENCE))
+            if sent:
+                with suppress(OSError):
+                    idle.sendall(sent)
+        started = time.monotonic()
+        for _ in range(20):
+            assert ask(port, "/healthz")[0] == 200
+        assert time.monotonic() - started < 5
+        threads = [each for each in threading.enumerate() if "process_request_thread" in each.name]
+        assert len(threads) <= http._CONNECTIONS + 5
+
+
+def test_old_connections_are_closed(port: MetricsPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_connection(("localhost", port.port), PATIENCE) as idle:
+        assert ask(port, "/healthz")[0] == 200
         monkeypatch.setattr(http, "_LONGEST_SECONDS", 0.0)
-        deadline = time.monotonic() + PATIENCE
-        status = 0
-        while status != 200 and time.monotonic() < deadline:
-            port.sweep()
-            try:
-                status = ask(port, "/healthz")[0]
-            except OSError:
-                time.sleep(0.01)
-        assert status == 200
+        port.sweep()
+        assert idle.recv(1) == b""
 
 
 @pytest.mark.parametrize(
