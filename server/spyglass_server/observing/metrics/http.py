@@ -7,9 +7,10 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from io import StringIO
 from socketserver import ThreadingMixIn
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -70,7 +71,15 @@ def application(registry: CollectorRegistry, alive: Check, ready: Check) -> WSGI
                 start_response, "405 Method Not Allowed", "expected GET or HEAD", ("Allow", "GET, HEAD")
             )
         if path == "/metrics":
-            page: Iterable[bytes] = metrics(environ, start_response)
+            try:
+                page: Iterable[bytes] = metrics(environ, start_response)
+            except Exception:
+                _log.exception("the metrics could not be read")
+                return _text(
+                    start_response,
+                    "500 Internal Server Error",
+                    "the metrics could not be read; the log of the server says why",
+                )
             return page
         if check := checks.get(path):
             problem = check()
@@ -93,6 +102,10 @@ def _text(
 
 class _Handler(WSGIRequestHandler):
     timeout = _LONGEST_SECONDS
+
+    def get_stderr(self) -> TextIO:
+        """Drop what wsgiref writes beside the log: the stack trace of a client that reads too slowly."""
+        return StringIO()
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing: a scrape comes every few seconds."""
