@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
 from spyglass_server.observing.statistics import SeenByModels
 from spyglass_server.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from spyglass_server.observing.metrics.http import MetricsPort
@@ -78,6 +81,7 @@ class Observing:
         """Respond on the port of the metrics."""
         if self._port:
             self._port.start()
+            _log.info("metrics on port %d", self._port.port)
 
     def tick(self) -> None:
         """Do what is done a few times a second."""

@@ -103,6 +103,8 @@ class Model:
         """The largest batch that runs."""
         self.profile: Profile | None = None
         """The measured speed; None: not measured."""
+        self.load_seconds = 0.0
+        """How long its repository took to load it."""
         self._wide: Network | None = None
 
     def use_profile(self, profile: Profile) -> None:
