@@ -17,6 +17,7 @@ PROGRAM = "spyglass"
 COMMANDS = (
     "serve",
     "health",
+    "token",
     "bench",
     "models",
     "explain",

@@ -19,6 +19,8 @@ from grpc_reflection.v1alpha import reflection
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
+from spyglass_server.access.gate import TASK_OF_METHOD, Gate
+from spyglass_server.access.token_store import TokenStore
 from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model, Resources
@@ -28,17 +30,20 @@ from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
+from spyglass_server.interceptors.authenticated import Authenticated
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
 from spyglass_server.interceptors.observed import Observed
 from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
-from spyglass_server.limits import WireLimits, channel_options
+from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import why_not
 from spyglass_server.observing.observers import Observers
 from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
+from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
@@ -78,14 +83,18 @@ class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Bind the port. Raises ListenError, and TlsError if the files of TLS cannot be used."""
+        """Bind the port. Raises ListenError, TlsError and TokenFileError."""
         self._settings = settings
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
-        self._ticker = Ticker([self._limits.sweep, self._watch_progress, self._give_back_memory])
+        self._gate = Gate(TokenStore(settings.tokens) if settings.tokens else None)
+        self._ticker = Ticker(
+            [self._limits.sweep, self._gate.sweep, self._watch_progress, self._give_back_memory]
+        )
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
+        self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
         self._observers = Observers([RequestLog()])
         self._profiler: Profiler | None = None
@@ -93,7 +102,8 @@ class Server:
         self.port = self._bind()
         if not settings.is_protected and not is_loopback(settings.effective_host):
             _log.warning(
-                "everyone who reaches %s may use every model: set --tls-certificate, or --host localhost",
+                "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
+                "or --host localhost",
                 settings.listen_address,
             )
 
@@ -159,7 +169,9 @@ class Server:
                 quiet = time.monotonic()
 
     def _refuse(self, call: AnnouncedCall) -> bool:
-        """End a call that a crowded server would refuse."""
+        """End a call that its caller may not make, or that a crowded server would refuse."""
+        if not self._entrance.is_open and self._announced.refuse(call):
+            return True
         if not self._engine.workers.is_crowded:
             return False
         direct = self._direct.get(call.method())
@@ -201,13 +213,24 @@ class Server:
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
         handlers = Handlers(self._engine)
-        vision = Vision(handlers, self._readiness, self._observers, window=window)
+        vision = Vision(handlers, self._readiness, self._observers, self._entrance, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
         self._direct = direct_calls(
-            handlers, self._readiness, threads, limits.streams, self._observers, window=4 * window
+            handlers,
+            self._readiness,
+            threads,
+            limits.streams,
+            self._observers,
+            self._entrance,
+            window=4 * window,
+        )
+        self._announced = AnnouncedCalls(
+            self._entrance,
+            self._observers,
+            [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
             threads,
@@ -226,6 +249,7 @@ class Server:
                 Observed(self._observers),
                 Errors(),
                 # The refusals of those inside are errors, too.
+                Authenticated(self._gate),
                 StreamLimit(limits.streams),
                 Parsing(),
             ],
