@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 QUIET := --quiet --disable-pip-version-check
 INSTALL := $(BIN)/pip install $(QUIET) --constraint constraints.txt
 
-.PHONY: demo test fast floor client-wheel torch lint errors format protos lock clean
+.PHONY: demo test fast fuzz floor client-wheel torch lint errors format protos lock clean
 
 demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -25,6 +25,9 @@ floor: $(VENV)-floor/.made $(VENV)-floor-client/.made  ## run the fast tests wit
 	$(VENV)-floor-client/bin/pip install $(QUIET) --constraint $(VENV)-floor-client/constraints.txt --editable '.[tests]'
 	$(VENV)-floor-client/bin/pytest -m "not slow" tests/client
 	$(VENV)-floor/bin/pytest -m "not slow and not training" --ignore tests/training
+
+fuzz: $(VENV)/.everything  ## send random input to a server, ten minutes of each kind
+	$(BIN)/pytest tests/fuzz --fuzz-seconds 600 --fuzz-seed $$(date +%s) -rP
 
 client-wheel:  ## build the slim distribution of the client, dist/spyglass_client-*.whl
 	$(PYTHON) -m pip wheel $(QUIET) --no-deps --wheel-dir dist clients/python

@@ -23,6 +23,13 @@ pytest_plugins = [
     "server_process",
 ]
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flags of the tests with random input."""
+    parser.addoption("--fuzz-seconds", type=float, default=8.0, help="duration of each test in tests/fuzz")
+    parser.addoption("--fuzz-seed", type=int, default=15, help="seed of the tests in tests/fuzz")
+
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

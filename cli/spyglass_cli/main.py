@@ -28,6 +28,7 @@ COMMANDS = (
     "adopt",
     "attach-heatmap",
     "quantise",
+    "baseline",
     "dataset",
     "inspect",
 )

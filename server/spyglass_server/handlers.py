@@ -32,6 +32,7 @@ from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.errors import InternalError
 from spyglass_contract.images.message import image_data
 from spyglass_contract.model.card import PREDICTED
+from spyglass_contract.model.statistics import Statistics
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
@@ -64,8 +65,12 @@ class Handlers:
     models on demand raises.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, seen: Callable[[Model], Statistics | None] = lambda model: None
+    ) -> None:
+        """`seen` returns what a model has seen of late; None: nothing is known."""
         self._engine = engine
+        self._seen = seen
 
     def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Return the `top_k` most probable classes of the image."""
@@ -162,10 +167,11 @@ class Handlers:
         return ListModelsResponse(models=[self._served(model) for model in self._models(call)])
 
     def get_model(self, request: GetModelRequest, call: Call) -> GetModelResponse:
-        """Return one model's card, and how it runs."""
+        """Return one model's card, how it runs, and what it has seen of late."""
         model = self._models(call).find_of_task(request.model, request.task)
         card = _card(model.card, with_golden=request.with_golden)
-        return GetModelResponse(card=card, served=self._served(model))
+        seen = self._seen(model)
+        return GetModelResponse(card=card, served=self._served(model), seen=seen.message() if seen else None)
 
     def _models(self, call: Call) -> Permitted:
         return Permitted(self._engine.repository, call.caller.identity)

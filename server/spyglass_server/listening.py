@@ -6,12 +6,20 @@ import errno
 import os
 import socket
 
+from spyglass_contract.errors import SpyglassError
+
 _HINTS = {
     errno.EADDRINUSE: "another process uses this port",
     errno.EACCES: "this user may not use this port; ports below 1024 need a privilege",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.EAFNOSUPPORT: "this machine has no such kind of address",
 }
+
+
+class ListenError(SpyglassError):
+    """The server cannot listen on an address."""
+
+    default_reason = "CANNOT_LISTEN"
 
 
 def why_not(host: str, port: int) -> str:

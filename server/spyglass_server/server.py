@@ -17,7 +17,6 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
-from spyglass_contract.errors import SpyglassError
 from spyglass_contract.images.header import Limits
 from spyglass_server.access.gate import TASK_OF_METHOD, Gate
 from spyglass_server.access.token_store import TokenStore
@@ -38,9 +37,8 @@ from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, caller_quota, channel_options
-from spyglass_server.listening import why_not
-from spyglass_server.observing.observers import Observers
-from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.listening import ListenError, why_not
+from spyglass_server.observing.observing import STALL_SECONDS, Observing
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.entrance import Entrance
@@ -62,8 +60,6 @@ _SPARE_THREADS = 16
 # begun to stop, so that their callers send nothing more to this server.
 _LAST_CALLS_SECONDS = 0.5
 _HELD_SECONDS = 0.1
-# If no request has begun or ended for this long while others wait, health says NOT_SERVING.
-_STALL_SECONDS = 30.0
 # After requests of so many bytes at a time, free memory goes back to the system.
 _LARGE_BYTES = 32 * 1024 * 1024
 # When no call has been active for so long, the server does not wait for its connections to be closed.
@@ -71,12 +67,6 @@ _QUIET_SECONDS = 0.25
 _LOOK_SECONDS = 0.05
 # How long gRPC may take to end the calls that it has cancelled, in seconds.
 _CANCELLED_SECONDS = 1.0
-
-
-class ListenError(SpyglassError):
-    """The server cannot listen on the address."""
-
-    default_reason = "CANNOT_LISTEN"
 
 
 class Server:
@@ -89,23 +79,36 @@ class Server:
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
         self._gate = Gate(TokenStore(settings.tokens) if settings.tokens else None)
-        self._ticker = Ticker(
-            [self._limits.sweep, self._gate.sweep, self._watch_progress, self._give_back_memory]
-        )
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
         self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
-        self._observers = Observers([RequestLog()])
+        tls = self._tls
+        self._observing = Observing(
+            settings,
+            self._engine,
+            self._limits,
+            lambda: self._readiness.is_open,
+            (lambda: tls.seconds_left) if tls else None,
+        )
+        self._ticker = Ticker(
+            [
+                self._limits.sweep,
+                self._gate.sweep,
+                self._watch_progress,
+                self._give_back_memory,
+                self._observing.tick,
+            ]
+        )
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
-        if not settings.is_protected and not is_loopback(settings.effective_host):
-            _log.warning(
-                "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
-                "or --host localhost",
-                settings.listen_address,
-            )
+        _warn_if_exposed(settings)
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics; 0: there is none."""
+        return self._observing.metrics_port
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
@@ -116,6 +119,7 @@ class Server:
         started = time.monotonic()
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
         self._ticker.start()
+        self._observing.start()
         files = model_files(self._settings.models, self._settings.versions)
         if "default_model" in self._settings.model_fields_set:
             check_served(self._settings.default_model, files)
@@ -156,6 +160,7 @@ class Server:
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
+        self._observing.stop()
         self._engine.close()
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
@@ -178,7 +183,7 @@ class Server:
         return direct is not None and direct.refuse(call)
 
     def _watch_progress(self) -> None:
-        self._readiness.stall(self._engine.workers.stalled_seconds > _STALL_SECONDS)
+        self._readiness.stall(self._engine.workers.stalled_seconds > STALL_SECONDS)
 
     def _give_back_memory(self) -> None:
         if self._limits.bytes_in_flight.held == 0 and self._limits.bytes_in_flight.take_peak() > _LARGE_BYTES:
@@ -212,8 +217,10 @@ class Server:
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_workers
-        handlers = Handlers(self._engine)
-        vision = Vision(handlers, self._readiness, self._observers, self._entrance, window=window)
+        seen = self._observing.seen
+        handlers = Handlers(self._engine, seen.of) if seen else Handlers(self._engine)
+        observers = self._observing.observers
+        vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
@@ -223,13 +230,13 @@ class Server:
             self._readiness,
             threads,
             limits.streams,
-            self._observers,
+            observers,
             self._entrance,
             window=4 * window,
         )
         self._announced = AnnouncedCalls(
             self._entrance,
-            self._observers,
+            observers,
             [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
@@ -246,7 +253,7 @@ class Server:
                 # Outside of all: a call gets a thread, and is observed, when its request is there.
                 self._receiving,
                 # Outside of the errors: observers see the status that an error has become.
-                Observed(self._observers),
+                Observed(observers),
                 Errors(),
                 # The refusals of those inside are errors, too.
                 Authenticated(self._gate),
@@ -269,6 +276,22 @@ class Server:
         except RuntimeError as error:
             reason = why_not(self._settings.effective_host, self._settings.port)
             raise ListenError(f"the server cannot listen on {address}: {reason}") from error
+
+
+def _warn_if_exposed(settings: ServerSettings) -> None:
+    if is_loopback(settings.effective_host):
+        return
+    if not settings.is_protected:
+        _log.warning(
+            "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
+            "or --host localhost",
+            settings.listen_address,
+        )
+    elif settings.tls_certificate is None:
+        _log.warning(
+            "callers send tokens to %s without encryption: set --tls-certificate, or let a proxy encrypt",
+            settings.listen_address,
+        )
 
 
 def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:

@@ -76,6 +76,37 @@ class ServerSettings(BaseSettings):
         description="PEM file with the authorities whose client certificates the server accepts; then each "
         "client needs one.",
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="HTTP port of /metrics (for Prometheus), /healthz and /readyz; by default there is none.",
+    )
+    metrics_host: Host = Field(
+        LOOPBACK,
+        description="Host of the metrics port.",
+        json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0 or ::"},
+    )
+    statistics: bool = Field(
+        False,
+        description="Keep statistics of what each model sees, but no image: scores, classes, brightness and "
+        "more.",
+    )
+    statistics_window: int = Field(
+        10_000,
+        ge=100,
+        le=100_000_000,
+        description="Images that the statistics of a model are of: the last ones, up to twice as many.",
+    )
+    capture_folder: Path | None = Field(
+        None, description="Folder in which the server stores requests with their images; by default none."
+    )
+    capture_sample: float = Field(
+        0.01, gt=0, le=1, description="Part of the answered requests that is stored, for --capture-folder."
+    )
+    capture_max_bytes: int = Field(
+        1024**3, ge=0, description="Bytes in the capture folder after which no more requests are stored."
+    )
     device: Annotated[str, AnyCase] = Field(
         "auto",
         pattern=f"^({DEVICE_PATTERN})$",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.adopting import add_class_scores, add_dry_run, add_preprocessing
 from spyglass_cli.flags.arguments import add_model_output
+from spyglass_cli.flags.baseline import add_baseline_option, write_baseline
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.heatmap import (
     add_heatmap_flags,
@@ -72,6 +73,7 @@ def add_named(
         "--description", default="", metavar="TEXT", help="description of the model, in one or two sentences"
     )
     parser.add_argument("--licence", default="", metavar="NAME", help="licence of the weights")
+    add_baseline_option(parser)
     add_precision(parser)
     add_dry_run(parser)
     parser.set_defaults(func=run)
@@ -119,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_certificate(card, arguments.file, target, images_given=arguments.golden is not None)
     print_changes(adopted, images_given=arguments.golden is not None)
     print_explained(card)
+    write_baseline(target, arguments.baseline)
     if arguments.precision == "int8":
         print_reduced(quantise_file(target, arguments))
     return 0

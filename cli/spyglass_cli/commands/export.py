@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.arguments import add_model_output
+from spyglass_cli.flags.baseline import add_baseline_option, write_baseline
 from spyglass_cli.flags.heatmap import (
     add_heatmap_flags,
     explained_by,
@@ -43,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="folder of images for the certificate; the file contains them (default: some test images)",
     )
+    add_baseline_option(parser)
     add_precision(parser)
     parser.set_defaults(func=run)
 
@@ -75,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"by at most {certificate.max_abs_diff:.1e} (allowed: {certificate.tolerance:.0e})"
     )
     print_explained(card)
+    write_baseline(out / FILE_NAME, arguments.baseline)
     if arguments.precision == "int8":
         print_reduced(quantise_file(out / FILE_NAME, arguments))
     return 0

@@ -16,9 +16,13 @@ from spyglass.v1.model_pb2 import (
 )
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
+from spyglass_cli.output.drift_table import HEADINGS, class_changes, drift_json, drift_rows
 from spyglass_cli.output.reduced_precision import reduced_facts
 from spyglass_client import DEFAULT_TARGET, ModelDetails, Profile, ServedModel
+from spyglass_contract.errors import FailedPrecondition
 from spyglass_contract.model.card import card_to_json
+from spyglass_contract.model.drift import drift
+from spyglass_contract.model.statistics import Statistics
 
 # Class names that `models show` prints before it cuts the list.
 _SHOWN_CLASSES = 5
@@ -33,7 +37,7 @@ _SCORE_KINDS: dict[int, str] = {
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command with `list` and `show`."""
+    """Add the command with `list`, `show` and `drift`."""
     parser = subparsers.add_parser("models", help="show the models of a running server")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="models_command")
     listing = commands.add_parser("list", help="list the models that a server serves")
@@ -43,7 +47,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     showing.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to show")
     showing.set_defaults(func=run_show)
-    for command in (listing, showing):
+    drifting = commands.add_parser(
+        "drift",
+        help="compare what a model sees with its baseline",
+        description="Compare the images that a server has seen of late with the baseline in the card of the "
+        "model. The server must keep statistics (`spyglass serve --statistics`). The card needs a baseline "
+        "(`spyglass baseline`).",
+        epilog="The exit code is 0 whatever the drift is, and 1 if there is nothing to compare.",
+    )
+    drifting.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to compare")
+    drifting.set_defaults(func=run_drift)
+    for command in (listing, showing, drifting):
         command.add_argument(
             "--format",
             choices=("table", "json"),
@@ -78,6 +92,33 @@ def run_show(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_drift(arguments: argparse.Namespace) -> int:
+    """Print the drift and return 0. Raises SpyglassError, and FailedPrecondition without statistics."""
+    with open_client(arguments) as client:
+        details = client.model(arguments.model)
+    name = f"{details.card.name}:{details.card.version}"
+    if not details.card.HasField("baseline"):
+        raise FailedPrecondition(
+            f"the card of {name} has no baseline; `spyglass baseline` writes one", reason="NO_BASELINE"
+        )
+    if details.seen is None:
+        raise FailedPrecondition(
+            f"the server has no statistics of {name}: start it with --statistics, and send it images",
+            reason="NO_STATISTICS",
+        )
+    baseline = Statistics.from_message(details.card.baseline)
+    seen = Statistics.from_message(details.seen)
+    found = drift(baseline, seen)
+    if arguments.format == "json":
+        _print_json({"model": name, **drift_json(found, baseline, seen)})
+        return 0
+    print(f"{name}: {seen.images:,} images of late, against a baseline of {baseline.images:,}")
+    _print_table(HEADINGS, drift_rows(found))
+    for class_name, old, new in class_changes(baseline, seen, details.card.class_names):
+        print(f"{class_name}: {old:.1%} of the baseline, {new:.1%} of late")
+    return 0
+
+
 def _row(model: ServedModel) -> tuple[str, ...]:
     default = "yes" if model.is_default else ""
     return (f"{model.name}:{model.version}", model.task, str(model.class_count), _provider(model), default)
@@ -108,6 +149,7 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("certificate", f"{certificate.reference}, to {certificate.max_abs_diff:.1e}, {certificate.created}"),
         ("heatmap gradient", _gradient(certificate)),
         *reduced_facts(card),
+        ("baseline", f"{card.baseline.images:,} images" if card.HasField("baseline") else ""),
         ("execution provider", _provider(served)),
         ("profile", _profile(served.profile)),
         ("sha256", served.sha256),

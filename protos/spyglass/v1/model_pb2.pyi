@@ -266,6 +266,7 @@ class GetModelResponse(_message.Message):
 
     CARD_FIELD_NUMBER: _builtins.int
     SERVED_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def card(self) -> Global___ModelCard:
         """The card in the model's file."""
@@ -274,15 +275,20 @@ class GetModelResponse(_message.Message):
     def served(self) -> Global___ServedModel:
         """How the server runs the model."""
 
+    @_builtins.property
+    def seen(self) -> Global___Statistics:
+        """What the server has seen of late. Not set: it keeps no statistics, or has seen no image."""
+
     def __init__(
         self,
         *,
         card: Global___ModelCard | None = ...,
         served: Global___ServedModel | None = ...,
+        seen: Global___Statistics | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "served", b"served"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "seen", b"seen", "served", b"served"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "served", b"served"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "seen", b"seen", "served", b"served"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -457,6 +463,7 @@ class ModelCard(_message.Message):
     EXPLAINED_SCORE_FIELD_NUMBER: _builtins.int
     SCORE_KIND_FIELD_NUMBER: _builtins.int
     REDUCED_PRECISION_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the model: 1 to 63 lower-case letters, digits, '.', '_' and '-'."""
     version: _builtins.int
@@ -501,6 +508,10 @@ class ModelCard(_message.Message):
         lies beside the file.
         """
 
+    @_builtins.property
+    def baseline(self) -> Global___Statistics:
+        """What the model predicts on images that are typical of its use. Not set: nobody has measured it."""
+
     def __init__(
         self,
         *,
@@ -517,14 +528,85 @@ class ModelCard(_message.Message):
         explained_score: _builtins.str = ...,
         score_kind: Global___ScoreKind.ValueType = ...,
         reduced_precision: Global___ReducedPrecision | None = ...,
+        baseline: Global___Statistics | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "input", b"input", "provenance", b"provenance", "reduced_precision", b"reduced_precision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "certificate", b"certificate", "input", b"input", "provenance", b"provenance", "reduced_precision", b"reduced_precision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "reduced_precision", b"reduced_precision", "score_kind", b"score_kind", "task", b"task", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "certificate", b"certificate", "class_names", b"class_names", "description", b"description", "explained_layer", b"explained_layer", "explained_score", b"explained_score", "heatmap_method", b"heatmap_method", "input", b"input", "name", b"name", "provenance", b"provenance", "reduced_precision", b"reduced_precision", "score_kind", b"score_kind", "task", b"task", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelCard: _TypeAlias = ModelCard  # noqa: Y015
+
+@_typing.final
+class Statistics(_message.Message):
+    """Images and predictions of a model in numbers, without any of the images."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    HISTOGRAMS_FIELD_NUMBER: _builtins.int
+    images: _builtins.int
+    """The number of images."""
+    @_builtins.property
+    def histograms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Histogram]:
+        """A histogram of each quantity: `score` (the largest probability of an image), `class`, `entropy`,
+        `brightness`, `pixels` or `format`.
+        """
+
+    def __init__(
+        self,
+        *,
+        images: _builtins.int = ...,
+        histograms: _abc.Iterable[Global___Histogram] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["histograms", b"histograms", "images", b"images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Statistics: _TypeAlias = Statistics  # noqa: Y015
+
+@_typing.final
+class Histogram(_message.Message):
+    """How often the values of a quantity fell into each bin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    BINS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.str
+    """The name of the quantity."""
+    @_builtins.property
+    def bins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The bins that are not empty, in ascending order. Bins of `score` and `entropy` are twentieths of 0 to 1,
+        those of `brightness` sixteenths of 0 to 255, that of `pixels` is the base-2 logarithm, rounded down.
+        Those of `class` are the indices of the classes, and of `format` JPEG, PNG, WEBP, BMP, GIF, TIFF, and raw
+        pixels.
+        """
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The number of values in each of these bins. A segmentation model counts a thousandth of an image for each
+        thousandth of its pixels in `class`.
+        """
+
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.str = ...,
+        bins: _abc.Iterable[_builtins.int] | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "counts", b"counts", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Histogram: _TypeAlias = Histogram  # noqa: Y015
 
 @_typing.final
 class ReducedPrecision(_message.Message):

@@ -312,9 +312,7 @@ def test_the_observation_of_a_call_names_its_caller(
 ) -> None:
     server, token = guarded_with(guarded, token_file)
     seen: list[tuple[str, str]] = []
-    observe = server.server._observers._observers[0]
-    server.server._observers._observers = (
-        observe,
+    server.server._observing.observers._observers += (
         lambda observation: seen.append((observation.call.caller.name, observation.code)),
     )
 

@@ -77,10 +77,15 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class ModelDetails:
-    """A model's card, which is the protobuf message inside its file, and how the server runs it."""
+    """A model's card, which is the protobuf message inside its file, and how the server runs it.
+
+    `seen` has the statistics of the images that the server has seen of late, as a protobuf message; None: it
+    keeps none, or has seen no image.
+    """
 
     card: ModelCard
     served: ServedModel
+    seen: model_pb2.Statistics | None = None
 
 
 def read_models(reply: ListModelsResponse) -> tuple[ServedModel, ...]:
@@ -89,7 +94,8 @@ def read_models(reply: ListModelsResponse) -> tuple[ServedModel, ...]:
 
 
 def read_details(reply: GetModelResponse) -> ModelDetails:
-    return ModelDetails(reply.card, _read_served(reply.served))
+    seen = reply.seen if reply.HasField("seen") else None
+    return ModelDetails(reply.card, _read_served(reply.served), seen)
 
 
 def _read_served(model: model_pb2.ServedModel) -> ServedModel:

@@ -92,6 +92,16 @@ class Workers:
         return self._admission.inside
 
     @property
+    def queued(self) -> int:
+        """The number of requests that wait."""
+        return len(self._queue)
+
+    @property
+    def queued_seconds(self) -> float:
+        """The time that the waiting requests should take one worker, in seconds."""
+        return self._queue.seconds
+
+    @property
     def admitted(self) -> int:
         """The number of requests that have come in since the start."""
         return self._admission.admitted

@@ -1,0 +1,200 @@
+"""Some requests, written to a folder for people who label images; only if the operator asks for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from PIL import Image
+
+from spyglass.v1.image_pb2 import Image as ImageMessage
+from spyglass_contract.errors import SpyglassError
+from spyglass_contract.images.message import image_data
+from spyglass_server.engine.observation import Observation
+
+_log = logging.getLogger(__name__)
+
+# Requests that wait for the disk; further ones are not captured.
+_WAITING = 32
+_STOP_SECONDS = 5.0
+_SUFFIXES = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "GIF": ".gif",
+    "TIFF": ".tif",
+    "RAW": ".png",
+}
+
+
+class CaptureError(SpyglassError):
+    """The folder of captured requests cannot be used."""
+
+    default_reason = "CAPTURE_FOLDER"
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """Where captured requests go.
+
+    `sample` is the part of the answered requests that is captured, above 0 and up to 1. Capturing stops when
+    the files in `folder` have `max_bytes`, those of earlier runs included: nothing is deleted.
+    """
+
+    folder: Path
+    sample: float
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class _Captured:
+    image: ImageMessage
+    image_format: str
+    response: Any
+    method: str
+    request_id: str
+    model: str
+    version: int
+    time: float
+
+
+class Capture:
+    """An observer that gives requests to a thread, which writes them; a full disk disturbs no request."""
+
+    def __init__(self, options: CaptureOptions, chance: Callable[[], float] = random.random) -> None:
+        """Raises CaptureError if the folder cannot be made, read or written."""
+        self._options = options
+        self._chance = chance
+        self._queue: SimpleQueue[_Captured | None] = SimpleQueue()
+        try:
+            _make_folder(options.folder)
+            self._bytes = sum(path.stat().st_size for path in options.folder.rglob("*") if path.is_file())
+        except OSError as error:
+            raise CaptureError(
+                f"{options.folder}: {error.strerror}; expected a folder that the server may write to"
+            ) from error
+        self._failed = False
+        self.written = 0
+        self.left_out = 0
+        """Requests of the sample that were not written: the disk was slow, full, or not writable."""
+        _log.warning(
+            "requests are stored: %g of all, with their images, in %s, up to %d bytes",
+            options.sample,
+            options.folder,
+            options.max_bytes,
+        )
+        self._thread = Thread(target=self._write_all, name="capture", daemon=True)
+        self._thread.start()
+
+    def __call__(self, observation: Observation) -> None:
+        """Capture an answered request, or do not."""
+        if observation.code != "OK" or observation.inferred is None or observation.model is None:
+            return
+        if self._options.sample < 1 and self._chance() >= self._options.sample:
+            return
+        if self._is_full or self._queue.qsize() >= _WAITING:
+            self.left_out += 1
+            return
+        card = observation.model.card
+        self._queue.put(
+            _Captured(
+                observation.request.image,
+                observation.image_format,
+                observation.response,
+                observation.method.rpartition("/")[2],
+                observation.request_id,
+                card.name,
+                card.version,
+                time.time(),
+            )
+        )
+
+    def stop(self) -> None:
+        """Write what waits, for a few seconds at most, and end."""
+        self._queue.put(None)
+        self._thread.join(_STOP_SECONDS)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._bytes >= self._options.max_bytes
+
+    def _write_all(self) -> None:
+        while captured := self._queue.get():
+            try:
+                self._write(captured)
+                self._failed = False
+            except Exception as error:
+                self.left_out += 1
+                # Once, until a request could be written again.
+                if not self._failed:
+                    _log.error("a request could not be stored: %s", error)
+                self._failed = True
+
+    def _write(self, captured: _Captured) -> None:
+        image, text = _image_file(captured), _description(captured)
+        size = len(image) + len(text)
+        if self._bytes + size > self._options.max_bytes:
+            self.left_out += 1
+            if not self._is_full:
+                _log.warning("no more requests are stored: the folder has %d bytes", self._bytes)
+                self._bytes = self._options.max_bytes
+            return
+        day = datetime.fromtimestamp(captured.time, UTC).strftime("%Y-%m-%d")
+        folder = self._options.folder / captured.model / str(captured.version) / day
+        _make_folder(folder)
+        # No part of the name comes from the caller.
+        name = uuid.uuid4().hex
+        _write_file(folder / f"{name}{_SUFFIXES[captured.image_format]}", image)
+        _write_file(folder / f"{name}.json", text)
+        self._bytes += size
+        self.written += 1
+
+
+def _image_file(captured: _Captured) -> bytes:
+    """Return the file as it came, or pixels as a PNG."""
+    data = image_data(captured.image)
+    if isinstance(data, bytes):
+        return data
+    buffer = io.BytesIO()
+    Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _description(captured: _Captured) -> bytes:
+    fields = {
+        "request_id": captured.request_id,
+        "time": datetime.fromtimestamp(captured.time, UTC).isoformat(timespec="milliseconds"),
+        "method": captured.method,
+        "model": captured.model,
+        "version": captured.version,
+        "response": MessageToDict(captured.response, preserving_proto_field_name=True),
+    }
+    return (json.dumps(fields, indent=1) + "\n").encode()
+
+
+def _make_folder(folder: Path) -> None:
+    for each in (*reversed(folder.parents), folder):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Write a file that only the server's user reads; a reader finds all of it or nothing."""
+    hidden = path.with_name(f".{path.name}")
+    with open(hidden, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)
+    os.replace(hidden, path)

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, and the HTTP port that shows them."""

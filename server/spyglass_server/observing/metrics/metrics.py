@@ -1,0 +1,53 @@
+"""All metrics of a server, and their port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from spyglass_server.engine.engine import Engine
+from spyglass_server.limits import WireLimits
+from spyglass_server.observing.metrics.http import Check, MetricsPort
+from spyglass_server.observing.metrics.model_drift import ModelDrift
+from spyglass_server.observing.metrics.requests import RequestMetrics
+from spyglass_server.observing.metrics.state import Gauge, ServerState, server_gauges
+from spyglass_server.observing.statistics import SeenByModels
+
+
+class Metrics:
+    """The registry, the observer that counts requests, and the port."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: WireLimits,
+        is_serving: Callable[[], bool],
+        certificate_seconds: Callable[[], float] | None = None,
+        seen: SeenByModels | None = None,
+    ) -> None:
+        """See `Observing` for the arguments."""
+        # Otherwise each counter has a second series with the time when it began.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        gauges = server_gauges(engine, limits, is_serving)
+        if certificate_seconds:
+            text = "Time until the certificate of the server ends."
+            gauges.append(Gauge("spyglass_certificate_left_seconds", text, certificate_seconds))
+        self.registry.register(ServerState(gauges, engine))
+        if seen:
+            self.registry.register(ModelDrift(seen, engine))
+        self.observer = RequestMetrics(self.registry)
+
+    def listen(self, host: str, port: int, alive: Check, ready: Check) -> MetricsPort:
+        """Return the port of the metrics. Raises ListenError."""
+        return MetricsPort(host, port, self.registry, alive, ready)

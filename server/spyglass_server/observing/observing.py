@@ -1,0 +1,96 @@
+"""What a server observes, by its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spyglass_server.engine.engine import Engine
+from spyglass_server.limits import WireLimits
+from spyglass_server.observing.capture import Capture, CaptureOptions
+from spyglass_server.observing.observers import Observer, Observers
+from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.observing.statistics import SeenByModels
+from spyglass_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from spyglass_server.observing.metrics.http import MetricsPort
+
+# If requests wait and none has begun or ended for so long, the server is not well.
+STALL_SECONDS = 30.0
+
+
+class Observing:
+    """The observers of a server, in the order in which they see a request, and the port of its metrics."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        engine: Engine,
+        limits: WireLimits,
+        is_open: Callable[[], bool],
+        certificate_seconds: Callable[[], float] | None = None,
+    ) -> None:
+        """`is_open` returns whether the server accepts requests.
+
+        `certificate_seconds` returns the time until the certificate ends; None: there is none. Raises
+        ListenError if the port of the metrics cannot be bound, and CaptureError if the folder for requests
+        cannot be used.
+        """
+        self._engine = engine
+        self._is_open = is_open
+        observers: list[Observer] = [RequestLog()]
+        self.seen = SeenByModels(settings.statistics_window) if settings.statistics else None
+        """The statistics of the models; None: the server keeps none."""
+        if self.seen:
+            observers.append(self.seen)
+        self._capture = _capture(settings)
+        if self._capture:
+            observers.append(self._capture)
+        self._port: MetricsPort | None = None
+        if settings.metrics_port is not None:
+            # The library takes long to import: only a server with metrics does.
+            from spyglass_server.observing.metrics.metrics import Metrics
+
+            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen)
+            observers.append(metrics.observer)
+            self._port = metrics.listen(
+                settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready
+            )
+        self.observers = Observers(observers)
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics; 0: there is none."""
+        return self._port.port if self._port else 0
+
+    def start(self) -> None:
+        """Respond on the port of the metrics."""
+        if self._port:
+            self._port.start()
+
+    def tick(self) -> None:
+        """Do what is done a few times a second."""
+        if self._port:
+            self._port.sweep()
+
+    def stop(self) -> None:
+        """End; may be called again, and before `start`."""
+        if self._port:
+            self._port.stop()
+        if self._capture:
+            self._capture.stop()
+
+    def _not_alive(self) -> str:
+        stalled = self._engine.workers.stalled_seconds
+        return f"no request has begun or ended for {stalled:.0f} s" if stalled > STALL_SECONDS else ""
+
+    def _not_ready(self) -> str:
+        return self._not_alive() if self._is_open() else "the server does not accept requests"
+
+
+def _capture(settings: ServerSettings) -> Capture | None:
+    if settings.capture_folder is None:
+        return None
+    options = CaptureOptions(settings.capture_folder, settings.capture_sample, settings.capture_max_bytes)
+    return Capture(options)

@@ -1,0 +1,139 @@
+"""Random images, requests and metadata: each call ends soon, with a status that fits, and the server goes on.
+
+`make fuzz` runs each test for ten minutes, with a seed that differs each time.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mutations import mutate
+from PIL import Image as PillowImage
+
+from plain_images import encode_image
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.heatmap_pb2 import HeatmapRequest
+from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest, ModelRef
+from spyglass.v1.segment_pb2 import SegmentRequest
+
+HANG_SECONDS = 10.0
+
+pytestmark = pytest.mark.slow
+
+METHODS = {
+    "Classify": ClassifyRequest(model=ModelRef(name="colors", version=1), top_k=2, id="id", index=7),
+    "Heatmap": HeatmapRequest(class_name="red", further=[{"class_index": 1}], top_k=3, id="id"),
+    "Segment": SegmentRequest(model=ModelRef(label="stable"), id="id"),
+    "GetModel": GetModelRequest(model=ModelRef(name="colors"), with_golden=True),
+    "ListModels": ListModelsRequest(),
+}
+
+
+@pytest.fixture(scope="module")
+def files() -> list[bytes]:
+    """Files of every format."""
+    picture = PillowImage.effect_mandelbrot((60, 40), (-3, -2.5, 2, 2.5), 50)
+    colored = picture.convert("RGB")
+    return [
+        encode_image(colored, "JPEG"),
+        encode_image(colored, "JPEG", progressive=True, quality=30),
+        encode_image(colored.convert("CMYK"), "JPEG"),
+        encode_image(colored, "PNG"),
+        encode_image(colored.convert("P"), "PNG", transparency=3),
+        encode_image(picture.convert("I;16"), "PNG"),
+        encode_image(colored, "GIF"),
+        encode_image(colored, "WEBP"),
+        encode_image(colored.convert("RGBA"), "WEBP", lossless=True),
+        encode_image(colored, "BMP"),
+        encode_image(colored, "TIFF"),
+        encode_image(colored, "TIFF", compression="tiff_lzw"),
+        encode_image(picture, "TIFF", compression="tiff_deflate"),
+    ]
+
+
+def test_changed_images_are_classified_or_rejected(fuzzed: Callable[..., Any], files: list[bytes]) -> None:
+    target = fuzzed()
+    for chance in target.rounds():
+        image = Image(encoded=mutate(chance.choice(files), chance, chance.choice(files)))
+        target.call(
+            lambda image=image: target.vision.Classify(ClassifyRequest(image=image), timeout=HANG_SECONDS)
+        )
+    assert {"OK", "INVALID_ARGUMENT"} <= set(target.codes)
+    target.finish(files[0])
+
+
+def test_changed_requests_are_answered_or_rejected(fuzzed: Callable[..., Any], files: list[bytes]) -> None:
+    target = fuzzed()
+    requests = {name: whole(request, files) for name, request in METHODS.items()}
+    for chance in target.rounds():
+        name = chance.choice([*METHODS])
+        data = mutate(chance.choice(requests[name]), chance, chance.choice(requests[name]))
+        path = f"/spyglass.v1.Vision/{name}"
+        if name in ("Classify", "Heatmap", "Segment") and chance.random() < 0.3:
+            stream = target.channel.stream_stream(f"{path}Stream")
+            target.call(
+                lambda stream=stream, data=data: list(stream(iter([data, data]), timeout=HANG_SECONDS))
+            )
+        else:
+            unary = target.channel.unary_unary(path)
+            target.call(lambda unary=unary, data=data: unary(data, timeout=HANG_SECONDS))
+    assert {"OK", "INVALID_ARGUMENT"} <= set(target.codes)
+    target.finish(files[0])
+
+
+def whole(request: Any, files: list[bytes]) -> list[bytes]:
+    """Return valid requests as bytes: with a small file, with pixels, and without an image."""
+    found = [request.SerializeToString()]
+    if "image" in request.DESCRIPTOR.fields_by_name:
+        pixels = RawImage(height=4, width=3, channels=3, data=bytes(36))
+        for image in (Image(encoded=files[6]), Image(raw=pixels)):
+            with_image = type(request)()
+            with_image.CopyFrom(request)
+            with_image.image.CopyFrom(image)
+            found.append(with_image.SerializeToString())
+    return found
+
+
+def test_any_metadata_is_taken_or_refused(fuzzed: Callable[..., Any], files: list[bytes]) -> None:
+    target = fuzzed()
+    request = ClassifyRequest(image=Image(encoded=files[0]))
+    accepted = {"OK", "RESOURCE_EXHAUSTED", "INTERNAL", "UNAUTHENTICATED"}
+    for chance in target.rounds():
+        metadata = [any_pair(chance) for _ in range(chance.randrange(1, 6))]
+        code = target.call(
+            lambda metadata=metadata: target.vision.Classify(
+                request, timeout=HANG_SECONDS, metadata=metadata
+            ),
+            accepted,
+        )
+        # The client itself refuses metadata that HTTP/2 cannot carry.
+        assert code != "INTERNAL" or not all(value_is_plain(value) for _, value in metadata)
+    target.finish(files[0])
+
+
+KEYS = ("x-request-id", "x-priority", "x-ordered", "authorization", "traceparent", "tracestate", "baggage")
+VALUES = ("bulk", "true", "Bearer x", f"00-{'a' * 32}-{'b' * 16}-01", "%0a")
+
+
+def any_pair(chance: random.Random) -> tuple[str, str | bytes]:
+    """Return a key and a value of metadata."""
+    key = chance.choice((*KEYS, "".join(chance.choices(string.ascii_lowercase + "-_.", k=8))))
+    size = chance.choice((0, 1, 16, 200, 3000))
+    match chance.randrange(3):
+        case 0:
+            return f"{key}-bin", chance.randbytes(size)
+        case 1:
+            return key, "".join(chance.choices(string.printable[:95], k=size))
+        case _:
+            return key, chance.choice(
+                ("bulk", "true", "Bearer x", "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "%0a")
+            )
+
+
+def value_is_plain(value: str | bytes) -> bool:
+    return isinstance(value, bytes) or all(" " <= character <= "~" for character in value)

@@ -1,0 +1,27 @@
+"""The page of the metrics names each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def test_the_page_lists_every_metric(run_server: Callable[..., Any], repository_root: Path) -> None:
+    page = (repository_root / "docs/metrics.md").read_text()
+    documented = set(re.findall(r"`(spyglass_[a-z_]+)`", page)) - {"spyglass_certificate_left_seconds"}
+    running = run_server(metrics_port=0, statistics=True)
+    with urlopen(f"http://localhost:{running.server.metrics_port}/metrics", timeout=30) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+
+    kinds = {"counter": "_total"}
+    shown = {
+        family.name.removesuffix("_total") + kinds.get(family.type, "")
+        for family in families
+        if family.name.startswith("spyglass_")
+    }
+    assert shown == documented

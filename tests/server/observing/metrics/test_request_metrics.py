@@ -1,0 +1,135 @@
+"""What the metrics count, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.request import urlopen
+
+import grpc
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.image_pb2 import Image
+from spyglass.v1.model_pb2 import ListModelsRequest, ModelRef
+
+PATIENCE = 30
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+def metered(run_server: Callable[..., Any]) -> Any:
+    return run_server(metrics_port=0)
+
+
+def scrape(running: Any) -> Samples:
+    with urlopen(f"http://localhost:{running.server.metrics_port}/metrics", timeout=PATIENCE) as page:
+        text = page.read().decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def total(samples: Samples, name: str, **labels: str) -> float:
+    """Return the sum of the samples of a name that have these labels."""
+    return sum(
+        value
+        for (found, own), value in samples.items()
+        if found == name and labels.items() <= dict(own).items()
+    )
+
+
+def test_an_answered_request_is_counted_with_its_stages(
+    metered: Any, color_image: Callable[..., bytes]
+) -> None:
+    image = color_image("red")
+    request = ClassifyRequest(image=Image(encoded=image))
+    for _ in range(3):
+        response = metered.vision.Classify(request, timeout=PATIENCE)
+    served = response.served_by
+
+    samples = scrape(metered)
+    model = {"model": served.model, "version": str(served.version)}
+    assert total(samples, "spyglass_requests_total", method="Classify", code="OK", **model) == 3
+    assert total(samples, "spyglass_request_duration_seconds_count", method="Classify", **model) == 3
+    for stage in ("decode", "queue", "inference", "encode"):
+        assert total(samples, "spyglass_stage_duration_seconds_count", stage=stage, **model) == 3
+    assert total(samples, "spyglass_batch_size_sum", **model) == 3
+    assert total(samples, "spyglass_images_total", format="PNG") == 3
+    assert total(samples, "spyglass_received_bytes_total", method="Classify") == 3 * request.ByteSize()
+    assert total(samples, "spyglass_sent_bytes_total", method="Classify") > 0
+    assert total(samples, "spyglass_image_pixels_total", **model) > 0
+    assert (
+        total(
+            samples, "spyglass_answered_total", provider=served.provider, precision=served.precision, **model
+        )
+        == 3
+    )
+
+
+def test_failed_requests_are_counted_by_code_and_have_no_label_of_the_caller(metered: Any) -> None:
+    for name in ("made-up", "another"):
+        with pytest.raises(grpc.RpcError):
+            metered.vision.Classify(
+                ClassifyRequest(image=Image(encoded=b"-"), model=ModelRef(name=name)), timeout=PATIENCE
+            )
+
+    samples = scrape(metered)
+    assert total(samples, "spyglass_requests_total", code="NOT_FOUND", model="") == 2
+    assert not any("made-up" in value for _, labels in samples for _, value in labels)
+
+
+def test_messages_are_requests_and_streams_are_counted_apart(
+    metered: Any, color_image: Callable[..., bytes]
+) -> None:
+    request = ClassifyRequest(image=Image(encoded=color_image("red")))
+    assert len(list(metered.vision.ClassifyStream(iter([request] * 4), timeout=PATIENCE))) == 4
+
+    samples = scrape(metered)
+    assert total(samples, "spyglass_requests_total", method="ClassifyStream", code="OK") == 4
+    assert total(samples, "spyglass_streams_total", method="ClassifyStream", code="OK") == 1
+
+
+def test_refused_and_dropped_requests_are_counted_by_reason(
+    run_server: Callable[..., Any],
+    open_network: Callable[..., Any],
+    network: Any,
+    color_image: Callable[..., bytes],
+    eventually: Callable[..., None],
+) -> None:
+    running = run_server(open_network, metrics_port=0, max_in_flight=1)
+    request = ClassifyRequest(image=Image(encoded=color_image("red")))
+    network.close_gate()
+    held = running.vision.Classify.future(request, timeout=1)
+    assert network.entered.acquire(timeout=PATIENCE)
+    assert total(scrape(running), "spyglass_inside_requests") == 1
+    with pytest.raises(grpc.RpcError):
+        running.vision.Classify(request, timeout=PATIENCE)
+    assert held.exception(timeout=PATIENCE)
+    network.gate.set()
+
+    assert total(scrape(running), "spyglass_refused_total", reason="QUEUE_FULL") == 1
+    # The client ends the call at its deadline, too: the server may hear of that first.
+    eventually(lambda: total(scrape(running), "spyglass_dropped_total") == 1)
+
+
+def test_the_server_and_its_models_are_shown(metered: Any) -> None:
+    (model,) = metered.vision.ListModels(ListModelsRequest(), timeout=PATIENCE).models
+
+    samples = scrape(metered)
+    info = {"model": model.name, "version": str(model.version), "sha256": model.sha256}
+    assert total(samples, "spyglass_model_info", provider=model.provider, **info) == 1
+    assert total(samples, "spyglass_model_max_batch", model=model.name) == model.max_batch
+    assert total(samples, "spyglass_serving") == 1
+    assert total(samples, "spyglass_workers") == 1
+    assert total(samples, "process_resident_memory_bytes") > 0
+    assert any(name == "python_gc_collections_total" for name, _ in samples)
+
+
+def test_without_a_port_nothing_is_counted(server: Any) -> None:
+    assert server.server.metrics_port == 0
+    assert len(server.server._observing.observers._observers) == 1
