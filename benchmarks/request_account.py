@@ -122,7 +122,7 @@ def steps(load: Load) -> list[Step]:
     request = ClassifyRequest()
     request.image.encoded, request.model.name = load.image, load.model
     data, parser = request.SerializeToString(), Parser(ClassifyRequest.FromString)
-    work = handlers.classify_work(request)
+    work = handlers.classify_work(request, Call())
     prepared = work.prepare()
     pixels = prepared.pixels[np.newaxis]
     inferred = Inferred(model.network.run(pixels)[0], prepared, 1.0, 1.0, 1.0, 1)
@@ -140,7 +140,7 @@ def steps(load: Load) -> list[Step]:
     replaced = type(work)(work.model, work.run, nothing, work.respond, work.cost_key)  # type: ignore[arg-type]
     return [
         Step("check the size, and parse", lambda: (parser.is_small(data), parser(data, small=True))),
-        Step("find the model, and check the request", lambda: handlers.classify_work(request)),
+        Step("find the model, and check the request", lambda: handlers.classify_work(request, Call())),
         Step("queue, worker, end", through_the_queue),
         Step("decode and resize", work.prepare),
         Step("run the network", lambda: model.network.run(pixels)),

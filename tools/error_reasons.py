@@ -19,7 +19,7 @@ PAGE = Path("docs/errors.md")
 # The packages whose errors a server sends, and the one whose errors only the Python client raises.
 SERVED = ("contract/spyglass_contract", "server/spyglass_server")
 # Files below them whose errors end a command, and are never sent.
-UNSENT = ("run_folder.py", "settings.py")
+UNSENT = ("run_folder.py", "settings.py", "token_file.py")
 CLIENT = ("clients/python/spyglass_client",)
 # The checks of model files, whose errors end the start of a server or a command.
 MODEL_FILES = ("contract/spyglass_contract/model_files",)

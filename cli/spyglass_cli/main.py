@@ -19,6 +19,7 @@ COMMANDS = (
     "health",
     "top",
     "doctor",
+    "token",
     "bench",
     "models",
     "explain",

@@ -48,12 +48,13 @@ from spyglass_server.heatmaps.explain import Explained, check_explains, explaini
 from spyglass_server.heatmaps.targets import target_indices
 from spyglass_server.masks.encoding import check_mask_size
 from spyglass_server.masks.segmenting import Segmenting
+from spyglass_server.permitted import Permitted
 
 _log = logging.getLogger(__name__)
 
 Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
 
-Plan = Callable[[Request], Work]
+Plan = Callable[[Request, Call], Work]
 """Checks a request and returns its work. Raises InvalidInput, NotFound and others; takes no long time."""
 
 
@@ -92,21 +93,21 @@ class Handlers:
 
     def start(self, plan: Plan[Request], request: Request, call: Call, done: Done) -> None:
         """Start a request; `plan` is the method that returns its work. See `Workers.submit`."""
-        work = plan(request)
+        work = plan(request, call)
         self._engine.start(work, with_own_deadline(call, request), done)
 
-    def classify_work(self, request: ClassifyRequest) -> Work:
+    def classify_work(self, request: ClassifyRequest, call: Call) -> Work:
         """Return the work of `classify`."""
         check_id(request.id)
-        model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
+        model = self._models(call).resolve(request.model, TASK_CLASSIFY)
         count = top_count(request.top_k, model)
         respond = partial(_classified, model, count, request.id, request.index)
         return self._engine.work(image_data(request.image), model, model.network.run, respond)
 
-    def heatmap_work(self, request: HeatmapRequest) -> Work:
+    def heatmap_work(self, request: HeatmapRequest, call: Call) -> Work:
         """Return the work of `heatmap`."""
         check_id(request.id)
-        model = self._engine.repository.resolve(request.model, TASK_CLASSIFY)
+        model = self._models(call).resolve(request.model, TASK_CLASSIFY)
         check_explains(model)
         count, drawing = top_count(request.top_k, model), Drawing.from_request(request)
         targets, image = target_indices(request, model.class_names), image_data(request.image)
@@ -133,10 +134,10 @@ class Handlers:
 
         return explaining_work(self._engine, image, model, targets, respond, check)
 
-    def segment_work(self, request: SegmentRequest) -> Work:
+    def segment_work(self, request: SegmentRequest, call: Call) -> Work:
         """Return the work of `segment`."""
         check_id(request.id)
-        model = self._engine.repository.resolve(request.model, TASK_SEGMENT)
+        model = self._models(call).resolve(request.model, TASK_SEGMENT)
         segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)
         check = partial(check_mask_size, style=segmenting.style)
 
@@ -159,18 +160,21 @@ class Handlers:
         return self._engine.work(image, model, model.network.run, respond, check, "segment")
 
     def _run(self, plan: Plan[Request], request: Request, call: Call) -> object:
-        return self._engine.run(plan(request), with_own_deadline(call, request))
+        return self._engine.run(plan(request, call), with_own_deadline(call, request))
 
     def list_models(self, request: ListModelsRequest, call: Call) -> ListModelsResponse:
-        """Return every model, by name and version."""
-        return ListModelsResponse(models=[self._served(model) for model in self._engine.repository])
+        """Return every model that the caller may use, by name and version."""
+        return ListModelsResponse(models=[self._served(model) for model in self._models(call)])
 
     def get_model(self, request: GetModelRequest, call: Call) -> GetModelResponse:
         """Return one model's card, how it runs, and what it has seen of late."""
-        model = self._engine.repository.find_of_task(request.model, request.task)
+        model = self._models(call).find_of_task(request.model, request.task)
         card = _card(model.card, with_golden=request.with_golden)
         seen = self._seen(model)
         return GetModelResponse(card=card, served=self._served(model), seen=seen.message() if seen else None)
+
+    def _models(self, call: Call) -> Permitted:
+        return Permitted(self._engine.repository, call.caller.identity)
 
     def _served(self, model: Model) -> ServedModel:
         return ServedModel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spyglass_contract.errors import DeadlineExceeded, Overloaded
+from spyglass_server.access.quotas import Quota
 from spyglass_server.engine.capacity.byte_budget import ByteBudget
 from spyglass_server.engine.capacity.memory import allocated_bytes
 from spyglass_server.engine.capacity.places import Places, Rules
@@ -71,6 +72,15 @@ def _receptions(capacity: int, per_caller: int, settings: ServerSettings) -> Pla
             seconds=settings.receive_seconds,
             protected_seconds=_PROTECTED_RECEPTION,
         )
+    )
+
+
+def caller_quota(settings: ServerSettings) -> Quota:
+    """Return the limits of callers that have none of their own."""
+    return Quota(
+        settings.caller_requests_per_second,
+        settings.caller_megapixels_per_second,
+        settings.caller_concurrent_calls,
     )
 
 

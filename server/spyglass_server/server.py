@@ -18,6 +18,8 @@ from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.images.header import Limits
+from spyglass_server.access.gate import TASK_OF_METHOD, Gate
+from spyglass_server.access.token_store import TokenStore
 from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model, Resources
@@ -27,16 +29,19 @@ from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
+from spyglass_server.interceptors.authenticated import Authenticated
 from spyglass_server.interceptors.errors import Errors
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
 from spyglass_server.interceptors.observed import Observed
 from spyglass_server.interceptors.parsing import Parsing
 from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
-from spyglass_server.limits import WireLimits, channel_options
+from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
 from spyglass_server.observing.observing import STALL_SECONDS, Observing
+from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
+from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
@@ -72,16 +77,18 @@ class Server:
     def __init__(self, settings: ServerSettings) -> None:
         """Bind the port.
 
-        Raises ListenError, TlsError if the files of TLS cannot be used, and InvalidInput for an invalid
-        public key.
+        Raises ListenError, TlsError and TokenFileError if files cannot be used, and InvalidInput for an
+        invalid public key.
         """
         self._settings = settings
         self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
+        self._gate = Gate(TokenStore(settings.tokens) if settings.tokens else None)
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
+        self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
         tls = self._tls
         self._observing = Observing(
@@ -92,16 +99,18 @@ class Server:
             (lambda: tls.seconds_left) if tls else None,
         )
         self._ticker = Ticker(
-            [self._limits.sweep, self._watch_progress, self._give_back_memory, self._observing.tick]
+            [
+                self._limits.sweep,
+                self._gate.sweep,
+                self._watch_progress,
+                self._give_back_memory,
+                self._observing.tick,
+            ]
         )
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
         self.port = self._bind()
-        if not settings.is_protected and not is_loopback(settings.effective_host):
-            _log.warning(
-                "everyone who reaches %s may use every model: set --tls-certificate, or --host localhost",
-                settings.listen_address,
-            )
+        _warn_if_exposed(settings)
 
     @property
     def metrics_port(self) -> int:
@@ -172,7 +181,9 @@ class Server:
                 quiet = time.monotonic()
 
     def _refuse(self, call: AnnouncedCall) -> bool:
-        """End a call that a crowded server would refuse."""
+        """End a call that its caller may not make, or that a crowded server would refuse."""
+        if not self._entrance.is_open and self._announced.refuse(call):
+            return True
         if not self._engine.workers.is_crowded:
             return False
         direct = self._direct.get(call.method())
@@ -216,13 +227,25 @@ class Server:
         window = 2 * settings.effective_workers
         seen = self._observing.seen
         handlers = Handlers(self._engine, seen.of) if seen else Handlers(self._engine)
-        vision = Vision(handlers, self._readiness, self._observing.observers, window=window)
+        observers = self._observing.observers
+        vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
         self._direct = direct_calls(
-            handlers, self._readiness, threads, limits.streams, self._observing.observers, window=4 * window
+            handlers,
+            self._readiness,
+            threads,
+            limits.streams,
+            observers,
+            self._entrance,
+            window=4 * window,
+        )
+        self._announced = AnnouncedCalls(
+            self._entrance,
+            observers,
+            [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
             threads,
@@ -238,9 +261,10 @@ class Server:
                 # Outside of all: a call gets a thread, and is observed, when its request is there.
                 self._receiving,
                 # Outside of the errors: observers see the status that an error has become.
-                Observed(self._observing.observers),
+                Observed(observers),
                 Errors(),
                 # The refusals of those inside are errors, too.
+                Authenticated(self._gate),
                 StreamLimit(limits.streams),
                 Parsing(),
             ],
@@ -260,6 +284,22 @@ class Server:
         except RuntimeError as error:
             reason = why_not(self._settings.effective_host, self._settings.port)
             raise ListenError(f"the server cannot listen on {address}: {reason}") from error
+
+
+def _warn_if_exposed(settings: ServerSettings) -> None:
+    if is_loopback(settings.effective_host):
+        return
+    if not settings.is_protected:
+        _log.warning(
+            "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
+            "or --host localhost",
+            settings.listen_address,
+        )
+    elif settings.tls_certificate is None:
+        _log.warning(
+            "callers send tokens to %s without encryption: set --tls-certificate, or let a proxy encrypt",
+            settings.listen_address,
+        )
 
 
 def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:

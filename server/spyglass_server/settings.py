@@ -268,7 +268,29 @@ class ServerSettings(BaseSettings):
         0, ge=0, le=65536, description="The same for one address; 0: three quarters of all."
     )
     max_streams_per_caller: int = Field(
-        0, ge=0, le=1024, description="Streaming calls of one address; 0: as many as there are."
+        0,
+        ge=0,
+        le=1024,
+        description="Streaming calls of one caller: the name of its token, else its address; 0: as many as "
+        "there are.",
+    )
+    tokens: Path | None = Field(
+        None,
+        description="File of the tokens and client certificates that may call, made by `spyglass token new`; "
+        "without it, everyone may.",
+    )
+    caller_requests_per_second: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="Requests a second of one caller, with a burst of 2 seconds; a stream waits, other calls "
+        "are refused; 0: no limit.",
+    )
+    caller_megapixels_per_second: float = Field(
+        0.0, ge=0, le=1e6, description="Megapixels of images a second of one caller, in the same way."
+    )
+    caller_concurrent_calls: int = Field(
+        0, ge=0, le=65536, description="Calls with one request at a time of one caller; 0: no limit."
     )
     connection_age_seconds: float = Field(
         3600.0,
@@ -318,7 +340,7 @@ class ServerSettings(BaseSettings):
     @property
     def is_protected(self) -> bool:
         """Whether the server encrypts what it sends, or knows who calls."""
-        return self.tls_certificate is not None
+        return self.tls_certificate is not None or self.tokens is not None
 
     @property
     def effective_host(self) -> str:

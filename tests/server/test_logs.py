@@ -63,6 +63,7 @@ def test_the_time_of_a_line_is_that_of_its_record() -> None:
         assert seconds - 0.0011 < time <= seconds
         assert console.format(made).startswith(f"{datetime.fromtimestamp(seconds):%H:%M:%S}.")
 
+
 def test_a_line_of_a_traced_request_carries_the_trace() -> None:
     with using_request_id(TracedId("id-1", "ab" * 16, "cd" * 8)):
         fields = json.loads(JsonFormatter().format(record()))

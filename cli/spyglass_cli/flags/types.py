@@ -22,6 +22,8 @@ _Number = TypeVar("_Number", int, float)
 # numpy, scikit-learn and Keras all accept seeds up to this one.
 _LARGEST_SEED = 2**32 - 1
 
+_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
 
 def positive_integer(text: str) -> int:
     """Return a whole number >= 1."""
@@ -57,6 +59,14 @@ def positive_seconds(text: str) -> float:
 def non_negative_seconds(text: str) -> float:
     """Return a finite number of seconds >= 0."""
     return _number(text, float, lambda number: 0 <= number < math.inf, "a number of seconds, 0 or more")
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a time such as 90d, 12h, 30m or 45s; more than 0."""
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if match is None or not int(match[1]):
+        raise _rejected(text, "a time such as 90d, 12h, 30m or 45s")
+    return int(match[1]) * _UNIT_SECONDS[match[2]]
 
 
 def fraction_below_one(text: str) -> float:

@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING
 from spyglass_contract.errors import Cancelled, DeadlineExceeded
 
 if TYPE_CHECKING:
+    from spyglass_server.access.entries import Identity
     from spyglass_server.engine.observation import Observation
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. The workers are shared fairly among addresses, then among the connections of an address."""
+    """Who calls. The workers are shared fairly among names, then among the connections of a name."""
 
     # Such as `ipv4:10.0.0.7`; all calls in the same process have one.
     address: str = ""
     # Such as `ipv4:10.0.0.7:51234`.
     connection: str = ""
+    # None: the server asks for no token. Then everything is allowed.
+    identity: Identity | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the identity, else the address: limits and the log use it."""
+        return self.identity.name if self.identity else self.address
 
 
 LOCAL = Caller()

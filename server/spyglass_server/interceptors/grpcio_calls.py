@@ -11,7 +11,7 @@ and each call waits on a thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -22,6 +22,8 @@ Received = Callable[[bytes | None], object]
 """A callback. It gets the bytes of a message, or None if the caller sends no more or has disconnected."""
 
 Metadata = tuple[tuple[str, str | bytes], ...]
+
+AuthContext = Mapping[bytes, Sequence[bytes]]
 
 _NAMES = (
     "_receive_message",
@@ -60,6 +62,10 @@ class AnnouncedCall:
     def metadata(self) -> Metadata:
         """Return the metadata of the call, as `ServicerContext.invocation_metadata` does."""
         return tuple(self._event.invocation_metadata or ())
+
+    def auth_context(self) -> AuthContext:
+        """Return what gRPC knows of the connection, such as names of a client certificate."""
+        return cygrpc.auth_context(self._event.call) or {}
 
     def remaining(self) -> float:
         """Return the seconds until the deadline, thousands of years if there is none."""
@@ -109,6 +115,10 @@ class PendingCall:
     def metadata(self) -> Metadata:
         """Return the metadata of the call, as `ServicerContext.invocation_metadata` does."""
         return tuple(self._event.invocation_metadata or ())
+
+    def auth_context(self) -> AuthContext:
+        """Return what gRPC knows of the connection, such as names of a client certificate."""
+        return cygrpc.auth_context(self._event.call) or {}
 
     def remaining(self) -> float:
         """Return the seconds until the deadline, thousands of years if there is none."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from spyglass_server.access.entries import most_streams
 from spyglass_server.engine.capacity.places import Places
+from spyglass_server.interceptors.authenticated import current_identity
 from spyglass_server.interceptors.grpcio_calls import caller_of
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.layer import arity_of
@@ -44,7 +46,9 @@ class StreamLimit(grpc.ServerInterceptor):
     def _limited(self, behaviour: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(behaviour)
         def run(incoming: Incoming, context: grpc.ServicerContext) -> Iterator[Any]:
-            place = self._streams.enter(caller_of(context.peer()), incoming.fail)
+            identity = current_identity()
+            caller = identity.name if identity else caller_of(context.peer())
+            place = self._streams.enter(caller, incoming.fail, most_streams(identity))
             incoming.place = place
             # Its first message is there.
             place.works()

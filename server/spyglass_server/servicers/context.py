@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import grpc
 
+from spyglass_server.access.entries import Identity
 from spyglass_server.engine.call import Call, Caller
+from spyglass_server.interceptors.authenticated import current_identity
 from spyglass_server.interceptors.grpcio_calls import caller_of
 from spyglass_server.interceptors.observed import current_observation
 from spyglass_server.request_id import current_request_id
@@ -28,6 +30,7 @@ def call_of(context: grpc.ServicerContext, *, patient: bool = False) -> Call:
         context.time_remaining(),
         patient=patient,
         request_id=current_request_id(),
+        identity=current_identity(),
     )
     if observation := current_observation():
         call.observation, observation.call = observation, call
@@ -43,6 +46,7 @@ def new_call(
     *,
     patient: bool = False,
     request_id: str = "",
+    identity: Identity | None = None,
 ) -> Call:
     """Return the call of a caller with `remaining` seconds, None: no deadline."""
     deadline = None
@@ -52,7 +56,7 @@ def new_call(
     return Call(
         deadline,
         patient=patient,
-        caller=Caller(caller_of(peer), peer),
+        caller=Caller(caller_of(peer), peer, identity),
         request_id=request_id,
         bulk=any(key == PRIORITY_HEADER and value == "bulk" for key, value in metadata),
     )

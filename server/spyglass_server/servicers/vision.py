@@ -21,6 +21,7 @@ from spyglass_server.faults import public_error
 from spyglass_server.handlers import Handlers
 from spyglass_server.observing.observers import Observers
 from spyglass_server.servicers.context import call_of, is_ordered
+from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.observed_messages import observing_messages
 from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.servicers.stream_failures import StreamFailures
@@ -31,17 +32,23 @@ class Vision(VisionServicer):
     """A shell around the handlers: it checks the readiness and passes deadline and cancellation on."""
 
     def __init__(
-        self, handlers: Handlers, readiness: Readiness, observers: Observers, *, window: int
+        self,
+        handlers: Handlers,
+        readiness: Readiness,
+        observers: Observers,
+        entrance: Entrance,
+        *,
+        window: int,
     ) -> None:
         """Each streaming call has at most `window` requests in work."""
         self._handlers = handlers
         self._readiness = readiness
         self._observers = observers
+        self._entrance = entrance
         self._window = window
 
     def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
-        self._readiness.check()
-        return self._handlers.classify(request, call_of(context))
+        return self._one(request, context, self._handlers.classify)
 
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
@@ -49,8 +56,7 @@ class Vision(VisionServicer):
         return self._stream(request_iterator, context, self._handlers.classify, ClassifyResponse)
 
     def Segment(self, request: SegmentRequest, context: grpc.ServicerContext) -> SegmentResponse:
-        self._readiness.check()
-        return self._handlers.segment(request, call_of(context))
+        return self._one(request, context, self._handlers.segment)
 
     def SegmentStream(
         self, request_iterator: Iterator[SegmentRequest], context: grpc.ServicerContext
@@ -58,8 +64,7 @@ class Vision(VisionServicer):
         return self._stream(request_iterator, context, self._handlers.segment, SegmentResponse)
 
     def Heatmap(self, request: HeatmapRequest, context: grpc.ServicerContext) -> HeatmapResponse:
-        self._readiness.check()
-        return self._handlers.heatmap(request, call_of(context))
+        return self._one(request, context, self._handlers.heatmap)
 
     def HeatmapStream(
         self, request_iterator: Iterator[HeatmapRequest], context: grpc.ServicerContext
@@ -74,6 +79,17 @@ class Vision(VisionServicer):
         self._readiness.check()
         return self._handlers.get_model(request, call_of(context))
 
+    def _one(
+        self,
+        request: Request,
+        context: grpc.ServicerContext,
+        handle: Callable[[Request, Call], Response],
+    ) -> Response:
+        self._readiness.check()
+        call = call_of(context)
+        with self._entrance.inside(call.caller, request):
+            return handle(request, call)
+
     def _stream(
         self,
         requests: Iterator[Request],
@@ -84,7 +100,7 @@ class Vision(VisionServicer):
         self._readiness.check()
         call = call_of(context, patient=True)
         failures = StreamFailures()
-        counted = failures.counting(handle)
+        counted = failures.counting(self._paced(handle))
         if call.observation:
             call.observation.kind = "stream"
             counted = observing_messages(counted, call.observation, self._observers)
@@ -100,3 +116,12 @@ class Vision(VisionServicer):
             )
         finally:
             failures.log()
+
+    def _paced(self, handle: Callable[[Request, Call], Response]) -> Callable[[Request, Call], Response]:
+        """Return `handle` that waits if the limits of the caller require it."""
+
+        def paced(request: Request, call: Call) -> Response:
+            self._entrance.wait(call, request)
+            return handle(request, call)
+
+        return paced

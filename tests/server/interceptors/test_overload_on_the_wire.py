@@ -21,8 +21,8 @@ from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_server.logs import FIELDS
 from spyglass_server.engine.models.model import Model
+from spyglass_server.logs import FIELDS
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 

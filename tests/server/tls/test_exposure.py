@@ -57,3 +57,15 @@ def test_an_open_server_warns(
         server = Server(ServerSettings(models=[tiny_models], host=host, port=0))
     server.stop(grace=0)
     assert any("everyone who reaches" in record.message for record in caplog.records) is warned
+
+
+def test_with_tokens_it_listens_to_all_and_warns_that_they_are_not_encrypted(
+    tiny_models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "tokens.jsonl").touch()
+    settings = ServerSettings(models=[tiny_models], port=0, tokens=tmp_path / "tokens.jsonl")
+
+    Server(settings).stop(grace=0)
+
+    assert settings.effective_host == "[::]"
+    assert any("without encryption" in record.message for record in caplog.records)

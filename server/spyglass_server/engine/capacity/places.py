@@ -47,7 +47,7 @@ class Rules:
 
 
 class Places:
-    """Places for `capacity` calls, at most `per_caller` of them for one address; safe to use from any thread.
+    """Places for `capacity` calls, at most `per_caller` of them for one caller; safe to use from any thread.
 
     If all places are taken, the call that has waited longest loses its place to the new one.
     """
@@ -63,19 +63,23 @@ class Places:
         """Return the number of places that are taken."""
         return len(self._places)
 
-    def enter(self, caller: str, give_up: Callable[[SpyglassError], object]) -> Place:
+    def enter(
+        self, caller: str, give_up: Callable[[SpyglassError], object], per_caller: int | None = None
+    ) -> Place:
         """Take a place. `give_up` is called, in any thread, if the call loses its place; it must not block.
 
-        Raises the error of `Rules.full` if all places are taken and every call in them keeps its place.
+        `per_caller` replaces the limit of `Rules` for this caller. Raises the error of
+        `Rules.full` if all places are taken and every call in them keeps its place.
         """
         now = time.monotonic()
         place, victim = Place(caller, give_up, now), None
         with self._lock:
-            full = self._full(caller)
+            limit = self.rules.per_caller if per_caller is None else per_caller
+            full = self._full(caller, limit)
             if full:
                 victim = self._victim(now, caller if full == "caller" else None)
                 if victim is None:
-                    raise self._refusal(full)
+                    raise self._refusal(full, limit)
                 self._remove(victim)
             self._places[place] = None
             self._counts[caller] += 1
@@ -115,10 +119,10 @@ class Places:
         for place in late:
             place.give_up(self.rules.late())
 
-    def _full(self, caller: str) -> str:
+    def _full(self, caller: str, limit: int) -> str:
         if len(self._places) >= self.rules.capacity:
             return "server"
-        return "caller" if self._counts[caller] >= self.rules.per_caller else ""
+        return "caller" if self._counts[caller] >= limit else ""
 
     def _victim(self, now: float, caller: str | None) -> Place | None:
         """Return the call that has waited longest, of `caller` or of the caller with the most places."""
@@ -133,10 +137,10 @@ class Places:
         ]
         return min(waiting)[2] if waiting else None
 
-    def _refusal(self, full: str) -> SpyglassError:
+    def _refusal(self, full: str, limit: int) -> SpyglassError:
         rules = self.rules
         message = (
-            f"this address already has {rules.per_caller} {rules.what}, which is the limit"
+            f"this caller already has {limit} {rules.what}, which is the limit"
             if full == "caller"
             else f"the server already has {rules.capacity} {rules.what}, which is the limit"
         )

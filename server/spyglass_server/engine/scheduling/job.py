@@ -22,7 +22,7 @@ def path_of(call: Call) -> tuple[tuple[Hashable, float], ...]:
     """Return the first levels of the flow of a call's jobs: all but the model."""
     return (
         _BULK if call.bulk else _INTERACTIVE,
-        (call.caller.address, 1.0),
+        (call.caller.name, 1.0),
         (call.caller.connection, 1.0),
     )
 
@@ -30,7 +30,7 @@ def path_of(call: Call) -> tuple[tuple[Hashable, float], ...]:
 class Job:
     """A work of a call. `end` ends it, once; later ends have no effect.
 
-    `path` is its flow in the `FairQueue`: by priority, address, connection and model. Priorities have
+    `path` is its flow in the `FairQueue`: by priority, caller, connection and model. Priorities have
     weights, so that a bulk job waits for others, but not forever.
     """
 

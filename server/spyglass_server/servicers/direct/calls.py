@@ -16,6 +16,7 @@ from spyglass_server.observing.observers import Observers
 from spyglass_server.servicers.direct.method import method
 from spyglass_server.servicers.direct.streaming import StreamCalls
 from spyglass_server.servicers.direct.unary import UnaryCalls
+from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import Readiness
 
 
@@ -25,6 +26,7 @@ def direct_calls(
     threads: ThreadPoolExecutor,
     streams: Places,
     observers: Observers,
+    entrance: Entrance,
     *,
     window: int,
 ) -> dict[str, Direct]:
@@ -43,6 +45,8 @@ def direct_calls(
     for name, request, response, start in kinds:
         unary = method(name, request, response, start, handlers.check)
         stream = method(f"{name}Stream", request, response, start, handlers.check)
-        calls[unary.path] = UnaryCalls(unary, readiness, threads, observers)
-        calls[stream.path] = StreamCalls(stream, readiness, threads, streams, observers, window=window)
+        calls[unary.path] = UnaryCalls(unary, readiness, threads, observers, entrance)
+        calls[stream.path] = StreamCalls(
+            stream, readiness, threads, streams, observers, entrance, window=window
+        )
     return calls

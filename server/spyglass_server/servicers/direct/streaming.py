@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any, cast
 
 from google.protobuf.message import Message
@@ -13,17 +14,19 @@ from google.protobuf.message import Message
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.status_codes import status_code
 from spyglass_contract.statuses import status_from_error
+from spyglass_server.access.entries import most_streams
 from spyglass_server.engine.capacity.places import Place, Places
 from spyglass_server.engine.observation import Observation
 from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.faults import public_error
-from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall, caller_of
+from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.observing.observers import Observers
 from spyglass_server.request_id import request_id_of, using_request_id
 from spyglass_server.servicers.context import is_ordered, new_call
 from spyglass_server.servicers.direct.ending import Ending
 from spyglass_server.servicers.direct.method import Method
+from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.servicers.stream_failures import StreamFailures
 
@@ -38,6 +41,7 @@ class StreamCalls:
         threads: ThreadPoolExecutor,
         streams: Places,
         observers: Observers,
+        entrance: Entrance,
         *,
         window: int,
     ) -> None:
@@ -47,6 +51,7 @@ class StreamCalls:
         self.threads = threads
         self.streams = streams
         self.observers = observers
+        self.entrance = entrance
         self.window = window
 
     def refuse(self, announced: AnnouncedCall) -> bool:
@@ -63,8 +68,9 @@ class StreamCalls:
     def _start(self, pending: PendingCall, incoming: Incoming) -> None:
         stream = _Stream(self, pending, incoming)
         try:
+            caller = stream.call.caller = self.entrance.caller(self.method.path, pending)
             self.readiness.check()
-            place = self.streams.enter(caller_of(pending.peer()), incoming.fail)
+            place = self.streams.enter(caller.name, incoming.fail, most_streams(caller.identity))
         except SpyglassError as error:
             stream.ending.fail(error)
         else:
@@ -89,10 +95,10 @@ class _Stream:
         )
         self._request_id = self._observation.request_id
         self.ending = Ending(pending, incoming, self._observation, calls.observers)
-        self._call = new_call(
+        self.call = new_call(
             pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
         )
-        self._call.observation, self._observation.call = self._observation, self._call
+        self.call.observation, self._observation.call = self._observation, self.call
         self._ordered = is_ordered(metadata)
         self._failures = StreamFailures()
         self._lock = Lock()
@@ -102,6 +108,10 @@ class _Stream:
         self._read = self._sent = 0
         self._sending = self._ended = False
         self._paused = False
+        # Starts a request whose caller has sent too many.
+        self._later: Timer | None = None
+        # The stream ends without the responses to its requests.
+        self._cut = False
         # The number of responses that were ready so far.
         self._made = 0
         # Responses by their place in the order of sending.
@@ -117,16 +127,32 @@ class _Stream:
         if not self._pending.on_end(partial(self._gone, place)):
             self._gone(place)
             return
+        identity = self.call.caller.identity
+        streams = self._calls.entrance.gate.streams
+        leave = streams.enter(identity, self._cut_off, self._pending.cancel)
+        if not self._pending.on_end(leave):
+            leave()
         self._message()
+
+    def _cut_off(self, error: SpyglassError) -> None:
+        """End the stream when its caller has taken the response that is on its way."""
+        with self._lock:
+            self._reading = False
+            self._error = self._error or error
+            self._cut = True
+        self.call.cancel()
+        self._go_on()
 
     def _gone(self, place: Place) -> None:
         """Clean up: the call has ended, perhaps because its caller has cancelled it."""
-        self._call.cancel()
+        self.call.cancel()
         self._calls.streams.leave(place)
         self._incoming.close()
         with self._lock:
             self._ready.clear()
             ended, self._ended = self._ended, True
+            if self._later:
+                self._later.cancel()
         if not ended:
             self._failures.log()
             self.ending.close("CANCELLED")
@@ -157,9 +183,28 @@ class _Stream:
             self._read += 1
             self._in_work += 1
             self._observation.messages += 1
+        begin = partial(self._begin, request, number, 0 if data is None else len(data))
+        seconds = self._calls.entrance.reserve(self.call.caller, request)
+        if seconds:
+            self._begin_later(begin, seconds)
+        else:
+            begin()
+
+    def _begin_later(self, begin: Callable[[], object], seconds: float) -> None:
+        """Begin when the limits of the caller allow it; until then, read nothing."""
+        later = Timer(seconds, begin)
+        later.daemon = True
+        with self._lock:
+            if not self._ended:
+                self._later = later
+                later.start()
+
+    def _begin(self, request: Any, number: int, request_bytes: int) -> None:
+        """Start a request, and read the next one if there is room for it."""
+        with self._lock:
             self._paused = self._in_work >= self._calls.window
             paused = self._paused
-        self._start(request, number, 0 if data is None else len(data))
+        self._start(request, number, request_bytes)
         if not paused:
             self._incoming.when_next(self._message)
 
@@ -174,7 +219,7 @@ class _Stream:
         message = Observation(self._calls.method.path, self._request_id, self._metadata, "message")
         observation = self._calls.observers.begin(message, self._observation)
         observation.request, observation.request_bytes = request, request_bytes
-        observation.call = call = self._call.observed(observation)
+        observation.call = call = self.call.observed(observation)
         done = partial(self._done, observation, number)
         self._failures.count()
         try:
@@ -216,7 +261,11 @@ class _Stream:
         with self._lock:
             if self._sending or self._ended:
                 return
-            if self._ready and self._ready[0][0] == self._sent:
+            if self._cut:
+                self._ready.clear()
+                message = None
+                self._ended = True
+            elif self._ready and self._ready[0][0] == self._sent:
                 message = heapq.heappop(self._ready)[1]
                 self._sending = True
             elif self._reading or self._in_work:

@@ -17,6 +17,7 @@ from spyglass_server.request_id import request_id_of
 from spyglass_server.servicers.context import new_call
 from spyglass_server.servicers.direct.ending import Ending
 from spyglass_server.servicers.direct.method import Method
+from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import Readiness
 
 
@@ -24,13 +25,19 @@ class UnaryCalls:
     """The calls of one method. Each becomes a job when its message has arrived, and its worker responds."""
 
     def __init__(
-        self, method: Method, readiness: Readiness, threads: ThreadPoolExecutor, observers: Observers
+        self,
+        method: Method,
+        readiness: Readiness,
+        threads: ThreadPoolExecutor,
+        observers: Observers,
+        entrance: Entrance,
     ) -> None:
         """A request that takes long to parse, or that must wait for the server to stop, takes a thread."""
         self._method = method
         self._readiness = readiness
         self._threads = threads
         self._observers = observers
+        self._entrance = entrance
 
     def refuse(self, announced: AnnouncedCall) -> bool:
         """End a call whose request would be refused, before its message is read and parsed."""
@@ -64,7 +71,11 @@ class UnaryCalls:
         try:
             call = new_call(pending.peer(), metadata, pending.remaining(), request_id=observation.request_id)
             call.observation, observation.call = observation, call
+            call.caller = self._entrance.caller(self._method.path, pending)
             request = self._request(pending, incoming, observation, small=small)
+            leave = self._entrance.begin(call.caller, request)
+            if leave and not pending.on_end(leave):
+                leave()
             if not pending.on_end(call.cancel):
                 call.cancel()
 

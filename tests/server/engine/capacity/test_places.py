@@ -44,7 +44,7 @@ def test_one_caller_gets_no_more_places_than_its_quota() -> None:
     made.enter("a", ignore)
     made.enter("a", ignore)
 
-    with pytest.raises(Overloaded, match="this address already has 2 calls"):
+    with pytest.raises(Overloaded, match="this caller already has 2 calls"):
         made.enter("a", ignore)
     made.enter("b", ignore)
 

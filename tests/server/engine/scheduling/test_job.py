@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from spyglass_contract.errors import Cancelled, InternalError
+from spyglass_server.access.entries import Identity
+from spyglass_server.access.scopes import Scopes
 from spyglass_server.engine.call import Call, Caller
 from spyglass_server.engine.scheduling.job import Job
 
@@ -177,3 +179,14 @@ def test_the_flow_of_a_job_is_its_priority_address_connection_and_model(work: Ma
     assert normal[3] != path(Call(caller=caller), second)[3]
     assert normal[:2] == path(Call(caller=other), first)[:2]
     assert normal[2] != path(Call(caller=other), first)[2]
+
+
+def test_a_caller_with_a_token_has_one_flow_from_all_its_addresses(work: MakeWork) -> None:
+    def path(caller: Caller) -> Any:
+        return Job(work(), Call(caller=caller), lambda response, error: None, 1.0, lambda job: None).path
+
+    team, other = (Identity("id", name, Scopes.parse(["admin"])) for name in ("team", "other"))
+
+    assert path(Caller("a", "a:1", team))[:2] == path(Caller("b", "b:1", team))[:2]
+    assert path(Caller("a", "a:1", team))[1] != path(Caller("a", "a:1", other))[1]
+    assert path(Caller("a", "a:1", team))[1] != path(Caller("a", "a:1"))[1]

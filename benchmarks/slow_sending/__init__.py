@@ -1,0 +1,1 @@
+"""Connections that send slowly, or a part only, and hold on."""

@@ -1,0 +1,1 @@
+"""Who calls, what each caller may do, and how much of it."""
