@@ -180,6 +180,11 @@ def test_a_stream_of_good_images_logs_no_failures(
     assert not any("failed" in record.getMessage() for record in caplog.records)
 
 
+def codes(caplog: pytest.LogCaptureFixture) -> set[object]:
+    """The status codes in the log of requests."""
+    return {getattr(record, FIELDS, {}).get("code") for record in caplog.records}
+
+
 def test_a_stream_that_its_caller_cancels_logs_no_failures(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],
