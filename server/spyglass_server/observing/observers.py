@@ -30,3 +30,7 @@ class Observers:
                 observer(observation)
             except Exception:
                 _log.exception("an observer failed")
+        # The two hold each other, and the observation holds the image: without a cycle, its memory is freed
+        # at once.
+        if observation.call:
+            observation.call.observation = None
