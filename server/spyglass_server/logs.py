@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from io import UnsupportedOperation
@@ -34,6 +35,14 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     handler.addFilter(_is_shown)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    threading.excepthook = _log_uncaught
+
+
+def _log_uncaught(uncaught: threading.ExceptHookArgs) -> None:
+    """Log an exception that ends a thread, which Python would write beside the log."""
+    name = uncaught.thread.name if uncaught.thread else "?"
+    error = uncaught.exc_value or uncaught.exc_type()
+    _log.error("an exception has ended the thread %s", name, exc_info=error)
 
 
 def dropped_lines() -> int:
@@ -66,7 +75,7 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it if too many wait."""
         try:
-            self.writer.write(self._line(record))
+            self.writer.write(self._line(record), hurry=record.levelno >= logging.WARNING)
         # As the handlers of the standard library do.
         except Exception:
             self.handleError(record)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from spyglass_server import log_writer
 from spyglass_server.log_writer import LogWriter
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -22,16 +23,17 @@ def pipe() -> Iterator[tuple[int, int]]:
     reader, writer = os.pipe()
     yield reader, writer
     for descriptor in (reader, writer):
-        try:
+        with suppress(OSError):
             os.close(descriptor)
-        except OSError:
-            continue
 
 
 @pytest.fixture
 def log(pipe: tuple[int, int]) -> Iterator[LogWriter]:
     writer = LogWriter(pipe[1], LIMIT, lambda count: b"%d dropped\n" % count)
     yield writer
+    # A thread that waits for the reader ends when there is none.
+    with suppress(OSError):
+        os.close(pipe[0])
     writer.close()
 
 
@@ -51,10 +53,24 @@ def read_all(pipe: tuple[int, int], until: bytes) -> bytes:
     return found
 
 
-def test_a_line_is_there_when_write_returns(log: LogWriter, pipe: tuple[int, int]) -> None:
+def test_lines_are_written_together_within_50_ms(log: LogWriter, pipe: tuple[int, int]) -> None:
+    started = time.monotonic()
+    for number in range(3):
+        log.write(b"line %d\n" % number)
+    assert os.read(pipe[0], 65536) == b"line 0\nline 1\nline 2\n"
+    assert 0.03 < time.monotonic() - started < 5
+
+
+def test_a_line_in_a_hurry_is_written_at_once_and_after_those_before_it(
+    log: LogWriter, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "_COLLECT_SECONDS", 600)
     log.write(b"one\n")
-    os.set_blocking(pipe[0], False)
-    assert os.read(pipe[0], 100) == b"one\n"
+    log.write(b"two\n", hurry=True)
+    assert read_all(pipe, b"two\n") == b"one\ntwo\n"
+    log.write(b"three\n")
+    log.flush()
+    assert os.read(pipe[0], 65536) == b"three\n"
 
 
 def test_a_reader_that_does_not_read_blocks_nobody(log: LogWriter) -> None:
@@ -87,18 +103,15 @@ def test_a_line_that_is_longer_than_the_pipe_is_written(log: LogWriter, pipe: tu
 def test_lines_that_nobody_can_read_are_dropped(log: LogWriter, pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     log.write(b"one\n")
+    log.flush()
     assert log.dropped == 1
 
 
-def test_waiting_lines_are_dropped_when_the_reader_goes(
-    log: LogWriter, pipe: tuple[int, int], eventually: Eventually
-) -> None:
-    fill(log)
+def test_waiting_lines_are_dropped_when_the_reader_goes(log: LogWriter, pipe: tuple[int, int]) -> None:
+    kept = fill(log)
     os.close(pipe[0])
     log.flush()
-    dropped = log.dropped
-    log.write(b"one\n")
-    eventually(lambda: log.dropped > dropped)
+    assert 1 < log.dropped <= kept + 1
 
 
 def test_flush_does_not_wait_for_a_stuck_reader(log: LogWriter) -> None:
@@ -117,16 +130,25 @@ def test_a_non_blocking_descriptor_loses_nothing(
     assert found.count(b"line") == kept
 
 
-def test_close_ends_the_thread_that_waits_for_the_reader(log: LogWriter) -> None:
-    fill(log)
+def test_close_writes_what_waits_and_ends_the_thread(
+    log: LogWriter, pipe: tuple[int, int], eventually: Eventually
+) -> None:
+    log.write(b"last\n")
     log.close()
-    assert "log" not in [thread.name for thread in threading.enumerate()]
+    assert os.read(pipe[0], 100) == b"last\n"
+    assert log._thread
+    log._thread.join(30)
+    assert not log._thread.is_alive()
+    log.write(b"too late\n")
+    assert log.dropped == 1
 
 
 def test_a_file_gets_every_line(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as file:
         log = LogWriter(file.fileno(), LIMIT, lambda count: b"")
         for _ in range(3):
-            log.write(b"x" * LIMIT + b"\n")
+            log.write(b"x" * (LIMIT - 1) + b"\n")
+            log.flush()
+        log.close()
     assert log.dropped == 0
-    assert (tmp_path / "log").stat().st_size == 3 * (LIMIT + 1)
+    assert (tmp_path / "log").stat().st_size == 3 * LIMIT

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
@@ -26,8 +27,9 @@ def record(message: str = "answered", **fields: object) -> logging.LogRecord:
 def untouched_root() -> Iterator[None]:
     """Restore the root logger after the test."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, hook = list(root.handlers), root.level, threading.excepthook
     yield
+    threading.excepthook = hook
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -141,3 +143,18 @@ def test_a_higher_level_applies_to_all_loggers(
     for name in ("PIL", "spyglass_server.engine"):
         logging.getLogger(name).warning("not so bad")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_an_exception_that_ends_a_thread_is_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "info")
+
+    def fail() -> None:
+        raise ValueError("inside\n\x1b[31m")
+
+    thread = threading.Thread(target=fail, name="mine")
+    thread.start()
+    thread.join()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "an exception has ended the thread mine"
+    assert "ValueError: inside" in json.loads(line)["exception"]

@@ -294,7 +294,7 @@ class _Stream:
         self._go_on()
 
     def _end(self) -> None:
-        # Before the status: a caller that has it finds the line in the log.
+        # Before the status: its line is in the log before that of the stream.
         self._failures.log()
         if self._error:
             self.ending.fail(self._error)
