@@ -121,3 +121,6 @@ class Observation:
     def forget(self) -> None:
         """Free the image: gRPC holds the call, and so this object, until the response has been sent."""
         self.request = self.image = None
+        # The two hold each other: without a cycle, their memory is freed at once.
+        if self.call:
+            self.call.observation = None

@@ -30,8 +30,8 @@ def open_tracing(endpoint: str, sample: float) -> OtlpTracing | None:
         from spyglass_server.observing.tracing.otlp import OtlpTracing
     except ImportError as error:
         raise TracingError(
-            f"--tracing-endpoint needs OpenTelemetry, which is not installed ({error}): install Spyglass with "
-            "the extra tracing"
+            f"--tracing-endpoint needs OpenTelemetry, which is not installed ({error}): install Spyglass "
+            "with the extra tracing"
         ) from error
     try:
         return OtlpTracing(endpoint, sample)
