@@ -45,6 +45,7 @@ lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto fi
 	$(BIN)/python tools/plain_words.py
 	$(BIN)/python tools/error_reasons.py --check
 	$(BIN)/python tools/pins.py
+	$(BIN)/python tools/licences.py
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
 	protos/lint
 

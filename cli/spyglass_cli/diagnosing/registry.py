@@ -15,6 +15,7 @@ from spyglass_cli.diagnosing.packages import check_packages
 from spyglass_cli.diagnosing.ports import check_ports
 from spyglass_cli.diagnosing.running_server import check_running_server
 from spyglass_cli.diagnosing.tls import check_tls
+from spyglass_cli.diagnosing.tokens import check_tokens
 from spyglass_contract.errors import SpyglassError
 
 CHECKS: dict[str, Check] = {
@@ -22,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "device": check_device,
     "capacity": check_capacity,
     "tls": check_tls,
+    "tokens": check_tokens,
     "port": check_ports,
     "file limits": check_file_limits,
     "clock": check_clock,
