@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spyglass.v1.model_pb2 import TASK_UNSPECIFIED, ModelRef, Task
 from spyglass_contract.errors import InvalidInput, NotFound, PermissionDenied
-from spyglass_server.access.entries import Identity
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.text import quoted
+
+if TYPE_CHECKING:
+    # A local client needs no pydantic.
+    from spyglass_server.access.entries import Identity
 
 
 @dataclass(frozen=True)
