@@ -33,21 +33,27 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class GrpcTarget:
-    """A gRPC method. All callers of a process share one connection, as they do in gRPC's own clients."""
+    """A gRPC method. All callers of a process share one connection, as they do in gRPC's own clients.
+
+    Each call sends `token`. `ca` is the authority of a server with TLS, in PEM.
+    """
 
     address: str
     method: str
     payload: bytes
+    token: str = ""
+    ca: bytes | None = None
 
     @contextmanager
     def connect(self, callers: int) -> Iterator[list[Callable[[], bytes]]]:
         """See `Target`. A call raises CallFailed."""
-        with own_channel(self.address) as channel:
+        metadata = [("authorization", f"Bearer {self.token}")] if self.token else None
+        with own_channel(self.address, self.ca) as channel:
             method = channel.unary_unary(self.method)
 
             def call() -> bytes:
                 try:
-                    return bytes(method(self.payload, timeout=_TIMEOUT))
+                    return bytes(method(self.payload, timeout=_TIMEOUT, metadata=metadata))
                 except grpc.RpcError as error:
                     raise CallFailed(error.code().name) from None  # type: ignore[attr-defined]
 
@@ -93,8 +99,9 @@ class HttpTarget:
         return call
 
 
-def own_channel(address: str) -> grpc.Channel:
+def own_channel(address: str, ca: bytes | None = None) -> grpc.Channel:
     """Return a channel with a connection of its own: gRPC shares one between equal channels of a process."""
-    return grpc.insecure_channel(
-        address, options=[("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    )
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    if ca is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca), options=options)
