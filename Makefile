@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 QUIET := --quiet --disable-pip-version-check
 INSTALL := $(BIN)/pip install $(QUIET) --constraint constraints.txt
 
-.PHONY: demo test fast fuzz floor client-wheel torch lint errors format protos lock clean
+.PHONY: demo test fast fuzz floor client-wheel torch lint errors format protos lock audit sbom clean
 
 demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -44,6 +44,7 @@ lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto fi
 	$(BIN)/lint-imports
 	$(BIN)/python tools/plain_words.py
 	$(BIN)/python tools/error_reasons.py --check
+	$(BIN)/python tools/pins.py
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
 	protos/lint
 
@@ -64,8 +65,23 @@ lock:  ## write constraints.txt: the newest versions that work together
 	.venv-lock/bin/pip freeze --exclude spyglass > constraints.txt
 	rm -rf .venv-lock
 
+audit: $(VENV)/.everything  ## list the version and licence of every library; fail for one that is not allowed
+	$(BIN)/python tools/pins.py
+	$(BIN)/python tools/licences.py
+
+# Of an environment with nothing but a server; the file is the same for the same versions.
+SBOM ?= dist/sbom.json
+sbom: $(VENV)-sbom/.made  ## write dist/sbom.json, the parts of a server in CycloneDX
+	@echo "installing the server into $(VENV)-sbom-server"
+	$(VENV)-sbom/bin/pip install $(QUIET) --requirement tools/sbom-requirements.txt
+	rm -rf $(VENV)-sbom-server
+	$(PYTHON) -m venv --without-pip $(VENV)-sbom-server
+	$(VENV)-sbom/bin/pip --python $(VENV)-sbom-server/bin/python install $(QUIET) --constraint constraints.txt '.[server]'
+	mkdir -p $(dir $(SBOM))
+	$(VENV)-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --validate --output-file $(SBOM) $(VENV)-sbom-server/bin/python
+
 clean:  ## delete environments, builds and caches
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client $(VENV)-generator node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-floor $(VENV)-floor-client $(VENV)-sbom $(VENV)-sbom-server $(VENV)-generator node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 %/.made:
 	@echo "making the environment $*"

@@ -21,6 +21,7 @@ pytest_plugins = [
     "tiny_segmentation",
     "quantisable",
     "server_process",
+    "otlp_receiver",
 ]
 
 

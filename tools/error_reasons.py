@@ -1,4 +1,4 @@
-"""Write docs/errors.md: every reason of an error that a caller can receive, read from the code.
+"""Write docs/errors.md: the reasons of errors of calls and of model files, read from the code.
 
 `python tools/error_reasons.py` writes the page. With `--check` it fails if the page is stale.
 """
@@ -21,6 +21,8 @@ SERVED = ("contract/spyglass_contract", "server/spyglass_server")
 # Files below them whose errors end a command, and are never sent.
 UNSENT = ("run_folder.py", "settings.py", "token_file.py")
 CLIENT = ("clients/python/spyglass_client",)
+# The checks of model files, whose errors end the start of a server or a command.
+MODEL_FILES = ("contract/spyglass_contract/model_files",)
 
 HEAD = f"""# Errors
 
@@ -49,15 +51,20 @@ class Reason:
     fields: set[str] = field(default_factory=set)
 
 
-def reasons(folders: tuple[str, ...]) -> dict[tuple[str, str], Reason]:
-    """Return the reasons of all errors that the code below `folders` makes, by (status code, reason)."""
+def reasons(
+    folders: tuple[str, ...], root: type[errors.SpyglassError] = errors.SpyglassError
+) -> dict[tuple[str, str], Reason]:
+    """Return the reasons of errors that the code below `folders` makes, by (status code, reason).
+
+    They are those of the classes below `root` that are sent to callers; of ModelError, which is not, all.
+    """
     files = [
         file for folder in folders for file in sorted(Path(folder).rglob("*.py")) if file.name not in UNSENT
     ]
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     constants = dict(pair for tree in trees for pair in _constants(tree))
     found: dict[tuple[str, str], Reason] = {}
-    for call, kind in (pair for tree in trees for pair in _errors(tree)):
+    for call, kind in (pair for tree in trees for pair in _errors(tree, root)):
         given = {keyword.arg: keyword.value for keyword in call.keywords}
         stated = [kind.default_reason] if "reason" not in given else _texts(given["reason"], constants)
         # An error without any is another error, raised again.
@@ -77,11 +84,17 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
                     yield target.id, node.value.value
 
 
-def _errors(tree: ast.Module) -> Iterator[tuple[ast.Call, type[errors.SpyglassError]]]:
+def _errors(
+    tree: ast.Module, root: type[errors.SpyglassError]
+) -> Iterator[tuple[ast.Call, type[errors.SpyglassError]]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             kind = getattr(errors, ast.unparse(node.func).rpartition(".")[2], None)
-            if inspect.isclass(kind) and issubclass(kind, errors.SpyglassError) and _code(kind):
+            if (
+                inspect.isclass(kind)
+                and issubclass(kind, root)
+                and (_code(kind) or root is errors.ModelError)
+            ):
                 yield node, kind
 
 
@@ -127,6 +140,10 @@ def page() -> str:
     only = {key: entry for key, entry in reasons(CLIENT).items() if key not in served}
     parts.append(
         f"## In the Python client only\n\nThe client raises these without a server.\n\n{_table(only)}"
+    )
+    parts.append(
+        "## Model files\n\nNo caller receives these. The server that finds one does not start, and logs it; "
+        f"a command prints it.\n\n{_table(reasons(MODEL_FILES, errors.ModelError))}"
     )
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 

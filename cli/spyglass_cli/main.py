@@ -17,6 +17,8 @@ PROGRAM = "spyglass"
 COMMANDS = (
     "serve",
     "health",
+    "top",
+    "doctor",
     "token",
     "bench",
     "models",
@@ -29,6 +31,7 @@ COMMANDS = (
     "attach-heatmap",
     "quantise",
     "baseline",
+    "sign",
     "dataset",
     "inspect",
 )

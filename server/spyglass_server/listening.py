@@ -23,12 +23,14 @@ class ListenError(SpyglassError):
 
 
 def why_not(host: str, port: int) -> str:
-    """Return the reason why gRPC could not listen on an address.
-
-    gRPC itself only reports that it failed. This function binds a socket of its own and closes it at once.
-    """
+    """Return the reason why gRPC could not listen on an address; gRPC itself only reports that it failed."""
     if host.startswith("unix:"):
         return "the path of a unix socket must be in a folder that exists, and at most 107 bytes long"
+    return bind_problem(host, port) or ("gRPC reports no cause; write the address as HOST, 10.0.0.7 or [::1]")
+
+
+def bind_problem(host: str, port: int) -> str:
+    """Return why no socket can listen on an address, an empty text if one can: it is closed at once."""
     name = host.removeprefix("[").removesuffix("]")
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -42,4 +44,4 @@ def why_not(host: str, port: int) -> str:
                 probe.listen(1)
         except OSError as error:
             return _HINTS.get(error.errno or 0) or os.strerror(error.errno or 0).lower()
-    return "gRPC reports no cause; write the address as HOST, 10.0.0.7 or [::1]"
+    return ""

@@ -13,7 +13,7 @@ from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.text import quoted
 
 if TYPE_CHECKING:
-    # A local client needs no pydantic.
+    # The file of tokens is read with pydantic, which a client in this process does not need.
     from spyglass_server.access.entries import Identity
 
 

@@ -13,6 +13,21 @@ from spyglass_contract.statuses import REQUEST_ID_HEADER
 # The ids that a caller may send: characters that do not break a log line.
 _SAFE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
+
+class TracedId(str):
+    """The id of a request that belongs to a trace: wherever the id goes, log lines carry the trace, too."""
+
+    # 32 hexadecimal digits, and 16: the span of the request.
+    trace_id: str
+    span_id: str
+
+    def __new__(cls, request_id: str, trace_id: str, span_id: str) -> TracedId:
+        """`span_id` may be empty: the request has no span."""
+        traced = super().__new__(cls, request_id)
+        traced.trace_id, traced.span_id = trace_id, span_id
+        return traced
+
+
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 

@@ -67,14 +67,21 @@ _QUIET_SECONDS = 0.25
 _LOOK_SECONDS = 0.05
 # How long gRPC may take to end the calls that it has cancelled, in seconds.
 _CANCELLED_SECONDS = 1.0
+# How long the last traces may take to be sent if the grace is over, in seconds.
+_LAST_TRACES_SECONDS = 0.5
 
 
 class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Bind the port. Raises ListenError, TlsError and TokenFileError."""
+        """Bind the port.
+
+        Raises ListenError, TlsError and TokenFileError if files cannot be used, and InvalidInput for an
+        invalid public key.
+        """
         self._settings = settings
+        self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
         self._trim = memory_returner()
@@ -160,7 +167,7 @@ class Server:
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
         self._ticker.stop()
-        self._observing.stop()
+        self._observing.stop(max(_LAST_TRACES_SECONDS, ends - time.monotonic()))
         self._engine.close()
 
     def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
@@ -201,6 +208,7 @@ class Server:
             score_cam_channels=settings.score_cam_channels,
             gpu_memory_limit=settings.gpu_memory_limit,
             engine_cache=settings.engine_cache,
+            rules=self._rules,
         )
 
     def _build_engine(self) -> Engine:

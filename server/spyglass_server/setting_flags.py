@@ -80,7 +80,7 @@ def _help(field: FieldInfo) -> str:
     description = (field.description or "").rstrip(".").replace("%", "%%")
     if description[1:2].islower():
         description = description[0].lower() + description[1:]
-    if field.default_factory is not None or field.default is None:
+    if field.default_factory is not None or field.default in (None, []):
         return description
     defaults = field.default if isinstance(field.default, list) else [field.default]
     return f"{description} (default: {', '.join(map(str, defaults))})"

@@ -12,6 +12,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_contract.model_files.limits import MOST_BYTES, MOST_NODES, FileLimits
+from spyglass_contract.model_files.rules import FileRules
+from spyglass_contract.model_files.signature import TrustedKeys
 from spyglass_server.engine.capacity.memory import usable_memory
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
@@ -66,6 +69,25 @@ class ServerSettings(BaseSettings):
         json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0, :: or unix:/PATH"},
     )
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes any free port.")
+    max_model_bytes: int = Field(
+        0,
+        ge=0,
+        description="Largest model with its external data, in bytes; 0: 2 GiB, or half of the usable memory "
+        "if that is less.",
+    )
+    max_model_nodes: int = Field(
+        MOST_NODES,
+        ge=1,
+        le=10_000_000,
+        description="Largest number of nodes of a model, with those of its subgraphs and functions.",
+    )
+    require_signature: Names = Field(
+        [],
+        description="Public key of minisign, as a file or as its text: the server loads only model files "
+        "that one of these keys has signed.",
+        json_schema_extra={EXPECTED: "files of public keys or their texts, separated by commas"},
+    )
+
     tls_certificate: Path | None = Field(
         None,
         description="PEM file with the server's certificate, followed by those that signed it; turns TLS on.",
@@ -188,6 +210,32 @@ class ServerSettings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Lowest level of the log lines that the server writes."
     )
+    access_log: bool = Field(True, description="Log a line for each request.")
+    log_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Fraction of the successful requests that get a line in the log; failed ones always do.",
+    )
+    slow_request_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Requests that take longer get a warning in the log, with all their stages; 0: off.",
+    )
+    tracing_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+/?)?$",
+        description="URL of the OTLP collector that gets traces over gRPC; without it there are none.",
+        json_schema_extra={EXPECTED: "a URL such as http://HOST:4317, or https://HOST:4317 for TLS"},
+    )
+    tracing_sample: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Part of the requests to trace, 0 to 1, of those without a trace of their caller; of "
+        "others, the caller decides.",
+    )
 
     max_bytes_in_flight: int = Field(
         0,
@@ -298,6 +346,14 @@ class ServerSettings(BaseSettings):
     def effective_host(self) -> str:
         """The host to listen on."""
         return self.host or (EVERY_ADDRESS if self.is_protected else LOOPBACK)
+
+    @property
+    def file_rules(self) -> FileRules:
+        """The rules by which model files are opened. Raises InvalidInput for an invalid public key."""
+        limits = FileLimits(
+            self.max_model_bytes or min(MOST_BYTES, usable_memory() // 2), self.max_model_nodes
+        )
+        return FileRules(limits, TrustedKeys(self.require_signature) if self.require_signature else None)
 
     @property
     def tls_files(self) -> TlsFiles | None:

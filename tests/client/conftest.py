@@ -48,6 +48,7 @@ class FakeVision(VisionServicer):
     def ClassifyStream(
         self, request_iterator: Iterator[ClassifyRequest], context: grpc.ServicerContext
     ) -> Iterator[ClassifyResponse]:
+        self.metadata = dict(context.invocation_metadata())
         for request in request_iterator:
             self.requests.append(request)
             try:

@@ -92,6 +92,8 @@ def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
             "workers": 1,
             "grace_seconds": 5,
             "profile_seconds": 0,
+            # Many tests send more calls on one connection than a server usually takes.
+            "max_calls_per_connection": 1024,
         }
         server = Server(ServerSettings(**{**fields, **settings}))
         channel = grpc.insecure_channel(f"localhost:{server.port}")

@@ -6,19 +6,20 @@ import json
 import logging
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 
-from spyglass_server.logs import ConsoleFormatter, JsonFormatter, configure_logging
-from spyglass_server.request_id import using_request_id
+from spyglass_server.logs import FIELDS, ConsoleFormatter, JsonFormatter, configure_logging
+from spyglass_server.request_id import TracedId, using_request_id
 
 
-def record(message: str = "answered", **extra: object) -> logging.LogRecord:
+def record(message: str = "answered", **fields: object) -> logging.LogRecord:
     made = logging.LogRecord("spyglass.requests", logging.INFO, __file__, 1, message, (), None)
-    made.__dict__.update(extra)
+    made.__dict__[FIELDS] = fields
     return made
 
 
@@ -26,8 +27,9 @@ def record(message: str = "answered", **extra: object) -> logging.LogRecord:
 def untouched_root() -> Iterator[None]:
     """Restore the root logger after the test."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, hook = list(root.handlers), root.level, threading.excepthook
     yield
+    threading.excepthook = hook
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -44,12 +46,41 @@ def test_a_line_for_machines_is_one_object() -> None:
 
 
 def test_a_line_for_machines_carries_the_request() -> None:
+    made = record(code="OK", duration_ms=1.25)
+    made.__dict__["other"] = "dropped"
     with using_request_id("id-1"):
-        fields = json.loads(JsonFormatter().format(record(code="OK", duration_ms=1.25, other="dropped")))
+        fields = json.loads(JsonFormatter().format(made))
 
     assert fields["message"] == "answered"
     assert (fields["request_id"], fields["code"], fields["duration_ms"]) == ("id-1", "OK", 1.25)
     assert "other" not in fields
+
+
+def test_the_time_of_a_line_is_that_of_its_record() -> None:
+    json_line, console = JsonFormatter(), ConsoleFormatter()
+    for seconds in (1_700_000_000.0, 1_700_000_000.9999, 1_700_000_001.25, 1_700_000_000.5):
+        made = record()
+        made.created = seconds
+        time = datetime.fromisoformat(json.loads(json_line.format(made))["time"]).timestamp()
+        assert seconds - 0.0011 < time <= seconds
+        assert console.format(made).startswith(f"{datetime.fromtimestamp(seconds):%H:%M:%S}.")
+
+
+def test_a_line_of_a_traced_request_carries_the_trace() -> None:
+    with using_request_id(TracedId("id-1", "ab" * 16, "cd" * 8)):
+        fields = json.loads(JsonFormatter().format(record()))
+        line = ConsoleFormatter().format(record())
+
+    assert (fields["request_id"], fields["trace_id"], fields["span_id"]) == ("id-1", "ab" * 16, "cd" * 8)
+    assert f"request_id=id-1 trace_id={'ab' * 16} span_id={'cd' * 8}" in line
+
+
+def test_a_line_of_a_request_without_a_span_carries_its_callers_trace() -> None:
+    with using_request_id(TracedId("id-1", "ab" * 16, "")):
+        fields = json.loads(JsonFormatter().format(record()))
+
+    assert fields["trace_id"] == "ab" * 16
+    assert "span_id" not in fields
 
 
 def test_a_line_for_machines_carries_the_stack_of_an_exception() -> None:
@@ -112,3 +143,18 @@ def test_a_higher_level_applies_to_all_loggers(
     for name in ("PIL", "spyglass_server.engine"):
         logging.getLogger(name).warning("not so bad")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_an_exception_that_ends_a_thread_is_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "info")
+
+    def fail() -> None:
+        raise ValueError("inside\n\x1b[31m")
+
+    thread = threading.Thread(target=fail, name="mine")
+    thread.start()
+    thread.join()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "an exception has ended the thread mine"
+    assert "ValueError: inside" in json.loads(line)["exception"]

@@ -168,7 +168,7 @@ def test_the_server_does_not_start_with_a_file_that_is_not_a_model(
 ) -> None:
     make_model().write_bytes(b"<html>not found</html>")
 
-    assert "colors/1: ONNX Runtime cannot load the file" in refusal_to_start(
+    assert "colors/1: the file is no ONNX model" in refusal_to_start(
         spawn_server, "--models", tmp_path / "models"
     )
 

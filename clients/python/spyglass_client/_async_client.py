@@ -26,6 +26,7 @@ from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._sending import send_async
 from spyglass_client._streams.pipeline import Pipeline
+from spyglass_client._tracing import StreamSpan
 from spyglass_client._transports.transport import Transport
 from spyglass_contract.errors import SpyglassError
 
@@ -183,8 +184,10 @@ class AsyncClient:
             seconds=self._timeout.override(timeout),
             progress=progress,
         )
-        start = partial(self._transport.stream, image_call.method)
-        return run_async(pipeline, _requests(image_call, images), start)
+        span = StreamSpan(image_call.method)
+        start = span.starting(partial(self._transport.stream, image_call.method))
+        results = run_async(pipeline, _requests(image_call, images), start)
+        return span.over_async(results)
 
     async def close(self) -> None:
         """Close the transport; calls in progress are cancelled. May be called again."""

@@ -24,6 +24,7 @@ from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._sending import send
 from spyglass_client._streams.pipeline import Pipeline
+from spyglass_client._tracing import StreamSpan
 from spyglass_client._transports.addresses import DEFAULT_PORT, parse_addresses
 from spyglass_client._transports.channels import needs_tls, open_address
 from spyglass_client._transports.several_servers import SeveralServers
@@ -226,7 +227,10 @@ class Client:
             progress=progress,
         )
         requests = (image_call.request_or_error(image) for image in images)
-        return run(pipeline, requests, partial(self._transport.stream, image_call.method))
+        span = StreamSpan(image_call.method)
+        start = span.starting(partial(self._transport.stream, image_call.method))
+        results = run(pipeline, requests, start)
+        return span.over(results)
 
     def close(self) -> None:
         """Close the transport; calls in progress are cancelled. May be called again."""

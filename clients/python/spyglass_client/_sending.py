@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from spyglass_client._attempts import Attempts
 from spyglass_client._calls import Call
+from spyglass_client._tracing import call_span
 from spyglass_client._transports.transport import NonBlockingTransport, PendingResponse, Transport
 from spyglass_contract.errors import SpyglassError
 
@@ -19,24 +20,30 @@ Result = TypeVar("Result")
 
 def send(transport: Transport, call: Call[Result], attempts: Attempts) -> Result:
     """Return the result of a call. Raises the error after which there is no further attempt."""
-    while True:
-        try:
-            response = transport.send(call.method, call.request, attempts.remaining())
-        except SpyglassError as error:
-            time.sleep(attempts.pause_after(error))
-        else:
-            return call.read(response)
+    with call_span(call.method) as span:
+        while True:
+            try:
+                response = transport.send(call.method, call.request, attempts.remaining())
+            except SpyglassError as error:
+                pause = attempts.pause_after(error)
+                span.retry(error, pause)
+                time.sleep(pause)
+            else:
+                return call.read(response)
 
 
 async def send_async(transport: Transport, call: Call[Result], attempts: Attempts) -> Result:
     """Do what `send` does, without blocking; if the task is cancelled, the call is, too."""
-    while True:
-        try:
-            response = await _response(transport, call, attempts.remaining())
-        except SpyglassError as error:
-            await asyncio.sleep(attempts.pause_after(error))
-        else:
-            return call.read(response)
+    with call_span(call.method) as span:
+        while True:
+            try:
+                response = await _response(transport, call, attempts.remaining())
+            except SpyglassError as error:
+                pause = attempts.pause_after(error)
+                span.retry(error, pause)
+                await asyncio.sleep(pause)
+            else:
+                return call.read(response)
 
 
 async def _response(transport: Transport, call: Call[Result], timeout: float | None) -> Message:

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from spyglass_contract.errors import ModelError
 from spyglass_contract.files import whole_file
 from spyglass_contract.images.input_spec import channels
 from spyglass_contract.masks.placement import VOID
+from spyglass_contract.model_files.model_file import CheckContent, open_regular
 
 FILE_NAME = "held_out.npz"
 MOST_IMAGES = 500
@@ -61,13 +62,19 @@ def write_held_out(path: Path, held_out: HeldOut, model_sha256: str) -> None:
         np.savez_compressed(temporary, **arrays)
 
 
-def read_held_out(path: Path, card: ModelCard, model_sha256: str) -> HeldOut:
+def read_held_out(
+    path: Path, card: ModelCard, model_sha256: str, check_content: CheckContent | None = None
+) -> HeldOut:
     """Read the images for the model of `card`, whose file has the hash `model_sha256`.
 
-    Raises ModelError if the file cannot be read, is larger than allowed, or does not fit the model.
+    `check_content` gets the file first. Raises ModelError if the file cannot be read, is larger than allowed,
+    or does not fit the model, and the errors of `check_content`.
     """
     try:
-        arrays = _arrays(path)
+        with open_regular(path) as file:
+            if check_content:
+                check_content(path, file)
+            arrays = _arrays(file)
     # numpy and zipfile have no common base class for the errors of a broken file.
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _invalid(path, f"it cannot be read: {error}") from error
@@ -86,12 +93,13 @@ def read_held_out(path: Path, card: ModelCard, model_sha256: str) -> HeldOut:
     return HeldOut(pixels, labels)
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
+def _arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(file) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MOST_BYTES + _BESIDE:
         raise ValueError(f"its arrays have {size:,} bytes, more than {MOST_BYTES:,}")
-    with np.load(path, allow_pickle=False) as loaded:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as loaded:
         arrays = {name: loaded[name] for name in loaded.files}
     for name in (_PIXELS, _MODEL):
         if name not in arrays:

@@ -44,12 +44,12 @@ class Engine:
         same time.
         """
         prepared = partial(_prepare, image, model, self.limits, check)
-        return Work(model, run, prepared, respond, (kind, _size(image).bit_length()))
+        return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), image)
 
     def start(self, work: Work, call: Call, done: Done) -> None:
         """Queue a work; see `Workers.submit`."""
         if call.observation:
-            call.observation.model = work.model
+            call.observation.model, call.observation.image = work.model, work.image
         self.workers.submit(work, call, done)
 
     def check(self, call: Call) -> None:

@@ -12,6 +12,7 @@ from spyglass_contract.images.header import sniff
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from spyglass_contract.images.message import ImageData
     from spyglass_server.engine.call import Call
     from spyglass_server.engine.models.model import Model
     from spyglass_server.engine.work import Inferred
@@ -34,21 +35,27 @@ class Observation:
     __slots__ = (
         "call",
         "code",
+        "decode_started",
+        "encode_started",
         "ended",
+        "failed",
+        "image",
+        "inference_started",
         "inferred",
         "kind",
         "messages",
         "metadata",
         "method",
         "model",
+        "queued",
         "reason",
         "request",
         "request_bytes",
         "request_id",
         "response",
         "response_bytes",
+        "span",
         "started",
-        "trace_id",
     )
 
     def __init__(
@@ -62,24 +69,28 @@ class Observation:
         # Seconds of `time.monotonic()`.
         self.started = time.monotonic()
         self.ended = 0.0
+        # The same for the stages that have begun; 0: not begun. A stage that others share begins with them.
+        self.queued = self.decode_started = self.inference_started = self.encode_started = 0.0
         # None: the call ended before its caller was known.
         self.call: Call | None = None
         self.request: Any = None
         self.request_bytes = 0
         # None: the request ended before its model was found.
         self.model: Model | None = None
+        # The file or the pixels; None: the request ended before they were found.
+        self.image: ImageData | None = None
         # None: the network did not run.
         self.inferred: Inferred[Any] | None = None
         # None: the request failed.
         self.response: Any = None
         self.response_bytes = 0
-        # Requests of a stream so far.
-        self.messages = 0
+        # Requests of a stream so far, and those of them that failed.
+        self.messages = self.failed = 0
         # The name of a status code, and the reason of an error.
         self.code = ""
         self.reason = ""
-        # Of the caller's trace, as 32 hexadecimal digits.
-        self.trace_id = ""
+        # The span of a request that is traced, see `observing.tracing`; None: no span.
+        self.span: Any = None
 
     @property
     def seconds(self) -> float:
@@ -94,12 +105,11 @@ class Observation:
     @property
     def image_format(self) -> str:
         """Pillow's name of the image's format, RAW for pixels; empty if it is unknown."""
-        image: Any = getattr(self.request, "image", None)
-        source = image.WhichOneof("source") if image is not None else None
-        if source != "encoded":
-            return RAW if source else ""
+        # Not from the request: to read the bytes of a message copies them.
+        if not isinstance(self.image, bytes):
+            return "" if self.image is None else RAW
         try:
-            return sniff(image.encoded)
+            return sniff(self.image)
         except ImageError:
             return ""
 
@@ -107,3 +117,10 @@ class Observation:
         """Note the response."""
         self.response = response
         self.response_bytes = response_bytes
+
+    def forget(self) -> None:
+        """Free the image: gRPC holds the call, and so this object, until the response has been sent."""
+        self.request = self.image = None
+        # The two hold each other: without a cycle, their memory is freed at once.
+        if self.call:
+            self.call.observation = None

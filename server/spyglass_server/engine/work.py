@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.reply_pb2 import Timing
+from spyglass_contract.images.message import ImageData
 from spyglass_contract.images.pixels import Prepared
 
 if TYPE_CHECKING:
@@ -70,3 +71,5 @@ class Work:
     respond: Callable[[Inferred[Any]], object]
     # Works of one model with equal keys take about the same time.
     cost_key: Hashable
+    # The image of a request; None: the work is a part of another one's.
+    image: ImageData | None = None

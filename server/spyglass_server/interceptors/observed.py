@@ -31,7 +31,7 @@ class Observed(Layer):
     @contextmanager
     def around(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
         metadata = tuple(context.invocation_metadata() or ())
-        observation = Observation(method, request_id_of(metadata), metadata)
+        observation = self._observers.begin(Observation(method, request_id_of(metadata), metadata))
         token = _current.set(observation)
         with using_request_id(observation.request_id):
             context.set_trailing_metadata(((REQUEST_ID_HEADER, observation.request_id),))

@@ -1,4 +1,4 @@
-"""The end of an observation: every observer sees it once."""
+"""The begin and the end of an observation: every observer sees it once, at its end."""
 
 from __future__ import annotations
 
@@ -14,12 +14,25 @@ Observer = Callable[[Observation], object]
 """Sees an observation that has ended. It runs in the thread that responds, before the response: it must be
 quick, must not block, and may keep nothing of the request."""
 
+Beginner = Callable[[Observation, Observation | None], object]
+"""Sees an observation that begins, and that of its stream, if it is a message of one. It must not block."""
+
 
 class Observers:
     """The observers of all requests."""
 
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+    def __init__(self, observers: Iterable[Observer] = (), beginners: Iterable[Beginner] = ()) -> None:
         self._observers = tuple(observers)
+        self._beginners = tuple(beginners)
+
+    def begin(self, observation: Observation, stream: Observation | None = None) -> Observation:
+        """Return `observation` after its beginners have seen it; `stream` is that of its stream."""
+        for beginner in self._beginners:
+            try:
+                beginner(observation, stream)
+            except Exception:
+                _log.exception("an observer failed")
+        return observation
 
     def end(self, observation: Observation, code: str, reason: str = "") -> None:
         """Show every observer a request that ended with this status code; one that fails disturbs nobody."""
@@ -30,7 +43,4 @@ class Observers:
                 observer(observation)
             except Exception:
                 _log.exception("an observer failed")
-        # The two hold each other, and the observation holds the image: without a cycle, its memory is freed
-        # at once.
-        if observation.call:
-            observation.call.observation = None
+        observation.forget()

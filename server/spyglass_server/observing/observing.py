@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,12 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.capture import Capture, CaptureOptions
 from spyglass_server.observing.observers import Observer, Observers
+from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
 from spyglass_server.observing.statistics import SeenByModels
 from spyglass_server.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from spyglass_server.observing.metrics.http import MetricsPort
@@ -34,12 +38,18 @@ class Observing:
         """`is_open` returns whether the server accepts requests.
 
         `certificate_seconds` returns the time until the certificate ends; None: there is none. Raises
-        ListenError if the port of the metrics cannot be bound, and CaptureError if the folder for requests
-        cannot be used.
+        ListenError if the port of the metrics cannot be bound, CaptureError if the folder for requests cannot
+        be used, and TracingError.
         """
         self._engine = engine
         self._is_open = is_open
-        observers: list[Observer] = [RequestLog()]
+        observers: list[Observer] = []
+        if settings.access_log or settings.slow_request_seconds:
+            observers.append(
+                RequestLog(
+                    settings.log_sample, settings.slow_request_seconds, only_slow=not settings.access_log
+                )
+            )
         self.seen = SeenByModels(settings.statistics_window) if settings.statistics else None
         """The statistics of the models; None: the server keeps none."""
         if self.seen:
@@ -47,6 +57,7 @@ class Observing:
         self._capture = _capture(settings)
         if self._capture:
             observers.append(self._capture)
+        self._tracing = open_tracing(settings.tracing_endpoint, settings.tracing_sample)
         self._port: MetricsPort | None = None
         if settings.metrics_port is not None:
             # The library takes long to import: only a server with metrics does.
@@ -57,7 +68,9 @@ class Observing:
             self._port = metrics.listen(
                 settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready
             )
-        self.observers = Observers(observers)
+        if self._tracing:
+            observers.append(self._tracing)
+        self.observers = Observers(observers, [self._tracing.begin] if self._tracing else [])
 
     @property
     def metrics_port(self) -> int:
@@ -68,18 +81,21 @@ class Observing:
         """Respond on the port of the metrics."""
         if self._port:
             self._port.start()
+            _log.info("metrics on port %d", self._port.port)
 
     def tick(self) -> None:
         """Do what is done a few times a second."""
         if self._port:
             self._port.sweep()
 
-    def stop(self) -> None:
-        """End; may be called again, and before `start`."""
+    def stop(self, seconds: float) -> None:
+        """End; may be called again, and before `start`. The last traces may take `seconds` to be sent."""
         if self._port:
             self._port.stop()
         if self._capture:
             self._capture.stop()
+        if self._tracing:
+            self._tracing.close(seconds)
 
     def _not_alive(self) -> str:
         stalled = self._engine.workers.stalled_seconds

@@ -18,16 +18,19 @@ def observing_messages(
     """Return `handle` with each request shown to the observers; `stream` is the observation of the call."""
 
     def observed(request: Request, call: Call) -> Response:
-        observation = Observation(stream.method, stream.request_id, stream.metadata, "message")
+        message = Observation(stream.method, stream.request_id, stream.metadata, "message")
+        observation = observers.begin(message, stream)
         observation.request, observation.request_bytes = request, request.ByteSize()
         observation.call = part = call.observed(observation)
         stream.messages += 1
         try:
             response = handle(request, part)
         except SpyglassError as error:
+            stream.failed += 1
             observers.end(observation, status_code(error), error.reason)
             raise
         except Exception:
+            stream.failed += 1
             observers.end(observation, "INTERNAL", "INTERNAL")
             raise
         observation.answered(response, response.ByteSize())

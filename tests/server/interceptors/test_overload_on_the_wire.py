@@ -22,6 +22,7 @@ from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_server.engine.models.model import Model
+from spyglass_server.logs import FIELDS
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
@@ -205,7 +206,7 @@ def test_a_caller_that_disconnects_is_not_logged_as_a_fault_of_the_server(
         stream = ServerReflectionStub(halted.channel).ServerReflectionInfo(silence(), timeout=PATIENCE)
         next(stream)
         stream.cancel()
-        eventually(lambda: any(hasattr(record, "code") for record in caplog.records))
+        eventually(lambda: any(hasattr(record, FIELDS) for record in caplog.records))
     idle.set()
 
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
-from spyglass.v1.image_pb2 import Image, RawImage
+from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelRef
 from spyglass_server.engine.observation import Observation
 from spyglass_server.observing.observers import Observers
@@ -43,6 +44,9 @@ def test_an_observer_that_fails_disturbs_nobody(caplog: pytest.LogCaptureFixture
 def test_an_answered_request_is_seen_with_all_of_its_parts(
     server: Any, seen: list[Observation], color_image: Callable[..., bytes]
 ) -> None:
+    formats: list[str] = []
+    observers = server.server._observing.observers
+    observers._observers = (*observers._observers, lambda each: formats.append(each.image_format))
     request = ClassifyRequest(image=Image(encoded=color_image("red")))
     response = server.vision.Classify(request, timeout=PATIENCE, metadata=[("x-request-id", "mine")])
 
@@ -52,7 +56,9 @@ def test_an_answered_request_is_seen_with_all_of_its_parts(
     assert observation.model and observation.model.card.name == response.served_by.model
     assert observation.request_bytes == request.ByteSize()
     assert observation.response_bytes == response.ByteSize()
-    assert observation.image_format == "PNG"
+    assert formats == ["PNG"]
+    # gRPC may hold it for longer than it needs its image.
+    assert observation.request is None and observation.image is None
     assert observation.timing == response.timing
     assert observation.inferred and len(observation.inferred.output) == 3
     assert 0 < observation.seconds < PATIENCE
@@ -62,9 +68,9 @@ def test_an_answered_request_is_seen_with_all_of_its_parts(
 def test_pixels_have_a_format_of_their_own() -> None:
     observation = Observation("/m")
     assert observation.image_format == ""
-    observation.request = ClassifyRequest(image=Image(raw=RawImage(data=b"1")))
+    observation.image = np.zeros((1, 1, 3), np.uint8)
     assert observation.image_format == "RAW"
-    observation.request = ClassifyRequest(image=Image(encoded=b"no image"))
+    observation.image = b"no image"
     assert observation.image_format == ""
 
 
@@ -112,7 +118,7 @@ def test_each_message_of_a_stream_is_seen_and_then_the_stream(
         ("message", "INVALID_ARGUMENT"),
         ("message", "OK"),
     ]
-    assert (stream.kind, stream.code, stream.messages) == ("stream", "OK", 2)
+    assert (stream.kind, stream.code, stream.messages, stream.failed) == ("stream", "OK", 2, 1)
 
 
 def test_a_stream_on_threads_is_seen_in_the_same_way(

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.message import Message
 
 from spyglass.v1.vision_pb2_grpc import VisionStub
+from spyglass_client._tracing import with_trace
 from spyglass_client._transports.per_process import PerProcess
 from spyglass_client._transports.rpc_errors import error_from_rpc
 
@@ -33,24 +34,27 @@ class GrpcTransport:
     def send(self, method: str, request: Message, timeout: float | None) -> Message:
         """See `Transport.send`."""
         try:
-            response: Message = self._method(method)(request, timeout=timeout, metadata=self._metadata)
+            response: Message = self._method(method)(request, timeout=timeout, metadata=self._headers())
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
         return response
 
     def start(self, method: str, request: Message, timeout: float | None) -> GrpcPending:
         """See `NonBlockingTransport.start`."""
-        return GrpcPending(self._method(method).future(request, timeout=timeout, metadata=self._metadata))
+        return GrpcPending(self._method(method).future(request, timeout=timeout, metadata=self._headers()))
 
     def stream(self, method: str, requests: Iterator[Message]) -> GrpcStream:
         """See `Transport.stream`."""
-        return GrpcStream(self._method(f"{method}Stream")(requests, metadata=self._metadata))
+        return GrpcStream(self._method(f"{method}Stream")(requests, metadata=self._headers()))
 
     def close(self) -> None:
         """Close the connection; calls in progress are cancelled."""
         connection = self._connection.close()
         if connection:
             connection[0].close()
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        return with_trace(self._metadata)
 
     def _method(self, name: str) -> Any:
         return getattr(self._connection.get()[1], name)

@@ -16,8 +16,8 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
 from spyglass_contract.model.precisions import FP32, file_precision
-from spyglass_server.engine.models.choices import Precision
-from spyglass_server.engine.models.precision import open_network
+from spyglass_contract.model_files.model_file import changed
+from spyglass_server.engine.models.precision import Opened, open_network
 from spyglass_server.engine.models.providers.registry import best_batch
 from spyglass_server.engine.models.resources import Resources as Resources
 
@@ -103,6 +103,8 @@ class Model:
         """The largest batch that runs."""
         self.profile: Profile | None = None
         """The measured speed; None: not measured."""
+        self.load_seconds = 0.0
+        """How long its repository took to load it."""
         self._wide: Network | None = None
 
     def use_profile(self, profile: Profile) -> None:
@@ -125,7 +127,7 @@ class Model:
         opened = open_network(path, resources)
         if opened.one_image:
             resources = replace(resources, max_batch=1)
-        source = Source(path.parents[2], partial(_open_again, path, resources, opened.precision))
+        source = Source(path.parents[2], partial(_open_again, path, resources, opened))
         return cls(opened.network, opened.sha256, resources, opened.heatmap_sha256, source)
 
     @property
@@ -139,7 +141,10 @@ class Model:
         return served_by
 
 
-def _open_again(path: Path, resources: Resources, precision: Precision, threads: int) -> Network:
-    """Open a file as it is open already, but for the threads of a run."""
-    chosen = replace(resources, precision=precision, threads_per_worker=threads)
-    return open_network(path, chosen).network
+def _open_again(path: Path, resources: Resources, first: Opened, threads: int) -> Network:
+    """Open a file as it is open already, but for the threads of a run. Raises ModelError if it changed."""
+    chosen = replace(resources, precision=first.precision, threads_per_worker=threads)
+    opened = open_network(path, chosen)
+    if (opened.sha256, opened.heatmap_sha256) != (first.sha256, first.heatmap_sha256):
+        raise changed(path)
+    return opened.network

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +45,11 @@ class _Original:
 
     path: Path
     session: Session
-    sha256: str
+    resources: Resources
+
+    @property
+    def sha256(self) -> str:
+        return self.session.sha256
 
     def as_it_is(self) -> Opened:
         return Opened(self.session, self.sha256, self.sha256, self.session.one_image, FP32)
@@ -54,7 +57,9 @@ class _Original:
     def held_out(self) -> HeldOut | None:
         """Return the held-out images beside the file. Raises ModelError if they are invalid."""
         file = self.path.with_name(held_out_file.FILE_NAME)
-        return read_held_out(file, self.session.card, self.sha256) if file.is_file() else None
+        if not file.exists():
+            return None
+        return read_held_out(file, self.session.card, self.sha256, self.resources.rules.check_signature)
 
 
 def open_network(path: Path, resources: Resources) -> Opened:
@@ -63,7 +68,7 @@ def open_network(path: Path, resources: Resources) -> Opened:
     `auto` takes the fastest precision that passes the gate, and keeps the file as it is if none is faster.
     Raises PrecisionError if another precision is missing or refused, and the errors of `Session`.
     """
-    original = _Original(path, _session(path, resources), _sha256(path))
+    original = _Original(path, _session(path, resources), resources)
     card = original.session.card
     if resources.precision == FP32:
         return original.as_it_is()
@@ -111,7 +116,7 @@ def _open_int8(original: _Original, resources: Resources) -> Opened:
     _check_card(card, session.card, original.sha256)
     _pass_gate(original, session, INT8, tolerance_of(session.card.reduced_precision))
     network = _reduced(original, session, reduced_card(card, session.card))
-    return Opened(network, _sha256(path), original.sha256, session.one_image, INT8)
+    return Opened(network, session.sha256, original.sha256, session.one_image, INT8)
 
 
 def _open_bf16(original: _Original, resources: Resources) -> Opened:
@@ -172,9 +177,5 @@ def _session(path: Path, resources: Resources, precision: ComputePrecision = "fp
         max_batch=resources.max_batch,
         gpu_memory_limit=resources.gpu_memory_limit,
         engine_cache=resources.engine_cache,
+        rules=resources.rules,
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -47,9 +47,10 @@ class Repository:
         card = model.card
         if (card.name, str(card.version)) != (name, version):
             raise CardError(f"{name}/{version}: the card in the file is of {card.name}/{card.version}")
+        model.load_seconds = time.monotonic() - started
         self._models.setdefault(name, {})[card.version] = model
         self._defaults = {}
-        _log.info("%s/%s loaded in %.2f s", name, version, time.monotonic() - started)
+        _log.info("%s/%s loaded in %.2f s", name, version, model.load_seconds)
         return model
 
     def __iter__(self) -> Iterator[Model]:

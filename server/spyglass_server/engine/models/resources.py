@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spyglass_contract.model_files.rules import FileRules
 from spyglass_server.engine.models.choices import Precision
 
 
@@ -29,3 +30,5 @@ class Resources:
     gpu_memory_limit: int = 0
     # Folder of the engines that TensorRT has built; None: below the user's cache folder.
     engine_cache: Path | None = None
+    # The rules by which files are opened.
+    rules: FileRules = field(default_factory=FileRules)

@@ -12,6 +12,7 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError
 from spyglass_contract.model.card import CLASS_INDEX, FEATURE_MAP, HEATMAP, PREDICTED, PROBABILITIES, SCORES
 from spyglass_contract.model.certificate import verify
+from spyglass_contract.model_files.rules import FileRules
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.cpu import classes_run
@@ -42,10 +43,14 @@ class Session:
         max_batch: int = 0,
         gpu_memory_limit: int = 0,
         engine_cache: Path | None = None,
+        rules: FileRules | None = None,
     ) -> None:
         """Open `path`; `Placement` describes the settings, and `choose` the provider.
 
-        Raises DeviceError, CardError, and ModelError if the provider cannot load the file.
+        `rules` say which files may be opened; None: those within the default limits.
+
+        Raises DeviceError, CardError, and ModelError if `rules` do not allow the file, or if the provider
+        cannot load it.
         """
         placement = Placement(
             device,
@@ -58,9 +63,13 @@ class Session:
         )
         # A wrong setting is named before a wrong file.
         choose(provider, placement)
-        self._graph = read_graph(path)
+        file = (rules or FileRules()).open(path)
+        self.sha256: str = file.sha256
+        """The SHA-256 of the file."""
+        self._graph = read_graph(file)
         self.card: ModelCard = self._graph.card
-        self._opened = open_file(provider, path, self._graph, placement)
+        self._opened = open_file(provider, file, self._graph, placement)
+        file.release()
         self.provider: str = self._opened.provider
         self.precision: ComputePrecision = precision
         self.heatmap_provider: str = self._opened.whole_provider

@@ -89,6 +89,10 @@ class ProfileStore:
                 return True
         return False
 
+    def folders(self) -> list[Path]:
+        """Return the folders in which profiles are stored, the preferred one first."""
+        return [path.parent for path in self._paths()]
+
     def _paths(self) -> Iterator[Path]:
         if self._models:
             yield self._models / FOLDER / FILE

@@ -30,6 +30,8 @@ def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lam
     for job, work in batch:
         try:
             before = time.monotonic()
+            if (observation := job.call.observation) and not observation.queued:
+                observation.queued, observation.decode_started = job.queued, before
             job.call.remaining()
             set_request_id(job.call.request_id)
             prepared = work.prepare()
@@ -48,6 +50,9 @@ def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lam
 
 def _run(entries: list[_Entry], run: Run[Any], started: float) -> None:
     before = time.monotonic()
+    for job, _, _, _ in entries:
+        if (observation := job.call.observation) and not observation.inference_started:
+            observation.inference_started = before
     try:
         outputs = list(run(_stacked(entries)))
         pairs = list(zip(entries, outputs, strict=True))
@@ -74,8 +79,10 @@ def _run_each(entries: list[_Entry], run: Run[Any], started: float) -> None:
 def _respond(job: Job, work: Work, inferred: Inferred[object]) -> None:
     if job.ended:
         return
-    if job.call.observation:
-        job.call.observation.inferred = inferred
+    if observation := job.call.observation:
+        observation.encode_started = time.monotonic()
+        # Of the request itself, not of the passes that its response may need.
+        observation.inferred = observation.inferred or inferred
     try:
         set_request_id(job.call.request_id)
         response = work.respond(inferred)

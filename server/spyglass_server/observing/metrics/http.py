@@ -6,9 +6,11 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from io import StringIO
 from socketserver import ThreadingMixIn
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Connections at a time; further ones are closed.
+# Connections at a time; for a further one, the oldest is closed.
 _CONNECTIONS = 32
 # A connection is closed after so long, in seconds: it may be one that sends a byte now and then.
 _LONGEST_SECONDS = 10.0
@@ -69,7 +71,15 @@ def application(registry: CollectorRegistry, alive: Check, ready: Check) -> WSGI
                 start_response, "405 Method Not Allowed", "expected GET or HEAD", ("Allow", "GET, HEAD")
             )
         if path == "/metrics":
-            page: Iterable[bytes] = metrics(environ, start_response)
+            try:
+                page: Iterable[bytes] = metrics(environ, start_response)
+            except Exception:
+                _log.exception("the metrics could not be read")
+                return _text(
+                    start_response,
+                    "500 Internal Server Error",
+                    "the metrics could not be read; the log of the server says why",
+                )
             return page
         if check := checks.get(path):
             problem = check()
@@ -92,6 +102,10 @@ def _text(
 
 class _Handler(WSGIRequestHandler):
     timeout = _LONGEST_SECONDS
+
+    def get_stderr(self) -> TextIO:
+        """Drop what wsgiref writes beside the log: the stack trace of a client that reads too slowly."""
+        return StringIO()
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing: a scrape comes every few seconds."""
@@ -128,13 +142,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
-            full = len(self._open) >= _CONNECTIONS
-            if not full:
-                self._open[request] = time.monotonic()
-        if full:
-            self.shutdown_request(request)
-        else:
-            super().process_request(request, client_address)
+            # In the order of their beginning. So connections that do nothing cannot keep Prometheus out.
+            oldest = next(iter(self._open)) if len(self._open) >= _CONNECTIONS else None
+            if oldest:
+                del self._open[oldest]
+            self._open[request] = time.monotonic()
+        if oldest:
+            _cut(oldest)
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
@@ -146,15 +161,18 @@ class _Server(ThreadingMixIn, WSGIServer):
         with self._lock:
             old = [each for each, since in self._open.items() if now - since > _LONGEST_SECONDS]
         for connection in old:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                # It has ended meanwhile.
-                continue
+            _cut(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log no stack trace if a client disconnects."""
         _log.debug("a connection to the metrics failed", exc_info=True)
+
+
+def _cut(connection: socket.socket) -> None:
+    """End what a thread reads or writes; the thread then closes the connection."""
+    # It may have ended meanwhile.
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Server6(_Server):

@@ -14,6 +14,8 @@ from prometheus_client import (
 
 from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
+from spyglass_server.logs import dropped_lines
+from spyglass_server.observing.metrics.counter import ReadCounter
 from spyglass_server.observing.metrics.http import Check, MetricsPort
 from spyglass_server.observing.metrics.model_drift import ModelDrift
 from spyglass_server.observing.metrics.requests import RequestMetrics
@@ -46,7 +48,13 @@ class Metrics:
         self.registry.register(ServerState(gauges, engine))
         if seen:
             self.registry.register(ModelDrift(seen, engine))
-        self.observer = RequestMetrics(self.registry)
+        self.registry.register(
+            ReadCounter(
+                "spyglass_log_dropped_lines", "Lines of the log that nobody read in time.", dropped_lines
+            )
+        )
+        self.observer = RequestMetrics()
+        self.registry.register(self.observer)
 
     def listen(self, host: str, port: int, alive: Check, ready: Check) -> MetricsPort:
         """Return the port of the metrics. Raises ListenError."""

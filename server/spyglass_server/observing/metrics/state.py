@@ -70,6 +70,11 @@ class ServerState(Collector):
         batches = GaugeMetricFamily(
             "spyglass_model_max_batch", "Largest number of images in one run.", labels=("model", "version")
         )
+        loads = GaugeMetricFamily(
+            "spyglass_model_load_seconds",
+            "Time to load a model, with the replay of its certificate.",
+            labels=("model", "version"),
+        )
         for model in self._engine.repository:
             served_by = model.served_by
             labels = {"model": served_by.model, "version": str(served_by.version)}
@@ -83,5 +88,7 @@ class ServerState(Collector):
                 },
             )
             batches.add_metric(tuple(labels.values()), model.max_batch)
+            loads.add_metric(tuple(labels.values()), model.load_seconds)
         yield models
         yield batches
+        yield loads

@@ -34,7 +34,7 @@ class Ending:
         message = None if response is None else response.SerializeToString()
         if message is not None:
             self._observation.answered(response, len(message))
-        # Before the response: a caller that has it finds the line in the log.
+        # Before the response: a caller that has it finds the request among the metrics.
         self.close("CANCELLED" if self._pending.is_cancelled() else "OK")
         self._pending.finish(message, ((REQUEST_ID_HEADER, self._observation.request_id),))
 

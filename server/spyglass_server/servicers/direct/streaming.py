@@ -90,8 +90,10 @@ class _Stream:
         self._pending = pending
         self._incoming = incoming
         self._metadata = metadata
-        self._request_id = request_id_of(metadata)
-        self._observation = Observation(calls.method.path, self._request_id, metadata, "stream")
+        self._observation = calls.observers.begin(
+            Observation(calls.method.path, request_id_of(metadata), metadata, "stream")
+        )
+        self._request_id = self._observation.request_id
         self.ending = Ending(pending, incoming, self._observation, calls.observers)
         self.call = new_call(
             pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
@@ -214,7 +216,8 @@ class _Stream:
         self._go_on()
 
     def _start(self, request: Any, number: int, request_bytes: int) -> None:
-        observation = Observation(self._calls.method.path, self._request_id, self._metadata, "message")
+        message = Observation(self._calls.method.path, self._request_id, self._metadata, "message")
+        observation = self._calls.observers.begin(message, self._observation)
         observation.request, observation.request_bytes = request, request_bytes
         observation.call = call = self.call.observed(observation)
         done = partial(self._done, observation, number)
@@ -241,6 +244,8 @@ class _Stream:
     def _failed(self, observation: Observation, error: Exception) -> bytes:
         """Return the response that holds an error."""
         request = observation.request
+        with self._lock:
+            self._observation.failed += 1
         self._failures.add(request.model.name, error)
         with using_request_id(self._request_id):
             public = public_error(error, self._request_id)
@@ -289,7 +294,7 @@ class _Stream:
         self._go_on()
 
     def _end(self) -> None:
-        # Before the status: a caller that has it finds the line in the log.
+        # Before the status: its line is in the log before that of the stream.
         self._failures.log()
         if self._error:
             self.ending.fail(self._error)

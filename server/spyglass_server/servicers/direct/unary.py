@@ -8,7 +8,7 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from spyglass_contract.errors import Cancelled, InvalidInput, Overloaded
-from spyglass_server.engine.observation import Observation
+from spyglass_server.engine.observation import Metadata, Observation
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall
 from spyglass_server.interceptors.incoming import Incoming
 from spyglass_server.interceptors.statuses import abort_status
@@ -48,7 +48,7 @@ class UnaryCalls:
         try:
             self._method.check(call)
         except Overloaded as error:
-            observation = Observation(self._method.path, request_id_of(metadata), metadata)
+            observation = self._observed(metadata)
             observation.call = call
             status = abort_status(error, observation.request_id)
             announced.abort(status.code, status.details, status.trailing_metadata)
@@ -66,7 +66,7 @@ class UnaryCalls:
 
     def _handle(self, pending: PendingCall, incoming: Incoming, *, small: bool) -> None:
         metadata = pending.metadata()
-        observation = Observation(self._method.path, request_id_of(metadata), metadata)
+        observation = self._observed(metadata)
         ending = Ending(pending, incoming, observation, self._observers)
         try:
             call = new_call(pending.peer(), metadata, pending.remaining(), request_id=observation.request_id)
@@ -88,6 +88,9 @@ class UnaryCalls:
             self._method.start(request, call, done)
         except Exception as error:
             ending.fail(error)
+
+    def _observed(self, metadata: Metadata) -> Observation:
+        return self._observers.begin(Observation(self._method.path, request_id_of(metadata), metadata))
 
     def _request(
         self, pending: PendingCall, incoming: Incoming, observation: Observation, *, small: bool

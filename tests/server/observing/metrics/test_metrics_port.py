@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from spyglass_server.listening import ListenError
 from spyglass_server.observing.metrics import http
@@ -30,9 +33,14 @@ def health() -> Health:
 
 
 @pytest.fixture
-def port(health: Health) -> Iterator[MetricsPort]:
-    registry = CollectorRegistry()
-    Counter("things", "Things that were counted.", registry=registry).inc(2)
+def registry() -> CollectorRegistry:
+    found = CollectorRegistry()
+    Counter("things", "Things that were counted.", registry=found).inc(2)
+    return found
+
+
+@pytest.fixture
+def port(health: Health, registry: CollectorRegistry) -> Iterator[MetricsPort]:
     opened = MetricsPort("localhost", 0, registry, lambda: health.alive, lambda: health.ready)
     opened.start()
     yield opened
@@ -87,27 +95,68 @@ def test_a_port_that_is_taken_is_an_error(port: MetricsPort) -> None:
         MetricsPort("localhost", port.port, CollectorRegistry(), str, str)
 
 
-def test_silent_connections_are_closed_and_others_are_served(
-    port: MetricsPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("sent", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n"])
+def test_idle_connections_and_slow_readers_keep_nobody_out(port: MetricsPort, sent: bytes) -> None:
     with ExitStack() as stack:
-        silent = [
-            stack.enter_context(socket.create_connection(("localhost", port.port), PATIENCE))
-            for _ in range(200)
-        ]
-        for each in silent[:20]:
-            each.sendall(b"GET /met")
-        # More than the limit wait: they are closed at once, and the others soon.
+        for _ in range(200):
+            idle = stack.enter_context(socket.create_connection(("localhost", port.port), PATIENCE))
+            if sent:
+                with suppress(OSError):
+                    idle.sendall(sent)
+        started = time.monotonic()
+        for _ in range(20):
+            assert ask(port, "/healthz")[0] == 200
+        assert time.monotonic() - started < 5
+        threads = [each for each in threading.enumerate() if "process_request_thread" in each.name]
+        assert len(threads) <= http._CONNECTIONS + 5
+
+
+class Broken(Collector):
+    def collect(self) -> Iterator[Metric]:
+        raise ValueError("inside")
+
+
+def test_metrics_that_cannot_be_read_are_an_error_whose_cause_is_in_the_log(
+    health: Health, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Broken())
+    port = MetricsPort("localhost", 0, registry, lambda: health.alive, lambda: health.ready)
+    port.start()
+    try:
+        status, text = ask(port, "/metrics")
+    finally:
+        port.stop()
+    assert status == 500 and "inside" not in text
+    assert "ValueError: inside" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_reader_that_is_too_slow_leaves_no_trace(
+    registry: CollectorRegistry,
+    port: MetricsPort,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    monkeypatch.setattr(http._Handler, "timeout", 0.1)
+    many = Gauge("many", "Many series.", ["number"], registry=registry)
+    for number in range(30_000):
+        many.labels(str(number) + "x" * 200)
+    with socket.create_connection(("localhost", port.port), PATIENCE) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        eventually(lambda: len(port._server._open) == 1)
+        eventually(lambda: len(port._server._open) == 0)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_old_connections_are_closed(port: MetricsPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_connection(("localhost", port.port), PATIENCE) as idle:
+        assert ask(port, "/healthz")[0] == 200
         monkeypatch.setattr(http, "_LONGEST_SECONDS", 0.0)
-        deadline = time.monotonic() + PATIENCE
-        status = 0
-        while status != 200 and time.monotonic() < deadline:
-            port.sweep()
-            try:
-                status = ask(port, "/healthz")[0]
-            except OSError:
-                time.sleep(0.01)
-        assert status == 200
+        port.sweep()
+        assert idle.recv(1) == b""
 
 
 @pytest.mark.parametrize(
@@ -116,13 +165,14 @@ def test_silent_connections_are_closed_and_others_are_served(
 )
 def test_what_is_no_request_disturbs_nobody(port: MetricsPort, line: bytes) -> None:
     with socket.create_connection(("localhost", port.port), PATIENCE) as connection:
-        connection.sendall(line)
-        connection.shutdown(socket.SHUT_WR)
         received = b""
         try:
+            connection.sendall(line)
+            connection.shutdown(socket.SHUT_WR)
             while data := connection.recv(4096):
                 received += data
-        except ConnectionError:
+        # The server has disconnected already.
+        except OSError:
             received = b""
     assert b"Traceback" not in received
     assert ask(port, "/healthz")[0] == 200

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
 from typing import Any
 from urllib.request import urlopen
 
@@ -13,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelRef
+from spyglass_server.engine.observation import Observation
+from spyglass_server.observing.metrics.requests import RequestMetrics
 
 PATIENCE = 30
 
@@ -133,3 +136,71 @@ def test_the_server_and_its_models_are_shown(metered: Any) -> None:
 def test_without_a_port_nothing_is_counted(server: Any) -> None:
     assert server.server.metrics_port == 0
     assert len(server.server._observing.observers._observers) == 1
+
+
+def test_a_refused_stream_is_counted_by_its_reason(
+    run_server: Callable[..., Any], color_image: Callable[..., bytes]
+) -> None:
+    running = run_server(metrics_port=0, max_streams=1)
+    request = ClassifyRequest(image=Image(encoded=color_image("red")))
+    ends = Event()
+
+    def slowly() -> Iterator[ClassifyRequest]:
+        yield request
+        ends.wait(PATIENCE)
+
+    held = running.vision.ClassifyStream(slowly(), timeout=PATIENCE)
+    next(held)
+    with pytest.raises(grpc.RpcError):
+        list(running.vision.ClassifyStream(iter([request]), timeout=PATIENCE))
+    ends.set()
+    list(held)
+
+    samples = scrape(running)
+    assert total(samples, "spyglass_refused_total", reason="TOO_MANY_STREAMS") == 1
+    assert total(samples, "spyglass_streams_total", code="RESOURCE_EXHAUSTED") == 1
+    assert total(samples, "spyglass_requests_total", code="RESOURCE_EXHAUSTED") == 0
+
+
+def ended(code: str, reason: str = "", kind: Any = "request") -> Observation:
+    observation = Observation("/spyglass.v1.Vision/Classify", kind=kind)
+    observation.code, observation.reason, observation.ended = code, reason, observation.started + 0.02
+    return observation
+
+
+def test_the_number_of_reasons_is_bounded() -> None:
+    metrics = RequestMetrics()
+    for number in range(1000):
+        metrics(ended("UNAVAILABLE", f"REASON_{number}"))
+    refused = [
+        sample for family in metrics.collect() for sample in family.samples if "refused" in sample.name
+    ]
+    assert len(refused) == 65 and sum(sample.value for sample in refused) == 1000
+
+
+def test_no_request_is_lost_with_many_threads() -> None:
+    metrics = RequestMetrics()
+
+    def count() -> None:
+        for _ in range(2000):
+            metrics(ended("OK"))
+            metrics(ended("CANCELLED", kind="stream"))
+
+    threads = [Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        list(metrics.collect())
+    for thread in threads:
+        thread.join()
+    found = {
+        (sample.name, sample.labels.get("le")): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+    }
+    assert found["spyglass_requests_total", None] == 16_000
+    assert found["spyglass_streams_total", None] == found["spyglass_dropped_total", None] == 16_000
+    duration = "spyglass_request_duration_seconds"
+    assert found[f"{duration}_count", None] == found[f"{duration}_bucket", "0.025"] == 16_000
+    assert found[f"{duration}_bucket", "0.01"] == 0
+    assert found[f"{duration}_sum", None] == pytest.approx(320)

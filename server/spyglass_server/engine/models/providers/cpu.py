@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass_contract.model.card import CLASS_INDEX, PROBABILITIES
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.graph import Graph
@@ -36,9 +35,9 @@ class Cpu:
     def check(self, precision: ComputePrecision) -> None:
         """Raise nothing: it runs everywhere."""
 
-    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+    def open(self, file: ModelFile, graph: Graph, placement: Placement) -> Opened:
         """Open a session; see `Provider.open`."""
-        session = open_on_cpu(path, placement.threads)
+        session = open_on_cpu(file, placement.threads)
         return Opened(
             provider=CPU,
             run=classes_run(session, graph),
@@ -47,9 +46,9 @@ class Cpu:
         )
 
 
-def open_on_cpu(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_on_cpu(file: ModelFile, threads: int) -> onnxruntime.InferenceSession:
     """Open a session of the whole file on the processor. Raises ModelError."""
-    return open_session(path, session_options(threads), [CPU])
+    return open_session(file, session_options(threads), [CPU])
 
 
 def classes_run(session: onnxruntime.InferenceSession, graph: Graph) -> Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import CLASS_INDEX
 from spyglass_contract.model.certificate import verify
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.graph import Graph
@@ -53,11 +53,11 @@ class Cuda:
         if not self.available():
             raise DeviceError("this ONNX Runtime has no CUDA: install onnxruntime-gpu")
 
-    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+    def open(self, file: ModelFile, graph: Graph, placement: Placement) -> Opened:
         """Open a session on each GPU; see `Provider.open`."""
         load_libraries()
         entries = partial(cuda_entries, placement.gpu_memory_limit)
-        return open_on_gpus(path, graph, placement, entries, entries)
+        return open_on_gpus(file, graph, placement, entries, entries)
 
 
 @cache
@@ -85,7 +85,9 @@ def cuda_entries(memory_limit: int, device_id: int) -> list[ProviderEntry]:
     return [(CUDA, options), CPU]
 
 
-def open_on_gpus(path: Path, graph: Graph, placement: Placement, classes: Entries, whole: Entries) -> Opened:
+def open_on_gpus(
+    file: ModelFile, graph: Graph, placement: Placement, classes: Entries, whole: Entries
+) -> Opened:
     """Open the file on each GPU of the placement; a run takes the least busy one.
 
     `classes` are the entries of the sessions for classes, `whole` those of the session for heatmaps, which is
@@ -95,7 +97,7 @@ def open_on_gpus(path: Path, graph: Graph, placement: Placement, classes: Entrie
     ids = cuda_ids(placement.device) or [0]
     bound = [
         BoundRuns(
-            open_classes(path, graph, placement, classes(number)),
+            open_classes(file, graph, placement, classes(number)),
             graph.card.input.tensor,
             "cuda",
             number,
@@ -110,7 +112,7 @@ def open_on_gpus(path: Path, graph: Graph, placement: Placement, classes: Entrie
     return Opened(
         provider=_first(classes(ids[0])),
         run=least_busy_run(LeastBusy(bound)),
-        open_whole=partial(_open_checked, path, whole(ids[0]), session_options(placement.threads)),
+        open_whole=partial(_open_checked, file, whole(ids[0]), session_options(placement.threads)),
         whole_provider=_first(whole(ids[0])),
     )
 
@@ -144,7 +146,7 @@ def replay_further(runs: Sequence[Run], card: ModelCard) -> None:
 
 
 def open_classes(
-    path: Path, graph: Graph, placement: Placement, entries: Sequence[ProviderEntry]
+    file: ModelFile, graph: Graph, placement: Placement, entries: Sequence[ProviderEntry]
 ) -> onnxruntime.InferenceSession:
     """Open a session that computes no heatmap.
 
@@ -153,9 +155,9 @@ def open_classes(
     """
     options = session_options(placement.threads)
     if not graph.explains:
-        return _open_checked(path, entries, options)
+        return _open_checked(file, entries, options)
     options.add_initializer(CLASS_INDEX, _no_class())
-    return _open_checked(path, entries, options)
+    return _open_checked(file, entries, options)
 
 
 @cache
@@ -175,9 +177,9 @@ def least_busy_run(runs: LeastBusy[BoundRuns]) -> Run:
 
 
 def _open_checked(
-    path: Path, entries: Sequence[ProviderEntry], options: onnxruntime.SessionOptions
+    file: ModelFile, entries: Sequence[ProviderEntry], options: onnxruntime.SessionOptions
 ) -> onnxruntime.InferenceSession:
-    session = open_session(path, options, entries)
+    session = open_session(file, options, entries)
     found, wanted = session.get_providers()[0], _first(entries)
     # ONNX Runtime takes the next provider if a library or a GPU is missing.
     if found != wanted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT, ModelCard
 from spyglass_contract.errors import CardError
@@ -17,6 +16,7 @@ from spyglass_contract.model.card import (
     SCORES,
     read_card,
 )
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.providers.onnx_sessions import CPU, open_session, session_options
 
@@ -46,7 +46,7 @@ class Graph:
         return bool(self.card.explained_layer)
 
 
-def read_graph(path: Path) -> Graph:
+def read_graph(file: ModelFile) -> Graph:
     """Read a file, and check its graph against its card.
 
     The session for it neither optimises the graph nor packs its weights: that takes less than half of the
@@ -55,7 +55,7 @@ def read_graph(path: Path) -> Graph:
     options = session_options(1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_prepacking", "1")
-    session = open_session(path, options, [CPU])
+    session = open_session(file, options, [CPU])
     graph = Graph(
         read_card(session),
         {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()},

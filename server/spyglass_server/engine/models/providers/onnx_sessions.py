@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from spyglass_contract.errors import ModelError
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_contract.onnx_runtime import onnxruntime
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -29,11 +29,25 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def open_session(
-    path: Path, options: onnxruntime.SessionOptions, providers: Sequence[ProviderEntry]
+    file: ModelFile, options: onnxruntime.SessionOptions, providers: Sequence[ProviderEntry]
 ) -> onnxruntime.InferenceSession:
-    """Open a file. Raises ModelError if ONNX Runtime cannot load it."""
+    """Open the bytes of a file that were checked.
+
+    Raises ModelError if ONNX Runtime cannot load them, or if the file was changed since.
+    """
+    content = file.content()
+    # By default, bytes that look like ONNX Runtime's own format are read as that.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if file.external_folder:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(file.external_folder)
+        )
     try:
-        return onnxruntime.InferenceSession(str(path), sess_options=options, providers=list(providers))
+        session = onnxruntime.InferenceSession(content, sess_options=options, providers=list(providers))
     # ONNX Runtime's exceptions have no common base class.
     except Exception as error:
         raise ModelError(f"ONNX Runtime cannot load the file: {error}") from error
+    # ONNX Runtime would hold them as long as the session, for a fallback that it does not have here.
+    session._model_bytes = None
+    file.check_external()
+    return session

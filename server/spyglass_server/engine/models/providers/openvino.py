@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from spyglass_contract.errors import ModelError
 from spyglass_contract.model.card import PROBABILITIES
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.cpu import open_on_cpu
@@ -50,14 +50,14 @@ class OpenVino:
             )
         check_bf16(precision, processor_flags())
 
-    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+    def open(self, file: ModelFile, graph: Graph, placement: Placement) -> Opened:
         """Compile the classes of the file; see `Provider.open`."""
         parallel, threads = placement.parallel_runs, placement.threads
-        compile_for = partial(_compile, path, graph.card.input.tensor, placement.precision)
+        compile_for = partial(_compile, file, graph.card.input.tensor, placement.precision)
         return Opened(
             provider=self.label,
             run=_run(compile_for, graph, parallel, threads),
-            open_whole=partial(open_on_cpu, path, threads),
+            open_whole=partial(open_on_cpu, file, threads),
             whole_provider=CPU,
         )
 
@@ -85,14 +85,16 @@ def _run(compile_for: partial[Any], graph: Graph, parallel: int, threads: int) -
 
 
 def _compile(
-    path: Path, tensor: str, precision: ComputePrecision, *, one_image: bool, parallel: int, threads: int
+    file: ModelFile, tensor: str, precision: ComputePrecision, *, one_image: bool, parallel: int, threads: int
 ) -> Any:
     """Return the classes of a file, compiled by OpenVINO. Raises ModelError."""
     from spyglass_server.engine.models.providers.openvino_runtime import openvino
 
     core = openvino.Core()
     try:
-        whole = core.read_model(str(path))
+        # OpenVINO finds the files of tensors by the path of the model.
+        whole = core.read_model(str(file.path) if file.external else file.content())
+        file.check_external()
         # Without the other outputs, OpenVINO drops the heatmap.
         classes = openvino.Model([whole.output(PROBABILITIES)], whole.get_parameters(), "classes")
         if one_image:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.graph import Graph
@@ -51,7 +51,7 @@ class Provider(Protocol):
     def check(self, precision: ComputePrecision) -> None:
         """Raise DeviceError, with what to install, if it cannot run here with this precision."""
 
-    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+    def open(self, file: ModelFile, graph: Graph, placement: Placement) -> Opened:
         """Open a file whose graph is known.
 
         Raises DeviceError, and ModelError if the provider cannot load the file.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.cpu import Cpu
 from spyglass_server.engine.models.providers.cuda import Cuda
@@ -48,7 +48,7 @@ def choose(name: str, placement: Placement) -> Provider:
     return provider
 
 
-def open_file(name: str, path: Path, graph: Graph, placement: Placement) -> Opened:
+def open_file(name: str, file: ModelFile, graph: Graph, placement: Placement) -> Opened:
     """Open a file at the provider that `choose` returns.
 
     If the provider and the device are auto, and ONNX Runtime has CUDA but can use no GPU, the processor runs
@@ -56,12 +56,12 @@ def open_file(name: str, path: Path, graph: Graph, placement: Placement) -> Open
     """
     chosen = choose(name, placement)
     try:
-        return chosen.open(path, graph, placement)
+        return chosen.open(file, graph, placement)
     except DeviceError as error:
         if (name, placement.device) != ("auto", "auto"):
             raise
         _log.warning("%s; the device is auto, so the processor runs the model", error.message)
-        return PROVIDERS["cpu"].open(path, graph, placement)
+        return PROVIDERS["cpu"].open(file, graph, placement)
 
 
 def best_batch(label: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import partial
 from pathlib import Path
 
 from spyglass_contract.errors import ModelError
 from spyglass_contract.images.input_spec import channels
+from spyglass_contract.model_files.model_file import ModelFile
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.cuda import cuda_entries, load_libraries, open_on_gpus
@@ -38,14 +38,14 @@ class TensorRt:
                 "this ONNX Runtime has no TensorRT: install onnxruntime-gpu and the tensorrt that it needs"
             )
 
-    def open(self, path: Path, graph: Graph, placement: Placement) -> Opened:
+    def open(self, file: ModelFile, graph: Graph, placement: Placement) -> Opened:
         """Build or load an engine for each GPU; see `Provider.open`."""
         load_libraries()
         # TensorRT computes float32 with 10 bits of mantissa (TF32) unless this variable forbids it.
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-        folder = engine_folder(path, placement)
+        folder = engine_folder(file.sha256, placement)
         return open_on_gpus(
-            path,
+            file,
             graph,
             placement,
             classes=partial(tensorrt_entries, graph, placement, folder),
@@ -74,16 +74,15 @@ def tensorrt_entries(graph: Graph, placement: Placement, folder: Path, device_id
     return [(TENSORRT, options), *cuda_entries(placement.gpu_memory_limit, device_id)]
 
 
-def engine_folder(path: Path, placement: Placement) -> Path:
+def engine_folder(sha256: str, placement: Placement) -> Path:
     """Make and return the folder for the engines of one file. Raises ModelError if that fails.
 
-    ONNX Runtime names an engine by the graph, not by the weights: so each file has a folder by its SHA-256.
+    ONNX Runtime names an engine by the graph, not by the weights: so each file has a folder by its `sha256`.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     root = (placement.engine_cache or cache / "spyglass" / "tensorrt").expanduser()
     try:
-        with path.open("rb") as file:
-            folder = root / hashlib.file_digest(file, "sha256").hexdigest()
+        folder = root / sha256
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ModelError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.model.card import HEATMAP, PROBABILITIES
+from spyglass_contract.model_files.model_file import check_file
 from spyglass_server.engine.models.providers.cuda import least_busy_run, open_classes, replay_further, warm_up
 from spyglass_server.engine.models.providers.graph import read_graph
 from spyglass_server.engine.models.providers.io_binding import BoundRuns
@@ -33,7 +34,8 @@ def _noise(images: int, seed: int = 0) -> NDArray[np.uint8]:
 def bound(explaining_models: Path) -> BoundRuns:
     """The classes of a network with heatmaps, bound to the CPU."""
     path = explaining_models / "colors/1/model.onnx"
-    session = open_classes(path, read_graph(path), Placement("cpu"), [CPU])
+    file = check_file(path)
+    session = open_classes(file, read_graph(file), Placement("cpu"), [CPU])
     return BoundRuns(session, "image", "cpu", 0, None)
 
 
@@ -122,7 +124,8 @@ def test_runs_at_the_same_time_do_not_share_buffers(bound: BoundRuns, classify_c
 
 def test_the_session_of_the_classes_never_runs_the_heatmap(explaining_models: Path) -> None:
     path = explaining_models / "colors/1/model.onnx"
-    session = open_classes(path, read_graph(path), Placement("cpu"), [CPU])
+    file = check_file(path)
+    session = open_classes(file, read_graph(file), Placement("cpu"), [CPU])
 
     probabilities, heatmaps = session.run([PROBABILITIES, HEATMAP], {"image": _noise(2)})
 

@@ -1,0 +1,1 @@
+"""The checks of `spyglass doctor`, one module each; `registry` has their order."""

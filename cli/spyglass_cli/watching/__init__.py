@@ -1,0 +1,1 @@
+"""What a server's metrics say about the last seconds: read, compared and computed."""

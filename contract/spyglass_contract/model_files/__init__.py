@@ -1,0 +1,1 @@
+"""Model files before a runtime opens them: structure, operators, external data, limits and signatures."""
