@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -100,6 +102,23 @@ def test_each_message_of_a_stream_has_a_line_and_so_has_the_stream(
     ]
     assert (stream["code"], stream["messages"], stream["failed"]) == ("OK", 3, 1)
     assert len({line["request_id"] for line in (*messages, stream)}) == 1
+
+
+def test_the_page_lists_every_field(
+    run_server: Callable[..., Any],
+    color_image: Callable[..., bytes],
+    lines: Lines,
+    repository_root: Path,
+) -> None:
+    vision = run_server(slow_request_seconds=1e-9).vision
+    good, bad = (ClassifyRequest(image=Image(encoded=each)) for each in (color_image("red"), b"no image"))
+    assert len(list(vision.ClassifyStream(iter([good, bad]), timeout=PATIENCE))) == 2
+
+    found = {name for line in lines() for name in line} - {"level", "message"}
+    page = (repository_root / "docs/logs.md").read_text()
+    table = page.partition("| field |")[2].partition("| setting |")[0]
+    documented = set(re.findall(r"`([a-z_]+)`", " ".join(re.findall(r"^\|([^|]+)\|", table, re.MULTILINE))))
+    assert found == documented
 
 
 def test_calls_without_images_have_lines_and_health_checks_have_none(server: Any, lines: Lines) -> None:
