@@ -20,7 +20,7 @@ def request_fields(observation: Observation, *, slow: bool = False) -> dict[str,
     if slow:
         fields["slow"] = True
     if call := observation.call:
-        fields["caller"] = call.caller.address
+        fields["caller"] = call.caller.name
     if observation.kind == "stream":
         fields["messages"], fields["failed"] = observation.messages, observation.failed
         return fields

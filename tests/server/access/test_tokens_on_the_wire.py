@@ -23,6 +23,8 @@ from spyglass_server.access import token_store
 from spyglass_server.access.token_file import revoke_entries
 from spyglass_server.engine.models.model import Model
 from spyglass_server.interceptors import grpcio_calls
+from spyglass_server.observing.request_fields import request_fields
+from spyglass_server.observing.tracing.attributes import attributes_of
 
 Code = grpc.StatusCode
 PATIENCE = 30
@@ -321,3 +323,19 @@ def test_the_observation_of_a_call_names_its_caller(
     list(server.vision.ClassifyStream(iter([red]), **bearer(token)))
 
     assert seen == [("team", "OK")] * 3
+
+
+def test_the_log_and_the_spans_name_the_caller(
+    guarded: Callable[..., Any], token_file: Any, red: ClassifyRequest
+) -> None:
+    server, token = guarded_with(guarded, token_file)
+    seen: list[tuple[object, object]] = []
+    server.server._observing.observers._observers += (
+        lambda observation: seen.append(
+            (request_fields(observation)["caller"], attributes_of(observation)["enduser.id"])
+        ),
+    )
+
+    server.vision.Classify(red, **bearer(token))
+
+    assert seen == [("team", "team")]

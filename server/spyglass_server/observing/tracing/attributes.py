@@ -36,7 +36,9 @@ def _attributes(observation: Observation) -> Iterator[tuple[str, Value]]:
     yield "spyglass.error.reason", observation.reason
     yield "spyglass.request.id", str(observation.request_id)
     if observation.call:
-        yield from _peer(observation.call.caller.connection)
+        caller = observation.call.caller
+        yield from _peer(caller.connection)
+        yield "enduser.id", caller.name if caller.identity else ""
     if observation.kind == "stream":
         yield "spyglass.stream.messages", observation.messages
         return
