@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 
 from spyglass_cli.flags.extras import require
 
@@ -23,6 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     require("server", "onnxruntime")
     require("server", "pydantic_settings")
+    # Before gRPC is imported. It writes a line about each failed handshake, beside the log: anybody could
+    # fill it.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from spyglass_server.logs import configure_logging
     from spyglass_server.process import serve
     from spyglass_server.settings import read_settings

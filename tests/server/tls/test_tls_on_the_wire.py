@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,33 @@ def test_older_versions_of_tls_are_refused(tiny_models: Path, files: TlsFiles, a
             pytest.raises((ssl.SSLError, ConnectionError)),
         ):
             context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_a_client_without_tls_hears_what_may_be_wrong(tiny_models: Path, files: TlsFiles) -> None:
+    with serving(tiny_models, files) as server, client_of(server, Credentials()) as client:
+        with pytest.raises(Unavailable) as raised:
+            client.models()
+        assert "a server with TLS closes a connection without it" in raised.value.message
+
+
+def test_failed_handshakes_write_nothing_beside_the_log(
+    spawn_server: Callable[..., Any], tiny_models: Path, files: TlsFiles
+) -> None:
+    flags = ("--tls-certificate", files.certificate, "--tls-key", files.key, "--log-format", "json")
+    server = spawn_server("--models", tiny_models, *flags)
+    server.wait_until_serving()
+    for data in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x00\x05hello",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ):
+        with socket.create_connection(("localhost", server.port), PATIENCE) as plain:
+            plain.sendall(data)
+            plain.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionError):
+                while plain.recv(4096):
+                    continue
+    server.process.terminate()
+    assert server.wait_until_ended() == 0
+    for line in server.log:
+        assert json.loads(line)

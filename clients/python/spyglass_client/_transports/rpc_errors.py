@@ -23,6 +23,9 @@ _NOT_SENT = (
 )
 
 
+_CLOSED = "Socket closed"
+
+
 class FailedCall(Protocol):
     """A call that failed, or its exception: in gRPC both are one object."""
 
@@ -67,7 +70,8 @@ def _unavailable(details: str) -> Unavailable:
     if "andshake failed" in details:
         return Unavailable(f"the server cannot be reached with TLS: {details}", reason=TLS_FAILED)
     if details.startswith(_NOT_SENT):
-        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
+        hint = "; a server with TLS closes a connection without it" if _CLOSED in details else ""
+        return Unavailable(f"the server cannot be reached: {details}{hint}", reason="UNREACHABLE")
     return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
 

@@ -99,7 +99,8 @@ class Workers:
     @property
     def queued_seconds(self) -> float:
         """The time that the waiting requests should take one worker, in seconds."""
-        return self._queue.seconds
+        # A sum of many numbers and their opposites is not exactly 0.
+        return max(0.0, self._queue.seconds)
 
     @property
     def admitted(self) -> int:
