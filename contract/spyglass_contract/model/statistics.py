@@ -28,6 +28,9 @@ _UNIT_BINS = 20
 _BRIGHTNESS_BINS = 16
 # Every fourth pixel of every fourth row: enough for a mean, and for the shares of classes.
 _STEP = 4
+# A probability of 0 has no logarithm.
+_LEAST = 1e-12
+_FEW = 32
 # What an image counts in `class`: whole numbers can share it among the classes of its pixels.
 _WHOLE = 1000
 
@@ -56,7 +59,9 @@ class Statistics:
         self._count(SCORE, _unit_bin(float(cells.max(axis=-1).mean())))
         self._count(ENTROPY, _unit_bin(normalised_entropy(cells)))
         self._count_classes(cells)
-        self._count(BRIGHTNESS, int(pixels[::_STEP, ::_STEP].mean()) * _BRIGHTNESS_BINS // 256)
+        sample = pixels[::_STEP, ::_STEP]
+        # Faster than `mean`, which computes in floating point.
+        self._count(BRIGHTNESS, int(sample.sum()) // sample.size * _BRIGHTNESS_BINS // 256)
         if size:
             self._count(PIXELS, max(1, size[0] * size[1]).bit_length() - 1)
         if image_format in FORMATS:
@@ -112,10 +117,21 @@ def normalised_entropy(probabilities: NDArray[np.float32]) -> float:
     classes = probabilities.shape[-1]
     if classes < 2:
         return 0.0
-    positive = np.maximum(probabilities, 1e-12, dtype=np.float64)
+    if probabilities.ndim == 1 and classes <= _FEW:
+        return _entropy_of_few(probabilities.tolist())
+    positive = np.maximum(probabilities, _LEAST, dtype=np.float64)
     shares = positive / positive.sum(axis=-1, keepdims=True)
     entropy = -(shares * np.log(shares)).sum(axis=-1).mean()
     return min(1.0, max(0.0, float(entropy) / math.log(classes)))
+
+
+def _entropy_of_few(probabilities: list[float]) -> float:
+    """Return what `normalised_entropy` does; for few classes this is several times faster than numpy."""
+    positive = [max(value, _LEAST) for value in probabilities]
+    total = sum(positive)
+    # With shares p = v / total, the entropy is log(total) - Σ v log(v) / total.
+    entropy = math.log(total) - sum(value * math.log(value) for value in positive) / total
+    return min(1.0, max(0.0, entropy / math.log(len(positive))))
 
 
 def _unit_bin(value: float) -> int:

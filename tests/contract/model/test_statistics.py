@@ -67,6 +67,16 @@ def test_the_entropy_is_that_of_equal_probabilities_at_most(row: tuple[float, ..
     assert normalised_entropy(probabilities(*row)) == pytest.approx(entropy, abs=1e-6)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 31, 33, 500])
+def test_the_entropy_of_few_classes_and_of_many_is_one_formula(classes: int) -> None:
+    row = np.random.default_rng(classes).dirichlet(np.ones(classes)).astype(np.float32)
+    expected = -(row * np.log(row)).sum() / math.log(classes)
+    assert normalised_entropy(row) == pytest.approx(expected, abs=1e-6)
+    assert normalised_entropy(row[np.newaxis]) == pytest.approx(expected, abs=1e-6)
+    # Scores that do not sum to 1 are divided by their sum.
+    assert normalised_entropy(row * 3) == pytest.approx(expected, abs=1e-6)
+
+
 @given(st.lists(st.floats(width=32, allow_nan=True), min_size=1, max_size=5))
 def test_any_scores_can_be_counted(row: list[float]) -> None:
     found = Statistics()
