@@ -22,6 +22,7 @@ pytest_plugins = [
     "quantisable",
     "server_process",
     "otlp_receiver",
+    "authorities",
 ]
 
 

@@ -105,6 +105,7 @@ class Server:
                 self._watch_progress,
                 self._give_back_memory,
                 self._observing.tick,
+                *([tls.tick] if tls else []),
             ]
         )
         self._profiler: Profiler | None = None

@@ -11,13 +11,11 @@ from pathlib import Path
 
 from spyglass_server.access.entries import Entry, Identity, TokenFileError, read_entries
 from spyglass_server.access.tokens import id_of, is_token_of
+from spyglass_server.watched_files import WatchedFiles
 
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-
-_Stamp = tuple[int, int, int]
-"""Inode, time of change and size. They change if the file is written or replaced."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,11 @@ class TokenStore:
     def __init__(self, path: Path) -> None:
         """Read the file. Raises TokenFileError."""
         self._path = path
-        self._stamp = _stamp(path)
+        self._watched = WatchedFiles([path])
+        self._watched.look()
         self._known = _known(read_entries(path))
         self._looked = time.monotonic()
+        self._complaint = ""
         _warn_if_readable(path)
 
     @property
@@ -70,16 +70,18 @@ class TokenStore:
         if now - self._looked < _LOOK_SECONDS:
             return False
         self._looked = now
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        if not self._watched.look():
             return False
-        # Before the file is read: if it changes meanwhile, it is read again. A file that cannot be used is
-        # reported once.
-        self._stamp = stamp
         try:
             known = _known(read_entries(self._path))
         except TokenFileError as error:
-            _log.error("the tokens stay as they are: %s", error.message)
+            self._watched.look_again()
+            if error.message != self._complaint:
+                self._complaint = error.message
+                _log.error("the tokens stay as they are: %s", error.message)
+            return False
+        self._complaint = ""
+        if known == self._known:
             return False
         self._known = known
         _log.info("the tokens were read again: %d entries", len(known.by_id))
@@ -98,14 +100,6 @@ def _known(entries: Iterable[Entry]) -> _Known:
         if entry.certificate and not entry.revoked:
             known.by_certificate[entry.certificate] = entry
     return known
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _warn_if_readable(path: Path) -> None:

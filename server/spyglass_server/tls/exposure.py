@@ -14,6 +14,8 @@ def is_loopback(host: str) -> bool:
         return True
     name = host.removeprefix("[").removesuffix("]")
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return name.rstrip(".").lower() == LOOPBACK
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

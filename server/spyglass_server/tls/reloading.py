@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+import time
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Lock
 
 import grpc
 
 from spyglass_server.tls.files import TlsFiles
 from spyglass_server.tls.pem import ServerPair, TlsError, read_pair
+from spyglass_server.watched_files import WatchedFiles
 
 _log = logging.getLogger(__name__)
 
-# A certificate that ends within this time gets a warning when it is read.
+# A certificate that ends within this time gets a warning each day.
 _SOON_SECONDS = 14 * 86400
-
-_Stamp = tuple[tuple[int, int, int], ...]
-"""Inode, time of change and size of each file: they change if a file is written, replaced or linked anew."""
+_DAY_SECONDS = 86400
 
 
 class ReloadingCredentials:
@@ -29,10 +29,12 @@ class ReloadingCredentials:
         """Read the files. Raises TlsError."""
         self._files = files
         self._lock = Lock()
-        self._stamp = _stamp(files)
+        self._watched = WatchedFiles(filter(None, (files.certificate, files.key, files.client_ca)))
+        self._watched.look()
         self._pair = read_pair(files)
-        self._digest = _digest(self._pair)
-        _warn_if_soon(self._pair)
+        self._digest = self._given = _digest(self._pair)
+        self._complaint = ""
+        self._warned = -math.inf
 
     @property
     def seconds_left(self) -> float:
@@ -44,31 +46,56 @@ class ReloadingCredentials:
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._pair),
             # typeshed leaves out that None means "no change".
-            self.refresh,  # type: ignore[arg-type]
+            self.changed,  # type: ignore[arg-type]
             require_client_authentication=self._files.client_ca is not None,
         )
 
-    def refresh(self) -> grpc.ServerCertificateConfiguration | None:
-        """Return what the files hold if it has changed, else None; log once what is wrong with them."""
+    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return what the files hold if it is not what this returned last, else None."""
         with self._lock:
-            try:
-                stamp = _stamp(self._files)
-                if stamp == self._stamp:
-                    return None
-                # Even if the files are invalid: they are read again when they have changed again.
-                self._stamp = stamp
-                pair = read_pair(self._files)
-            except TlsError as error:
+            self._refresh()
+            if self._given == self._digest:
+                return None
+            self._given = self._digest
+            return _configuration(self._pair)
+
+    def tick(self) -> None:
+        """Look at the files, too, and warn of a certificate that ends soon; to be called now and then.
+
+        Without it, nothing would be known of changes while no client connects.
+        """
+        with self._lock:
+            self._refresh()
+            left, now = self.seconds_left, time.monotonic()
+            if left >= _SOON_SECONDS or now - self._warned < _DAY_SECONDS:
+                return
+            self._warned = now
+        path = self._files.certificate
+        if left < 0:
+            _log.error("the certificate of the server has expired, and clients refuse it: renew %s", path)
+        else:
+            _log.warning("the certificate of the server expires in %.1f days: renew %s", left / 86400, path)
+
+    def _refresh(self) -> None:
+        """Read the files if they may have changed; log once what is wrong with them."""
+        if not self._watched.look():
+            return
+        try:
+            pair = read_pair(self._files)
+        except TlsError as error:
+            self._watched.look_again()
+            if error.message != self._complaint:
+                self._complaint = error.message
                 _log.error("the certificate stays as it is: %s", error.message)
-                return None
-            if (digest := _digest(pair)) == self._digest:
-                return None
-            self._pair, self._digest = pair, digest
+            return
+        self._complaint = ""
+        if (digest := _digest(pair)) == self._digest:
+            return
+        self._pair, self._digest = pair, digest
+        self._warned = -math.inf
         _log.info(
             "the certificate was read again; it is valid until %s", f"{pair.expires:%Y-%m-%d %H:%M} UTC"
         )
-        _warn_if_soon(pair)
-        return _configuration(pair)
 
 
 def _configuration(pair: ServerPair) -> grpc.ServerCertificateConfiguration:
@@ -77,25 +104,6 @@ def _configuration(pair: ServerPair) -> grpc.ServerCertificateConfiguration:
     )
 
 
-def _stamp(files: TlsFiles) -> _Stamp:
-    paths = filter(None, (files.certificate, files.key, files.client_ca))
-    return tuple(_identity(path) for path in paths)
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
 def _digest(pair: ServerPair) -> bytes:
     parts = (pair.chain, pair.key, pair.client_ca or b"")
     return b"".join(hashlib.sha256(part).digest() for part in parts)
-
-
-def _warn_if_soon(pair: ServerPair) -> None:
-    left = (pair.expires - datetime.now(UTC)).total_seconds()
-    if left < _SOON_SECONDS:
-        _log.warning("the certificate of the server expires in %.1f days", left / 86400)

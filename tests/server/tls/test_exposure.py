@@ -14,7 +14,8 @@ from spyglass_server.tls.exposure import is_loopback
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST.", "127.0.0.1", "127.9.9.9", "[::1]", "unix:/run/x"]
+    "host",
+    ["localhost", "LOCALHOST.", "127.0.0.1", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]", "unix:/run/x"],
 )
 def test_only_this_machine_reaches_a_loopback_host(host: str) -> None:
     assert is_loopback(host)

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 
 from spyglass_server.tls.files import TlsFiles
 from spyglass_server.tls.pem import TlsError, read_pair
@@ -98,4 +104,47 @@ def test_a_chain_begins_with_the_certificate_of_the_server(files: TlsFiles) -> N
     files.certificate.write_bytes(b"".join(chain))
     assert read_pair(files).chain == b"".join(chain)
     files.certificate.write_bytes(b"".join([chain[0], root.cert_pem.bytes()]))
+    assert "did not sign" in message(files)
+
+
+def self_signed(key: CertificateIssuerPrivateKeyTypes) -> tuple[bytes, bytes]:
+    """Return a certificate and its key, in PEM."""
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=9))
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return builder.sign(key, algorithm).public_bytes(Encoding.PEM), pem
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted"),
+    [
+        (rsa.generate_private_key(65537, 2048), True),
+        (ec.generate_private_key(ec.SECP256R1()), True),
+        (ec.generate_private_key(ec.SECP384R1()), True),
+        # BoringSSL opens the port with these, and then no client can connect.
+        (ec.generate_private_key(ec.SECP521R1()), False),
+        (ed25519.Ed25519PrivateKey.generate(), False),
+        # BoringSSL does not know this one.
+        (ec.generate_private_key(ec.SECP256K1()), False),
+    ],
+    ids=["RSA", "P-256", "P-384", "P-521", "Ed25519", "secp256k1"],
+)
+def test_keys_that_no_client_of_grpc_accepts_are_refused(
+    files: TlsFiles, key: CertificateIssuerPrivateKeyTypes, accepted: bool
+) -> None:
+    chain, pem = self_signed(key)
+    files.certificate.write_bytes(chain)
+    files.key.write_bytes(pem)
+    if accepted:
+        assert read_pair(files).key == pem
+    else:
+        assert "expected RSA, or ECDSA with P-256 or P-384" in message(files)
+
+
+def test_a_signer_of_the_same_name_with_another_key_is_found(files: TlsFiles) -> None:
+    (first, key), (second, _) = (self_signed(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
+    files.certificate.write_bytes(first + second)
+    files.key.write_bytes(key)
+
     assert "did not sign" in message(files)

@@ -6,8 +6,8 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +16,9 @@ import pytest
 
 from spyglass.v1.model_pb2 import ListModelsRequest
 from spyglass.v1.vision_pb2_grpc import VisionStub
-from spyglass_client import Client, Credentials, Retry, Timeout, Unavailable
-from spyglass_server.server import Server
-from spyglass_server.settings import ServerSettings
+from spyglass_client import Credentials, Unavailable
 from spyglass_server.tls.files import TlsFiles
-
-PATIENCE = 30
-
-
-@contextmanager
-def serving(models: Path, files: TlsFiles, **settings: Any) -> Iterator[Server]:
-    server = Server(
-        ServerSettings(
-            models=[models],
-            host="localhost",
-            port=0,
-            profile_seconds=0,
-            tls_certificate=files.certificate,
-            tls_key=files.key,
-            tls_client_ca=files.client_ca,
-            **settings,
-        )
-    )
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop(grace=0)
-
-
-def client_of(server: Server, credentials: Credentials) -> Client:
-    return Client(
-        f"localhost:{server.port}", credentials=credentials, timeout=Timeout(call=10), retry=Retry(attempts=1)
-    )
-
-
-def shown_by(port: int, ca: Path) -> bytes:
-    """Return the certificate that a server shows now, as DER."""
-    context = ssl.create_default_context(cafile=str(ca))
-    context.set_alpn_protocols(["h2"])
-    with (
-        socket.create_connection(("localhost", port), PATIENCE) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as encrypted,
-    ):
-        return encrypted.getpeercert(binary_form=True) or b""
+from tls_servers import PATIENCE, client_of, serving, shown_by
 
 
 def test_a_client_that_trusts_the_authority_is_served(tiny_models: Path, files: TlsFiles, authority) -> None:
@@ -131,18 +90,6 @@ def test_a_link_that_points_elsewhere_is_a_change(
         other.symlink_to("second")
         os.replace(other, data)
         assert shown_by(server.port, authority.pem) != first
-
-
-def test_files_that_cannot_be_used_are_logged_once(files: TlsFiles, caplog: pytest.LogCaptureFixture) -> None:
-    from spyglass_server.tls.reloading import ReloadingCredentials
-
-    credentials = ReloadingCredentials(files)
-    assert credentials.refresh() is None
-    files.key.unlink()
-    for _ in range(3):
-        assert credentials.refresh() is None
-    assert len([record for record in caplog.records if "stays as it is" in record.message]) == 1
-    assert credentials.seconds_left > 0
 
 
 def test_older_versions_of_tls_are_refused(tiny_models: Path, files: TlsFiles, authority) -> None:
