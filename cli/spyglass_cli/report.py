@@ -16,7 +16,7 @@ from spyglass_cli.asking.sources import Source
 from spyglass_cli.asking.waiting import with_notice
 from spyglass_cli.flags.connection import (
     SERVER_VARIABLE,
-    CredentialFiles,
+    ConnectionFlags,
     add_connection_options,
     open_client,
 )
@@ -66,10 +66,10 @@ def add_top_k(parser: argparse.ArgumentParser) -> None:
 
 def check_options(arguments: argparse.Namespace) -> None:
     """Raise InvalidInput for flags of the connection without a server."""
-    if not arguments.server and CredentialFiles.of(arguments):
+    if not arguments.server and ConnectionFlags.of(arguments):
         raise InvalidInput(
-            "--token-file, --ca, --certificate and --key need a server: pass --server or set "
-            f"{SERVER_VARIABLE}",
+            "the flags of TLS and of the token, such as --ca and --token-file, need a server: pass --server "
+            f"or set {SERVER_VARIABLE}",
             field="server",
         )
 

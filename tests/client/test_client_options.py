@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spyglass_client import Credentials, InvalidInput, Retry, Timeout
+from spyglass_client import AsyncClient, Client, Credentials, InvalidInput, Retry, Timeout
 
 NO_TIMES = [0, -1.0, math.nan, -math.inf, "30", True, [30]]
 
@@ -131,6 +131,34 @@ def test_certificates_that_cannot_be_used_are_rejected(parts: dict[str, bytes]) 
 def test_a_client_certificate_turns_tls_on() -> None:
     pem = b"-----BEGIN "
     assert Credentials(certificate=pem, key=pem).encrypted
+
+
+def test_the_name_of_a_server_turns_tls_on() -> None:
+    assert Credentials(server_name="vision.example").encrypted
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+@pytest.mark.parametrize("address", ["vision.example", "http://10.0.0.7:50051", "localhost,10.0.0.7"])
+def test_a_token_goes_to_another_machine_only_with_tls(make: type[Client], address: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        make(address, credentials=Credentials(token="s3cret"))
+    assert caught.value.reason == "TOKEN_NOT_ENCRYPTED"
+    assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("address", "credentials"),
+    [
+        ("vision.example", Credentials(token="t", tls=True)),
+        ("https://vision.example", Credentials(token="t")),
+        ("localhost", Credentials(token="t")),
+        ("unix:/run/spyglass.sock", Credentials(token="t")),
+        ("vision.example", Credentials(token="t", insecure_token=True)),
+        ("vision.example", Credentials()),
+    ],
+)
+def test_a_token_that_nobody_else_can_read_or_may_is_sent(address: str, credentials: Credentials) -> None:
+    Client(address, credentials=credentials).close()
 
 
 def test_without_files_there_is_no_token_and_no_tls() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from spyglass_cli import process
 from spyglass_cli.asking.sources import Source, find_sources
-from spyglass_cli.flags.connection import SERVER_VARIABLE, CredentialFiles, add_connection_options
+from spyglass_cli.flags.connection import SERVER_VARIABLE, ConnectionFlags, add_connection_options
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.load import add_course, add_load
 from spyglass_contract.errors import InvalidInput
@@ -103,7 +103,7 @@ def _connected(arguments: argparse.Namespace) -> Iterator[Connection]:
     from spyglass_cli.load.connections import InProcess, ToServer
 
     if not arguments.in_process:
-        yield ToServer(arguments.server, arguments.timeout, CredentialFiles.of(arguments))
+        yield ToServer(arguments.server, arguments.timeout, ConnectionFlags.of(arguments))
         return
     with closing(InProcess(arguments.models, arguments.timeout)) as connection:
         yield connection

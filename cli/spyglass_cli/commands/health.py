@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from spyglass_cli.flags.connection import add_connection_options, open_channel, read_credentials
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.types import non_negative_seconds
-from spyglass_client import Credentials, Timeout
+from spyglass_client import Credentials, Timeout, call_error
 
 if TYPE_CHECKING:
     from spyglass_server.settings import ServerSettings
@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "health",
         help="check whether a server is ready",
         description="Print the health of a server, such as SERVING or NOT_SERVING, or the status code of a "
-        "failed call.",
+        "failed call, and in the next line why the server cannot be reached.",
         epilog="The exit code is 0 if the server is SERVING, and 1 otherwise.",
     )
     parser.add_argument(
@@ -59,18 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
     """
     require("server", "grpc_health")
     credentials = read_credentials(arguments)
-    own_name = ""
     if not arguments.server:
         settings = _settings()
         arguments.server = settings.local_target
         if settings.tls_certificate and not credentials.ca:
-            credentials, own_name = _trusting(settings.tls_certificate, credentials)
+            credentials = _trusting(settings.tls_certificate, credentials)
     end = time.monotonic() + arguments.wait
     while True:
-        health = _check(arguments, credentials, own_name)
-        if health == _SERVING or time.monotonic() >= end:
-            print(health, file=sys.stdout if health == _SERVING else sys.stderr)
-            return 0 if health == _SERVING else 1
+        health, cause = _check(arguments, credentials)
+        if health == _SERVING:
+            print(health)
+            return 0
+        if time.monotonic() >= end:
+            print(health, *cause, sep="\n", file=sys.stderr)
+            return 1
         time.sleep(_POLL_SECONDS)
 
 
@@ -82,29 +84,31 @@ def _settings() -> ServerSettings:
     return load_settings([])
 
 
-def _trusting(certificate: Path, credentials: Credentials) -> tuple[Credentials, str]:
-    """Return credentials that trust the server's own certificate, and the name in it.
+def _trusting(certificate: Path, credentials: Credentials) -> Credentials:
+    """Return credentials that trust the server's own certificate, for the name in it.
 
     Raises InvalidInput if the file holds no certificate.
     """
     from spyglass_server.tls.own_name import own_name
 
-    found = replace(credentials, ca=Credentials.from_files(ca=certificate).ca)
-    return found, own_name(certificate)
+    name = credentials.server_name or own_name(certificate)
+    return replace(credentials, ca=Credentials.from_files(ca=certificate).ca, server_name=name)
 
 
-def _check(arguments: argparse.Namespace, credentials: Credentials, own_name: str) -> str:
-    """Return the name of the serving status, or of the status code if the call fails."""
+def _check(arguments: argparse.Namespace, credentials: Credentials) -> tuple[str, list[str]]:
+    """Return the name of the serving status, or of the status code if the call fails, and why it did."""
     import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
     from grpc_health.v1.health_pb2_grpc import HealthStub
 
     request = HealthCheckRequest(service=arguments.service)
-    with open_channel(arguments.server, credentials, own_name) as channel:
+    with open_channel(arguments.server, credentials) as channel:
         try:
             response = HealthStub(channel).Check(
                 request, timeout=Timeout(call=arguments.timeout).override(None), metadata=credentials.metadata
             )
         except grpc.RpcError as error:
-            return str(error.code().name)
-    return str(HealthCheckResponse.ServingStatus.Name(response.status))
+            code = error.code()
+            unreachable = code is grpc.StatusCode.UNAVAILABLE
+            return code.name, [call_error(error).message] if unreachable else []
+    return HealthCheckResponse.ServingStatus.Name(response.status), []

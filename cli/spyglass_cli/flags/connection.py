@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SERVER_VARIABLE = "SPYGLASS_SERVER"
 DEFAULT_SECONDS = Timeout().call
-# The name by which `spyglass_cli.report` imports the type.
 
 
 def add_connection_options(
@@ -27,7 +26,7 @@ def add_connection_options(
     *,
     otherwise: str = "",
 ) -> None:
-    """Add `--server`, `--timeout`, `--token-file`, `--ca`, `--certificate` and `--key`.
+    """Add `--server`, `--timeout`, and the flags of TLS and of the token.
 
     The environment variable SPYGLASS_SERVER overrides `default_server`. Without both, `--server` defaults to
     None; `otherwise` says in the help what that means.
@@ -63,6 +62,17 @@ def add_connection_options(
         help="PEM file of the client's certificate, for a server that requires one; turns TLS on",
     )
     group.add_argument("--key", type=Path, metavar="FILE", help="PEM file with the key of --certificate")
+    group.add_argument(
+        "--server-name",
+        default="",
+        metavar="NAME",
+        help="name that the server's certificate must contain (default: the host in --server); turns TLS on",
+    )
+    group.add_argument(
+        "--insecure-token",
+        action="store_true",
+        help="send the token to another machine without TLS, where others may read it",
+    )
 
 
 def open_client(arguments: argparse.Namespace) -> Client:
@@ -73,43 +83,49 @@ def open_client(arguments: argparse.Namespace) -> Client:
     )
 
 
-def open_channel(target: str, credentials: Credentials, server_name: str = "") -> grpc.Channel:
+def open_channel(target: str, credentials: Credentials) -> grpc.Channel:
     """Return a channel to one server, past any proxy, for calls that the client does not have.
 
-    The certificate of the server must be of `server_name`; by default, of the name in `target`. Raises
-    InvalidInput for several addresses.
+    Raises InvalidInput for several addresses, and for credentials that do not fit the address.
     """
     _silence_grpc()
-    return spyglass_client.open_channel(target, credentials=credentials, proxy=False, server_name=server_name)
+    return spyglass_client.open_channel(target, credentials=credentials, proxy=False)
 
 
 def read_credentials(arguments: argparse.Namespace) -> Credentials:
     """Return the token and the certificates. Raises InvalidInput if it cannot read a file."""
-    return CredentialFiles.of(arguments).read()
+    return ConnectionFlags.of(arguments).read()
 
 
 @dataclass(frozen=True)
-class CredentialFiles:
-    """The files of the flags. Other processes can read them, too."""
+class ConnectionFlags:
+    """The flags of TLS and of the token. Other processes can read their files, too."""
 
     token: Path | None = None
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    server_name: str = ""
+    insecure_token: bool = False
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> CredentialFiles:
-        """Return the files that the flags name."""
-        return cls(arguments.token_file, arguments.ca, arguments.certificate, arguments.key)
+    def of(cls, arguments: argparse.Namespace) -> ConnectionFlags:
+        """Return the flags that were given."""
+        return cls(
+            arguments.token_file,
+            arguments.ca,
+            arguments.certificate,
+            arguments.key,
+            arguments.server_name,
+            arguments.insecure_token,
+        )
 
     def __bool__(self) -> bool:
-        return self != CredentialFiles()
+        return self != ConnectionFlags()
 
     def read(self) -> Credentials:
         """Return the credentials in the files. Raises InvalidInput."""
-        return Credentials.from_files(
-            token=self.token, ca=self.ca, certificate=self.certificate, key=self.key
-        )
+        return Credentials.from_files(**vars(self))
 
 
 def _server(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from spyglass_cli.flags.connection import CredentialFiles
+from spyglass_cli.flags.connection import ConnectionFlags
 from spyglass_cli.load.traffic import CountingChannel, Traffic
 from spyglass_client import (
     AsyncClient,
@@ -48,7 +48,7 @@ class ToServer:
 
     address: str
     timeout: float
-    files: CredentialFiles
+    flags: ConnectionFlags
 
     def client(self, traffic: Traffic | None = None) -> Client:
         """See `Connection.client`."""
@@ -59,7 +59,7 @@ class ToServer:
         return AsyncClient(**self._options(traffic))
 
     def _options(self, traffic: Traffic | None) -> dict[str, Any]:
-        credentials = self.files.read()
+        credentials = self.flags.read()
         timeout = Timeout(call=self.timeout)
         options = {"timeout": timeout, "retry": _NO_RETRY, "credentials": credentials}
         # The client chooses between several servers itself, by channels of its own.

@@ -25,7 +25,7 @@ from spyglass_client._results.heatmaps import Heatmap
 from spyglass_client._results.models import ModelDetails, Profile, ProfiledRun, ServedModel
 from spyglass_client._results.segmentations import Refinement, Segmentation, SegmentedClass
 from spyglass_client._transports.addresses import Address, parse_addresses
-from spyglass_client._transports.channels import open_channel
+from spyglass_client._transports.channels import call_error, open_channel
 from spyglass_client._transports.transport import (
     NonBlockingTransport,
     PendingResponse,
@@ -90,6 +90,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "call_error",
     "mask_from_coco",
     "open_channel",
     "parse_addresses",

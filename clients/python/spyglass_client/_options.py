@@ -87,11 +87,14 @@ class Retry:
 class Credentials:
     """The caller's token and certificate, and the certificate authorities that the client trusts.
 
-    The client sends `token` with every call as a bearer token. `ca` holds certificate authorities in PEM,
-    None: those that gRPC includes. `certificate` (with those that signed it) and its `key` are in PEM, for a
-    server that requires a certificate. Each of these turns TLS on; without them and `tls` the connection is
-    not encrypted. Raises InvalidInput for a token that cannot be sent, for bytes that are no PEM, and for a
-    certificate without its key.
+    The client sends `token` with every call as a bearer token: over TLS or inside this machine, and over
+    other connections only with `insecure_token`, for example if a proxy of this machine encrypts them.
+
+    `ca` holds certificate authorities in PEM, None: those that gRPC includes. `certificate` (with those that
+    signed it) and its `key` are in PEM, for a server that requires a certificate. `server_name` is the name
+    that the server's certificate must contain, empty: the host in the address. Each of these turns TLS on;
+    without them and `tls` the connection is not encrypted. Raises InvalidInput for a token that cannot be
+    sent, for bytes that are no PEM, and for a certificate without its key.
     """
 
     token: str = field(default="", repr=False)
@@ -99,6 +102,8 @@ class Credentials:
     tls: bool = False
     certificate: bytes | None = field(default=None, repr=False)
     key: bytes | None = field(default=None, repr=False)
+    server_name: str = ""
+    insecure_token: bool = False
 
     def __post_init__(self) -> None:
         if not (self.token.isascii() and self.token.isprintable()):
@@ -116,7 +121,7 @@ class Credentials:
     @property
     def encrypted(self) -> bool:
         """True if the connection uses TLS."""
-        return self.tls or self.ca is not None or self.certificate is not None
+        return self.tls or self.ca is not None or self.certificate is not None or bool(self.server_name)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -131,6 +136,8 @@ class Credentials:
         ca: str | PathLike[str] | None = None,
         certificate: str | PathLike[str] | None = None,
         key: str | PathLike[str] | None = None,
+        server_name: str = "",
+        insecure_token: bool = False,
     ) -> Credentials:
         """Read the token, without surrounding whitespace, the certificates and the key from files.
 
@@ -141,6 +148,8 @@ class Credentials:
             ca=_read(ca) if ca else None,
             certificate=_read(certificate) if certificate else None,
             key=_read(key) if key else None,
+            server_name=server_name,
+            insecure_token=insecure_token,
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from spyglass_client._options import ANONYMOUS, DEFAULT_TIMEOUT, Credentials, Timeout
 from spyglass_client._transports.addresses import Address, parse_addresses
-from spyglass_contract.errors import InvalidInput
+from spyglass_contract.errors import InvalidInput, SpyglassError
 
 if TYPE_CHECKING:
     import grpc
@@ -22,13 +22,12 @@ def open_channel(
     timeout: Timeout = DEFAULT_TIMEOUT,
     credentials: Credentials = ANONYMOUS,
     proxy: bool = True,
-    server_name: str = "",
 ) -> grpc.Channel:
     """Return the channel that `Client` would open to one server; it connects when it is first used.
 
     It does not send `credentials.token`: the client does. Without `proxy` it ignores the proxies in the
-    environment. With `server_name`, the certificate of the server must be of that name, not of the one in
-    `target`. Raises InvalidInput for a malformed address, or for several.
+    environment. Raises InvalidInput for a malformed address, for several, and for a token that would be sent
+    without encryption.
     """
     addresses = parse_addresses(target)
     if len(addresses) > 1:
@@ -37,31 +36,38 @@ def open_channel(
             reason="ADDRESS_INVALID",
             field="server",
         )
-    return open_address(addresses[0], timeout, credentials, proxy=proxy, server_name=server_name)
+    return open_address(addresses[0], timeout, credentials, proxy=proxy)
 
 
 def open_address(
-    address: Address,
-    timeout: Timeout,
-    credentials: Credentials,
-    *,
-    proxy: bool = True,
-    server_name: str = "",
+    address: Address, timeout: Timeout, credentials: Credentials, *, proxy: bool = True
 ) -> grpc.Channel:
-    """Return a channel to `address`. Raises InvalidInput if its scheme and `credentials` differ about TLS."""
+    """Return a channel to `address`. Raises InvalidInput if the address and `credentials` do not fit."""
     # gRPC takes long to import: not before it is needed.
     import grpc
 
     options = channel_options(timeout, proxy=proxy and not address.local)
     if needs_tls(address, credentials):
         tls = grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate)
-        named = [("grpc.ssl_target_name_override", server_name)] if server_name else []
+        name = credentials.server_name
+        named = [("grpc.ssl_target_name_override", name)] if name else []
         return grpc.secure_channel(address.target, tls, [*options, *named])
     return grpc.insecure_channel(address.target, options)
 
 
+def call_error(error: grpc.RpcError) -> SpyglassError:
+    """Return the error that `Client` would raise for a failed call of such a channel."""
+    from spyglass_client._transports.rpc_errors import error_from_rpc
+
+    return error_from_rpc(error)
+
+
 def needs_tls(address: Address, credentials: Credentials) -> bool:
-    """Return whether to use TLS. Raises InvalidInput if the scheme says no and the credentials say yes."""
+    """Return whether to use TLS.
+
+    Raises InvalidInput if the scheme says no and the credentials say yes, and for a token that others could
+    read on its way.
+    """
     if address.tls is False and credentials.encrypted:
         raise InvalidInput(
             "an address with http://, grpc:// or tcp:// is without TLS, but the credentials turn TLS on; "
@@ -69,7 +75,15 @@ def needs_tls(address: Address, credentials: Credentials) -> bool:
             reason="ADDRESS_INVALID",
             field="server",
         )
-    return credentials.encrypted if address.tls is None else address.tls
+    tls = credentials.encrypted if address.tls is None else address.tls
+    if credentials.token and not (tls or address.local or credentials.insecure_token):
+        raise InvalidInput(
+            "a token goes to another machine only with TLS: write https://HOST:PORT or set the certificate "
+            "authorities (ca, --ca); if a proxy encrypts, set insecure_token (--insecure-token)",
+            reason="TOKEN_NOT_ENCRYPTED",
+            field="server",
+        )
+    return tls
 
 
 def channel_options(timeout: Timeout, *, proxy: bool) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ from grpc_status import rpc_status
 
 from spyglass_client._attempts import CONNECTION_LOST, TLS_FAILED
 from spyglass_client._streams.pipeline import MESSAGE_TOO_LARGE
+from spyglass_client._transports.tls_failures import closed_hint, tls_failure
 from spyglass_contract.errors import DeadlineExceeded, LimitExceeded, SpyglassError, Unavailable
 from spyglass_contract.statuses import REQUEST_ID_HEADER, error_from_status
 
@@ -21,9 +22,6 @@ _NOT_SENT = (
     "DNS resolution failed",
     "Received http2 header with status: 50",
 )
-
-
-_CLOSED = "Socket closed"
 
 
 class FailedCall(Protocol):
@@ -67,10 +65,10 @@ def _from_grpc(call: FailedCall) -> SpyglassError:
 
 def _unavailable(details: str) -> Unavailable:
     """Return the error for gRPC's own UNAVAILABLE; its text is all that tells the cases apart."""
-    if "andshake failed" in details:
-        return Unavailable(f"the server cannot be reached with TLS: {details}", reason=TLS_FAILED)
+    if failure := tls_failure(details):
+        return Unavailable(f"the server cannot be reached with TLS: {failure}", reason=TLS_FAILED)
     if details.startswith(_NOT_SENT):
-        hint = "; a server with TLS closes a connection without it" if _CLOSED in details else ""
+        hint = closed_hint(details)
         return Unavailable(f"the server cannot be reached: {details}{hint}", reason="UNREACHABLE")
     return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
