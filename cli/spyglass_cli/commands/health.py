@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.connection import add_connection_options, open_channel, read_credentials
@@ -16,6 +15,7 @@ from spyglass_client import Credentials, Timeout, call_error
 
 if TYPE_CHECKING:
     from spyglass_server.settings import ServerSettings
+    from spyglass_server.tls.files import TlsFiles
 
 _CALL_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.server:
         settings = _settings()
         arguments.server = settings.local_target
-        if settings.tls_certificate and not credentials.ca:
-            credentials = _trusting(settings.tls_certificate, credentials)
+        if settings.tls_files:
+            credentials = _as_its_own(settings.tls_files, credentials)
     end = time.monotonic() + arguments.wait
     while True:
         health, cause = _check(arguments, credentials)
@@ -84,15 +84,27 @@ def _settings() -> ServerSettings:
     return load_settings([])
 
 
-def _trusting(certificate: Path, credentials: Credentials) -> Credentials:
-    """Return credentials that trust the server's own certificate, for the name in it.
+def _as_its_own(files: TlsFiles, credentials: Credentials) -> Credentials:
+    """Fill up credentials with the server's own files: trust its certificate, for the name in it.
 
-    Raises InvalidInput if the file holds no certificate.
+    If clients need a certificate, show the server's own: its authority is often theirs, too. Raises
+    InvalidInput if a file cannot be read or holds no certificate.
     """
     from spyglass_server.tls.own_name import own_name
 
-    name = credentials.server_name or own_name(certificate)
-    return replace(credentials, ca=Credentials.from_files(ca=certificate).ca, server_name=name)
+    shows = files.client_ca is not None and credentials.certificate is None
+    own = Credentials.from_files(
+        ca=files.certificate,
+        certificate=files.certificate if shows else None,
+        key=files.key if shows else None,
+    )
+    return replace(
+        credentials,
+        ca=credentials.ca or own.ca,
+        certificate=credentials.certificate or own.certificate,
+        key=credentials.key or own.key,
+        server_name=credentials.server_name or own_name(files.certificate),
+    )
 
 
 def _check(arguments: argparse.Namespace, credentials: Credentials) -> tuple[str, list[str]]:

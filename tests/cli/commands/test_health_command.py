@@ -9,11 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-import trustme
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
+from authorities import Authority
 from spyglass_cli.main import main
 from spyglass_server.server import Server
 from spyglass_server.settings import load_settings
@@ -82,21 +82,32 @@ def test_a_server_with_tls_is_checked_with_its_certificate(
     assert errors.startswith("UNAVAILABLE\n") and "the server may need TLS" in errors
 
 
+@pytest.mark.parametrize("clients", ["without certificates", "of the same authority", "of another authority"])
 def test_a_server_of_this_machine_with_tls_needs_no_flags(
-    health: Health, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    health: Health,
+    tiny_models: Path,
+    authority: Authority,
+    other_authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    clients: str,
 ) -> None:
-    issued = trustme.CA().issue_cert("vision.example")
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    certificate.write_bytes(issued.cert_chain_pems[0].bytes())
-    key.write_bytes(issued.private_key_pem.bytes())
+    certificate, key = authority.issue("of-this-machine", "vision.example")
     monkeypatch.setenv("SPYGLASS_TLS_CERTIFICATE", str(certificate))
     monkeypatch.setenv("SPYGLASS_TLS_KEY", str(key))
     monkeypatch.setenv("SPYGLASS_PORT", "0")
+    if clients != "without certificates":
+        accepted = authority if clients == "of the same authority" else other_authority
+        monkeypatch.setenv("SPYGLASS_TLS_CLIENT_CA", str(accepted.pem))
     started = Server(load_settings(["--models", str(tiny_models)]))
     started.start()
     try:
         monkeypatch.setenv("SPYGLASS_PORT", str(started.port))
-        assert health() == (0, "SERVING\n", "")
+        if clients == "of another authority":
+            assert "a client certificate that it accepts" in health()[2]
+            own, own_key = other_authority.issue("of-the-probe", "probe.example")
+            assert health("--certificate", own, "--key", own_key) == (0, "SERVING\n", "")
+        else:
+            assert health() == (0, "SERVING\n", "")
     finally:
         started.stop(grace=0)
 
