@@ -165,6 +165,7 @@ def test_a_client_without_tls_hears_what_may_be_wrong(tiny_models: Path, files: 
         assert "a server with TLS closes a connection without it" in raised.value.message
 
 
+@pytest.mark.slow
 def test_failed_handshakes_write_nothing_beside_the_log(
     spawn_server: Callable[..., Any], tiny_models: Path, files: TlsFiles
 ) -> None:
