@@ -70,8 +70,9 @@ def _unavailable(details: str) -> Unavailable:
     if "andshake failed" in details:
         return Unavailable(f"the server cannot be reached with TLS: {details}", reason=TLS_FAILED)
     if details.startswith(_NOT_SENT):
-        hint = "; a server with TLS closes a connection without it" if _CLOSED in details else ""
-        return Unavailable(f"the server cannot be reached: {details}{hint}", reason="UNREACHABLE")
+        if _CLOSED in details:
+            details += "; a server with TLS closes a connection without it"
+        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
     return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
 
