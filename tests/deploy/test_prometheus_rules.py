@@ -41,6 +41,7 @@ def test_the_configuration_is_valid(rules: Path) -> None:
     promtool(rules, "check", "config", "prometheus.yml")
 
 
+@pytest.mark.slow
 def test_the_alerts_fire_when_they_should(rules: Path) -> None:
     promtool(rules, "test", "rules", "rules_test.yml")
 

@@ -50,6 +50,7 @@ def test_the_committed_page_is_fresh(repository_root: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "docs/errors.md is fresh\n")
 
 
+@pytest.mark.slow
 def test_a_stale_page_is_reported(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

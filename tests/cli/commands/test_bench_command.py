@@ -11,6 +11,8 @@ from PIL import Image
 
 from spyglass_cli.main import main
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--seconds", "0.5", "--warm-up", "0.1", "--processes", "1")
 
 

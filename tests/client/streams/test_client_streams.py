@@ -175,6 +175,7 @@ def test_only_the_image_that_is_too_large_to_send_fails(
     assert results[1].error.reason == "MESSAGE_TOO_LARGE"
 
 
+@pytest.mark.slow
 def test_an_image_without_a_response_fails_at_its_deadline(serve: Serve, connect: Connect) -> None:
     class Forgetful(VisionServicer):
         def ClassifyStream(

@@ -91,6 +91,7 @@ def test_a_call_waits_for_a_server_that_starts_within_its_timeout(
     assert client.classify(b"image").best.name == "cat"
 
 
+@pytest.mark.slow
 def test_a_stream_waits_for_a_server_that_starts_within_its_timeout(
     start_late: Callable[[int], None], connect: Connect
 ) -> None:

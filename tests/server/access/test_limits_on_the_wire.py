@@ -58,6 +58,7 @@ def until_refused(refused: Callable[..., Any], call: Callable[[], object], most:
     raise AssertionError("nothing was refused")
 
 
+@pytest.mark.slow
 def test_requests_above_the_rate_are_refused_until_the_time_to_retry_has_passed(
     limited: Callable[..., Any], red: ClassifyRequest, refused: Callable[..., Any]
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_token_has_limits_of_its_own(
     assert all(server.vision.Classify(red, **bearer(free)).classes for _ in range(10))
 
 
+@pytest.mark.slow
 def test_a_stream_above_the_rate_is_slowed_down_and_loses_no_image(
     limited: Callable[..., Any], red: ClassifyRequest
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_token_for_one_model_sees_and_uses_it(
     assert server.vision.GetModel(request, **bearer(token)).card.name == "colors"
 
 
+@pytest.mark.slow
 def test_a_revoked_token_is_refused_and_a_new_one_accepted_within_seconds(
     guarded: Callable[..., Any], token_file: Any, red: ClassifyRequest, eventually: Callable[..., None]
 ) -> None:
@@ -252,6 +253,7 @@ def test_an_open_stream_ends_when_its_token_is_revoked(
     assert list(streams[1]) == []
 
 
+@pytest.mark.slow
 def test_an_open_stream_ends_when_its_token_expires(
     guarded: Callable[..., Any], token_file: Any, red: ClassifyRequest, end_of_stream: Code
 ) -> None:

@@ -17,6 +17,8 @@ from half_sent import HalfSent
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 30
 CLASSIFY = "/spyglass.v1.Vision/Classify"
 STREAM = "/spyglass.v1.Vision/ClassifyStream"

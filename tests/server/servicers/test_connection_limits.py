@@ -17,6 +17,8 @@ from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest
 from spyglass.v1.vision_pb2_grpc import VisionStub
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 30
 
 

@@ -112,6 +112,7 @@ def test_a_client_without_tls_hears_what_may_be_wrong(tiny_models: Path, files: 
         assert "the server may need TLS" in raised.value.message
 
 
+@pytest.mark.slow
 def test_failed_handshakes_write_nothing_beside_the_log(
     spawn_server: Callable[..., Any], tiny_models: Path, files: TlsFiles
 ) -> None:

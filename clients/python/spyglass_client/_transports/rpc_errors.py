@@ -68,8 +68,8 @@ def _unavailable(details: str) -> Unavailable:
     if failure := tls_failure(details):
         return Unavailable(f"the server cannot be reached with TLS: {failure}", reason=TLS_FAILED)
     if details.startswith(_NOT_SENT):
-        hint = closed_hint(details)
-        return Unavailable(f"the server cannot be reached: {details}{hint}", reason="UNREACHABLE")
+        details += closed_hint(details)
+        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
     return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
 

@@ -95,6 +95,7 @@ def test_a_port_that_is_taken_is_an_error(port: MetricsPort) -> None:
         MetricsPort("localhost", port.port, CollectorRegistry(), str, str)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n"])
 def test_idle_connections_and_slow_readers_keep_nobody_out(port: MetricsPort, sent: bytes) -> None:
     with ExitStack() as stack:
@@ -132,6 +133,7 @@ def test_metrics_that_cannot_be_read_are_an_error_whose_cause_is_in_the_log(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_too_slow_leaves_no_trace(
     registry: CollectorRegistry,
     port: MetricsPort,

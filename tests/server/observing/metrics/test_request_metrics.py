@@ -97,6 +97,7 @@ def test_messages_are_requests_and_streams_are_counted_apart(
     assert total(samples, "spyglass_streams_total", method="ClassifyStream", code="OK") == 1
 
 
+@pytest.mark.slow
 def test_refused_and_dropped_requests_are_counted_by_reason(
     run_server: Callable[..., Any],
     open_network: Callable[..., Any],

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from spyglass.v1.model_pb2 import InputSpec
 from spyglass_contract.errors import ImageError, InvalidInput
 from spyglass_training.datasets.example import Example, from_file
 from spyglass_training.datasets.formats import class_folders
+from spyglass_training.datasets.reading import table
 from spyglass_training.datasets.reading.options import ReadingOptions
 from spyglass_training.datasets.reading.table import read_table
 
@@ -103,6 +105,28 @@ def test_runs_at_the_same_time_share_a_cache(folder: Path, spec: InputSpec, tmp_
     for dataset in found:
         np.testing.assert_array_equal(dataset.train.pixels, expected.train.pixels)
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_run_does_not_remove_the_table_of_another_one(
+    folder: Path, spec: InputSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    options = ReadingOptions(cache=cache, memory_bytes=1)
+    look, numbers = table._kept, list[int]()
+
+    def look_before_another_run(*arguments: Any) -> Any:
+        found = look(*arguments)
+        if not numbers:
+            numbers.append(0)
+            class_folders.load(folder, spec, options)
+            (kept,) = cache.iterdir()
+            numbers[0] = kept.stat().st_ino
+        return found
+
+    monkeypatch.setattr(table, "_kept", look_before_another_run)
+    class_folders.load(folder, spec, options)
+    (kept,) = cache.iterdir()
+    assert [kept.stat().st_ino] == numbers
 
 
 def test_an_interrupted_run_leaves_no_incomplete_table(folder: Path, spec: InputSpec, tmp_path: Path) -> None:

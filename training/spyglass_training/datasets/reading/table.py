@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 # Names of the files in the cache.
 _ARRAYS, _ACCOUNT = ("pixels.npy", "masks.npy"), "account.json"
 
+# Another run that replaces a damaged table may remove this one's between two of its steps.
+_ATTEMPTS = 2
+
 # Maximum number of unreadable images that an error names.
 _NAMED = 10
 
@@ -101,22 +104,24 @@ def _in_memory(images: Sequence[Example], spec: InputSpec, memory_bytes: int) ->
 def _in_files(images: Sequence[Example], spec: InputSpec, cache: Path, memory_bytes: int) -> Table:
     if cache.exists() and not cache.is_dir():
         raise InvalidInput(f"the cache {cache} must be a folder, not a file", field="cache")
-    folder = cache / _key(images, spec)
-    kept = _kept(folder, _shapes(images, spec), memory_bytes)
-    if kept is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder, shapes = cache / _key(images, spec), _shapes(images, spec)
+    for _ in range(_ATTEMPTS):
+        if kept := _kept(folder, shapes, memory_bytes):
+            return kept
         cache.mkdir(parents=True, exist_ok=True)
         # Written to a temporary folder first, because the run may be killed or another run may write the
         # same.
         with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
             _write(Path(unfinished), images, spec)
+            # Only a damaged table is removed: another run may have written one meanwhile.
+            if folder.exists() and not _kept(folder, shapes, memory_bytes):
+                shutil.rmtree(folder, ignore_errors=True)
             # If the other run was first, its table is as good.
             with contextlib.suppress(OSError):
                 Path(unfinished).rename(folder)
-        kept = _kept(folder, _shapes(images, spec), memory_bytes)
-    if kept is None:
-        raise InvalidInput(f"cannot read back the table that was written to {folder}", field="cache")
-    return kept
+    if kept := _kept(folder, shapes, memory_bytes):
+        return kept
+    raise InvalidInput(f"cannot read back the table that was written to {folder}", field="cache")
 
 
 def _kept(folder: Path, shapes: Sequence[tuple[int, ...]], memory_bytes: int) -> Table | None:
