@@ -120,6 +120,8 @@ def test_credentials_come_from_files(tmp_path: Path) -> None:
         {"certificate": b"-----BEGIN CERTIFICATE-----"},
         {"key": b"-----BEGIN PRIVATE KEY-----"},
         {"certificate": b"", "key": b"-----BEGIN PRIVATE KEY-----"},
+        {"certificate": b"-----BEGIN CERTIFICATE-----", "key": b"-----BEGIN ENCRYPTED PRIVATE KEY-----"},
+        {"certificate": b"-----BEGIN ", "key": b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"},
     ],
 )
 def test_certificates_that_cannot_be_used_are_rejected(parts: dict[str, bytes]) -> None:

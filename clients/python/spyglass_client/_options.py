@@ -117,6 +117,8 @@ class Credentials:
                 raise InvalidInput(
                     f"{name} must be in PEM: a text with {_PEM.decode()}", reason=_CERTIFICATE_INVALID
                 )
+        if self.key is not None and b"ENCRYPTED" in self.key:
+            raise InvalidInput("the key must have no password", reason=_CERTIFICATE_INVALID)
 
     @property
     def encrypted(self) -> bool:

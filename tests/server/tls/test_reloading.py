@@ -100,6 +100,7 @@ def test_a_certificate_that_ends_soon_gets_one_warning_a_day(
     assert len(caplog.records) == 2
 
 
+@pytest.mark.slow
 def test_a_certificate_that_ends_while_it_is_in_use_is_an_error(
     files: TlsFiles,
     authority,
