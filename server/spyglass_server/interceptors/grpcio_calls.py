@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from grpc import _common, _server
@@ -195,5 +196,10 @@ class PendingCall:
 
 
 def caller_of(peer: str) -> str:
-    """Return the address in a peer such as `ipv4:10.0.0.7:51234`, without the port of the connection."""
-    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
+    """Return the address in a peer, without the port of the connection.
+
+    It is `ipv4:10.0.0.7` for `ipv4:10.0.0.7:51234`, and `ipv6:[::1]` for `ipv6:%5B::1%5D:51234`.
+    """
+    if peer.startswith("ipv4:"):
+        return peer.rpartition(":")[0]
+    return unquote(peer.rpartition(":")[0]) if peer.startswith("ipv6:") else peer

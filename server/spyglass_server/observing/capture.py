@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -27,8 +28,8 @@ from spyglass_server.engine.observation import Observation
 
 _log = logging.getLogger(__name__)
 
-# Requests that wait for the disk; further ones are not captured.
-_WAITING = 32
+# Requests that wait for the disk, and the bytes of their images; further ones are not captured.
+_WAITING, _WAITING_BYTES = 32, 64 * 1024 * 1024
 _STOP_SECONDS = 5.0
 _SUFFIXES = {
     "JPEG": ".jpg",
@@ -63,6 +64,7 @@ class CaptureOptions:
 @dataclass(frozen=True)
 class _Captured:
     image: ImageMessage
+    request_bytes: int
     image_format: str
     response: Any
     method: str
@@ -80,8 +82,13 @@ class Capture:
         self._options = options
         self._chance = chance
         self._queue: SimpleQueue[_Captured | None] = SimpleQueue()
+        self._lock = Lock()
+        self._waiting_bytes = 0
         try:
             _make_folder(options.folder)
+            # A folder that cannot be written to is found now, not at the first request.
+            with tempfile.TemporaryFile(dir=options.folder):
+                pass
             self._bytes = sum(path.stat().st_size for path in options.folder.rglob("*") if path.is_file())
         except OSError as error:
             raise CaptureError(
@@ -106,13 +113,14 @@ class Capture:
             return
         if self._options.sample < 1 and self._chance() >= self._options.sample:
             return
-        if self._is_full or self._queue.qsize() >= _WAITING:
+        if self._is_full or not self._takes(observation.request_bytes):
             self.left_out += 1
             return
         card = observation.model.card
         self._queue.put(
             _Captured(
                 observation.request.image,
+                observation.request_bytes,
                 observation.image_format,
                 observation.response,
                 observation.method.rpartition("/")[2],
@@ -127,6 +135,15 @@ class Capture:
         """Write what waits, for a few seconds at most, and end."""
         self._queue.put(None)
         self._thread.join(_STOP_SECONDS)
+
+    def _takes(self, size: int) -> bool:
+        """Hold `size` bytes, unless too many wait; one request is always taken."""
+        with self._lock:
+            waits = self._queue.qsize() >= _WAITING or self._waiting_bytes + size > _WAITING_BYTES
+            if waits and self._waiting_bytes:
+                return False
+            self._waiting_bytes += size
+            return True
 
     @property
     def _is_full(self) -> bool:
@@ -143,6 +160,8 @@ class Capture:
                 if not self._failed:
                     _log.error("a request could not be stored: %s", error)
                 self._failed = True
+            with self._lock:
+                self._waiting_bytes -= captured.request_bytes
 
     def _write(self, captured: _Captured) -> None:
         image, text = _image_file(captured), _description(captured)

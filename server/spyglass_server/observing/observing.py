@@ -63,7 +63,7 @@ class Observing:
             # The library takes long to import: only a server with metrics does.
             from spyglass_server.observing.metrics.metrics import Metrics
 
-            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen)
+            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen, self._capture)
             observers.append(metrics.observer)
             self._port = metrics.listen(
                 settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready

@@ -8,7 +8,9 @@ import logging
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -139,6 +141,30 @@ def test_a_disk_that_fails_does_not_disturb_serving(
     (tmp_path / "captured" / "colors").unlink()
     running.vision.Classify(request, timeout=PATIENCE)
     eventually(lambda: capture.written == 1)
+
+
+def test_large_images_wait_in_a_bounded_number(
+    run_server: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write = Event()
+    write = Capture._write
+    monkeypatch.setattr(Capture, "_write", lambda *given: may_write.wait(PATIENCE) and write(*given))
+    running = run_server(capture_folder=tmp_path, capture_sample=1.0, metrics_port=0)
+    capture = capture_of(running)
+    side = 3000
+    raw = RawImage(height=side, width=side, channels=1, data=bytes(side * side))
+    request = ClassifyRequest(image=Image(raw=raw))
+    for _ in range(10):
+        running.vision.Classify(request, timeout=PATIENCE)
+
+    # Seven images of 9 MB are less than 64 MiB.
+    assert capture.left_out == 3
+    may_write.set()
+    capture.stop()
+    assert capture.written == 7
+    with urlopen(f"http://localhost:{running.server.metrics_port}/metrics", timeout=PATIENCE) as page:
+        text = page.read().decode()
+    assert "spyglass_stored_total 7.0" in text and "spyglass_not_stored_total 3.0" in text
 
 
 def test_a_folder_that_cannot_be_used_is_an_error_at_the_start(tmp_path: Path) -> None:

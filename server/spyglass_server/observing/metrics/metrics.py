@@ -15,6 +15,7 @@ from prometheus_client import (
 from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
 from spyglass_server.logs import dropped_lines
+from spyglass_server.observing.capture import Capture
 from spyglass_server.observing.metrics.counter import ReadCounter
 from spyglass_server.observing.metrics.http import Check, MetricsPort
 from spyglass_server.observing.metrics.model_drift import ModelDrift
@@ -33,6 +34,7 @@ class Metrics:
         is_serving: Callable[[], bool],
         certificate_seconds: Callable[[], float] | None = None,
         seen: SeenByModels | None = None,
+        capture: Capture | None = None,
     ) -> None:
         """See `Observing` for the arguments."""
         # Otherwise each counter has a second series with the time when it began.
@@ -48,13 +50,16 @@ class Metrics:
         self.registry.register(ServerState(gauges, engine))
         if seen:
             self.registry.register(ModelDrift(seen, engine))
-        self.registry.register(
-            ReadCounter(
-                "spyglass_log_dropped_lines", "Lines of the log that nobody read in time.", dropped_lines
-            )
-        )
+        self._count("spyglass_log_dropped_lines", "Lines of the log that nobody read in time.", dropped_lines)
+        if capture:
+            self._count("spyglass_stored", "Requests that were stored.", lambda: capture.written)
+            text = "Requests of the sample that were not stored: the disk was slow, full or not writable."
+            self._count("spyglass_not_stored", text, lambda: capture.left_out)
         self.observer = RequestMetrics()
         self.registry.register(self.observer)
+
+    def _count(self, name: str, text: str, read: Callable[[], int]) -> None:
+        self.registry.register(ReadCounter(name, text, read))
 
     def listen(self, host: str, port: int, alive: Check, ready: Check) -> MetricsPort:
         """Return the port of the metrics. Raises ListenError."""

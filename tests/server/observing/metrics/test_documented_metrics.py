@@ -11,10 +11,12 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 
-def test_the_page_lists_every_metric(run_server: Callable[..., Any], repository_root: Path) -> None:
+def test_the_page_lists_every_metric(
+    run_server: Callable[..., Any], repository_root: Path, tmp_path: Path
+) -> None:
     page = (repository_root / "docs/metrics.md").read_text()
     documented = set(re.findall(r"`(spyglass_[a-z_]+)`", page)) - {"spyglass_certificate_left_seconds"}
-    running = run_server(metrics_port=0, statistics=True)
+    running = run_server(metrics_port=0, statistics=True, capture_folder=tmp_path)
     with urlopen(f"http://localhost:{running.server.metrics_port}/metrics", timeout=30) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
 
