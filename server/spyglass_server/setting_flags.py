@@ -25,17 +25,22 @@ def read_flags(settings: type[BaseSettings], arguments: Sequence[str], program: 
     """
     parser = argparse.ArgumentParser(
         prog=program,
+        usage="%(prog)s [FLAG [VALUE] ...]",
         description="Serve models over gRPC until SIGTERM or SIGINT.",
         epilog=_EPILOG,
         argument_default=argparse.SUPPRESS,
         # With abbreviations, a new setting would break the command lines of others.
         allow_abbrev=False,
     )
+    groups: dict[type, argparse._ArgumentGroup] = {}
     for name, field in settings.model_fields.items():
+        origin = _origin(settings, name)
+        if origin not in groups:
+            groups[origin] = parser.add_argument_group(_title(origin, settings))
         repeated = get_origin(field.annotation) is list
         # A flag of true or false alone means true.
         optional: dict[str, Any] = {"nargs": "?", "const": "true"} if plain_type(field) is bool else {}
-        parser.add_argument(
+        groups[origin].add_argument(
             flag(name),
             dest=name,
             action="append" if repeated else _Once,
@@ -44,6 +49,17 @@ def read_flags(settings: type[BaseSettings], arguments: Sequence[str], program: 
             help=_help(field) + ("; repeat the flag for more" if repeated else ""),
         )
     return vars(parser.parse_args(arguments))
+
+
+def _origin(settings: type[BaseSettings], name: str) -> type:
+    """Return the class that declares a setting."""
+    bases = (base for base in reversed(settings.__mro__) if issubclass(base, BaseSettings))
+    return next(base for base in bases if name in base.model_fields)
+
+
+def _title(group: type, settings: type[BaseSettings]) -> str:
+    """Return the title of a group of settings: its docstring without the full stop."""
+    return "settings" if group is settings else (group.__doc__ or "").rstrip(".")
 
 
 def flag(name: str) -> str:

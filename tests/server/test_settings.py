@@ -365,3 +365,23 @@ def test_the_expected_value_in_an_error_follows_from_the_type_and_the_bounds() -
         "seconds": "a number above 0 to 60",
         "limit": "a whole number from 1",
     }
+
+
+def test_the_help_shows_every_setting_once_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load_settings(["--help"])
+    shown = capsys.readouterr().out
+
+    for name in ServerSettings.model_fields:
+        flag = f"--{name.replace('_', '-')}"
+        assert len(re.findall(rf"^  {flag}(?= |$)", shown, re.MULTILINE)) == 1
+    titles = [
+        "Where the server listens",
+        "The models",
+        "What all requests",
+        "Who may call",
+        "What the server logs",
+    ]
+    places = [shown.index(f"\n{title}") for title in titles]
+    assert places == sorted(places)
+    assert places[0] < shown.index("--tls-key") < places[1] < shown.index("--device") < places[2]

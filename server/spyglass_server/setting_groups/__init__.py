@@ -1,0 +1,1 @@
+"""The settings of the server by subject; `settings.ServerSettings` has all of them."""

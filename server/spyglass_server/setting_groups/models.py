@@ -1,0 +1,124 @@
+"""The models: where they lie, what may be loaded, and what runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from spyglass_contract.model_files.limits import MOST_BYTES, MOST_NODES, FileLimits
+from spyglass_contract.model_files.rules import FileRules
+from spyglass_contract.model_files.signature import TrustedKeys
+from spyglass_server.engine.capacity.memory import usable_memory
+from spyglass_server.engine.capacity.processors import usable_cpus
+from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.choices import (
+    DEFAULT_MODELS,
+    DEVICE_PATTERN,
+    DEVICES,
+    Precision,
+    ProviderName,
+    Versions,
+)
+from spyglass_server.setting_values import EXPECTED, AnyCase, Folders, Names
+
+
+class ModelSettings(BaseSettings):
+    """The models: where they lie, what may be loaded, and what runs them."""
+
+    models: Folders = Field(
+        default_factory=lambda: [bundled_models()],
+        description="Folder with the models, as NAME/VERSION/model.onnx; the bundled models by default.",
+        json_schema_extra={EXPECTED: "one or more folders"},
+    )
+    versions: Annotated[Versions, AnyCase] = Field(
+        "latest", description="Versions of each model to load: the highest one, or all."
+    )
+    default_model: Names = Field(
+        list(DEFAULT_MODELS),
+        description="Default model: a request that names no model gets the first one of its task.",
+        json_schema_extra={EXPECTED: "names of models, separated by commas"},
+    )
+    require_signature: Names = Field(
+        [],
+        description="Public key of minisign, as a file or as its text: the server loads only model files "
+        "that one of these keys has signed.",
+        json_schema_extra={EXPECTED: "files of public keys or their texts, separated by commas"},
+    )
+    max_model_bytes: int = Field(
+        0,
+        ge=0,
+        description="Largest model with its external data, in bytes; 0: 2 GiB, or half of the usable memory "
+        "if that is less.",
+    )
+    max_model_nodes: int = Field(
+        MOST_NODES,
+        ge=1,
+        le=10_000_000,
+        description="Largest number of nodes of a model, with those of its subgraphs and functions.",
+    )
+    device: Annotated[str, AnyCase] = Field(
+        "auto",
+        pattern=f"^({DEVICE_PATTERN})$",
+        description=f"Device that runs the models: {DEVICES}; with cuda, the server does not start without a "
+        "GPU.",
+        json_schema_extra={EXPECTED: DEVICES},
+    )
+    provider: Annotated[ProviderName, AnyCase] = Field(
+        "auto",
+        description="Execution provider: cpu and cuda are in ONNX Runtime, openvino is an extra, tensorrt "
+        "needs its libraries; auto is cuda on a GPU and otherwise cpu.",
+    )
+    precision: Annotated[Precision, AnyCase] = Field(
+        "fp32",
+        description="Precision of classes and masks: fp32 serves model.onnx as it is, int8 the file beside "
+        "it, bf16 computes in fewer bits, auto takes the fastest; a reduced precision must keep the classes.",
+    )
+    gpu_memory_limit: int = Field(
+        0, ge=0, description="Largest memory that ONNX Runtime takes on each GPU, in bytes; 0 is no limit."
+    )
+    engine_cache: Path | None = Field(
+        None, description="Folder of the engines that TensorRT builds; by default ~/.cache/spyglass/tensorrt."
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Number of requests that run at the same time, of all models; 0 is one a processor.",
+    )
+    threads_per_worker: int = Field(1, ge=1, le=1024, description="Number of threads of one inference.")
+    max_batch: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Largest number of images in one inference; 0 is the size that the profile of the model "
+        "found, and without a profile 1 on a CPU and 16 on a GPU.",
+    )
+    profile_seconds: float = Field(
+        3.0,
+        ge=0,
+        le=600,
+        description="Seconds to measure the speed of each model, while the server has no work; 0: do not use "
+        "profiles.",
+    )
+    score_cam_channels: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        description="Number of channels that Score-CAM runs, one forward pass for each; 0 is all.",
+    )
+
+    @property
+    def effective_workers(self) -> int:
+        """Requests that run at a time."""
+        return self.workers or usable_cpus()
+
+    @property
+    def file_rules(self) -> FileRules:
+        """The rules by which model files are opened. Raises InvalidInput for an invalid public key."""
+        limits = FileLimits(
+            self.max_model_bytes or min(MOST_BYTES, usable_memory() // 2), self.max_model_nodes
+        )
+        return FileRules(limits, TrustedKeys(self.require_signature) if self.require_signature else None)

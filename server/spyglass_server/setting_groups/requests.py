@@ -1,0 +1,75 @@
+"""What all requests together may use."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from spyglass_server.engine.capacity.memory import usable_memory
+from spyglass_server.engine.capacity.processors import usable_cpus
+
+_MESSAGE_BYTES_BESIDE_IMAGE = 1024 * 1024
+
+
+class RequestSettings(BaseSettings):
+    """What all requests together may use."""
+
+    max_image_bytes: int = Field(
+        32 * 1024 * 1024, ge=1, le=512 * 1024 * 1024, description="Largest file of an image, in bytes."
+    )
+    # Pillow itself refuses more than 178 megapixels.
+    max_image_pixels: int = Field(
+        64 * 1024 * 1024, ge=1, le=128 * 1024 * 1024, description="Largest image, in pixels."
+    )
+    max_in_flight: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        description="Largest number of requests at the same time; 0 is 64 for each processor, at least 1024.",
+    )
+    max_queue_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="Seconds of work that a request waits for; one that would wait longer is refused.",
+    )
+    max_streams: int = Field(
+        16, ge=1, le=1024, description="Largest number of open streaming calls at the same time."
+    )
+    stream_idle_seconds: float = Field(
+        60.0, gt=0, le=86400, description="Seconds after which a stream ends that waits for its caller."
+    )
+    max_receiving: int = Field(
+        0,
+        ge=0,
+        le=65536,
+        description="Calls whose request is still being received; 0: 32 to 1024, by the usable memory.",
+    )
+    receive_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Seconds that a request may take to arrive from its first byte on."
+    )
+    max_bytes_in_flight: int = Field(
+        0,
+        ge=0,
+        description="Bytes of requests that the server holds at a time; 0: a sixteenth of the usable memory.",
+    )
+
+    @property
+    def effective_max_in_flight(self) -> int:
+        """Requests inside at a time."""
+        return self.max_in_flight or max(1024, 64 * usable_cpus())
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The longest message that gRPC reads; one that is longer than the limit of an image is refused."""
+        return self.max_image_bytes + max(self.max_image_bytes // 4, _MESSAGE_BYTES_BESIDE_IMAGE)
+
+    @property
+    def effective_max_bytes_in_flight(self) -> int:
+        """Bytes of requests that the server holds at a time."""
+        return self.max_bytes_in_flight or usable_memory() // 16
+
+    @property
+    def effective_max_receiving(self) -> int:
+        """Calls whose request is still being received: half of the memory if each sends the most it may."""
+        return self.max_receiving or min(max(32, usable_memory() // 2 // self.max_message_bytes), 1024)
