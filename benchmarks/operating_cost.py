@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trustme
 
-from comparing.rounds import Load, measure
+from comparing.rounds import Load, processor_times
 from comparing.variants import Served, classify_payload
 from measuring.client_processes import client_processes
 from measuring.docs_section import replace_section
@@ -28,7 +28,6 @@ from measuring.machine import describe_machine, machine_line
 from measuring.markdown import table
 from measuring.process_tree import ProcessTree
 from measuring.targets import CLASSIFY, GrpcTarget
-from measuring.window import Window
 from serving_process import free_port, serving
 from spyglass_server.engine.models.bundled import bundled_models
 
@@ -60,7 +59,6 @@ def main() -> int:
 
 def _measure(load: Load, folder: Path, options: argparse.Namespace) -> str:
     token, flags = _flags(folder)
-    found: dict[str, list[float]] = {name: [] for name in flags}
     with ExitStack() as stack:
         served = {}
         for name, own in flags.items():
@@ -77,12 +75,7 @@ def _measure(load: Load, folder: Path, options: argparse.Namespace) -> str:
             )
             served[name] = Served(ProcessTree(process.pid), target, lambda body: {})
         clients = stack.enter_context(client_processes(1))
-        names = list(served)
-        for _ in range(options.rounds):
-            names = [*names[1:], names[0]]
-            for name in names:
-                window = Window.soon(1.0, options.seconds)
-                found[name].append(measure(served[name], clients, options.concurrency, window).cpu_ms)
+        found = processor_times(served, clients, options.concurrency, options.rounds, options.seconds)
     bare = found[next(iter(found))]
     rows = []
     for name, costs in found.items():

@@ -16,12 +16,11 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import grpc
 import trustme
 
 from comparing.variants import classify_payload
@@ -34,7 +33,7 @@ from measuring.machine import describe_machine, machine_line
 from measuring.markdown import table
 from measuring.memory_curve import memory_curve
 from measuring.process_tree import ProcessTree
-from measuring.targets import CLASSIFY, CallFailed, GrpcTarget, Target
+from measuring.targets import CLASSIFY, GrpcTarget, Target
 from measuring.window import Window
 from serving_process import serving
 from slow_sending.attacks import ATTACKS, Attack, holding, still_open
@@ -47,29 +46,6 @@ _TIMEOUT = 30.0
 _LARGE_SIDE = 3300
 _LARGE_CALLERS = 64
 _LARGE_BUDGET_MB = 256
-
-
-@dataclass(frozen=True)
-class TlsTarget:
-    """A gRPC method of a server with TLS."""
-
-    address: str
-    ca: bytes
-    payload: bytes
-
-    @contextmanager
-    def connect(self, callers: int) -> Iterator[list[Callable[[], bytes]]]:
-        """See `Target`. A call raises CallFailed."""
-        with grpc.secure_channel(self.address, grpc.ssl_channel_credentials(self.ca)) as channel:
-            method = channel.unary_unary(CLASSIFY)
-
-            def call() -> bytes:
-                try:
-                    return bytes(method(self.payload, timeout=_TIMEOUT))
-                except grpc.RpcError as error:
-                    raise CallFailed(error.code().name) from None  # type: ignore[attr-defined]
-
-            yield [call] * callers
 
 
 @dataclass(frozen=True)
@@ -113,7 +89,7 @@ def _measure(attack: Attack, clients: ClientProcesses, options: argparse.Namespa
     payload = classify_payload(options.model, tiny())
     with _server(attack.tls, options.flags) as (address, pid, ca):
         port = int(address.rpartition(":")[2])
-        target: Target = TlsTarget(address, ca, payload) if ca else GrpcTarget(address, CLASSIFY, payload)
+        target = GrpcTarget(address, CLASSIFY, payload, ca=ca)
         tree = ProcessTree(pid)
         alone = _calls(target, clients, options.seconds)
         before = tree.resident_bytes()

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from comparing.rounds import Load, measure
+from comparing.rounds import Load, processor_times
 from comparing.variants import Served, classify_payload
 from measuring.client_processes import client_processes
 from measuring.docs_section import replace_section
@@ -29,7 +29,6 @@ from measuring.images import tiny
 from measuring.machine import describe_machine, machine_line
 from measuring.process_tree import ProcessTree
 from measuring.targets import CLASSIFY, GrpcTarget
-from measuring.window import Window
 from serving_process import serving
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.observation import Metadata, Observation
@@ -76,7 +75,6 @@ def main() -> int:
 
 
 def _servers(load: Load, endpoint: str, options: argparse.Namespace) -> str:
-    found: dict[str, list[float]] = {name: [] for name in _SAMPLES}
     with ExitStack() as stack:
         served = {}
         for name, sample in _SAMPLES.items():
@@ -85,21 +83,20 @@ def _servers(load: Load, endpoint: str, options: argparse.Namespace) -> str:
             target = GrpcTarget(address, CLASSIFY, classify_payload(load.model, load.image))
             served[name] = Served(ProcessTree(process.pid), target, lambda body: {})
         clients = stack.enter_context(client_processes(1))
-        names = list(served)
-        for _ in range(options.rounds):
-            names = [*names[1:], names[0]]
-            for name in names:
-                window = Window.soon(1.0, options.seconds)
-                cost = measure(served[name], clients, options.concurrency, window).cpu_ms * 1000
-                found[name].append(cost)
+        found = processor_times(served, clients, options.concurrency, options.rounds, options.seconds)
     lines = ["| traced | processor time of the server for a request, µs | ratio |", "|---|---|---|"]
     for name, costs in found.items():
         ratios = [cost / off for cost, off in zip(costs, found["off"], strict=True)]
         lines.append(
-            f"| {name} | {statistics.median(costs):.0f} ({min(costs):.0f} to {max(costs):.0f}) "
+            f"| {name} | {_microseconds_of(statistics.median(costs))} "
+            f"({_microseconds_of(min(costs))} to {_microseconds_of(max(costs))}) "
             f"| {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) |"
         )
     return "\n".join(lines)
+
+
+def _microseconds_of(milliseconds: float) -> str:
+    return f"{milliseconds * 1000:.0f}"
 
 
 def _steps(endpoint: str) -> str:

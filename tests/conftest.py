@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# The modules of the benchmarks, which are scripts and not a package. At the end: the tests' own come first.
+sys.path.append(str(REPOSITORY / "benchmarks"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ from measuring.process_tree import ProcessTree
 from measuring.stream_loop import StreamTarget, run_stream
 from measuring.window import Window, wait_until
 from spyglass_server.engine.capacity.processors import usable_cpus
+
+_WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,23 @@ def measure(served: Served, clients: ClientProcesses, concurrency: int, window: 
         client_cpu_ms=calls.cpu_seconds / count * 1e3,
         failed=sum(calls.failures.values()),
     )
+
+
+def processor_times(
+    served: Mapping[str, Served], clients: ClientProcesses, concurrency: int, rounds: int, seconds: float
+) -> dict[str, list[float]]:
+    """Return the processor time of a request in each round, in milliseconds, for each server.
+
+    All servers run. Each round loads them in turn, each time in another order.
+    """
+    found: dict[str, list[float]] = {name: [] for name in served}
+    names = list(served)
+    for _ in range(rounds):
+        names = [*names[1:], names[0]]
+        for name in names:
+            window = Window.soon(_WARM_UP_SECONDS, seconds)
+            found[name].append(measure(served[name], clients, concurrency, window).cpu_ms)
+    return found
 
 
 def _parts(served: Served, concurrency: int, processes: int) -> list[int]:

@@ -5,29 +5,20 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
 import psutil
 import pytest
 
+from request_faults import REQUEST_FAULTS
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.vision_pb2_grpc import VisionStub
 
 # A call that takes longer than this hangs. The machine that tests run on may be busy.
 HANG_SECONDS = 10.0
-# The statuses of a request that is at fault itself.
-_ACCEPTED = {
-    "OK",
-    "INVALID_ARGUMENT",
-    "OUT_OF_RANGE",
-    "NOT_FOUND",
-    "FAILED_PRECONDITION",
-    "RESOURCE_EXHAUSTED",
-    "UNIMPLEMENTED",
-}
 _WARM_UP_CALLS = 300
 _GROWTH = 96 * 1024 * 1024
 
@@ -55,7 +46,7 @@ class Fuzzed:
                 self._resident = self._process.memory_info().rss
             yield self.chance
 
-    def call(self, send: Callable[[], object], accepted: set[str] = _ACCEPTED) -> str:
+    def call(self, send: Callable[[], object], accepted: frozenset[str] = REQUEST_FAULTS) -> str:
         """Make a call, check its status, and return the name of it."""
         started, code = time.monotonic(), "OK"
         try:
@@ -68,9 +59,10 @@ class Fuzzed:
         self.codes[code] += 1
         return code
 
-    def finish(self, image: bytes) -> None:
+    def finish(self, image: bytes, metadata: Sequence[tuple[str, str]] = ()) -> None:
         """Check that the server still works, has logged no fault, and has not grown."""
-        assert self.vision.Classify(ClassifyRequest(image=Image(encoded=image)), timeout=HANG_SECONDS).classes
+        request = ClassifyRequest(image=Image(encoded=image))
+        assert self.vision.Classify(request, timeout=HANG_SECONDS, metadata=metadata).classes
         grown = self._process.memory_info().rss - self._resident
         print(f"seed {self.seed}: {dict(self.codes)}, slowest {self.slowest:.2f} s, grown {grown >> 20} MB")
         assert not self._resident or grown < _GROWTH, f"{grown:,} bytes, seed {self.seed}"

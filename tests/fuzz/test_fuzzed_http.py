@@ -15,6 +15,7 @@ from mutations import mutate
 from PIL import Image as PillowImage
 
 from plain_images import encode_image
+from raw_exchange import exchange
 
 HANG_SECONDS = 10.0
 
@@ -34,7 +35,7 @@ def test_any_bytes_are_answered_or_disconnected(fuzzed: Callable[..., Any]) -> N
     target = fuzzed("--metrics-port", port)
     codes: set[bytes] = set()
     for chance in target.rounds():
-        target.call(lambda chance=chance: codes.update(exchange(port, any_request(chance))))
+        target.call(lambda chance=chance: codes.update(codes_of(port, any_request(chance))))
     with urlopen(f"http://localhost:{port}/readyz", timeout=HANG_SECONDS) as page:
         assert page.status == 200
     assert {b"200", b"400", b"404"} <= codes
@@ -48,19 +49,10 @@ def any_request(chance: random.Random) -> bytes:
     return request if chance.random() < 0.1 else mutate(request, chance, chance.choice(REQUESTS))
 
 
-def exchange(port: int, data: bytes) -> list[bytes]:
-    """Send bytes, read until the end, and return the status codes in the response."""
-    received = b""
+def codes_of(port: int, data: bytes) -> list[bytes]:
+    """Return the status codes in the response to bytes."""
     started = time.monotonic()
-    with socket.create_connection(("localhost", port), HANG_SECONDS) as connection:
-        try:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            while part := connection.recv(65536):
-                received += part
-        # The server has disconnected already.
-        except OSError:
-            return []
+    received = exchange(port, data, HANG_SECONDS)
     assert time.monotonic() - started < HANG_SECONDS
     assert b"Traceback" not in received
     return re.findall(rb"^HTTP/1\.[01] (\d{3}) ", received)
