@@ -75,14 +75,39 @@ def test_an_unknown_feature_map_is_reported_and_no_file_is_written(
     assert not (tmp_path / "models").exists()
 
 
-def test_a_run_is_exported_in_int8_too(
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with 60 images."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+def test_a_run_is_exported_with_a_baseline(
+    export: Callable[..., int], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    int8 = ("--precision", "int8", "--calibration", str(images), "--least-agreement", "0.1")
+    assert export("--baseline", str(images), *int8) == 0
+
+    assert "a baseline of 60 images" in capsys.readouterr().out
+    assert card_of(tmp_path).baseline.images == 60
+    # It was made after the baseline, and not removed with it.
+    assert (tmp_path / "models/colors/1/model.int8.onnx").exists()
+
+
+def test_a_baseline_of_nothing_is_an_error_before_anything_is_written(
     export: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)):
-        Image.fromarray(pixels).save(images / f"{index}.png")
+    assert export("--baseline", str(tmp_path / "missing")) == 2
+    assert "expected a folder with images" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
 
+
+def test_a_run_is_exported_in_int8_too(
+    export: Callable[..., int], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert export("--precision", "int8", "--calibration", str(images), "--least-agreement", "0.1") == 0
 
     assert "kept classes: " in capsys.readouterr().out

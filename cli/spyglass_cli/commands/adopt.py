@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.adopting import add_class_scores, add_dry_run, add_preprocessing
 from spyglass_cli.flags.arguments import add_model_output
-from spyglass_cli.flags.baseline import add_baseline_option, write_baseline
+from spyglass_cli.flags.baseline import add_baseline_option, check_baseline, write_baseline
 from spyglass_cli.flags.extras import require
 from spyglass_cli.flags.heatmap import (
     add_heatmap_flags,
@@ -83,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file, print the largest difference from the original, and return 0. Raises SpyglassError."""
     _check_crop(arguments)
     check_precision(arguments)
+    check_baseline(arguments.baseline)
     for module in ("onnx", "onnxruntime"):
         require("export", module)
     heatmap = explained_by(arguments)

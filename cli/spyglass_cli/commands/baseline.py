@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spyglass_cli.flags.baseline import write_baseline
+from spyglass_cli.flags.baseline import IMAGES, write_baseline
 from spyglass_cli.flags.extras import require
 
 
@@ -14,14 +14,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "baseline",
         help="write what a model predicts on typical images into its card",
-        description="Run a model on a folder of images that are typical of its use, and write the statistics "
+        description="Run a model on images that are typical of its use, and write the statistics "
         "into the card of model.onnx: scores, classes, entropy, brightness, sizes and formats, but no image. "
         "`spyglass models drift` compares what a server sees with them.",
     )
     parser.add_argument(
         "model", type=Path, metavar="MODELS/NAME/VERSION", help="folder with model.onnx, or that file"
     )
-    parser.add_argument("images", type=Path, metavar="FOLDER", help="folder with images, at least 50")
+    parser.add_argument(
+        "images", type=Path, metavar="DATA", help=f"at least 50 images, typical of its use: {IMAGES}"
+    )
     parser.set_defaults(func=run)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spyglass_cli.flags.arguments import add_model_output
-from spyglass_cli.flags.baseline import add_baseline_option, write_baseline
+from spyglass_cli.flags.baseline import add_baseline_option, check_baseline, write_baseline
 from spyglass_cli.flags.heatmap import (
     add_heatmap_flags,
     explained_by,
@@ -52,6 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Export, print the largest difference from Keras, and return 0. Raises SpyglassError."""
     check_precision(arguments)
+    check_baseline(arguments.baseline)
     heatmap = explained_by(arguments)
     require_keras()
     from spyglass_contract.model.run_folder import RunFolder

@@ -7,15 +7,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from spyglass_cli.main import main
 from spyglass_client import Client
+from spyglass_contract.model.card import card_from_metadata
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_server_without_statistics_has_no_drift(
 def test_too_few_images_change_nothing(model: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = model.read_bytes()
     assert main(["baseline", str(model), str(photos / "more")]) == 2
-    assert "30 images that can be read; a baseline needs at least 50" in capsys.readouterr().err
+    assert "there are 30 images that can be read; a baseline needs at least 50" in capsys.readouterr().err
     assert main(["baseline", str(model), str(photos / "missing")]) == 2
     assert "expected one with images" in capsys.readouterr().err
     assert model.read_bytes() == before
@@ -115,3 +117,26 @@ def test_too_few_images_change_nothing(model: Path, photos: Path, capsys: pytest
 def test_a_baseline_needs_a_model(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baseline", str(tmp_path), str(photos)]) == 1
     assert "is not an ONNX file" in capsys.readouterr().err
+
+
+@pytest.mark.training
+def test_a_data_set_in_a_file_gives_its_test_part(
+    tmp_path: Path, make_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("keras")
+    chance = np.random.default_rng(0)
+    parts = {"train": 12, "test": 60}
+    images = {
+        f"x_{part}": chance.integers(0, 256, (count, 28, 28), np.uint8) for part, count in parts.items()
+    }
+    labels = {f"y_{part}": np.arange(count) % 10 for part, count in parts.items()}
+    np.savez(tmp_path / "digits.npz", **images, **labels)
+    model = make_model()
+
+    assert main(["baseline", str(model), str(tmp_path / "digits.npz")]) == 0
+
+    assert "a baseline of 60 images" in capsys.readouterr().out
+    card = card_from_metadata({each.key: each.value for each in onnx.load(model).metadata_props})
+    assert card.baseline.images == 60
+    # An array has no files.
+    assert {each.quantity for each in card.baseline.histograms} == {"score", "class", "entropy", "brightness"}
