@@ -10,19 +10,26 @@ from typing import Any
 
 import pytest
 
+from authorities import Authority
 from spyglass_server.server import Server
 from spyglass_server.settings import ServerSettings
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_python_of_the_page_runs(repository_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_the_page_runs(
+    repository_root: Path, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = (repository_root / "docs/client.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     server = Server(ServerSettings(models=repository_root / "models", port=0, profile_seconds=0))
     server.start()
-    monkeypatch.chdir(repository_root)
+    # The page names images of the repository, and files that a reader has.
+    (tmp_path / "examples").symlink_to(repository_root / "examples")
+    (tmp_path / "ca.pem").write_bytes(authority.pem.read_bytes())
+    (tmp_path / "team-a.token").write_text("spg_id_secret")
+    monkeypatch.chdir(tmp_path)
     printed, names = io.StringIO(), dict[str, Any]()
     try:
         with contextlib.redirect_stdout(printed):
