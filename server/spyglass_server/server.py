@@ -135,7 +135,7 @@ class Server:
             self._repository.load, open_model=open_model or partial(Model.load, resources=self._resources())
         )
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
-        with ThreadPoolExecutor(self._settings.effective_workers, "load") as pool:
+        with ThreadPoolExecutor(self._settings.effective_concurrency, "load") as pool:
             for model in pool.map(load, files):
                 self._readiness.announce(model.card.name)
         if self._settings.profile_seconds:
@@ -203,7 +203,7 @@ class Server:
             device=settings.device,
             provider=settings.provider,
             precision=settings.precision,
-            workers=settings.effective_workers,
+            workers=settings.effective_concurrency,
             threads_per_worker=settings.threads_per_worker,
             max_batch=settings.max_batch,
             score_cam_channels=settings.score_cam_channels,
@@ -219,13 +219,13 @@ class Server:
             settings.max_queue_seconds,
             settings.effective_max_calls_per_connection,
         )
-        workers = Workers(settings.effective_workers, bounds)
+        workers = Workers(settings.effective_concurrency, bounds)
         return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
-        window = 2 * settings.effective_workers
+        window = 2 * settings.effective_concurrency
         seen = self._observing.seen
         handlers = Handlers(self._engine, seen.of) if seen else Handlers(self._engine)
         observers = self._observing.observers

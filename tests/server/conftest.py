@@ -89,7 +89,7 @@ def run_server(tiny_models: Path) -> Iterator[Callable[..., Running]]:
             "models": tiny_models,
             "host": "localhost",
             "port": 0,
-            "workers": 1,
+            "concurrency": 1,
             "grace_seconds": 5,
             "profile_seconds": 0,
             # Many tests send more calls on one connection than a server usually takes.

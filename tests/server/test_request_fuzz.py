@@ -101,7 +101,7 @@ def test_no_request_ends_the_server_or_uses_up_its_memory(
 ) -> None:
     # A limit of address space includes reserved memory: each arena of the C library reserves 64 MiB.
     monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
-    limits = ("--workers", 1, "--max-in-flight", 4, "--max-streams", 4, "--max-image-bytes", MAX_MESSAGE)
+    limits = ("--concurrency", 1, "--max-in-flight", 4, "--max-streams", 4, "--max-image-bytes", MAX_MESSAGE)
     server = spawn_server("--models", tiny_models, *limits)
     server.wait_until_serving()
     pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]

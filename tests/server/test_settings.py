@@ -87,13 +87,13 @@ def test_the_environment_may_name_the_file(
 def test_flags_override_the_environment_and_the_environment_overrides_the_file(
     write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPYGLASS_WORKERS", "2")
+    monkeypatch.setenv("SPYGLASS_CONCURRENCY", "2")
     monkeypatch.setenv("SPYGLASS_PORT", "2")
-    config = write("port: 3\nworkers: 3\nmax_batch: 3")
+    config = write("port: 3\nconcurrency: 3\nmax_batch: 3")
 
     settings = load_settings(["--config", config, "--port", "1"])
 
-    assert (settings.port, settings.workers, settings.max_batch) == (1, 2, 3)
+    assert (settings.port, settings.concurrency, settings.max_batch) == (1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_flags_override_the_environment_and_the_environment_overrides_the_file(
         ("--device", "cuda:0,cpu"),
         ("--provider", "tpu"),
         ("--gpu-memory-limit", "-1"),
-        ("--workers", "-1"),
-        ("--workers", "100000"),
+        ("--concurrency", "-1"),
+        ("--concurrency", "100000"),
         ("--threads-per-worker", "0"),
         ("--max-image-bytes", "0"),
         ("--max-image-pixels", "200000000"),
@@ -330,14 +330,14 @@ def test_reading_settings_imports_no_inference_engine() -> None:
 def test_settings_without_a_value_are_sized_by_the_processors() -> None:
     settings = ServerSettings()
 
-    assert settings.effective_workers == usable_cpus()
+    assert settings.effective_concurrency == usable_cpus()
     assert settings.effective_max_in_flight == max(1024, 64 * usable_cpus())
 
 
 def test_settings_with_a_value_are_kept() -> None:
-    settings = ServerSettings(workers=3, max_in_flight=5)
+    settings = ServerSettings(concurrency=3, max_in_flight=5)
 
-    assert (settings.effective_workers, settings.effective_max_in_flight) == (3, 5)
+    assert (settings.effective_concurrency, settings.effective_max_in_flight) == (3, 5)
 
 
 class Switch(BaseSettings):

@@ -19,12 +19,12 @@ def check_capacity(subject: Subject) -> Iterator[Finding]:
 
     settings, processors, memory = subject.settings, usable_cpus(subject.root), usable_memory(subject.root)
     problems = []
-    threads = settings.effective_workers * settings.threads_per_worker
+    threads = settings.effective_concurrency * settings.threads_per_worker
     if threads > processors:
         problems.append(
             warn(
-                f"workers x threads_per_worker is {threads}, and {processors} processors are usable",
-                "set --workers 0, or give the container more processors",
+                f"concurrency x threads_per_worker is {threads}, and {processors} processors are usable",
+                "set --concurrency 0, or give the container more processors",
             )
         )
     if memory < _LEAST_MEMORY:

@@ -70,7 +70,10 @@ def _facts(changes: Changes) -> Iterator[tuple[str, str]]:
     )
     cores = changes.total("process_cpu_seconds_total") / seconds
     memory = decimal(int(now.value("process_resident_memory_bytes")))
-    yield "process", f"{memory} of memory, {cores:.2f} cores, {now.value('spyglass_workers'):.0f} workers"
+    yield (
+        "process",
+        f"{memory} of memory, {cores:.2f} cores, {now.value('spyglass_concurrency'):.0f} runs at a time",
+    )
 
 
 def _rates(counts: dict[str, float], seconds: float) -> str:

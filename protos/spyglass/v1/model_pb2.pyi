@@ -19,6 +19,62 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _VersionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VersionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERSION_STATE_UNSPECIFIED: _VersionState.ValueType  # 0
+    """Never sent."""
+    VERSION_STATE_LOADING: _VersionState.ValueType  # 1
+    """The server reads, certifies and measures the file. A version that served before still serves."""
+    VERSION_STATE_SERVING: _VersionState.ValueType  # 2
+    """Requests reach the version."""
+    VERSION_STATE_FAILED: _VersionState.ValueType  # 3
+    """The server refused the file. It tries again if the file changes, or if LoadModel requests it."""
+    VERSION_STATE_DRAINING: _VersionState.ValueType  # 4
+    """New requests do not reach the version any more; it finishes those that it has."""
+
+class VersionState(_VersionState, metaclass=_VersionStateEnumTypeWrapper):
+    """The states of a version."""
+
+VERSION_STATE_UNSPECIFIED: VersionState.ValueType  # 0
+"""Never sent."""
+VERSION_STATE_LOADING: VersionState.ValueType  # 1
+"""The server reads, certifies and measures the file. A version that served before still serves."""
+VERSION_STATE_SERVING: VersionState.ValueType  # 2
+"""Requests reach the version."""
+VERSION_STATE_FAILED: VersionState.ValueType  # 3
+"""The server refused the file. It tries again if the file changes, or if LoadModel requests it."""
+VERSION_STATE_DRAINING: VersionState.ValueType  # 4
+"""New requests do not reach the version any more; it finishes those that it has."""
+Global___VersionState: _TypeAlias = VersionState  # noqa: Y015
+
+class _TrafficKey:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrafficKeyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrafficKey.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRAFFIC_KEY_UNSPECIFIED: _TrafficKey.ValueType  # 0
+    """TRAFFIC_KEY_REQUEST."""
+    TRAFFIC_KEY_REQUEST: _TrafficKey.ValueType  # 1
+    """The `id` in the request; chance for requests without one."""
+    TRAFFIC_KEY_CALLER: _TrafficKey.ValueType  # 2
+    """The caller: the name of its token, or its address."""
+
+class TrafficKey(_TrafficKey, metaclass=_TrafficKeyEnumTypeWrapper):
+    """What decides whether a request belongs to a share of the traffic."""
+
+TRAFFIC_KEY_UNSPECIFIED: TrafficKey.ValueType  # 0
+"""TRAFFIC_KEY_REQUEST."""
+TRAFFIC_KEY_REQUEST: TrafficKey.ValueType  # 1
+"""The `id` in the request; chance for requests without one."""
+TRAFFIC_KEY_CALLER: TrafficKey.ValueType  # 2
+"""The caller: the name of its token, or its address."""
+Global___TrafficKey: _TypeAlias = TrafficKey  # noqa: Y015
+
 class _Task:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -165,7 +221,7 @@ class ModelRef(_message.Message):
     version: _builtins.int
     """The version of the model."""
     label: _builtins.str
-    """A label that the server gives to a version."""
+    """A label that the operator gave to a version, such as `canary`."""
     def __init__(
         self,
         *,
@@ -207,22 +263,196 @@ class ListModelsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    ROUTINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedModel]:
-        """Every version of every model."""
+        """Every version of every model that serves."""
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionStatus]:
+        """The state of every version that the server has tried to load."""
+
+    @_builtins.property
+    def routings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Routing]:
+        """The labels and the traffic of the models that have any."""
 
     def __init__(
         self,
         *,
         models: _abc.Iterable[Global___ServedModel] | None = ...,
+        versions: _abc.Iterable[Global___VersionStatus] | None = ...,
+        routings: _abc.Iterable[Global___Routing] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "routings", b"routings", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class VersionStatus(_message.Message):
+    """One version of a model, and whether it serves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the model."""
+    version: _builtins.int
+    """The version of the model."""
+    state: Global___VersionState.ValueType
+    """The state of the version."""
+    reason: _builtins.str
+    """FAILED: why, for programs, in UPPER_SNAKE_CASE, such as CARD_INVALID."""
+    message: _builtins.str
+    """FAILED: why, for people."""
+    changed: _builtins.str
+    """The time of the last change of the state: ISO 8601, UTC."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        state: Global___VersionState.ValueType = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        changed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "message", b"message", "name", b"name", "reason", b"reason", "state", b"state", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionStatus: _TypeAlias = VersionStatus  # noqa: Y015
+
+@_typing.final
+class Routing(_message.Message):
+    """The labels and the traffic of one model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the model."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The version of each label. Requests that name neither a version nor a label get that of `stable`."""
+
+    @_builtins.property
+    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
+        """The shares of requests that go elsewhere."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        traffic: _abc.Iterable[Global___TrafficShare] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "name", b"name", "traffic", b"traffic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Routing: _TypeAlias = Routing  # noqa: Y015
+
+@_typing.final
+class TrafficShare(_message.Message):
+    """A part of the requests for one label or version, which another one answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    percent: _builtins.float
+    """The part in percent: above 0, at most 100."""
+    key: Global___TrafficKey.ValueType
+    """What stays together: requests of one key all go to the source, or all to the target."""
+    @_builtins.property
+    def source(self) -> Global___VersionSelector:
+        """The label or version that requests name, or that they get because they name none."""
+
+    @_builtins.property
+    def target(self) -> Global___VersionSelector:
+        """The label or version that answers the part."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___VersionSelector | None = ...,
+        target: Global___VersionSelector | None = ...,
+        percent: _builtins.float = ...,
+        key: Global___TrafficKey.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "percent", b"percent", "source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrafficShare: _TypeAlias = TrafficShare  # noqa: Y015
+
+@_typing.final
+class VersionSelector(_message.Message):
+    """A version by its number or by its label."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version of a model."""
+    label: _builtins.str
+    """A label of a version."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "selector", b"selector", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "selector", b"selector", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["version", "label"]  # noqa: Y015
+    _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
+
+Global___VersionSelector: _TypeAlias = VersionSelector  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):

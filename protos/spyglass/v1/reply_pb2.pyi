@@ -95,6 +95,7 @@ class Timing(_message.Message):
     INFERENCE_MS_FIELD_NUMBER: _builtins.int
     ENCODE_MS_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     decode_ms: _builtins.float
     """Decoding and resizing the image."""
     queue_ms: _builtins.float
@@ -105,6 +106,8 @@ class Timing(_message.Message):
     """Drawing and encoding the result."""
     batch_size: _builtins.int
     """The number of images in the batch that this image was in."""
+    cached: _builtins.bool
+    """True if the response comes from the server's cache. Then no time of the others was spent."""
     def __init__(
         self,
         *,
@@ -113,10 +116,11 @@ class Timing(_message.Message):
         inference_ms: _builtins.float = ...,
         encode_ms: _builtins.float = ...,
         batch_size: _builtins.int = ...,
+        cached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "decode_ms", b"decode_ms", "encode_ms", b"encode_ms", "inference_ms", b"inference_ms", "queue_ms", b"queue_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "cached", b"cached", "decode_ms", b"decode_ms", "encode_ms", b"encode_ms", "inference_ms", b"inference_ms", "queue_ms", b"queue_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

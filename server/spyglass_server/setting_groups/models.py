@@ -82,7 +82,7 @@ class ModelSettings(BaseSettings):
     engine_cache: Path | None = Field(
         None, description="Folder of the engines that TensorRT builds; by default ~/.cache/spyglass/tensorrt."
     )
-    workers: int = Field(
+    concurrency: int = Field(
         0,
         ge=0,
         le=1024,
@@ -111,9 +111,9 @@ class ModelSettings(BaseSettings):
     )
 
     @property
-    def effective_workers(self) -> int:
+    def effective_concurrency(self) -> int:
         """Requests that run at a time."""
-        return self.workers or usable_cpus()
+        return self.concurrency or usable_cpus()
 
     @property
     def file_rules(self) -> FileRules:

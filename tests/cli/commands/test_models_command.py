@@ -21,7 +21,9 @@ def profiled(
 ) -> Iterator[str]:
     """HOST:PORT of a server of the model `colors` that has measured it."""
     models = make_model().parents[2]
-    started = Server(ServerSettings(host="127.0.0.1", port=0, models=models, workers=1, profile_seconds=0.05))
+    started = Server(
+        ServerSettings(host="127.0.0.1", port=0, models=models, concurrency=1, profile_seconds=0.05)
+    )
     started.start()
     address = f"127.0.0.1:{started.port}"
     with Client(address) as client:

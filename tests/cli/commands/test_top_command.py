@@ -35,7 +35,7 @@ from spyglass_server.settings import ServerSettings
 def server(tiny_models: Path) -> Iterator[Server]:
     """A server with metrics."""
     settings = ServerSettings(
-        models=[tiny_models], host="localhost", port=0, metrics_port=0, profile_seconds=0, workers=1
+        models=[tiny_models], host="localhost", port=0, metrics_port=0, profile_seconds=0, concurrency=1
     )
     server = Server(settings)
     server.start()

@@ -59,10 +59,10 @@ def test_more_threads_than_processors_and_more_bytes_than_memory_are_found(
     root = control_group(tmp_path, 1, 256)
 
     threads, memory, in_flight = find(
-        check_capacity, root=root, workers=2, threads_per_worker=3, max_bytes_in_flight=200 * 1024 * 1024
+        check_capacity, root=root, concurrency=2, threads_per_worker=3, max_bytes_in_flight=200 * 1024 * 1024
     )
 
-    assert threads.message == "workers x threads_per_worker is 6, and 1 processors are usable"
+    assert threads.message == "concurrency x threads_per_worker is 6, and 1 processors are usable"
     assert memory.message == "the memory is 256 MiB; a server needs 512 or more"
     assert in_flight.message == "max_bytes_in_flight is 200 MiB of 256 MiB of memory"
 

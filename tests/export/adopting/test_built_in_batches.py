@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 def serving(models: Path) -> Iterator[Client]:
     """A client of a server with batches of up to 8 images."""
     server = Server(
-        ServerSettings(models=models, host="localhost", port=0, workers=1, max_batch=8, profile_seconds=0)
+        ServerSettings(models=models, host="localhost", port=0, concurrency=1, max_batch=8, profile_seconds=0)
     )
     server.start()
     try:

@@ -19,7 +19,7 @@ PATIENCE = 30
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, run_server: Callable[..., Any]) -> Any:
     monkeypatch.setattr(grpcio_calls, "_NAMES", ("_a_name_that_grpcio_does_not_have",))
-    return run_server(workers=2)
+    return run_server(concurrency=2)
 
 
 def test_a_call_a_stream_and_a_health_check_get_their_responses(

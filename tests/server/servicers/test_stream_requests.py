@@ -50,7 +50,7 @@ def test_a_late_request_is_dropped_and_the_stream_goes_on(
     request_for: Callable[..., ClassifyRequest],
     refusal_in: Callable[..., Any],
 ) -> None:
-    running = run_server(open_network, workers=1)
+    running = run_server(open_network, concurrency=1)
     network.close_gate()
     late_is_dropped = Event()
 

@@ -76,7 +76,7 @@ def test_one_bad_image_does_not_end_the_stream(
 def test_a_stream_waits_when_a_single_image_would_be_refused(
     run_server: Callable[..., Any], request_for: Callable[[str], ClassifyRequest]
 ) -> None:
-    server = run_server(max_in_flight=1, workers=2)
+    server = run_server(max_in_flight=1, concurrency=2)
 
     replies = list(server.vision.ClassifyStream(map(request_for, ["red"] * 30), timeout=PATIENCE))
 
@@ -193,7 +193,7 @@ def test_a_stream_that_its_caller_cancels_logs_no_failures(
     caplog: pytest.LogCaptureFixture,
     eventually: Eventually,
 ) -> None:
-    server = run_server(open_network, workers=1)
+    server = run_server(open_network, concurrency=1)
     network.close_gate()
     workers = server.server._engine.workers
     with caplog.at_level(logging.INFO):

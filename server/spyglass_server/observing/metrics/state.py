@@ -26,7 +26,7 @@ def server_gauges(engine: Engine, limits: WireLimits, is_serving: Callable[[], b
     workers = engine.workers
     return [
         Gauge("spyglass_serving", "1 if the server accepts requests.", lambda: float(is_serving())),
-        Gauge("spyglass_workers", "Requests that can run at a time.", lambda: workers.count),
+        Gauge("spyglass_concurrency", "Requests that can run at a time.", lambda: workers.count),
         Gauge("spyglass_lost_workers", "Threads whose callers have all gone.", lambda: workers.lost),
         Gauge("spyglass_inside_requests", "Requests that wait or run.", lambda: workers.inside),
         Gauge("spyglass_queue_requests", "Requests that wait for a worker.", lambda: workers.queued),

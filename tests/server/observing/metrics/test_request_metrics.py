@@ -129,7 +129,7 @@ def test_the_server_and_its_models_are_shown(metered: Any) -> None:
     assert total(samples, "spyglass_model_info", provider=model.provider, **info) == 1
     assert total(samples, "spyglass_model_max_batch", model=model.name) == model.max_batch
     assert total(samples, "spyglass_serving") == 1
-    assert total(samples, "spyglass_workers") == 1
+    assert total(samples, "spyglass_concurrency") == 1
     assert total(samples, "process_resident_memory_bytes") > 0
     assert any(name == "python_gc_collections_total" for name, _ in samples)
 

@@ -43,7 +43,7 @@ def halted(
     run_server: Callable[..., Any], open_network: Callable[[Path], Model], network: Any, turns: list[str]
 ) -> Any:
     """A server whose only worker waits at the gate."""
-    running = run_server(open_network, workers=1)
+    running = run_server(open_network, concurrency=1)
     # The certificate has run.
     turns.clear()
     network.close_gate()
@@ -195,7 +195,7 @@ def test_the_responses_of_a_stream_come_in_order_if_it_asks_for_that(
     network: Any,
     request_for: Callable[[str], ClassifyRequest],
 ) -> None:
-    server = run_server(open_network, workers=2)
+    server = run_server(open_network, concurrency=2)
     compute, first = network.compute, threading.Event()
 
     def first_is_slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -233,7 +233,7 @@ def test_the_responses_of_a_stream_come_in_order_if_it_asks_for_that(
 def test_a_caller_that_reads_no_responses_holds_no_thread_and_stops_nobody(
     run_server: Callable[..., Any], request_for: Callable[[str], ClassifyRequest], eventually: Eventually
 ) -> None:
-    server = run_server(workers=1)
+    server = run_server(concurrency=1)
     assert server.vision.Classify(request_for("red"), timeout=PATIENCE).classes
     before = threading.active_count()
     # Long ids make responses that fill the buffers of the connection.
