@@ -217,7 +217,7 @@ def test_choices_are_read_in_any_case(write: Callable[[str], str], monkeypatch: 
 def test_an_error_names_the_source_of_the_value(
     write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = write("port: yes\nworkers: 1")
+    file = write("port: yes\nconcurrency: 1")
     whole = "must be a whole number from 0 to 65535"
     with pytest.raises(InvalidInput, match=f"^port in {file} {whole}, not 'true'$"):
         load_settings(["--config", file])
