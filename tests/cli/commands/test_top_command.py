@@ -79,7 +79,7 @@ def test_the_view_has_the_rates_and_latencies_of_the_interval(server: Server) ->
     assert text["batch"].startswith("1.0 images")
     for stage in ("queue", "decode", "inference", "encode", "request"):
         assert text[stage].count("ms") == 2, text[stage]
-    assert text["process"].endswith("1 workers")
+    assert text["process"].endswith("1 runs at a time")
 
 
 def shown(changes: Changes, width: int) -> str:
