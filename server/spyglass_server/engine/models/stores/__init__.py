@@ -1,0 +1,1 @@
+"""Where models lie: folders, and whatever else holds NAME/VERSION/model.onnx."""

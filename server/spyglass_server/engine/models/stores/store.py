@@ -1,0 +1,47 @@
+"""What a repository of models must offer, wherever it lies."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+MODEL_FILE = "model.onnx"
+ROUTING_FILE = "routing.json"
+MAX_ROUTING_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One version of a model in a store. Its stamp changes when any of its files does."""
+
+    name: str
+    version: int
+    stamp: str
+
+
+class Store(Protocol):
+    """A place with NAME/VERSION/model.onnx, and NAME/routing.json; safe to use from any thread.
+
+    Every method raises ModelError if the place cannot be read or written.
+    """
+
+    @property
+    def title(self) -> str:
+        """The place as a text for logs, without credentials."""
+
+    def versions(self) -> list[Stored]:
+        """Return every version of every model, by name and version."""
+
+    def fetch(self, stored: Stored) -> Path:
+        """Return the path of NAME/VERSION/model.onnx on this machine, with the files that belong to it."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return NAME/routing.json, at most MAX_ROUTING_BYTES + 1 bytes of it; None: there is none."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write NAME/routing.json in one step. Raises ModelError(STORE_READ_ONLY) if that is not allowed."""
+
+    def changing(self, name: str) -> AbstractContextManager[object]:
+        """Keep others who use this from changing NAME/routing.json during a block, as far as the place can."""
