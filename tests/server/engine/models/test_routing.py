@@ -48,7 +48,8 @@ def test_a_share_of_callers_keeps_a_caller_together() -> None:
     routing = STABLE.with_label("canary", 2).with_share(Share("stable", "canary", 50, "caller"))
 
     by_caller = {
-        caller: {routed(routing, "stable", f"{n}", caller) for n in range(20)} for caller in map(str, range(50))
+        caller: {routed(routing, "stable", f"{n}", caller) for n in range(20)}
+        for caller in map(str, range(50))
     }
 
     assert all(len(found) == 1 for found in by_caller.values())
@@ -151,7 +152,9 @@ def test_the_file_keeps_everything() -> None:
     ids=range(17),
 )
 def test_a_damaged_file_is_refused_with_its_name(content: bytes) -> None:
-    with pytest.raises(ModelError, match=r"^colors/routing\.json is damaged: .*; repair or delete it$") as caught:
+    with pytest.raises(
+        ModelError, match=r"^colors/routing\.json is damaged: .*; repair or delete it$"
+    ) as caught:
         read_routing(content, "colors")
     assert caught.value.reason == "ROUTING_DAMAGED"
     assert len(caught.value.message) < 500
