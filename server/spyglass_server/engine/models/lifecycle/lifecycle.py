@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from threading import Lock, RLock
 
 from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
+from spyglass_server.engine.capacity.priority import give_way
 from spyglass_server.engine.models.lifecycle.catalog import Catalog, Found, RoutingFile
 from spyglass_server.engine.models.lifecycle.draining import Draining
 from spyglass_server.engine.models.lifecycle.family import Entry, Family
@@ -61,7 +62,8 @@ class Lifecycle:
         self._lock = RLock()
         # One look at the stores, and one change of a routing at a time.
         self._looking, self._routing_changes = Lock(), Lock()
-        self._loads = ThreadPoolExecutor(1, "load")
+        # One load at a time, so that it takes little from the requests.
+        self._loads = ThreadPoolExecutor(1, "load", give_way)
         self._started = self._closed = False
 
     def start(self, at_once: int, *, strict: bool = True) -> None:
