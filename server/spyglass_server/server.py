@@ -106,6 +106,7 @@ class Server:
             self._engine,
             self._limits,
             lambda: self._readiness.is_open,
+            self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
         )
         self._ticker = Ticker(

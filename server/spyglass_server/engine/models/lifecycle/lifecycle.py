@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -57,6 +58,7 @@ class Lifecycle:
         self._prepare = prepare
         self._changed = changed
         self._published = published
+        self._ended_loads: Counter[tuple[str, str]] = Counter()
         self._families: dict[str, Family] = {}
         self._draining = Draining(ended)
         self._lock = RLock()
@@ -198,6 +200,11 @@ class Lifecycle:
         with self._lock:
             return {name: family.routing for name, family in self._families.items() if family.routing}
 
+    def loads(self) -> dict[tuple[str, str], int]:
+        """Return how many loads have ended, by the name of the model, and `served` or `failed`."""
+        with self._lock:
+            return dict(self._ended_loads)
+
     def tick(self) -> int:
         """Forget the models whose last request has ended, and return their number."""
         with self._lock:
@@ -313,10 +320,12 @@ class Lifecycle:
             self._draining.add(entry.model)
         entry.model, entry.stamp = model, found.stamp
         entry.error, entry.refused = None, ""
+        self._ended_loads[family.name, "served"] += 1
         self._report(family, version, entry)
 
     def _fail(self, family: Family, version: int, entry: Entry, error: ModelError, found: Found) -> None:
         entry.error, entry.refused = error, found.stamp
+        self._ended_loads[family.name, "failed"] += 1
         if self._started:
             _log.error("%s; %s", error.message, _kept(family.serving()))
         self._report(family, version, entry)
