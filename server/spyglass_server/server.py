@@ -25,6 +25,7 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.repository import Repository, check_served, model_files
 from spyglass_server.engine.profiling.profiler import Profiler
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
@@ -220,7 +221,12 @@ class Server:
             settings.effective_max_calls_per_connection,
         )
         workers = Workers(settings.effective_concurrency, bounds)
-        return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
+        responses = None
+        if settings.response_cache_bytes:
+            per_caller = settings.response_cache_per_caller
+            responses = ResponseCache(settings.response_cache_bytes, per_caller=per_caller)
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        return Engine(self._repository, workers, limits, responses)
 
     def _build_server(self) -> grpc.Server:
         settings = self._settings

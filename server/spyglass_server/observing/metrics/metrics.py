@@ -16,6 +16,7 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.limits import WireLimits
 from spyglass_server.logs import dropped_lines
 from spyglass_server.observing.capture import Capture
+from spyglass_server.observing.metrics.cached_responses import CachedResponses
 from spyglass_server.observing.metrics.counter import ReadCounter
 from spyglass_server.observing.metrics.http import Check, MetricsPort
 from spyglass_server.observing.metrics.model_drift import ModelDrift
@@ -48,6 +49,8 @@ class Metrics:
             text = "Time until the certificate of the server ends."
             gauges.append(Gauge("spyglass_certificate_left_seconds", text, certificate_seconds))
         self.registry.register(ServerState(gauges, engine))
+        if engine.responses:
+            self.registry.register(CachedResponses(engine.responses))
         if seen:
             self.registry.register(ModelDrift(seen, engine))
         self._count("spyglass_log_dropped_lines", "Lines of the log that nobody read in time.", dropped_lines)
