@@ -22,6 +22,7 @@ from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.loading import load_model
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.response_cache.response_cache import ResponseCache
@@ -45,7 +46,7 @@ class Handled:
         responses: ResponseCache | None = None,
     ) -> None:
         self.repository = Repository()
-        self.repository.load(path, open_model)
+        self.repository.add(load_model(path, open_model))
         bounded = Workers(workers, Bounds(4))
         self.engine = Engine(self.repository, bounded, limits or Limits(), responses)
         self.handlers = Handlers(self.engine)

@@ -92,20 +92,15 @@ def test_another_image_or_option_runs_the_network(
 
 
 def test_another_model_of_the_same_name_and_version_is_asked(
-    handled: Handled, network: Any, color_image: MakeImage, make_card: Callable[..., Any]
+    handled: Handled, network: Any, color_image: MakeImage
 ) -> None:
     """A file that replaces another has another hash, and the first one may come back."""
     image = color_image("red")
     old = handled.classify(image)
-    (first,) = handled.repository
-    resolve = handled.repository.resolve
-    second = Model(network, "cd" * 32, Resources(workers=1))
-    handled.repository.resolve = lambda ref, task: second
-
+    handled.repository.add(Model(network, "cd" * 32, Resources(workers=1)))
     replaced = handled.classify(image)
-    handled.repository.resolve = lambda ref, task: first
+    handled.repository.add(Model(network, old.served_by.sha256, Resources(workers=1)))
     back = handled.classify(image)
-    handled.repository.resolve = resolve
 
     assert (replaced.served_by.sha256, replaced.timing.cached) == ("cd" * 32, False)
     assert (back.served_by.sha256, back.timing.cached) == (old.served_by.sha256, True)
