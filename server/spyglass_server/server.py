@@ -148,7 +148,7 @@ class Server:
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
+            self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
         self._readiness.open()
         if self._profiler:
             self._profiler.start()

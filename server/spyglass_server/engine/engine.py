@@ -37,6 +37,16 @@ class Engine:
         self.limits = limits
         self.responses = responses
 
+    @property
+    def inside(self) -> int:
+        """The number of requests that wait or run."""
+        return self.workers.inside
+
+    @property
+    def admitted(self) -> int:
+        """The number of requests that have come in since the start, with those whose response was kept."""
+        return self.workers.admitted + (self.responses.hits if self.responses else 0)
+
     def work(
         self,
         image: ImageData,

@@ -10,6 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from spyglass.v1.admin_pb2 import RollbackRequest, SetLabelRequest
+from spyglass.v1.admin_pb2_grpc import AdminStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.heatmap_pb2 import (
     HEATMAP_FORMAT_FLOAT32,
@@ -32,6 +34,7 @@ from spyglass.v1.segment_pb2 import (
     SegmentRequest,
 )
 from spyglass_server import local_client
+from tiny_classifier import tiny_card, write_tiny_model
 
 PATIENCE = 30
 LIMIT = 16 * 1024 * 1024
@@ -151,6 +154,35 @@ def test_a_response_that_was_kept_for_a_call_serves_a_stream(
     (response,) = caching.vision.ClassifyStream(iter([request]), timeout=PATIENCE)
 
     assert response.timing.cached
+
+
+def test_after_a_change_of_versions_every_response_is_of_the_version_that_serves(
+    run_server: Callable[..., Any], tmp_path: Path, color_image: Callable[..., bytes]
+) -> None:
+    for version in (1, 2):
+        write_tiny_model(tmp_path, tiny_card("colors", version))
+    server = run_server(models=tmp_path, versions="all", admin=True, response_cache_bytes=LIMIT)
+    admin = AdminStub(server.channel)
+    request = ClassifyRequest(image=Image(encoded=color_image("red")), model=COLORS)
+
+    def answered() -> tuple[int, bool]:
+        response = server.vision.Classify(request, timeout=PATIENCE)
+        return response.served_by.version, response.timing.cached
+
+    found = [answered()]
+    for version in (1, 2, 1):
+        admin.SetLabel(SetLabelRequest(name="colors", label="stable", version=version), timeout=PATIENCE)
+        found += [answered(), answered()]
+    admin.Rollback(RollbackRequest(name="colors"), timeout=PATIENCE)
+    found.append(answered())
+
+    assert found == [
+        (2, False),
+        *((1, False), (1, True)),
+        *((2, True), (2, True)),
+        *((1, True), (1, True)),
+        (2, True),
+    ]
 
 
 def test_without_the_setting_nothing_is_kept_and_counted(

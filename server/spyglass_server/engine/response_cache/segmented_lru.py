@@ -52,10 +52,10 @@ class SegmentedLru:
         size = _size(key, value)
         if size > self.largest_bytes or key in self._protected or key in self._probation:
             return
+        while self.held_bytes + size > self.limit_bytes:
+            self._evict()
         self._probation[key] = value
         self.held_bytes += size
-        while self.held_bytes > self.limit_bytes:
-            self._evict()
 
     def _protect(self, key: bytes, value: bytes) -> None:
         self._protected[key] = value
@@ -66,7 +66,7 @@ class SegmentedLru:
             self._probation[oldest[0]] = oldest[1]
 
     def _evict(self) -> None:
-        # The newest entry is on probation, and all protected ones leave room for it.
+        # Some are on probation: all protected ones together leave room for the largest entry.
         oldest = self._probation.popitem(last=False)
         self.held_bytes -= _size(*oldest)
         self.evicted += 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from threading import Event, get_ident
 from typing import Any
 
@@ -19,6 +20,7 @@ from spyglass_contract.errors import Cancelled, DeadlineExceeded, ImageError, In
 from spyglass_server.engine.call import Call, Caller
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.observation import Observation
+from spyglass_server.engine.profiling.quiet import Quiet
 from spyglass_server.engine.response_cache.response_cache import ResponseCache
 
 PATIENCE = 30
@@ -231,6 +233,60 @@ def test_an_observation_says_that_the_response_was_kept(handled: Handled, color_
         seen.append((observation.cached, observation.inferred is not None, observation.model is not None))
 
     assert seen == [(False, True, True), (True, False, True)]
+
+
+def test_a_kept_response_interrupts_a_measurement_of_the_speed(
+    handled: Handled, color_image: MakeImage
+) -> None:
+    handled.classify(color_image("red"))
+    quiet = Quiet(handled.engine, Event())
+    assert not quiet.broken
+
+    handled.classify(color_image("red"))
+
+    assert quiet.broken
+
+
+def test_a_large_response_is_not_sent_if_its_call_has_ended_meanwhile(
+    handled: Handled, cache: ResponseCache, color_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled.classify(color_image("red"))
+    monkeypatch.setattr("spyglass_server.engine.response_cache.cache_entry._SMALL_BYTES", 0)
+    go_on, call = Event(), Call()
+    for _ in range(2):
+        cache.threads.submit(go_on.wait, PATIENCE)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(handled.classify, color_image("red"), call)
+        call.cancel()
+        go_on.set()
+
+        assert isinstance(ended.exception(PATIENCE), Cancelled)
+
+
+def test_a_cache_that_many_threads_use_gives_each_image_its_own_response(
+    open_network: Callable[[Path], Model], network: Any, color_image: MakeImage
+) -> None:
+    # A few of the 40 responses fit.
+    small = ResponseCache(7_000)
+    images = {number: color_image((number * 6, 255 - number * 6, 7)) for number in range(40)}
+    with closing(Handled(Path("colors/1/model.onnx"), open_network, workers=2)) as handled:
+        expected = {number: handled.classify(image).classes for number, image in images.items()}
+    with closing(Handled(Path("colors/1/model.onnx"), open_network, workers=2, responses=small)) as handled:
+
+        def ask(seed: int) -> int:
+            chance = Random(seed)
+            for _ in range(250):
+                number = min(int(chance.expovariate(0.2)), 39)
+                response = handled.classify(images[number], Call(patient=True), id=str(number))
+                assert (response.id, response.classes) == (str(number), expected[number])
+                assert small.held_bytes <= small.limit_bytes
+            return 250
+
+        with ThreadPoolExecutor(4) as pool:
+            total = sum(pool.map(ask, range(4)))
+
+    assert small.hits + small.misses == total
+    assert small.hits > 100 and small.evicted > 20
 
 
 def test_large_responses_are_made_by_another_thread(
