@@ -31,6 +31,7 @@ from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.repository import Repository, check_served
 from spyglass_server.engine.models.stores.opening import open_store
 from spyglass_server.engine.profiling.profiler import Profiler
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
@@ -148,7 +149,7 @@ class Server:
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
+            self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
         self._readiness.open()
         if self._profiler:
             self._profiler.start()
@@ -234,7 +235,12 @@ class Server:
             settings.effective_max_calls_per_connection,
         )
         workers = Workers(settings.effective_concurrency, bounds)
-        return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
+        responses = None
+        if settings.response_cache_bytes:
+            per_caller = settings.response_cache_per_caller
+            responses = ResponseCache(settings.response_cache_bytes, per_caller=per_caller)
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        return Engine(self._repository, workers, limits, responses)
 
     def _build_lifecycle(self) -> Lifecycle:
         return Lifecycle(

@@ -42,6 +42,16 @@ def test_answered_requests_are_counted(run_server: Callable[..., Any], encode: C
     assert seen.counts["pixels"] == {6: 4}
 
 
+def test_responses_of_the_cache_are_not_counted(
+    run_server: Callable[..., Any], encode: Callable[..., bytes]
+) -> None:
+    running = run_server(statistics=True, response_cache_bytes=1024 * 1024)
+    for color in ("red", "red", "blue", "red"):
+        running.vision.Classify(request_for(color, encode), timeout=PATIENCE)
+
+    assert running.vision.GetModel(COLORS, timeout=PATIENCE).seen.images == 2
+
+
 def test_without_the_setting_nothing_is_kept(server: Any, encode: Callable[..., bytes]) -> None:
     server.vision.Classify(request_for("red", encode), timeout=PATIENCE)
     assert not server.vision.GetModel(COLORS, timeout=PATIENCE).HasField("seen")

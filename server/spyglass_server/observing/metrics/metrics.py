@@ -17,6 +17,7 @@ from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.logs import dropped_lines
 from spyglass_server.observing.capture import Capture
+from spyglass_server.observing.metrics.cached_responses import CachedResponses
 from spyglass_server.observing.metrics.counter import ReadCounter
 from spyglass_server.observing.metrics.http import Check, MetricsPort
 from spyglass_server.observing.metrics.model_drift import ModelDrift
@@ -52,6 +53,8 @@ class Metrics:
             gauges.append(Gauge("spyglass_certificate_left_seconds", text, certificate_seconds))
         self.registry.register(ServerState(gauges, engine))
         self.registry.register(ModelVersions(lifecycle))
+        if engine.responses:
+            self.registry.register(CachedResponses(engine.responses))
         if seen:
             self.registry.register(ModelDrift(seen, engine))
         self._count("spyglass_log_dropped_lines", "Lines of the log that nobody read in time.", dropped_lines)
