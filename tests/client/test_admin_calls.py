@@ -69,7 +69,7 @@ Connected = Callable[..., Any]
 
 @pytest.fixture
 def admin_of(serve: Serve, connect: Connect, fake_vision: Callable[..., Any]) -> Connected:
-    """Connect to a server: `admin_of(FakeAdmin())` returns `client.admin`, without an argument of one that has none."""
+    """`client.admin` of a server: `admin_of(FakeAdmin())`, or `admin_of()` of one that allows no changes."""
     return lambda servicer=None: connect(serve(fake_vision(), admin=servicer)).admin
 
 
@@ -78,9 +78,7 @@ ROUTED = sc.Routing(
 )
 STATES = (
     sc.VersionStatus("pets", 3, "serving"),
-    sc.VersionStatus(
-        "pets", 4, "failed", "CARD_INVALID", "pets/4: no card", "2026-05-04T03:02:01+00:00"
-    ),
+    sc.VersionStatus("pets", 4, "failed", "CARD_INVALID", "pets/4: no card", "2026-05-04T03:02:01+00:00"),
 )
 
 EXPECTED: dict[str, tuple[Callable[[Any], Any], Message, Any]] = {
