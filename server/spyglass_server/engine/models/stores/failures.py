@@ -45,8 +45,9 @@ def store_error(error: BaseException, url: StoreUrl, path: str) -> StoreError:
     """
     place = f"{url}/{path}" if path else str(url)
     # fsspec reports each failed request for the size of a file as a missing file.
-    if isinstance(error, FileNotFoundError) and hasattr(error.__cause__, "request_info"):
-        error = error.__cause__
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and cause and not isinstance(cause, FileNotFoundError):
+        error = cause
     status = getattr(error, "status", None)
     if isinstance(error, FileNotFoundError | NotADirectoryError) or status in (404, 410):
         return MissingError(f"there is no {place}")

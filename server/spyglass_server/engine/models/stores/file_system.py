@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,7 +85,7 @@ class FileSystem:
         """Return what a file is now. Raises MissingError."""
         return _entry_of(path, self._call(path, lambda: self._opened.info(self._at(path))))
 
-    def chunks(self, path: str) -> Iterator[bytes]:
+    def chunks(self, path: str) -> Generator[bytes]:
         """Yield the content of a file. Raises MissingError."""
         started, received = time.monotonic(), 0
         with closing(self._once(path, lambda: self._open(path))) as file:
@@ -124,7 +124,9 @@ class FileSystem:
         """
         shown = f"{self.url}/{path}"
         if self.url.is_http:
-            raise StoreError(f"{shown} cannot be written: a web server is read only", reason="STORE_READ_ONLY")
+            raise StoreError(
+                f"{shown} cannot be written: a web server is read only", reason="STORE_READ_ONLY"
+            )
         try:
             self._call(path, lambda: self._write(self._at(path), data))
         except NotImplementedError:

@@ -124,7 +124,7 @@ def _files(folder: Path, depth: int = 1) -> Iterator[Path]:
             continue
         if entry.is_dir():
             if depth == MAX_DEPTH:
-                raise StoreError(f"{entry} is too deep: a version has at most {MAX_DEPTH - 1} folders in folders")
+                raise StoreError(f"{entry} is too deep: a path has at most {MAX_DEPTH} parts")
             yield from _files(entry, depth + 1)
         elif entry.is_file():
             yield entry

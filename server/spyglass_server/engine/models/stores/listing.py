@@ -80,8 +80,8 @@ class Listing:
 
     def files_of(self, stored: Stored) -> RemoteVersion | None:
         """Return a version as it is now; None: there is none."""
-        found = (version for version in self.versions() if version.folder == f"{stored.name}/{stored.version}")
-        return next(found, None)
+        wanted = (stored.name, stored.version)
+        return next((found for found in self.versions() if (found.name, found.version) == wanted), None)
 
     def _walk(self) -> Iterator[RemoteVersion]:
         count = 0

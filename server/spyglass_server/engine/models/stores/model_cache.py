@@ -201,8 +201,8 @@ class ModelCache:
                     reason="CACHE_FULL",
                 ) from None
             raise StoreError(
-                f"the cache of models {self.folder} cannot be used ({error.strerror}): set --model-cache to a "
-                "folder that this user may write to",
+                f"the cache of models {self.folder} cannot be used ({error.strerror}): set --model-cache to "
+                "a folder that this user may write to",
                 reason="CACHE_UNUSABLE",
             ) from None
 

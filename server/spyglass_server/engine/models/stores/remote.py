@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from spyglass_server.engine.models.stores.url import StoreUrl
 from spyglass_server.engine.models.stores.wanted import Wanted
 
 _log = logging.getLogger(__name__)
+
 
 class RemoteStore:
     """The models at a URL that fsspec opens.
@@ -120,7 +121,7 @@ class RemoteStore:
                 os.close(lock)
 
     def _known_versions(self, error: StoreError) -> list[Stored]:
-        """Return the versions that the cache has, if the repository was not reached yet; else raise `error`."""
+        """Return what the cache has, if the repository was not reached yet; else raise `error`."""
         if self._was_reached or error.reason != "STORE_UNREACHABLE":
             raise error
         found = [stored for stored in self._remembered.versions() if self._cache.has(self._slot(stored))]
@@ -149,7 +150,7 @@ class RemoteStore:
             for file in version.files
         ]
 
-    def _chunks(self, path: str, file: RemoteFile) -> Iterator[bytes]:
+    def _chunks(self, path: str, file: RemoteFile) -> Generator[bytes]:
         """Yield the content of a file. Raises StoreError (MODEL_CHANGED) if it is written meanwhile."""
         try:
             yield from self._files.chunks(path)
@@ -167,8 +168,8 @@ class RemoteStore:
 
 def _changed(place: str) -> StoreError:
     return StoreError(
-        f"{place} was written or deleted while it was read: the next look at the repository takes it as it is "
-        "then; write new versions into folders of their own",
+        f"{place} was written or deleted while it was read: the next look at the repository takes it as it "
+        "is then; write new versions into folders of their own",
         reason="MODEL_CHANGED",
     )
 

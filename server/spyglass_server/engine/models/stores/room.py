@@ -104,8 +104,8 @@ class Room:
 
     def _full(self, needed: int, why: str) -> StoreError:
         return StoreError(
-            f"the cache of models needs {needed} bytes for this version, {why}: set --model-cache-bytes, which "
-            f"is {self._max_bytes}, or unload models",
+            f"the cache of models needs {needed} bytes for this version, {why}: set --model-cache-bytes, "
+            f"which is {self._max_bytes}, or unload models",
             reason="CACHE_FULL",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from spyglass_server.engine.models.stores.failures import StoreError, retried
 
 CHUNK = 4 * 1024 * 1024
 
-Chunks = Callable[[], Iterator[bytes]]
+Chunks = Callable[[], Generator[bytes]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Held:
 def receive(wanted: Wanted, target: Path, most: int) -> Held:
     """Write a file of at most `most` bytes to `target`, in up to four attempts; it is on the disk at the end.
 
-    Raises StoreError if it cannot be read, is larger, or has another size or hash than it should, and OSError.
+    Raises StoreError if it cannot be read, is too large, or has another size or hash than it should, and
+    OSError.
     """
     return retried(lambda: receive_once(wanted, target, most))
 
@@ -60,13 +61,17 @@ def receive_once(wanted: Wanted, target: Path, most: int) -> Held:
         for chunk in chunks:
             size += len(chunk)
             if size > limit:
-                raise _too_long(wanted, most) if limit == most else _other_size(wanted, f"more than {limit}")
+                raise _too_long(wanted, most) if limit == most else _grown(wanted)
             digest.update(chunk)
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
     if wanted.size is not None and size != wanted.size:
-        raise _other_size(wanted, str(size))
+        raise StoreError(
+            f"of {wanted.shown}, {size} of {wanted.size} bytes arrived",
+            reason="DOWNLOAD_INCOMPLETE",
+            passing=True,
+        )
     if wanted.sha256 and digest.hexdigest() != wanted.sha256:
         raise StoreError(
             f"{wanted.shown} arrived with the SHA-256 {digest.hexdigest()}, and the index says "
@@ -79,7 +84,7 @@ def receive_once(wanted: Wanted, target: Path, most: int) -> Held:
     return Held(wanted.path, digest.hexdigest(), size)
 
 
-def file_chunks(path: Path) -> Iterator[bytes]:
+def file_chunks(path: Path) -> Generator[bytes]:
     """Yield the content of a file on this machine. Raises OSError."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -94,9 +99,9 @@ def _too_long(wanted: Wanted, most: int) -> StoreError:
     )
 
 
-def _other_size(wanted: Wanted, arrived: str) -> StoreError:
+def _grown(wanted: Wanted) -> StoreError:
     return StoreError(
-        f"{wanted.shown} has {wanted.size} bytes, and {arrived} arrived",
+        f"{wanted.shown} should have {wanted.size} bytes, and more arrived",
         reason="DOWNLOAD_DAMAGED",
         passing=True,
     )
