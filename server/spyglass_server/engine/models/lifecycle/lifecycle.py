@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -231,6 +232,7 @@ class Lifecycle:
             routings = {family.name: self._read_routing(family) for family in families if family.found}
             with self._lock:
                 for family in families:
+                    family.try_again()
                     if family.name in routings and family.changes == changes[family.name]:
                         self._take_routing(family, routings[family.name])
                     self._settle(family)
@@ -310,9 +312,20 @@ class Lifecycle:
         stored = found.stored
         if self._closed:
             raise ModelError(f"{stored.name}/{stored.version}: the server ends", reason="SERVER_ENDS")
-        model = load_model(found.fetch(), self._open_model)
+        model = self._load_found(found)
         if self._started:
             self._prepare(model)
+        return model
+
+    def _load_found(self, found: Found) -> Model:
+        path = found.fetch()
+        try:
+            model = load_model(path, self._open_model)
+        except BaseException:
+            found.release(path)
+            raise
+        # Whoever keeps the model may read its files again.
+        weakref.finalize(model, found.release, path).atexit = False
         return model
 
     def _serve(self, family: Family, version: int, entry: Entry, model: Model, found: Found) -> None:
