@@ -26,6 +26,8 @@ def request_fields(observation: Observation, *, slow: bool = False) -> dict[str,
         return fields
     if observation.kind == "message":
         fields["index"] = getattr(observation.request, "index", 0)
+    if observation.images:
+        fields["images"] = len(observation.images)
     if observation.request_bytes:
         fields["request_bytes"] = observation.request_bytes
     if model := observation.model:
@@ -47,7 +49,7 @@ def _add_stages(fields: dict[str, object], observation: Observation) -> None:
     if timing:
         fields["encode_ms"] = _ms(timing.encode_ms)
     fields["batch_size"] = inferred.batch_size
-    served_by = getattr(observation.response, "served_by", model.served_by)
+    served_by = observation.served_by or model.served_by
     fields["provider"], fields["precision"] = served_by.provider, served_by.precision
     if observation.response_bytes:
         fields["response_bytes"] = observation.response_bytes
