@@ -24,8 +24,8 @@ def request_fields(observation: Observation, *, slow: bool = False) -> dict[str,
     if observation.kind == "stream":
         fields["messages"], fields["failed"] = observation.messages, observation.failed
         return fields
-    if observation.kind == "message":
-        fields["index"] = getattr(observation.request, "index", 0)
+    if observation.kind == "message" and hasattr(observation.request, "index"):
+        fields["index"] = observation.request.index
     if observation.images:
         fields["images"] = len(observation.images)
     if observation.request_bytes:

@@ -60,6 +60,8 @@ class OpenInference:
         """
         check_id(request.id)
         model = self.find(request.model_name, request.model_version, call)
+        if call.observation:
+            call.observation.model = model
         outputs = outputs_of(request.outputs, model)
         explains = HEATMAP in outputs
         _check_scope(model, call, explains=explains)

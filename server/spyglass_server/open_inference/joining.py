@@ -84,7 +84,7 @@ class _Joined:
 
 def _of_image(error: Exception, number: int, count: int) -> Exception:
     """Return an error about one image with its number."""
-    if not isinstance(error, InvalidInput | LimitExceeded):
+    if not isinstance(error, InvalidInput | LimitExceeded) or not error.field.startswith("image"):
         return error
     return type(error)(
         f"image {number + 1} of {count}: {error.message}", reason=error.reason, field=error.field
