@@ -35,7 +35,7 @@ class OpenInference:
 
     def models(self, call: Call) -> Permitted:
         """Return the models that the caller may use."""
-        return Permitted(self._engine.repository, call.caller.identity)
+        return Permitted(self._engine.repository, call.caller)
 
     def find(self, name: str, version: str, call: Call) -> Model:
         """Return the model for a request. Raises NotFound, InvalidInput and PermissionDenied."""
@@ -59,7 +59,7 @@ class OpenInference:
         Raises any of `spyglass_contract.errors` but ModelError; then `done` is not called.
         """
         check_id(request.id)
-        model = self.find(request.model_name, request.model_version, call)
+        model = find_model(self.models(call), request.model_name, request.model_version, request.id)
         if call.observation:
             call.observation.model = model
         outputs = outputs_of(request.outputs, model)

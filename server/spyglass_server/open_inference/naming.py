@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spyglass.v1.model_pb2 import TASK_UNSPECIFIED, ModelRef
+from spyglass.v1.model_pb2 import ModelRef
 from spyglass_contract.errors import InvalidInput, NotFound, SpyglassError
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.text import quoted
@@ -35,10 +35,10 @@ def model_ref(name: str, version: str) -> ModelRef:
     return ModelRef(name=name, version=int(version))
 
 
-def find_model(models: Permitted, name: str, version: str) -> Model:
-    """Return a model of any task. Raises NotFound, InvalidInput and PermissionDenied."""
+def find_model(models: Permitted, name: str, version: str, request_id: str = "") -> Model:
+    """Return the model for the request with this id. Raises NotFound, InvalidInput and PermissionDenied."""
     try:
-        return models.find_of_task(model_ref(name, version), TASK_UNSPECIFIED)
+        return models.find(model_ref(name, version), request_id)
     except SpyglassError as error:
         # The fields of this protocol have other names.
         error.field = _FIELDS.get(error.field, error.field)

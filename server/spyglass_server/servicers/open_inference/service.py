@@ -36,8 +36,7 @@ from spyglass.inference.v2_pb2 import (
     SharedMemoryResponse,
 )
 from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceServicer
-from spyglass_contract.errors import NotFound, Unimplemented
-from spyglass_server.engine.text import quoted
+from spyglass_contract.errors import Unimplemented
 from spyglass_server.observing.model_totals import TotalsOfModels
 from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.open_inference.metadata import EXTENSIONS, SERVER_NAME, metadata_of, server_version
@@ -47,6 +46,7 @@ from spyglass_server.servicers.open_inference.describing import (
     metadata_message,
     statistics_message,
 )
+from spyglass_server.servicers.open_inference.model_repository import ModelRepository
 from spyglass_server.servicers.open_inference.waiting import Waiting
 from spyglass_server.servicers.readiness import Readiness
 
@@ -55,12 +55,18 @@ class InferenceService(GRPCInferenceServiceServicer):
     """A shell around `OpenInference`. Inference comes here only if grpcio does not allow direct calls."""
 
     def __init__(
-        self, inference: OpenInference, readiness: Readiness, totals: TotalsOfModels, waiting: Waiting
+        self,
+        inference: OpenInference,
+        readiness: Readiness,
+        totals: TotalsOfModels,
+        waiting: Waiting,
+        models: ModelRepository,
     ) -> None:
         self._inference = inference
         self._readiness = readiness
         self._totals = totals
         self._waiting = waiting
+        self._models = models
 
     def ServerLive(self, request: ServerLiveRequest, context: grpc.ServicerContext) -> ServerLiveResponse:
         return ServerLiveResponse(live=True)
@@ -126,24 +132,19 @@ class InferenceService(GRPCInferenceServiceServicer):
         self, request: RepositoryIndexRequest, context: grpc.ServicerContext
     ) -> RepositoryIndexResponse:
         self._readiness.check()
-        _check_repository(request.repository_name)
-        entry = RepositoryIndexResponse.ModelIndex
-        return RepositoryIndexResponse(
-            models=[
-                entry(name=model.card.name, version=str(model.card.version), state="READY")
-                for model in self._inference.models(call_of(context))
-            ]
-        )
+        return self._models.index(request, call_of(context))
 
     def RepositoryModelLoad(
         self, request: RepositoryModelLoadRequest, context: grpc.ServicerContext
     ) -> RepositoryModelLoadResponse:
-        raise _no_changes()
+        self._readiness.check()
+        return self._models.load(request, call_of(context))
 
     def RepositoryModelUnload(
         self, request: RepositoryModelUnloadRequest, context: grpc.ServicerContext
     ) -> RepositoryModelUnloadResponse:
-        raise _no_changes()
+        self._readiness.check()
+        return self._models.unload(request, call_of(context))
 
     def SystemSharedMemoryStatus(
         self, request: SharedMemoryRequest, context: grpc.ServicerContext
@@ -184,19 +185,6 @@ class InferenceService(GRPCInferenceServiceServicer):
         self, request: ProcessSettingRequest, context: grpc.ServicerContext
     ) -> ProcessSettingResponse:
         raise _no_settings("the log: set --log-level and --log-format")
-
-
-def _check_repository(name: str) -> None:
-    if name:
-        raise NotFound(
-            f"the server has no repository {quoted(name)}: leave repository_name empty",
-            reason="REPOSITORY_NOT_FOUND",
-            field="repository_name",
-        )
-
-
-def _no_changes() -> Unimplemented:
-    return Unimplemented("the server does not load or unload models by calls", reason="ADMIN_OFF")
 
 
 def _no_shared_memory() -> Unimplemented:
