@@ -142,7 +142,7 @@ def segmenting_server(segmenting_models: Path) -> Iterator[str]:
         port=0,
         models=segmenting_models,
         default_model=["stretch"],
-        workers=2,
+        concurrency=2,
     )
     server = Server(settings)
     server.start()
