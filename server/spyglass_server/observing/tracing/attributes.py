@@ -55,6 +55,8 @@ def _attributes(observation: Observation) -> Iterator[tuple[str, Value]]:
         yield "spyglass.request.images", len(observation.images)
     if observation.inferred:
         yield "spyglass.batch.size", observation.inferred.batch_size
+    if observation.cached:
+        yield "spyglass.cached", True
 
 
 def _peer(connection: str) -> Iterator[tuple[str, Value]]:
