@@ -22,7 +22,7 @@ PATIENCE = 60
 # Methods that the server refuses: there is no shared memory, and settings are read once.
 REFUSED = {
     "register_system_shared_memory": ("region", "/key", 64),
-    "register_cuda_shared_memory": ("region", b"handle", 0, 64),
+    "register_cuda_shared_memory": ("region", b"aGFuZGxl", 0, 64),
     "update_trace_settings": (),
     "get_trace_settings": (),
     "update_log_settings": ({},),
