@@ -48,7 +48,7 @@ def run(repository_root: Path) -> Callable[..., str]:
 
 # The first one checks the statistics of a new server.
 @needs_tritonclient
-@pytest.mark.parametrize("case", ["blocking", "streaming", "asynchronous"])
+@pytest.mark.parametrize("case", ["blocking", "streaming", "asynchronous", "together"])
 def test_the_client_works_unchanged(run: Callable[..., str], serving: str, case: str) -> None:
     run(case, serving)
 
