@@ -6,6 +6,7 @@ Versions of even and odd number give different outputs, so that a response shows
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -101,14 +102,18 @@ def check_mask(result: Any) -> int:
     return version
 
 
+KINDS = ("classify", "heatmap", "stream", "segment")
+
+
 @dataclass
 class Load:
     """Threads that send requests until the block ends; each response is checked, and no call may fail."""
 
     address: str
-    # The versions that may answer a request that starts now, and one that ends now.
+    # The versions that may answer a request that starts now.
     oldest: int = 1
     newest: int = 1
+    kinds: tuple[str, ...] = KINDS
     # How many responses of each kind each version has made.
     answers: dict[str, dict[int, int]] = field(default_factory=dict)
     _threads: list[Future[None]] = field(default_factory=list)
@@ -117,16 +122,9 @@ class Load:
     @contextmanager
     def running(self) -> Iterator[Load]:
         """Send requests in the block. Raises what a thread raised."""
-        image = red_image()
-        kinds: dict[str, Callable[[Client], Any]] = {
-            "classify": lambda client: check_classified(client.classify(image, model="colors")),
-            "heatmap": lambda client: check_classified(client.heatmap(image, model="colors")),
-            "segment": lambda client: check_mask(client.segment(image, model="masks")),
-        }
-        self.answers = {kind: {} for kind in (*kinds, "stream")}
-        with ThreadPoolExecutor(len(self.answers)) as threads:
-            self._threads = [threads.submit(self._repeat, kind, ask) for kind, ask in kinds.items()]
-            self._threads.append(threads.submit(self._stream, image))
+        self.answers = {kind: {} for kind in self.kinds}
+        with ThreadPoolExecutor(len(self.kinds)) as threads:
+            self._threads = [threads.submit(self._repeat, kind) for kind in self.kinds]
             try:
                 yield self
             finally:
@@ -147,36 +145,35 @@ class Load:
                 thread.result()
         return all(version in counts for counts in self.answers.values())
 
-    def _repeat(self, kind: str, ask: Callable[[Client], int]) -> None:
+    def _repeat(self, kind: str) -> None:
         with Client(self.address, timeout=Timeout(call=30)) as client:
-            while not self._stop.is_set():
-                oldest = self.oldest
-                self._count(kind, oldest, ask(client))
+            for (oldest, newest), version in self._versions(kind, client, red_image()):
+                assert oldest <= version <= max(newest, self.newest), (kind, oldest, version, newest)
+                counts = self.answers[kind]
+                counts[version] = counts.get(version, 0) + 1
 
-    def _stream(self, image: bytes) -> None:
-        started: list[int] = []
+    def _versions(self, kind: str, client: Client, image: bytes) -> Iterator[tuple[tuple[int, int], int]]:
+        """Yield which versions were allowed when a request started, and which has answered it."""
+        if kind == "stream":
+            yield from self._stream(client, image)
+            return
+        ask: dict[str, Callable[[], int]] = {
+            "classify": lambda: check_classified(client.classify(image, model="colors")),
+            "heatmap": lambda: check_classified(client.heatmap(image, model="colors")),
+            "segment": lambda: check_mask(client.segment(image, model="masks")),
+        }
+        while not self._stop.is_set():
+            allowed = (self.oldest, self.newest)
+            yield allowed, ask[kind]()
+
+    def _stream(self, client: Client, image: bytes) -> Iterator[tuple[tuple[int, int], int]]:
+        started: deque[tuple[int, int]] = deque()
 
         def images() -> Iterator[bytes]:
             while not self._stop.is_set():
-                started.append(self.oldest)
+                started.append((self.oldest, self.newest))
                 yield image
 
-        with Client(self.address, timeout=Timeout(call=30)) as client:
-            for oldest, result in zip(
-                _each(started), client.classify_many(images(), model="colors", window=4), strict=False
-            ):
-                assert not isinstance(result, Failure), result.error
-                self._count("stream", oldest, check_classified(result))
-
-    def _count(self, kind: str, oldest: int, version: int) -> None:
-        assert oldest <= version <= self.newest, (kind, oldest, version, self.newest)
-        counts = self.answers[kind]
-        counts[version] = counts.get(version, 0) + 1
-
-
-def _each(started: list[int]) -> Iterator[int]:
-    """Yield the entries of a list that grows."""
-    number = 0
-    while True:
-        yield started[number] if number < len(started) else 0
-        number += 1
+        for result in client.classify_many(images(), model="colors", window=4):
+            assert not isinstance(result, Failure), result.error
+            yield started.popleft(), check_classified(result)
