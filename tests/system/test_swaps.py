@@ -15,10 +15,14 @@ pytestmark = pytest.mark.slow
 SWAPS = 50
 
 
+@pytest.mark.parametrize("flags", [(), ("--response-cache-bytes", 2**20)], ids=["plain", "cache"])
 def test_no_request_fails_while_versions_are_swapped(
-    spawn_server: Callable[..., Any], repository: Repository, eventually: Callable[..., None]
+    spawn_server: Callable[..., Any],
+    repository: Repository,
+    eventually: Callable[..., None],
+    flags: tuple[object, ...],
 ) -> None:
-    server = spawn_server("--models", repository.root, "--admin", "--concurrency", 2)
+    server = spawn_server("--models", repository.root, "--admin", "--concurrency", 2, *flags)
     server.wait_until_serving()
     last = SWAPS + 1
     with Client(server.address) as client, Load(server.address).running() as load:
