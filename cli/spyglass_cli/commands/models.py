@@ -14,6 +14,7 @@ from spyglass.v1.model_pb2 import (
     SCORE_KIND_SOFTMAX,
     Certificate,
 )
+from spyglass_cli.commands import models_index
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
 from spyglass_cli.output.drift_table import HEADINGS, class_changes, drift_json, drift_rows
@@ -37,8 +38,10 @@ _SCORE_KINDS: dict[int, str] = {
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command with `list`, `show` and `drift`."""
-    parser = subparsers.add_parser("models", help="show the models of a running server")
+    """Add the command with `list`, `show`, `drift` and `index`."""
+    parser = subparsers.add_parser(
+        "models", help="show the models of a running server, and write the index of a repository"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="models_command")
     listing = commands.add_parser("list", help="list the models that a server serves")
     listing.set_defaults(func=run_list)
@@ -57,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     drifting.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to compare")
     drifting.set_defaults(func=run_drift)
+    models_index.add_parser(commands)
     for command in (listing, showing, drifting):
         command.add_argument(
             "--format",

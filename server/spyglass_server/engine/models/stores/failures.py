@@ -11,12 +11,11 @@ from threading import Thread
 from typing import TypeVar
 
 from spyglass_contract.errors import ModelError
+from spyglass_server.engine.models.stores.options import Patience
 from spyglass_server.engine.models.stores.url import StoreUrl
 
 Value = TypeVar("Value")
 
-ATTEMPTS = 4
-_FIRST_PAUSE, _MAX_PAUSE = 0.25, 4.0
 _SHOWN = 200
 # Of HTTP: what a later attempt may change.
 _PASSING = frozenset((408, 425, 429, *range(500, 600)))
@@ -69,19 +68,19 @@ def text_of(error: BaseException, url: StoreUrl) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def retried(attempt: Callable[[], Value], pause: float = _FIRST_PAUSE) -> Value:
-    """Return what `attempt` returns, after up to ATTEMPTS attempts with growing pauses between them.
+def retried(attempt: Callable[[], Value], patience: Patience) -> Value:
+    """Return what `attempt` returns, after several attempts if need be, with growing pauses between them.
 
     Raises the StoreError of the last attempt, and one that does not pass at once.
     """
-    for number in range(ATTEMPTS):
+    for number in range(patience.attempts):
         try:
             return attempt()
         except StoreError as error:
-            if not error.passing or number + 1 == ATTEMPTS:
+            if not error.passing or number + 1 == patience.attempts:
                 raise
         # Others may have failed at the same moment.
-        time.sleep(min(_MAX_PAUSE, pause * 2**number) * random.uniform(0.5, 1))
+        time.sleep(min(patience.max_pause, patience.pause * 2**number) * random.uniform(0.5, 1))
     raise AssertionError
 
 

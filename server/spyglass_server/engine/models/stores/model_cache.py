@@ -27,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from spyglass_contract.files import whole_file
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
+from spyglass_server.engine.models.stores.options import RemoteOptions
 from spyglass_server.engine.models.stores.room import CONTENT, FILL_LOCK, USE_LOCK, Room
 from spyglass_server.engine.models.stores.store import MODEL_FILE
 from spyglass_server.engine.models.stores.wanted import Held, Wanted, file_chunks, receive, receive_once
@@ -66,10 +67,18 @@ class ModelCache:
     folder cannot be used.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, max_file_bytes: int) -> None:
-        self.folder = folder
-        self._max_file_bytes = max_file_bytes
-        self._room = Room(folder, max_bytes)
+    def __init__(self, options: RemoteOptions) -> None:
+        """Touch no file yet. Raises StoreError if there is no folder for the cache."""
+        if options.cache is None:
+            raise StoreError(
+                "models at URLs need a folder for copies, and this user has no home folder: set "
+                "--model-cache",
+                reason="CACHE_UNUSABLE",
+            )
+        self.folder = options.cache
+        self._patience = options.patience
+        self._max_file_bytes = options.max_file_bytes
+        self._room = Room(options.cache, options.cache_bytes)
         self._lock = Lock()
         # Of each version in use: the lock that says so to other processes, once for each user.
         self._held: dict[Path, list[int]] = {}
@@ -167,7 +176,7 @@ class ModelCache:
             except StoreError as error:
                 _log.warning("%s is damaged, and is fetched again: %s", blob, error.message)
                 blob.unlink(missing_ok=True)
-        return receive(wanted, target, most)
+        return receive(wanted, target, most, self._patience)
 
     def _publish(self, slot: Slot, download: Path, folder: Path, held: Sequence[Held]) -> None:
         for file in held:

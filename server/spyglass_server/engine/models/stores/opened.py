@@ -25,7 +25,7 @@ def open_file_system(url: StoreUrl, seconds: float) -> AbstractFileSystem:
         import fsspec
     except ImportError:
         raise StoreError(
-            f"models at {url} need the package fsspec: install spyglass[remote]", reason="PACKAGE_MISSING"
+            f"models at {url} need the package fsspec: install the extra 'remote'", reason="PACKAGE_MISSING"
         ) from None
     if url.scheme not in fsspec.available_protocols():
         raise StoreError(f"there is no package of fsspec for {url.scheme}:// ({url})", reason="STORE_UNKNOWN")
@@ -39,7 +39,7 @@ def open_file_system(url: StoreUrl, seconds: float) -> AbstractFileSystem:
         package = _PACKAGES.get(url.scheme)
         advice = f"the package {package}: pip install {package}" if package else "another package of fsspec"
         if url.is_http:
-            advice = "the package aiohttp: install spyglass[remote]"
+            advice = "the package aiohttp: install the extra 'remote'"
         raise StoreError(f"models at {url} need {advice}", reason="PACKAGE_MISSING") from None
     # The errors of libraries have no common base.
     except Exception as error:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from spyglass_contract.errors import ModelError
 from spyglass_server.engine.models.stores.failures import MissingError, StoreError
 from spyglass_server.engine.models.stores.file_system import FileSystem
 from spyglass_server.engine.models.stores.listing import Listing, RemoteFile, RemoteVersion
@@ -36,18 +35,12 @@ class RemoteStore:
 
     def __init__(self, url: StoreUrl, options: RemoteOptions) -> None:
         """Connect to nothing yet. Raises ModelError (CACHE_UNUSABLE) if there is no folder for the cache."""
-        if options.cache is None:
-            raise ModelError(
-                f"models at {url} need a folder for copies, and this user has no home folder: set "
-                "--model-cache",
-                reason="CACHE_UNUSABLE",
-            )
         self._url = url
-        self._cache = ModelCache(options.cache, options.cache_bytes, options.max_file_bytes)
-        self._files = FileSystem(url, options.seconds)
+        self._cache = ModelCache(options)
+        self._files = FileSystem(url, options.patience)
         self._listing = Listing(self._files)
         self._id = hashlib.sha256(url.shown.encode()).hexdigest()[:32]
-        self._folder = options.cache / "stores" / self._id
+        self._folder = self._cache.folder / "stores" / self._id
         self._remembered = Remembered(self._folder, url.shown)
         self._lock = Lock()
         self._changing: dict[str, Lock] = {}

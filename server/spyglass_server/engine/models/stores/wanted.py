@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from spyglass_server.engine.models.stores.failures import StoreError, retried
+from spyglass_server.engine.models.stores.options import Patience
 
 CHUNK = 4 * 1024 * 1024
 
@@ -43,13 +44,13 @@ class Held:
     bytes: Annotated[int, Field(ge=0)]
 
 
-def receive(wanted: Wanted, target: Path, most: int) -> Held:
-    """Write a file of at most `most` bytes to `target`, in up to four attempts; it is on the disk at the end.
+def receive(wanted: Wanted, target: Path, most: int, patience: Patience) -> Held:
+    """Write a file of at most `most` bytes to `target` and to the disk, in several attempts if need be.
 
     Raises StoreError if it cannot be read, is too large, or has another size or hash than it should, and
     OSError.
     """
-    return retried(lambda: receive_once(wanted, target, most))
+    return retried(lambda: receive_once(wanted, target, most), patience)
 
 
 def receive_once(wanted: Wanted, target: Path, most: int) -> Held:
