@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from ssl import SSLContext
 from threading import Event, Thread
 
 
@@ -126,12 +127,14 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def web_folder(root: Path) -> Iterator[WebFolder]:
+def web_folder(root: Path, tls: SSLContext | None = None) -> Iterator[WebFolder]:
     """Serve a folder on a free port of this machine during a block."""
     folder = WebFolder(root)
     server = _Server(("127.0.0.1", 0), partial(_Handler, folder))
     folder.port = server.server_address[1]
-    folder.url = f"http://127.0.0.1:{folder.port}"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    folder.url = f"{'https' if tls else 'http'}://127.0.0.1:{folder.port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

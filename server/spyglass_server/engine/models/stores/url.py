@@ -33,7 +33,7 @@ class StoreUrl:
         try:
             parts = urlsplit(f"{scheme}://{text.partition('://')[2]}")
             # Reading the port checks it.
-            has_host = bool(parts.hostname or parts.port)
+            has_host = parts.port is not None or bool(parts.hostname)
         except ValueError:
             raise ValueError(f"expected {EXPECTED_URL}; host or port is invalid") from None
         if parts.query or parts.fragment or "?" in text or "#" in text:
