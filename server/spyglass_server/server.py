@@ -34,6 +34,7 @@ from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.repository import Repository, check_served
 from spyglass_server.engine.models.stores.opening import open_store
 from spyglass_server.engine.profiling.profiler import Profiler
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
@@ -48,11 +49,13 @@ from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
 from spyglass_server.observing.observing import STALL_SECONDS, Observing
+from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.servicers.admin import ADMIN, Admin
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
+from spyglass_server.servicers.direct.vision_methods import vision_methods
 from spyglass_server.servicers.entrance import Entrance
-from spyglass_server.servicers.readiness import VISION, Readiness
+from spyglass_server.servicers.readiness import OPEN_INFERENCE, VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 from spyglass_server.ticker import Ticker
@@ -109,6 +112,7 @@ class Server:
             self._engine,
             self._limits,
             lambda: self._readiness.is_open,
+            self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
         )
         self._ticker = Ticker(
@@ -149,7 +153,7 @@ class Server:
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
         self._check_served(self._repository.names())
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
+            self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
         self._readiness.open()
         if self._profiler:
             self._profiler.start()
@@ -251,7 +255,12 @@ class Server:
             settings.effective_max_calls_per_connection,
         )
         workers = Workers(settings.effective_concurrency, bounds)
-        return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
+        responses = None
+        if settings.response_cache_bytes:
+            per_caller = settings.response_cache_per_caller
+            responses = ResponseCache(settings.response_cache_bytes, per_caller=per_caller)
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        return Engine(self._repository, workers, limits, responses)
 
     def _build_lifecycle(self) -> Lifecycle:
         return Lifecycle(
@@ -281,6 +290,14 @@ class Server:
             self._trim()
 
     def _build_server(self) -> grpc.Server:
+        # A process can have the messages of the Open Inference Protocol only once, such as those of another
+        # client: only one with a gRPC server imports them.
+        from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+        from spyglass_server.servicers.open_inference.direct import inference_methods
+        from spyglass_server.servicers.open_inference.model_repository import ModelRepository
+        from spyglass_server.servicers.open_inference.service import InferenceService
+        from spyglass_server.servicers.open_inference.waiting import Waiting
+
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
@@ -288,12 +305,20 @@ class Server:
         handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
         observers = self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
+        inference = OpenInference(self._engine)
+        waiting = Waiting(inference, observers, self._entrance, window=window)
+        administration = Administration(self._lifecycle)
+        models = ModelRepository(
+            inference, self._lifecycle.statuses, administration if settings.admin else None
+        )
+        service = InferenceService(inference, self._readiness, self._observing.totals, waiting, models)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
+        infer = inference_methods(inference)
         self._direct = direct_calls(
-            handlers,
+            [*vision_methods(handlers), infer],
             self._readiness,
             threads,
             limits.streams,
@@ -304,7 +329,7 @@ class Server:
         self._announced = AnnouncedCalls(
             self._entrance,
             observers,
-            [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
+            [path for path in (*TASK_OF_METHOD, infer[0].path) if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
             threads,
@@ -330,10 +355,11 @@ class Server:
             options=channel_options(settings),
         )
         add_VisionServicer_to_server(vision, server)
+        add_GRPCInferenceServiceServicer_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
-        services = [VISION, HEALTH, reflection.SERVICE_NAME]
+        services = [VISION, OPEN_INFERENCE, HEALTH, reflection.SERVICE_NAME]
         if settings.admin:
-            add_AdminServicer_to_server(Admin(Administration(self._lifecycle), self._readiness), server)
+            add_AdminServicer_to_server(Admin(administration, self._readiness), server)
             services.append(ADMIN)
         reflection.enable_server_reflection(services, server)
         return server

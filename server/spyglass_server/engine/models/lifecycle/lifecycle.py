@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Lock, RLock
 
 from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
+from spyglass_server.engine.capacity.priority import give_way
 from spyglass_server.engine.models.lifecycle.catalog import Catalog, Found, RoutingFile
 from spyglass_server.engine.models.lifecycle.draining import Draining
 from spyglass_server.engine.models.lifecycle.family import Entry, Family
-from spyglass_server.engine.models.lifecycle.loading import OpenModel, load_model
+from spyglass_server.engine.models.lifecycle.loading import OpenModel, check_memory, load_model
 from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
 from spyglass_server.engine.models.lifecycle.status import State, Status, now
 from spyglass_server.engine.models.model import Model
@@ -57,12 +59,14 @@ class Lifecycle:
         self._prepare = prepare
         self._changed = changed
         self._published = published
+        self._ended_loads: Counter[tuple[str, str]] = Counter()
         self._families: dict[str, Family] = {}
         self._draining = Draining(ended)
         self._lock = RLock()
         # One look at the stores, and one change of a routing at a time.
         self._looking, self._routing_changes = Lock(), Lock()
-        self._loads = ThreadPoolExecutor(1, "load")
+        # One load at a time, so that it takes little from the requests.
+        self._loads = ThreadPoolExecutor(1, "load", give_way)
         self._started = self._closed = False
 
     def start(self, at_once: int, *, strict: bool = True) -> None:
@@ -197,6 +201,11 @@ class Lifecycle:
         with self._lock:
             return {name: family.routing for name, family in self._families.items() if family.routing}
 
+    def loads(self) -> dict[tuple[str, str], int]:
+        """Return how many loads have ended, by the name of the model, and `served` or `failed`."""
+        with self._lock:
+            return dict(self._ended_loads)
+
     def tick(self) -> int:
         """Forget the models whose last request has ended, and return their number."""
         with self._lock:
@@ -311,6 +320,8 @@ class Lifecycle:
     def _load_found(self, found: Found) -> Model:
         path = found.fetch()
         try:
+            if self._started:
+                check_memory(path)
             model = load_model(path, self._open_model)
         except BaseException:
             found.release(path)
@@ -324,10 +335,12 @@ class Lifecycle:
             self._draining.add(entry.model)
         entry.model, entry.stamp = model, found.stamp
         entry.error, entry.refused = None, ""
+        self._ended_loads[family.name, "served"] += 1
         self._report(family, version, entry)
 
     def _fail(self, family: Family, version: int, entry: Entry, error: ModelError, found: Found) -> None:
         entry.error, entry.refused = error, found.stamp
+        self._ended_loads[family.name, "failed"] += 1
         if self._started:
             _log.error("%s; %s", error.message, _kept(family.serving()))
         self._report(family, version, entry)
