@@ -22,12 +22,18 @@ _PASSING = frozenset((408, 425, 429, *range(500, 600)))
 
 
 class StoreError(ModelError):
-    """A repository cannot be read. If `passing`, another attempt may help."""
+    """A repository cannot be read. If `passing`, another attempt may help.
+
+    `brief` is the message without `detail`: places on this machine, and what libraries say.
+    """
 
     default_reason = "STORE_UNREADABLE"
 
-    def __init__(self, message: str, *, reason: str = "", field: str = "", passing: bool = False) -> None:
-        super().__init__(message, reason=reason, field=field)
+    def __init__(
+        self, message: str, *, reason: str = "", field: str = "", passing: bool = False, detail: str = ""
+    ) -> None:
+        super().__init__(f"{message}: {detail}" if detail else message, reason=reason, field=field)
+        self.brief = message
         self.passing = passing
 
 
@@ -51,15 +57,19 @@ def store_error(error: BaseException, url: StoreUrl, path: str) -> StoreError:
     if isinstance(error, FileNotFoundError | NotADirectoryError) or status in (404, 410):
         return MissingError(f"there is no {place}")
     if isinstance(error, PermissionError) or status in (401, 403, 407):
-        said = f"status {status}" if status else text_of(error, url)
         return StoreError(
-            f"{place} may not be read ({said}): check the credentials and what they permit",
+            f"{place} may not be read; check the credentials and what they permit",
             reason="STORE_REFUSED",
+            detail=f"status {status}" if status else text_of(error, url),
         )
     if isinstance(status, int) and status not in _PASSING and status > 0:
-        return StoreError(f"{place} cannot be read: the server answered with the status {status}")
-    said = f"the server answered with the status {status}" if status else text_of(error, url)
-    return StoreError(f"{place} cannot be reached: {said}", reason="STORE_UNREACHABLE", passing=True)
+        return StoreError(f"{place} cannot be read", detail=f"status {status}")
+    return StoreError(
+        f"{place} cannot be reached",
+        reason="STORE_UNREACHABLE",
+        passing=True,
+        detail=f"status {status}" if status else text_of(error, url),
+    )
 
 
 def text_of(error: BaseException, url: StoreUrl) -> str:

@@ -209,14 +209,16 @@ class ModelCache:
         except OSError as error:
             if error.errno in _FULL:
                 raise StoreError(
-                    f"the cache of models {self.folder} has no space left on its disk: free some, or set "
-                    "--model-cache to another folder",
+                    "the cache of models has no space left on its disk; free some, or set --model-cache to "
+                    "another folder",
                     reason="CACHE_FULL",
+                    detail=str(self.folder),
                 ) from None
             raise StoreError(
-                f"the cache of models {self.folder} cannot be used ({error.strerror}): set --model-cache to "
-                "a folder that this user may write to",
+                "the cache of models cannot be used; set --model-cache to a folder that this user may write "
+                "to",
                 reason="CACHE_UNUSABLE",
+                detail=f"{self.folder}: {error.strerror}",
             ) from None
 
 

@@ -45,7 +45,7 @@ class RemoteStore:
         self._lock = Lock()
         self._changing: dict[str, Lock] = {}
         self._listed: dict[tuple[str, int], RemoteVersion] = {}
-        # Whether the repository has answered since this store was made.
+        # Whether the repository was reached since this store was made.
         self._was_reached = False
 
     @property
@@ -104,8 +104,10 @@ class RemoteStore:
                 lock = lock_file(self._folder / "routing" / f"{name}.lock")
             except OSError as error:
                 raise StoreError(
-                    f"the cache of models {self._cache.folder} cannot be used: {error.strerror}",
+                    "the cache of models cannot be used; set --model-cache to a folder that this user may "
+                    "write to",
                     reason="CACHE_UNUSABLE",
+                    detail=f"{self._cache.folder}: {error.strerror}",
                 ) from None
             assert lock is not None
             try:

@@ -148,7 +148,7 @@ class _Hanging(MemoryFileSystem):
 
 def test_a_file_system_without_timeouts_is_given_up() -> None:
     fsspec.register_implementation("hanging", _Hanging, clobber=True)
-    with pytest.raises(ModelError, match=r"no answer within 0\.1 seconds") as caught:
+    with pytest.raises(ModelError, match=r"no response within 0\.1 seconds") as caught:
         files_at("hanging://x", Patience(seconds=0.05, attempts=1)).entries()
     assert caught.value.reason == "STORE_UNREACHABLE"
 
