@@ -33,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
     index = index_of(folder)
     write_whole(path, write_index(index))
     files = sum(len(version.files) for version in index.models)
-    print(f"{path}: {len(index.models)} versions with {files} files")
+    print(f"{path}: versions: {len(index.models)}, files: {files}")
     return 0

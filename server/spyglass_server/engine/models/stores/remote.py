@@ -122,7 +122,7 @@ class RemoteStore:
         found = [stored for stored in self._remembered.versions() if self._cache.has(self._slot(stored))]
         if not found:
             raise error
-        _log.warning("%s; the server uses the %d versions in its cache", error.message, len(found))
+        _log.warning("%s; the server uses its copies (versions: %d)", error.message, len(found))
         return found
 
     def _wanted(self, stored: Stored) -> Sequence[Wanted]:

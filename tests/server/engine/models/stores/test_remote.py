@@ -290,7 +290,7 @@ def test_a_server_starts_from_its_cache_if_the_repository_cannot_be_reached(
     assert later.versions() == [first]
     assert later.fetch(first).read_bytes() == b"model"
     assert later.read("a") == b"{}"
-    assert "uses the 1 versions in its cache" in caplog.text
+    assert "the server uses its copies (versions: 1)" in caplog.text
 
 
 def test_a_server_without_copies_does_not_start_if_the_repository_cannot_be_reached(

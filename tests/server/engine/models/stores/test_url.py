@@ -16,6 +16,7 @@ from spyglass_server.engine.models.stores.url import StoreUrl, is_url, without_c
         ("http://[::1]:8000/", "http://[::1]:8000", "http"),
         ("memory://a/b", "memory://a/b", "memory"),
         ("file:///srv/models/", "file:///srv/models", "file"),
+        ("https://host/a@1/b", "https://host/a@1/b", "https"),
         ("git+x.y-z://a", "git+x.y-z://a", "git+x.y-z"),
     ],
 )
@@ -59,6 +60,7 @@ def test_a_url_shows_no_credentials() -> None:
 
 
 def test_texts_with_several_urls_lose_all_credentials() -> None:
+    assert without_credentials("https://me:a/b c\n?d@host/e") == "https://host/e"
     text = "s3://key:secret@bucket/a,/srv/models,https://token@host/b?sig=1,http://plain/c"
     assert without_credentials(text) == "s3://bucket/a,/srv/models,https://host/b,http://plain/c"
     assert without_credentials("me@example.com?") == "me@example.com?"
