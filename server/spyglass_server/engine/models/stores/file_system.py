@@ -178,7 +178,9 @@ class FileSystem:
                 return None
             name = unquote(full[len(folder) :].removesuffix("/"))
         else:
-            name = posixpath.basename(full.rstrip("/"))
+            # Object stores may have an empty object in the place of the folder.
+            is_inside = full.rstrip("/") != folder.rstrip("/")
+            name = posixpath.basename(full.rstrip("/")) if is_inside else ""
         if not name or "/" in name or (self.url.is_http and {"?", "#"} & set(full[len(folder) :])):
             return None
         if info.get("islink"):

@@ -290,7 +290,8 @@ def test_a_server_starts_from_its_cache_if_the_repository_cannot_be_reached(
     assert later.versions() == [first]
     assert later.fetch(first).read_bytes() == b"model"
     assert later.read("a") == b"{}"
-    assert "the server uses its copies (versions: 1)" in caplog.text
+    later.versions()
+    assert caplog.text.count("the server uses its copies (versions: 1)") == 1
 
 
 def test_a_server_without_copies_does_not_start_if_the_repository_cannot_be_reached(
@@ -313,6 +314,27 @@ def test_copies_do_not_serve_when_the_repository_refuses_access(
     with pytest.raises(ModelError) as caught:
         open_remote(web.url).versions()
     assert caught.value.reason == "STORE_REFUSED"
+
+
+def test_a_routing_that_may_not_be_read_is_missing_if_there_is_an_index(
+    web: WebFolder, open_remote: OpenStore
+) -> None:
+    web.write("a/1/model.onnx", b"model")
+    web.refuse("/a/routing.json", 403)
+    store = open_remote(web.url)
+    store.versions()
+    with pytest.raises(ModelError, match="may not be read"):
+        store.read("a")
+    write_index_of(web)
+    store.versions()
+    assert store.read("a") is None
+    # One that was there before does not get lost.
+    web.refusals.clear()
+    web.write("a/routing.json", b"{}")
+    assert store.read("a") == b"{}"
+    web.refuse("/a/routing.json", 403)
+    with pytest.raises(ModelError, match="may not be read"):
+        store.read("a")
 
 
 def test_nobody_listens(open_remote: OpenStore) -> None:
