@@ -53,7 +53,7 @@ def store_error(error: BaseException, url: StoreUrl, path: str) -> StoreError:
     cause = error.__cause__
     if isinstance(error, FileNotFoundError) and cause and not isinstance(cause, FileNotFoundError):
         error = cause
-    status = getattr(error, "status", None)
+    status = _status(error)
     if isinstance(error, FileNotFoundError | NotADirectoryError) or status in (404, 410):
         return MissingError(f"there is no {place}")
     if isinstance(error, PermissionError) or status in (401, 403, 407):
@@ -62,7 +62,7 @@ def store_error(error: BaseException, url: StoreUrl, path: str) -> StoreError:
             reason="STORE_REFUSED",
             detail=f"status {status}" if status else text_of(error, url),
         )
-    if isinstance(status, int) and status not in _PASSING and status > 0:
+    if status and status not in _PASSING:
         return StoreError(f"{place} cannot be read", detail=f"status {status}")
     return StoreError(
         f"{place} cannot be reached",
@@ -70,6 +70,20 @@ def store_error(error: BaseException, url: StoreUrl, path: str) -> StoreError:
         passing=True,
         detail=f"status {status}" if status else text_of(error, url),
     )
+
+
+def _status(error: BaseException) -> int:
+    """Return the status of HTTP in an error; 0: it has none. Each library has a place of its own for it."""
+    response = getattr(error, "response", None)
+    # aiohttp has both, and warns of the second.
+    found: list[object] = [error.status if hasattr(error, "status") else getattr(error, "code", None)]
+    if isinstance(response, dict):
+        # botocore, of S3.
+        metadata = response.get("ResponseMetadata")
+        found.append(metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None)
+    else:
+        found.append(getattr(response, "status_code", None))
+    return next((status for status in found if isinstance(status, int) and 400 <= status < 600), 0)
 
 
 def text_of(error: BaseException, url: StoreUrl) -> str:
