@@ -62,6 +62,7 @@ from spyglass_server.ticker import Ticker
 from spyglass_server.tls.exposure import is_loopback
 
 if TYPE_CHECKING:
+    from spyglass_server.http.serving import HttpServing
     from spyglass_server.tls.reloading import ReloadingCredentials
 
 _log = logging.getLogger(__name__)
@@ -122,14 +123,26 @@ class Server:
                 self._watch_progress,
                 self._give_back_memory,
                 self._observing.tick,
+                self._follow_https,
                 self._end_models,
                 *([tls.tick] if tls else []),
             ]
         )
         self._profiler: Profiler | None = None
+        seen = self._observing.seen
+        self._handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
+        self._threads = ThreadPoolExecutor(
+            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
+        )
         self._grpc = self._build_server()
         self.port = self._bind()
+        self._http = self._build_http() if settings.http_port is not None else None
         _warn_if_exposed(settings)
+
+    @property
+    def http_port(self) -> int:
+        """The port of HTTP; 0: there is none."""
+        return self._http.port if self._http else 0
 
     @property
     def metrics_port(self) -> int:
@@ -147,6 +160,9 @@ class Server:
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
         self._ticker.start()
         self._observing.start()
+        if self._http:
+            self._http.start()
+            _log.info("HTTP on port %d", self._http.port)
         self._check_folders()
         self._open_model = open_model or self._open_model
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
@@ -199,6 +215,8 @@ class Server:
             places.dismiss(self._readiness.refusal())
         left = max(0.0, ends - time.monotonic())
         stopped = self._grpc.stop(left)
+        if self._http:
+            self._http.stop(left)
         self._readiness.release()
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
@@ -289,10 +307,39 @@ class Server:
         if self._lifecycle.tick():
             self._trim()
 
+    def _follow_https(self) -> None:
+        if self._http:
+            self._http.tick()
+
+    def _build_http(self) -> HttpServing:
+        try:
+            # It takes long to import: only a server with HTTP does.
+            from spyglass_server.http.serving import HttpServing
+        except ImportError as error:
+            raise ListenError(
+                f"--http-port needs the extra http: pip install 'spyglass[http]' ({error.name} is missing)",
+                reason="EXTRA_MISSING",
+            ) from None
+        return HttpServing(
+            self._settings,
+            self._handlers,
+            self._readiness,
+            self._entrance,
+            self._observing.observers,
+            self._limits,
+            self._threads,
+            self._observing.not_alive,
+            self._observing.not_ready,
+            self._inference,
+            self._descriptions,
+            self._models,
+        )
+
     def _build_server(self) -> grpc.Server:
         # A process can have the messages of the Open Inference Protocol only once, such as those of another
         # client: only one with a gRPC server imports them.
         from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+        from spyglass_server.servicers.open_inference.descriptions import Descriptions
         from spyglass_server.servicers.open_inference.direct import inference_methods
         from spyglass_server.servicers.open_inference.model_repository import ModelRepository
         from spyglass_server.servicers.open_inference.service import InferenceService
@@ -301,21 +348,17 @@ class Server:
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
-        seen = self._observing.seen
-        handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
-        observers = self._observing.observers
+        handlers, threads, observers = self._handlers, self._threads, self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
-        inference = OpenInference(self._engine)
+        inference = self._inference = OpenInference(self._engine)
         waiting = Waiting(inference, observers, self._entrance, window=window)
         administration = Administration(self._lifecycle)
-        models = ModelRepository(
+        models = self._models = ModelRepository(
             inference, self._lifecycle.statuses, administration if settings.admin else None
         )
-        service = InferenceService(inference, self._readiness, self._observing.totals, waiting, models)
+        self._descriptions = Descriptions(inference, self._readiness, self._observing.totals)
+        service = InferenceService(self._descriptions, self._readiness, waiting, models)
         limits = self._limits
-        threads = ThreadPoolExecutor(
-            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
-        )
         infer = inference_methods(inference)
         self._direct = direct_calls(
             [*vision_methods(handlers), infer],
