@@ -24,6 +24,7 @@ pytest_plugins = [
     "server_process",
     "otlp_receiver",
     "authorities",
+    "documented_commands",
 ]
 
 

@@ -17,7 +17,7 @@ from spyglass.v1.classify_pb2 import ClassifyResponse
 from spyglass.v1.heatmap_pb2 import HeatmapResponse
 from spyglass.v1.segment_pb2 import SegmentResponse
 from spyglass_client import Client, Retry, Timeout
-from spyglass_contract.errors import InternalError, SpyglassError
+from spyglass_contract.errors import InternalError, SpyglassError, Unimplemented
 from spyglass_server.engine.call import Call
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ class LocalTransport:
 
     def _handle(self, method: str, request: Message, call: Call) -> Message:
         try:
+            if method not in self._handlers:
+                raise Unimplemented(
+                    f"{method} needs a server: models in this process cannot be changed",
+                    reason="ADMIN_NOT_LOCAL",
+                )
             return self._handlers[method](request, call)
         except Exception as error:
             raise _local_error(error) from error

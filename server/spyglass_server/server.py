@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
+from spyglass_contract.errors import ModelError
 from spyglass_contract.images.header import Limits
 from spyglass_server.access.gate import TASK_OF_METHOD, Gate
 from spyglass_server.access.token_store import TokenStore
@@ -46,11 +49,13 @@ from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
 from spyglass_server.observing.observing import STALL_SECONDS, Observing
+from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.servicers.admin import ADMIN, Admin
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
+from spyglass_server.servicers.direct.vision_methods import vision_methods
 from spyglass_server.servicers.entrance import Entrance
-from spyglass_server.servicers.readiness import VISION, Readiness
+from spyglass_server.servicers.readiness import OPEN_INFERENCE, VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 from spyglass_server.ticker import Ticker
@@ -107,6 +112,7 @@ class Server:
             self._engine,
             self._limits,
             lambda: self._readiness.is_open,
+            self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
         )
         self._ticker = Ticker(
@@ -141,12 +147,11 @@ class Server:
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
         self._ticker.start()
         self._observing.start()
-        files = model_files(self._settings.models, self._settings.version_policy)
-        if "default_model" in self._settings.model_fields_set:
-            check_served(self._settings.default_model, files)
+        self._check_folders()
         self._open_model = open_model or self._open_model
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
+        self._check_served(self._repository.names())
         if self._settings.profile_seconds:
             self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
         self._readiness.open()
@@ -155,6 +160,22 @@ class Server:
         if self._polling:
             self._polling.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
+
+    def _check_folders(self) -> None:
+        """Raise ModelError for folders without models before the first model is loaded."""
+        places = self._settings.models
+        folders = [place for place in places if isinstance(place, Path)]
+        files = model_files(folders, self._settings.version_policy)
+        # What is at URLs is known when they have been read.
+        if len(folders) == len(places):
+            self._check_served([file.parent.parent.name for file in files])
+
+    def _check_served(self, names: Sequence[str]) -> None:
+        if not names:
+            places = ", ".join(map(str, self._settings.models))
+            raise ModelError(f"{places} has no file NAME/VERSION/model.onnx")
+        if "default_model" in self._settings.model_fields_set:
+            check_served(self._settings.default_model, names)
 
     def refuse(self) -> None:
         """Refuse further requests, and give those that come now a last chance to hear of it."""
@@ -243,7 +264,7 @@ class Server:
 
     def _build_lifecycle(self) -> Lifecycle:
         return Lifecycle(
-            [open_store(place) for place in self._settings.models],
+            [open_store(place, self._settings.remote_options) for place in self._settings.models],
             self._repository,
             self._settings.version_policy,
             lambda path: self._open_model(path),
@@ -269,6 +290,14 @@ class Server:
             self._trim()
 
     def _build_server(self) -> grpc.Server:
+        # A process can have the messages of the Open Inference Protocol only once, such as those of another
+        # client: only one with a gRPC server imports them.
+        from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+        from spyglass_server.servicers.open_inference.direct import inference_methods
+        from spyglass_server.servicers.open_inference.model_repository import ModelRepository
+        from spyglass_server.servicers.open_inference.service import InferenceService
+        from spyglass_server.servicers.open_inference.waiting import Waiting
+
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
@@ -276,12 +305,20 @@ class Server:
         handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
         observers = self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
+        inference = OpenInference(self._engine)
+        waiting = Waiting(inference, observers, self._entrance, window=window)
+        administration = Administration(self._lifecycle)
+        models = ModelRepository(
+            inference, self._lifecycle.statuses, administration if settings.admin else None
+        )
+        service = InferenceService(inference, self._readiness, self._observing.totals, waiting, models)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
+        infer = inference_methods(inference)
         self._direct = direct_calls(
-            handlers,
+            [*vision_methods(handlers), infer],
             self._readiness,
             threads,
             limits.streams,
@@ -292,7 +329,7 @@ class Server:
         self._announced = AnnouncedCalls(
             self._entrance,
             observers,
-            [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
+            [path for path in (*TASK_OF_METHOD, infer[0].path) if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
             threads,
@@ -318,10 +355,11 @@ class Server:
             options=channel_options(settings),
         )
         add_VisionServicer_to_server(vision, server)
+        add_GRPCInferenceServiceServicer_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
-        services = [VISION, HEALTH, reflection.SERVICE_NAME]
+        services = [VISION, OPEN_INFERENCE, HEALTH, reflection.SERVICE_NAME]
         if settings.admin:
-            add_AdminServicer_to_server(Admin(Administration(self._lifecycle), self._readiness), server)
+            add_AdminServicer_to_server(Admin(administration, self._readiness), server)
             services.append(ADMIN)
         reflection.enable_server_reflection(services, server)
         return server

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.capture import Capture, CaptureOptions
+from spyglass_server.observing.model_totals import TotalsOfModels
 from spyglass_server.observing.observers import Observer, Observers
 from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
@@ -33,6 +35,7 @@ class Observing:
         engine: Engine,
         limits: WireLimits,
         is_open: Callable[[], bool],
+        lifecycle: Lifecycle,
         certificate_seconds: Callable[[], float] | None = None,
     ) -> None:
         """`is_open` returns whether the server accepts requests.
@@ -54,6 +57,9 @@ class Observing:
         """The statistics of the models; None: the server keeps none."""
         if self.seen:
             observers.append(self.seen)
+        self.totals = TotalsOfModels()
+        """What each version of a model has done."""
+        observers.append(self.totals)
         self._capture = _capture(settings)
         if self._capture:
             observers.append(self._capture)
@@ -63,7 +69,9 @@ class Observing:
             # The library takes long to import: only a server with metrics does.
             from spyglass_server.observing.metrics.metrics import Metrics
 
-            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen, self._capture)
+            metrics = Metrics(
+                engine, limits, is_open, lifecycle, certificate_seconds, self.seen, self._capture
+            )
             observers.append(metrics.observer)
             self._port = metrics.listen(
                 settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready

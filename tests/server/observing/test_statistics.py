@@ -79,7 +79,7 @@ def test_shifted_images_move_their_quantities_and_no_others(
 def test_the_window_forgets_what_is_old() -> None:
     import numpy as np
 
-    window = _Window(10)
+    window = _Window(10, "ab" * 32)
     for number in range(35):
         window.add(np.array([1.0, 0.0], np.float32), np.full((4, 4, 1), number * 7, np.uint8), (4, 4), "PNG")
         assert window.whole().images == min(number + 1, 10 + number % 10 + 1)

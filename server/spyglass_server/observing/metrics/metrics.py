@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.logs import dropped_lines
 from spyglass_server.observing.capture import Capture
@@ -20,6 +21,7 @@ from spyglass_server.observing.metrics.cached_responses import CachedResponses
 from spyglass_server.observing.metrics.counter import ReadCounter
 from spyglass_server.observing.metrics.http import Check, MetricsPort
 from spyglass_server.observing.metrics.model_drift import ModelDrift
+from spyglass_server.observing.metrics.model_versions import ModelVersions
 from spyglass_server.observing.metrics.requests import RequestMetrics
 from spyglass_server.observing.metrics.state import Gauge, ServerState, server_gauges
 from spyglass_server.observing.statistics import SeenByModels
@@ -33,6 +35,7 @@ class Metrics:
         engine: Engine,
         limits: WireLimits,
         is_serving: Callable[[], bool],
+        lifecycle: Lifecycle,
         certificate_seconds: Callable[[], float] | None = None,
         seen: SeenByModels | None = None,
         capture: Capture | None = None,
@@ -49,6 +52,7 @@ class Metrics:
             text = "Time until the certificate of the server ends."
             gauges.append(Gauge("spyglass_certificate_left_seconds", text, certificate_seconds))
         self.registry.register(ServerState(gauges, engine))
+        self.registry.register(ModelVersions(lifecycle))
         if engine.responses:
             self.registry.register(CachedResponses(engine.responses))
         if seen:
