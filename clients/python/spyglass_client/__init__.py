@@ -10,9 +10,9 @@ Every public name is here; the modules are private.
 
 from spyglass.v1.model_pb2 import ModelCard
 from spyglass_client._async_client import AsyncClient
-from spyglass_client._client import DEFAULT_TARGET, Client
+from spyglass_client._client import Client
 from spyglass_client._images import ImageLike, read_image
-from spyglass_client._options import Credentials, Retry, Timeout
+from spyglass_client._options import Balance, Credentials, Hedging, KeepAlive, Retry, RetryBudget, Timeout
 from spyglass_client._results.classifications import (
     Classification,
     ClassScore,
@@ -26,6 +26,7 @@ from spyglass_client._results.models import ModelDetails, Profile, ProfiledRun, 
 from spyglass_client._results.segmentations import Refinement, Segmentation, SegmentedClass
 from spyglass_client._transports.addresses import Address, parse_addresses
 from spyglass_client._transports.channels import call_error, open_channel
+from spyglass_client._transports.opening import DEFAULT_TARGET
 from spyglass_client._transports.transport import (
     NonBlockingTransport,
     PendingResponse,
@@ -53,6 +54,7 @@ __all__ = [
     "DEFAULT_TARGET",
     "Address",
     "AsyncClient",
+    "Balance",
     "Cancelled",
     "ClassScore",
     "Classification",
@@ -62,10 +64,12 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "Heatmap",
+    "Hedging",
     "ImageError",
     "ImageLike",
     "InternalError",
     "InvalidInput",
+    "KeepAlive",
     "LimitExceeded",
     "ModelCard",
     "ModelDetails",
@@ -79,6 +83,7 @@ __all__ = [
     "Refinement",
     "ResponseStream",
     "Retry",
+    "RetryBudget",
     "Segmentation",
     "SegmentedClass",
     "ServedBy",
