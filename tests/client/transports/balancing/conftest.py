@@ -29,6 +29,7 @@ class Stoppable:
         self.entered, self.released = Event(), Event()
         self.released.set()
         self.error: Exception | None = None
+        self.delay = 0.0
         self._fake_vision = fake_vision
         self._calls_per_connection = calls_per_connection
         self._cat = fake_vision().respond
@@ -64,6 +65,7 @@ class Stoppable:
     def _respond(self, request: Any) -> Any:
         self.calls += 1
         self.entered.set()
+        time.sleep(self.delay)
         self.released.wait(30)
         if self.error:
             raise self.error

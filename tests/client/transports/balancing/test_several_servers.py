@@ -223,3 +223,21 @@ def test_a_client_of_several_servers_closes_while_one_cannot_be_reached(
     for _ in range(3):
         with sc.Client(f"{NOBODY},{make_server().address}") as client:
             client.classify(b"image")
+
+
+def test_a_late_response_is_hedged_on_another_server(pair: list[Any], connect: Connect, until: Until) -> None:
+    client = connected(connect(target(pair), hedging=sc.Hedging(0.05)), pair, until)
+    # One server does not respond to the first attempts of half of the calls; the other one responds to all.
+    pair[0].released.clear()
+    for _ in range(6):
+        assert client.classify(b"image", timeout=20).best.name == "cat"
+    assert pair[0].calls >= 3
+    assert pair[1].calls == 6
+
+
+def test_a_stream_is_not_hedged(pair: list[Any], connect: Connect, until: Until) -> None:
+    client = connected(connect(target(pair), hedging=sc.Hedging(0.001)), pair, until)
+    for server in pair:
+        server.delay = 0.01
+    assert len(list(client.classify_many([b"image"] * 5))) == 5
+    assert sorted(server.calls for server in pair) == [0, 5]
