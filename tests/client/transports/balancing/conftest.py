@@ -96,17 +96,3 @@ def make_server(fake_vision: MakeVision) -> Iterator[Callable[..., Stoppable]]:
     yield make
     for server in made:
         server.stop()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until `condition` holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds: `until(condition)`."""
-    return eventually

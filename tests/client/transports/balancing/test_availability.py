@@ -18,7 +18,7 @@ from spyglass_client._transports.balancing.availability import (
 )
 from spyglass_client._transports.balancing.probes import HealthProbe
 
-Until = Callable[[Callable[[], bool]], None]
+Eventually = Callable[[Callable[[], bool]], None]
 
 
 class Probed:
@@ -110,26 +110,28 @@ def probe(address: str, *, health: bool) -> list[bool]:
 
 @pytest.mark.parametrize(("serving", "health"), [(True, True), (False, True), (False, False)])
 def test_a_probe_asks_for_the_health_of_a_server(
-    make_server: Callable[..., Any], until: Until, serving: bool, health: bool
+    make_server: Callable[..., Any], eventually: Eventually, serving: bool, health: bool
 ) -> None:
     server = make_server()
     server.report(serving=serving)
     outcomes = probe(server.address, health=health)
-    until(lambda: outcomes == [serving or not health])
+    eventually(lambda: outcomes == [serving or not health])
 
 
-def test_a_server_without_a_health_service_takes_calls(until: Until) -> None:
+def test_a_server_without_a_health_service_takes_calls(eventually: Eventually) -> None:
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     outcomes = probe(f"127.0.0.1:{port}", health=True)
-    until(lambda: outcomes == [True])
+    eventually(lambda: outcomes == [True])
     server.stop(None).wait()
 
 
-def test_a_probe_waits_for_a_server_that_starts(make_server: Callable[..., Any], until: Until) -> None:
+def test_a_probe_waits_for_a_server_that_starts(
+    make_server: Callable[..., Any], eventually: Eventually
+) -> None:
     server = make_server(running=False)
     outcomes = probe(server.address, health=True)
     assert outcomes == []
     server.start()
-    until(lambda: outcomes == [True])
+    eventually(lambda: outcomes == [True])

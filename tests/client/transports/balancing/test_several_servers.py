@@ -12,7 +12,7 @@ import spyglass_client as sc
 
 Connect = Callable[..., Any]
 MakeServer = Callable[..., Any]
-Until = Callable[[Callable[[], bool]], None]
+Eventually = Callable[[Callable[[], bool]], None]
 
 NOBODY = "127.0.0.1:1"
 # A client that pauses before a retry would take longer than a test waits.
@@ -28,14 +28,14 @@ def target(servers: list[Any]) -> str:
     return ",".join(server.address for server in servers)
 
 
-def connected(client: Any, servers: list[Any], until: Until) -> Any:
+def connected(client: Any, servers: list[Any], eventually: Eventually) -> Any:
     """Return the client after calls to all the servers, which then have counted no call."""
 
     def all_called() -> bool:
         client.classify(b"image")
         return all(server.calls for server in servers)
 
-    until(all_called)
+    eventually(all_called)
     for server in servers:
         server.calls = 0
     return client
@@ -43,17 +43,17 @@ def connected(client: Any, servers: list[Any], until: Until) -> Any:
 
 @pytest.mark.parametrize("as_list", [False, True], ids=["text", "list"])
 def test_all_servers_get_calls_in_turn(
-    pair: list[Any], connect: Connect, until: Until, as_list: bool
+    pair: list[Any], connect: Connect, eventually: Eventually, as_list: bool
 ) -> None:
     addresses = [server.address for server in pair]
-    client = connected(connect(addresses if as_list else ", ".join(addresses)), pair, until)
+    client = connected(connect(addresses if as_list else ", ".join(addresses)), pair, eventually)
     for _ in range(20):
         assert client.classify(b"image").best.name == "cat"
     assert [server.calls for server in pair] == [10, 10]
 
 
 def test_with_failover_the_first_available_server_gets_all_calls(
-    pair: list[Any], connect: Connect, until: Until
+    pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
     client = connect(target(pair), balance=sc.Balance("failover"), retry=SLOW_RETRY)
     for _ in range(3):
@@ -69,34 +69,34 @@ def test_with_failover_the_first_available_server_gets_all_calls(
         return bool(pair[0].calls > 3)
 
     pair[0].start()
-    until(is_back)
+    eventually(is_back)
 
 
 def test_calls_go_on_without_a_pause_if_one_of_the_servers_stops_and_it_comes_back(
-    pair: list[Any], connect: Connect, until: Until
+    pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
-    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, until)
+    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, eventually)
     pair[0].stop()
     for _ in range(20):
         assert client.classify(b"image", timeout=10).best.name == "cat"
     assert pair[1].calls == 20
     pair[0].start()
-    connected(client, pair, until)
+    connected(client, pair, eventually)
     for _ in range(10):
         client.classify(b"image")
     assert [server.calls for server in pair] == [5, 5]
 
 
 def test_a_call_in_progress_on_a_server_that_is_killed_moves_to_another_one_at_once(
-    pair: list[Any], connect: Connect, until: Until
+    pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
-    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, until)
+    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, eventually)
     for server in pair:
         server.released.clear()
         server.entered.clear()
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(client.classify, b"image", timeout=20)
-        until(lambda: any(server.entered.is_set() for server in pair))
+        eventually(lambda: any(server.entered.is_set() for server in pair))
         busy = next(server for server in pair if server.entered.is_set())
         busy.stop()
         for server in pair:
@@ -124,17 +124,19 @@ def test_a_server_that_refuses_tls_does_not_keep_calls_from_the_others(
 
 
 def test_a_server_that_is_stopping_gets_no_call_while_it_refuses(
-    pair: list[Any], connect: Connect, until: Until
+    pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
-    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, until)
+    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, eventually)
     pair[0].error = sc.Unavailable("stopping", reason="DRAINING")
     for _ in range(20):
         assert client.classify(b"image", timeout=10).best.name == "cat"
     assert pair[0].calls < 5
 
 
-def test_a_server_whose_health_is_bad_gets_no_call(pair: list[Any], connect: Connect, until: Until) -> None:
-    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, until)
+def test_a_server_whose_health_is_bad_gets_no_call(
+    pair: list[Any], connect: Connect, eventually: Eventually
+) -> None:
+    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, eventually)
     pair[0].report(serving=False)
 
     def is_left_out() -> bool:
@@ -143,14 +145,16 @@ def test_a_server_whose_health_is_bad_gets_no_call(pair: list[Any], connect: Con
             client.classify(b"image", timeout=10)
         return bool(pair[0].calls == before)
 
-    until(is_left_out)
+    eventually(is_left_out)
     pair[0].report(serving=True)
-    connected(client, pair, until)
+    connected(client, pair, eventually)
 
 
-def test_without_health_checks_only_refusals_count(pair: list[Any], connect: Connect, until: Until) -> None:
+def test_without_health_checks_only_refusals_count(
+    pair: list[Any], connect: Connect, eventually: Eventually
+) -> None:
     pair[0].report(serving=False)
-    connected(connect(target(pair), balance=sc.Balance(health=False)), pair, until)
+    connected(connect(target(pair), balance=sc.Balance(health=False)), pair, eventually)
 
 
 def test_if_no_server_is_healthy_the_error_says_so(pair: list[Any], connect: Connect) -> None:
@@ -168,9 +172,9 @@ def test_if_no_server_is_reached_the_error_says_so(connect: Connect) -> None:
 
 
 def test_an_error_of_the_request_is_not_sent_to_another_server(
-    pair: list[Any], connect: Connect, until: Until
+    pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
-    client = connected(connect(target(pair)), pair, until)
+    client = connected(connect(target(pair)), pair, eventually)
     for server in pair:
         server.error = sc.NotFound("no such model")
     for _ in range(4):
@@ -179,17 +183,17 @@ def test_an_error_of_the_request_is_not_sent_to_another_server(
     assert [server.calls for server in pair] == [2, 2]
 
 
-def test_streams_go_to_the_servers_in_turn(pair: list[Any], connect: Connect, until: Until) -> None:
-    client = connected(connect(target(pair)), pair, until)
+def test_streams_go_to_the_servers_in_turn(pair: list[Any], connect: Connect, eventually: Eventually) -> None:
+    client = connected(connect(target(pair)), pair, eventually)
     for _ in range(4):
         assert [result.best.name for result in client.classify_many([b"image"] * 5)] == ["cat"] * 5
     assert [server.calls for server in pair] == [10, 10]
 
 
 def test_a_stream_whose_server_is_killed_goes_on_with_another_one_at_once(
-    pair: list[Any], connect: Connect, until: Until
+    pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
-    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, until)
+    client = connected(connect(target(pair), retry=SLOW_RETRY), pair, eventually)
 
     def images() -> Iterator[bytes]:
         for number in range(40):
@@ -204,14 +208,14 @@ def test_a_stream_whose_server_is_killed_goes_on_with_another_one_at_once(
 
 
 def test_several_connections_to_one_address_carry_more_calls_at_a_time(
-    make_server: MakeServer, until: Until
+    make_server: MakeServer, eventually: Eventually
 ) -> None:
     server = make_server(calls_per_connection=1)
     server.released.clear()
     balance = sc.Balance(connections=3, health=False)
     with sc.Client(server.address, balance=balance) as client, ThreadPoolExecutor(4) as pool:
         pending = [pool.submit(client.classify, b"image") for _ in range(4)]
-        until(lambda: server.calls == 3)
+        eventually(lambda: server.calls == 3)
         server.released.set()
         assert [result.result().best.name for result in pending] == ["cat"] * 4
 
@@ -225,8 +229,10 @@ def test_a_client_of_several_servers_closes_while_one_cannot_be_reached(
             client.classify(b"image")
 
 
-def test_a_late_response_is_hedged_on_another_server(pair: list[Any], connect: Connect, until: Until) -> None:
-    client = connected(connect(target(pair), hedging=sc.Hedging(0.05)), pair, until)
+def test_a_late_response_is_hedged_on_another_server(
+    pair: list[Any], connect: Connect, eventually: Eventually
+) -> None:
+    client = connected(connect(target(pair), hedging=sc.Hedging(0.05)), pair, eventually)
     # One server does not respond to the first attempts of half of the calls; the other one responds to all.
     pair[0].released.clear()
     for _ in range(6):
@@ -235,8 +241,8 @@ def test_a_late_response_is_hedged_on_another_server(pair: list[Any], connect: C
     assert pair[1].calls == 6
 
 
-def test_a_stream_is_not_hedged(pair: list[Any], connect: Connect, until: Until) -> None:
-    client = connected(connect(target(pair), hedging=sc.Hedging(0.001)), pair, until)
+def test_a_stream_is_not_hedged(pair: list[Any], connect: Connect, eventually: Eventually) -> None:
+    client = connected(connect(target(pair), hedging=sc.Hedging(0.001)), pair, eventually)
     for server in pair:
         server.delay = 0.01
     assert len(list(client.classify_many([b"image"] * 5))) == 5
