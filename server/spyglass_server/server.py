@@ -27,6 +27,7 @@ from spyglass_server.engine.models.repository import Repository, check_served, m
 from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
+from spyglass_server.exposed import warn_if_exposed
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.authenticated import Authenticated
@@ -38,7 +39,8 @@ from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
-from spyglass_server.observing.observing import STALL_SECONDS, Observing
+from spyglass_server.observing.observing import Observing
+from spyglass_server.observing.stall import STALL_SECONDS
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.entrance import Entrance
@@ -46,9 +48,10 @@ from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 from spyglass_server.ticker import Ticker
-from spyglass_server.tls.exposure import is_loopback
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from spyglass_server.tls.reloading import ReloadingCredentials
 
 _log = logging.getLogger(__name__)
@@ -74,13 +77,17 @@ _LAST_TRACES_SECONDS = 0.5
 class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, *, shares_port: bool = False) -> None:
         """Bind the port.
+
+        `shares_port`: other processes listen on it, too, and one of them serves the metrics. Then `start`
+        binds it when the models are loaded: a process that loads them gets no connections.
 
         Raises ListenError, TlsError and TokenFileError if files cannot be used, and InvalidInput for an
         invalid public key.
         """
         self._settings = settings
+        self._shares_port = shares_port
         self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
@@ -97,6 +104,7 @@ class Server:
             self._limits,
             lambda: self._readiness.is_open,
             (lambda: tls.seconds_left) if tls else None,
+            listens=not shares_port,
         )
         self._ticker = Ticker(
             [
@@ -110,13 +118,19 @@ class Server:
         )
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
-        self.port = self._bind()
-        _warn_if_exposed(settings)
+        self.port = settings.port if shares_port else self._bind()
+        if not shares_port:
+            warn_if_exposed(settings)
 
     @property
     def metrics_port(self) -> int:
         """The port of the metrics; 0: there is none."""
         return self._observing.metrics_port
+
+    @property
+    def metrics(self) -> CollectorRegistry | None:
+        """All metrics; None: nothing is counted."""
+        return self._observing.registry
 
     def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
@@ -125,7 +139,8 @@ class Server:
         loaded: a server with a part of its models does not start.
         """
         started = time.monotonic()
-        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        if not self._shares_port:
+            self._listen()
         self._ticker.start()
         self._observing.start()
         files = model_files(self._settings.models, self._settings.versions)
@@ -140,10 +155,16 @@ class Server:
                 self._readiness.announce(model.card.name)
         if self._settings.profile_seconds:
             self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
+        if self._shares_port:
+            self._bind()
+            self._listen()
         self._readiness.open()
         if self._profiler:
             self._profiler.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
+
+    def _listen(self) -> None:
+        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
 
     def refuse(self) -> None:
         """Refuse further requests, and give those that come now a last chance to hear of it."""
@@ -269,7 +290,7 @@ class Server:
                 StreamLimit(limits.streams),
                 Parsing(),
             ],
-            options=channel_options(settings),
+            options=channel_options(settings, shares_port=self._shares_port),
         )
         add_VisionServicer_to_server(vision, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
@@ -285,22 +306,6 @@ class Server:
         except RuntimeError as error:
             reason = why_not(self._settings.effective_host, self._settings.port)
             raise ListenError(f"the server cannot listen on {address}: {reason}") from error
-
-
-def _warn_if_exposed(settings: ServerSettings) -> None:
-    if is_loopback(settings.effective_host):
-        return
-    if not settings.is_protected:
-        _log.warning(
-            "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
-            "or --host localhost",
-            settings.listen_address,
-        )
-    elif settings.tls_certificate is None:
-        _log.warning(
-            "callers send tokens to %s without encryption: set --tls-certificate, or let a proxy encrypt",
-            settings.listen_address,
-        )
 
 
 def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:
