@@ -30,10 +30,10 @@ from spyglass_contract.images.input_spec import channels
 from spyglass_contract.model.card import CLASS_INDEX, PROBABILITIES
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.providers.cuda import cuda_entries, load_libraries
 from spyglass_server.engine.models.providers.onnx_sessions import CPU, open_session, session_options
 from spyglass_server.engine.models.providers.placement import cuda_ids
-from spyglass_server.engine.models.repository import model_files
 from spyglass_server.engine.models.session import Session
 
 # 12 and 48 show what the padding costs.

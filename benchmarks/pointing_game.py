@@ -21,7 +21,7 @@ from spyglass_contract.heatmaps.overlay import map_to_size
 from spyglass_export.checking.network import ExplainedNetwork
 from spyglass_export.checking.pointing_game import Composed, compose, hits, mass_inside
 from spyglass_server.engine.models.bundled import bundled_models
-from spyglass_server.engine.models.repository import model_files
+from spyglass_server.engine.models.model_files import model_files
 
 SHARES = (0.5, 0.6, 0.7, 0.8)
 # Mass in the box that a good heatmap reaches.

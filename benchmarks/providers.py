@@ -24,8 +24,8 @@ from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.choices import ComputePrecision
+from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.providers.placement import DeviceError
-from spyglass_server.engine.models.repository import model_files
 from spyglass_server.engine.models.session import Session
 
 _CHOICES: tuple[tuple[str, ComputePrecision], ...] = (

@@ -36,6 +36,7 @@ from spyglass_contract.images.header import Limits
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.lifecycle.loading import load_model
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.scheduling.admission import Bounds
@@ -117,7 +118,8 @@ def steps(load: Load) -> list[Step]:
     """Return the steps of one request, each ready to run alone."""
     (path,) = (bundled_models() / load.model).glob("*/model.onnx")
     repository = Repository()
-    model = repository.load(path, lambda path: Model.load(path, Resources(device="cpu")))
+    model = load_model(path, lambda path: Model.load(path, Resources(device="cpu")))
+    repository.add(model)
     handlers = Handlers(Engine(repository, Workers(1, Bounds(1 << 20)), Limits()))
     request = ClassifyRequest()
     request.image.encoded, request.model.name = load.image, load.model

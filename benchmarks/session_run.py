@@ -24,11 +24,11 @@ from spyglass_contract.model.card import CLASS_INDEX, PROBABILITIES
 from spyglass_contract.model.certificate import golden_tensor
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.providers.cpu import classes_run
 from spyglass_server.engine.models.providers.graph import Graph, read_graph
 from spyglass_server.engine.models.providers.io_binding import BoundRuns
 from spyglass_server.engine.models.providers.onnx_sessions import CPU, open_session, session_options
-from spyglass_server.engine.models.repository import model_files
 
 Run = Callable[[NDArray[np.uint8]], Any]
 

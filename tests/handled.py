@@ -22,6 +22,7 @@ from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
 from spyglass_contract.images.header import Limits
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.loading import load_model
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.scheduling.admission import Bounds
@@ -43,7 +44,7 @@ class Handled:
         limits: Limits | None = None,
     ) -> None:
         self.repository = Repository()
-        self.repository.load(path, open_model)
+        self.repository.add(load_model(path, open_model))
         self.engine = Engine(self.repository, Workers(workers, Bounds(4)), limits or Limits())
         self.handlers = Handlers(self.engine)
 

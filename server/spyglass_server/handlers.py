@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,11 @@ from spyglass_server.heatmaps.targets import target_indices
 from spyglass_server.masks.encoding import check_mask_size
 from spyglass_server.masks.segmenting import Segmenting
 from spyglass_server.permitted import Permitted
+from spyglass_server.routing_messages import routing_message
+
+if TYPE_CHECKING:
+    # A client in this process has no stores that change.
+    from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 
 _log = logging.getLogger(__name__)
 
@@ -66,11 +71,18 @@ class Handlers:
     """
 
     def __init__(
-        self, engine: Engine, seen: Callable[[Model], Statistics | None] = lambda model: None
+        self,
+        engine: Engine,
+        seen: Callable[[Model], Statistics | None] = lambda model: None,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
-        """`seen` returns what a model has seen of late; None: nothing is known."""
+        """`seen` returns what a model has seen of late; None: nothing is known.
+
+        `lifecycle` knows the states of versions; None: the models do not change.
+        """
         self._engine = engine
         self._seen = seen
+        self._lifecycle = lifecycle
 
     def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Return the `top_k` most probable classes of the image."""
@@ -99,7 +111,7 @@ class Handlers:
     def classify_work(self, request: ClassifyRequest, call: Call) -> Work:
         """Return the work of `classify`."""
         check_id(request.id)
-        model = self._models(call).resolve(request.model, TASK_CLASSIFY)
+        model = self._models(call).resolve(request.model, TASK_CLASSIFY, request.id)
         count = top_count(request.top_k, model)
         respond = partial(_classified, model, count, request.id, request.index)
         return self._engine.work(image_data(request.image), model, model.network.run, respond)
@@ -107,7 +119,7 @@ class Handlers:
     def heatmap_work(self, request: HeatmapRequest, call: Call) -> Work:
         """Return the work of `heatmap`."""
         check_id(request.id)
-        model = self._models(call).resolve(request.model, TASK_CLASSIFY)
+        model = self._models(call).resolve(request.model, TASK_CLASSIFY, request.id)
         check_explains(model)
         count, drawing = top_count(request.top_k, model), Drawing.from_request(request)
         targets, image = target_indices(request, model.class_names), image_data(request.image)
@@ -137,7 +149,7 @@ class Handlers:
     def segment_work(self, request: SegmentRequest, call: Call) -> Work:
         """Return the work of `segment`."""
         check_id(request.id)
-        model = self._models(call).resolve(request.model, TASK_SEGMENT)
+        model = self._models(call).resolve(request.model, TASK_SEGMENT, request.id)
         segmenting, image = Segmenting.from_request(request, model.class_names), image_data(request.image)
         check = partial(check_mask_size, style=segmenting.style)
 
@@ -163,8 +175,19 @@ class Handlers:
         return self._engine.run(plan(request, call), with_own_deadline(call, request))
 
     def list_models(self, request: ListModelsRequest, call: Call) -> ListModelsResponse:
-        """Return every model that the caller may use, by name and version."""
-        return ListModelsResponse(models=[self._served(model) for model in self._models(call)])
+        """Return every model that the caller may use, by name and version, and the states of all versions."""
+        permitted = self._models(call)
+        response = ListModelsResponse(models=[self._served(model) for model in permitted])
+        if self._lifecycle:
+            response.versions.extend(
+                status.to_message() for status in self._lifecycle.statuses() if permitted.allows(status.name)
+            )
+            response.routings.extend(
+                routing_message(name, routing)
+                for name, routing in sorted(self._lifecycle.routings().items())
+                if permitted.allows(name)
+            )
+        return response
 
     def get_model(self, request: GetModelRequest, call: Call) -> GetModelResponse:
         """Return one model's card, how it runs, and what it has seen of late."""
@@ -174,7 +197,7 @@ class Handlers:
         return GetModelResponse(card=card, served=self._served(model), seen=seen.message() if seen else None)
 
     def _models(self, call: Call) -> Permitted:
-        return Permitted(self._engine.repository, call.caller.identity)
+        return Permitted(self._engine.repository, call.caller)
 
     def _served(self, model: Model) -> ServedModel:
         return ServedModel(

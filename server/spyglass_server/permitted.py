@@ -8,33 +8,35 @@ from typing import TYPE_CHECKING
 
 from spyglass.v1.model_pb2 import TASK_UNSPECIFIED, ModelRef, Task
 from spyglass_contract.errors import InvalidInput, NotFound, PermissionDenied
+from spyglass_server.engine.call import Caller
 from spyglass_server.engine.models.model import Model
-from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.models.repository import Asker, Repository
 from spyglass_server.engine.text import quoted
 
 if TYPE_CHECKING:
     # The file of tokens is read with pydantic, which a client in this process does not need.
-    from spyglass_server.access.entries import Identity
+    from spyglass_server.access.scopes import Scopes
 
 
 @dataclass(frozen=True)
 class Permitted:
-    """The models of a repository for one caller; None may use all."""
+    """The models of a repository for one caller; one without an identity may use all."""
 
     repository: Repository
-    identity: Identity | None
+    caller: Caller
 
     def __iter__(self) -> Iterator[Model]:
         """Iterate over the models that the caller may use, by name, then version."""
-        return (model for model in self.repository if self._allows(model.card.name))
+        return (model for model in self.repository if self.allows(model.card.name))
 
-    def resolve(self, ref: ModelRef, task: Task.ValueType) -> Model:
+    def resolve(self, ref: ModelRef, task: Task.ValueType, request_id: str = "") -> Model:
         """Return the model for a request as `Repository.resolve` does. Raises PermissionDenied, too."""
+        asker = Asker(request_id, self.caller.name)
         if self._sees_all:
-            return self.repository.resolve(ref, task)
+            return self.repository.resolve(ref, task, asker)
         self._check_name(ref)
         try:
-            return self._checked(self.repository.resolve(ref, task))
+            return self._checked(self.repository.resolve(ref, task, asker))
         except NotFound as error:
             raise _without_names(error, ref) from None
 
@@ -52,14 +54,19 @@ class Permitted:
 
     @property
     def _sees_all(self) -> bool:
-        return self.identity is None or self.identity.scopes.all_models
+        return self._scopes is None or self._scopes.all_models
 
-    def _allows(self, name: str) -> bool:
-        return self.identity is None or self.identity.scopes.allows_model(name)
+    def allows(self, name: str) -> bool:
+        """Return whether the caller may use the model `name`."""
+        return self._scopes is None or self._scopes.allows_model(name)
+
+    @property
+    def _scopes(self) -> Scopes | None:
+        return self.caller.identity.scopes if self.caller.identity else None
 
     def _check_name(self, ref: ModelRef) -> None:
         """Before the model is looked for: names of models cannot be probed."""
-        if ref.name and not self._allows(ref.name):
+        if ref.name and not self.allows(ref.name):
             raise PermissionDenied(
                 f"the caller lacks a scope that matches model:{quoted(ref.name)}",
                 reason="SCOPE_MISSING",
@@ -67,7 +74,7 @@ class Permitted:
             )
 
     def _checked(self, model: Model) -> Model:
-        if not self._allows(model.card.name):
+        if not self.allows(model.card.name):
             raise PermissionDenied(
                 "the caller lacks a scope that matches the default model; name a model",
                 reason="SCOPE_MISSING",

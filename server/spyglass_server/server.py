@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,14 +14,22 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 
+from spyglass.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.images.header import Limits
 from spyglass_server.access.gate import TASK_OF_METHOD, Gate
 from spyglass_server.access.token_store import TokenStore
+from spyglass_server.administration import Administration
 from spyglass_server.engine.capacity.memory import memory_returner
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
+from spyglass_server.engine.models.lifecycle.loading import OpenModel
+from spyglass_server.engine.models.lifecycle.polling import Polling
+from spyglass_server.engine.models.lifecycle.status import State, Status
 from spyglass_server.engine.models.model import Model, Resources
-from spyglass_server.engine.models.repository import Repository, check_served, model_files
+from spyglass_server.engine.models.model_files import model_files
+from spyglass_server.engine.models.repository import Repository, check_served
+from spyglass_server.engine.models.stores.opening import open_store
 from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
@@ -41,6 +47,7 @@ from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
 from spyglass_server.observing.observing import Observing
 from spyglass_server.observing.stall import STALL_SECONDS
+from spyglass_server.servicers.admin import ADMIN, Admin
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
 from spyglass_server.servicers.entrance import Entrance
@@ -95,6 +102,9 @@ class Server:
         self._gate = Gate(TokenStore(settings.tokens) if settings.tokens else None)
         self._repository = Repository(default_models=tuple(settings.default_model))
         self._engine = self._build_engine()
+        self._open_model: OpenModel = partial(Model.load, resources=self._resources())
+        self._lifecycle = self._build_lifecycle()
+        self._polling = Polling(self._lifecycle, settings.poll_seconds) if settings.poll_seconds else None
         self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
         tls = self._tls
@@ -113,6 +123,7 @@ class Server:
                 self._watch_progress,
                 self._give_back_memory,
                 self._observing.tick,
+                self._end_models,
                 *([tls.tick] if tls else []),
             ]
         )
@@ -132,27 +143,24 @@ class Server:
         """All metrics; None: nothing is counted."""
         return self._observing.registry
 
-    def start(self, open_model: Callable[[Path], Model] | None = None) -> None:
+    def start(self, open_model: OpenModel | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
 
         `open_model` opens a file in place of `Model.load`. Raises ModelError if any of the models cannot be
-        loaded: a server with a part of its models does not start.
+        loaded: a server with a part of its models does not start. If models may change while it serves, a
+        lower version may stand in for one that cannot be loaded.
         """
         started = time.monotonic()
         if not self._shares_port:
             self._listen()
         self._ticker.start()
         self._observing.start()
-        files = model_files(self._settings.models, self._settings.versions)
+        files = model_files(self._settings.models, self._settings.version_policy)
         if "default_model" in self._settings.model_fields_set:
             check_served(self._settings.default_model, files)
-        load = partial(
-            self._repository.load, open_model=open_model or partial(Model.load, resources=self._resources())
-        )
+        self._open_model = open_model or self._open_model
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
-        with ThreadPoolExecutor(self._settings.effective_concurrency, "load") as pool:
-            for model in pool.map(load, files):
-                self._readiness.announce(model.card.name)
+        self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
         if self._settings.profile_seconds:
             self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
         if self._shares_port:
@@ -161,6 +169,8 @@ class Server:
         self._readiness.open()
         if self._profiler:
             self._profiler.start()
+        if self._polling:
+            self._polling.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
     def _listen(self) -> None:
@@ -176,6 +186,9 @@ class Server:
         seconds = self._settings.grace_seconds if grace is None else grace
         ends = time.monotonic() + seconds
         self._readiness.drain()
+        if self._polling:
+            self._polling.stop()
+        self._lifecycle.close()
         if self._profiler:
             self._profiler.stop()
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
@@ -243,12 +256,39 @@ class Server:
         workers = Workers(settings.effective_concurrency, bounds)
         return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
 
+    def _build_lifecycle(self) -> Lifecycle:
+        return Lifecycle(
+            [open_store(place) for place in self._settings.models],
+            self._repository,
+            self._settings.version_policy,
+            lambda path: self._open_model(path),
+            prepare=self._prepare,
+            changed=self._announce,
+            published=self._readiness.announce,
+            ended=self._engine.workers.forget,
+        )
+
+    def _prepare(self, model: Model) -> None:
+        """Get a model ready that is to serve beside others, or in place of one."""
+        if self._profiler:
+            self._profiler.prepare(model)
+        before = self._repository.versions(model.card.name)
+        if before.models:
+            self._engine.workers.expect(model, before.default)
+
+    def _announce(self, status: Status) -> None:
+        self._readiness.announce(f"{status.name}/{status.version}", status.state == State.SERVING)
+
+    def _end_models(self) -> None:
+        if self._lifecycle.tick():
+            self._trim()
+
     def _build_server(self) -> grpc.Server:
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
         seen = self._observing.seen
-        handlers = Handlers(self._engine, seen.of) if seen else Handlers(self._engine)
+        handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
         observers = self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
         limits = self._limits
@@ -294,7 +334,11 @@ class Server:
         )
         add_VisionServicer_to_server(vision, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
-        reflection.enable_server_reflection((VISION, HEALTH, reflection.SERVICE_NAME), server)
+        services = [VISION, HEALTH, reflection.SERVICE_NAME]
+        if settings.admin:
+            add_AdminServicer_to_server(Admin(Administration(self._lifecycle), self._readiness), server)
+            services.append(ADMIN)
+        reflection.enable_server_reflection(services, server)
         return server
 
     def _bind(self) -> int:
@@ -306,6 +350,10 @@ class Server:
         except RuntimeError as error:
             reason = why_not(self._settings.effective_host, self._settings.port)
             raise ListenError(f"the server cannot listen on {address}: {reason}") from error
+
+
+def _nothing_seen(model: Model) -> None:
+    """Return the statistics of a model if nobody keeps them."""
 
 
 def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
+
 # A name of DNS, or one of containers, which may have underscores.
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _UNIX = re.compile(r"unix(-abstract)?:.+")
@@ -77,8 +79,15 @@ def _host(value: str) -> str:
     return bare
 
 
+def _versions(value: object) -> list[str]:
+    texts = _names(value)
+    VersionPolicy.parse(texts)
+    return texts
+
+
 AnyCase = BeforeValidator(_lower)
 Names = Annotated[list[str], NoDecode, BeforeValidator(_names)]
+VersionTexts = Annotated[list[str], NoDecode, BeforeValidator(_versions)]
 Folders = Annotated[list[Path], NoDecode, BeforeValidator(_folders)]
 Host = Annotated[str, AfterValidator(_host)]
 

@@ -14,7 +14,16 @@ from spyglass.v1 import classify_pb2, heatmap_pb2, image_pb2, model_pb2, reply_p
 PROTOS = Path(__file__).parents[2] / "protos"
 FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
-    for module in (classify_pb2, heatmap_pb2, image_pb2, model_pb2, reply_pb2, segment_pb2, vision_pb2)
+    for module in (
+        admin_pb2,
+        classify_pb2,
+        heatmap_pb2,
+        image_pb2,
+        model_pb2,
+        reply_pb2,
+        segment_pb2,
+        vision_pb2,
+    )
 ]
 STREAMED = ("Classify", "Heatmap", "Segment")
 

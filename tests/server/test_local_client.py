@@ -24,6 +24,7 @@ from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_contract.images.header import Limits
 from spyglass_server import LocalTransport, local_client, local_transport
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.loading import load_model
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
 from spyglass_server.engine.scheduling.admission import Bounds
@@ -159,7 +160,7 @@ def test_an_asyncio_client_takes_the_local_transport(tiny_models: Path, color_im
 def gated(open_network: Callable[[Path], Model]) -> Iterator[LocalTransport]:
     """A local transport of the gated network."""
     repository = Repository()
-    repository.load(Path("colors/1/model.onnx"), open_network)
+    repository.add(load_model(Path("colors/1/model.onnx"), open_network))
     engine = Engine(repository, Workers(1, Bounds(4)), Limits())
     transport = LocalTransport(engine, window=2)
     yield transport

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
+from spyglass_server.engine.models.lifecycle.policy import ALL
 from spyglass_server.setting_flags import read_flags
 from spyglass_server.setting_values import expected
 from spyglass_server.settings import ServerSettings, load_settings, read_settings
@@ -36,7 +37,7 @@ def write(tmp_path: Path) -> Callable[[str], str]:
 def test_without_any_source_the_defaults_apply() -> None:
     settings = load_settings([])
 
-    assert (settings.port, settings.device, settings.versions) == (50051, "auto", "latest")
+    assert (settings.port, settings.device, settings.versions) == (50051, "auto", ["latest"])
     assert settings.models == [bundled_models()]
     assert settings.default_model == ["imagenet", "foreground"]
 
@@ -211,7 +212,7 @@ def test_choices_are_read_in_any_case(write: Callable[[str], str], monkeypatch: 
     monkeypatch.setenv("spyglass_log_format", "Json")
     settings = load_settings(["--versions", "ALL", "--config", write("Device: CPU ")])
     assert (settings.log_level, settings.log_format) == ("info", "json")
-    assert (settings.versions, settings.device) == ("all", "cpu")
+    assert (settings.version_policy, settings.device) == (ALL, "cpu")
 
 
 def test_an_error_names_the_source_of_the_value(

@@ -130,13 +130,14 @@ def _bundled(model: str) -> Path:
     """
     from spyglass_server.engine.models.bundled import bundled_models
     from spyglass_server.engine.models.choices import DEFAULT_MODELS
-    from spyglass_server.engine.models.repository import model_files
+    from spyglass_server.engine.models.lifecycle.policy import ALL
+    from spyglass_server.engine.models.model_files import model_files
 
     ref = model_ref(model)
     name = ref.name or DEFAULT_MODELS[0]
     found = {
         int(file.parent.name): file
-        for file in model_files(bundled_models(), "all")
+        for file in model_files(bundled_models(), ALL)
         if file.parent.parent.name == name
     }
     version = ref.version or max(found, default=0)

@@ -13,11 +13,12 @@ from spyglass_contract.errors import SpyglassError
 
 def check_models(subject: Subject) -> Iterator[Finding]:
     """Check each file as a server does when it starts; `quick` leaves out the certificates."""
-    from spyglass_server.engine.models.repository import check_served, model_files
+    from spyglass_server.engine.models.model_files import model_files
+    from spyglass_server.engine.models.repository import check_served
 
     settings = subject.settings
     try:
-        files = model_files(settings.models, settings.versions)
+        files = model_files(settings.models, settings.version_policy)
         if "default_model" in settings.model_fields_set:
             check_served(settings.default_model, files)
     except SpyglassError as error:
@@ -29,9 +30,9 @@ def check_models(subject: Subject) -> Iterator[Finding]:
 
 
 def _check(path: Path, subject: Subject) -> Finding:
+    from spyglass_server.engine.models.lifecycle.loading import load_model
     from spyglass_server.engine.models.model import Model
     from spyglass_server.engine.models.providers.graph import read_graph
-    from spyglass_server.engine.models.repository import Repository
     from spyglass_server.engine.models.resources import Resources
 
     settings = subject.settings
@@ -50,7 +51,7 @@ def _check(path: Path, subject: Subject) -> Finding:
             gpu_memory_limit=settings.gpu_memory_limit,
             rules=settings.file_rules,
         )
-        model = Repository().load(path, lambda file: Model.load(file, resources))
+        model = load_model(path, lambda file: Model.load(file, resources))
         certificate = model.card.certificate
     except SpyglassError as error:
         message = error.message if error.message.startswith(name) else f"{name}: {error.message}"

@@ -9,6 +9,7 @@ from spyglass_contract.errors import PermissionDenied, Unauthenticated
 from spyglass_server.access.entries import Identity
 from spyglass_server.access.failures import Failures
 from spyglass_server.access.open_streams import OpenStreams
+from spyglass_server.access.scopes import ADMIN
 from spyglass_server.access.token_store import TokenStore
 from spyglass_server.access.tokens import bearer_of
 
@@ -17,6 +18,7 @@ AuthContext = Callable[[], Mapping[Any, Any]]
 
 # Probes have no token, and learn nothing but the health.
 _OPEN = "/grpc.health.v1.Health/"
+_ADMIN = "/spyglass.v1.Admin/"
 _CERTIFICATE_NAMES = ("x509_common_name", "x509_subject_alternative_name")
 
 
@@ -50,7 +52,7 @@ class Gate:
     ) -> Identity | None:
         """Return who calls `method`; None: everyone may.
 
-        Raises Unauthenticated, and PermissionDenied if the scope of the method's task is missing.
+        Raises Unauthenticated, and PermissionDenied if the scope of the method is missing.
         """
         if self._store is None or method.startswith(_OPEN):
             return None
@@ -59,6 +61,8 @@ class Gate:
             task = TASK_OF_METHOD.get(method)
             if task and task not in identity.scopes.tasks:
                 raise PermissionDenied(f"the caller lacks the scope {task}", reason="SCOPE_MISSING")
+            if method.startswith(_ADMIN) and not identity.scopes.admin:
+                raise PermissionDenied(f"the caller lacks the scope {ADMIN}", reason="SCOPE_MISSING")
         except (Unauthenticated, PermissionDenied) as error:
             self._failures.add(address, error.reason)
             raise

@@ -56,9 +56,9 @@ class Readiness:
         """End `hold`."""
         self._released.set()
 
-    def announce(self, model: str) -> None:
-        """Report SERVING for a model whose certificate has been replayed."""
-        self.health.set(model, SERVING)
+    def announce(self, model: str, serves: bool = True) -> None:
+        """Report whether a model, or NAME/VERSION, serves: its certificate has been replayed."""
+        self.health.set(model, SERVING if serves else NOT_SERVING)
 
     def open(self) -> None:
         """Accept requests: all models are loaded."""

@@ -20,9 +20,9 @@ from spyglass_server.engine.models.choices import (
     DEVICES,
     Precision,
     ProviderName,
-    Versions,
 )
-from spyglass_server.setting_values import EXPECTED, AnyCase, Folders, Names
+from spyglass_server.engine.models.lifecycle.policy import EXPECTED_VERSIONS, VersionPolicy
+from spyglass_server.setting_values import EXPECTED, AnyCase, Folders, Names, VersionTexts
 
 
 class ModelSettings(BaseSettings):
@@ -33,8 +33,23 @@ class ModelSettings(BaseSettings):
         description="Folder with the models, as NAME/VERSION/model.onnx; the bundled models by default.",
         json_schema_extra={EXPECTED: "one or more folders"},
     )
-    versions: Annotated[Versions, AnyCase] = Field(
-        "latest", description="Versions of each model to load: the highest one, or all."
+    versions: VersionTexts = Field(
+        ["latest"],
+        description="Versions of each model that serve: latest, latest:N for the N highest, or all; "
+        "NAME:VERSION lists the versions of one model. Versions with labels serve besides.",
+        json_schema_extra={EXPECTED: EXPECTED_VERSIONS},
+    )
+    poll_seconds: float = Field(
+        0,
+        ge=0,
+        le=86400,
+        description="Seconds between two looks for new, changed and deleted versions; 0: only at the start "
+        "and if a call of Admin requests it.",
+    )
+    admin: bool = Field(
+        False,
+        description="Offer spyglass.v1.Admin, which changes the models while they serve; with tokens "
+        "it needs the scope admin.",
     )
     default_model: Names = Field(
         list(DEFAULT_MODELS),
@@ -114,6 +129,16 @@ class ModelSettings(BaseSettings):
     def effective_concurrency(self) -> int:
         """Requests that run at a time."""
         return self.concurrency or usable_cpus()
+
+    @property
+    def version_policy(self) -> VersionPolicy:
+        """The versions that serve by themselves."""
+        return VersionPolicy.parse(self.versions)
+
+    @property
+    def is_living(self) -> bool:
+        """Whether models may change while they serve."""
+        return self.admin or self.poll_seconds > 0
 
     @property
     def file_rules(self) -> FileRules:

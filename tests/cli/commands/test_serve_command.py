@@ -21,7 +21,7 @@ def test_help_has_a_plain_line_for_each_setting(
     for name in ServerSettings.model_fields:
         assert f"  --{name.replace('_', '-')} " in printed
     assert "--port N " in printed and "(default: 50051)" in printed
-    assert "--versions {latest,all}" in printed
+    assert "--versions VERSIONS" in printed
     assert not re.findall(r"list\[|Path|\b(?:int|str|float|None)\b|factory|Undefined|Annotated", printed)
 
 
@@ -46,7 +46,11 @@ def test_an_invalid_value_is_one_line_without_the_words_of_a_library(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["serve", "--versions", "new"]) == 2
-    assert capsys.readouterr().err == "spyglass serve: --versions must be latest or all, not 'new'\n"
+    assert (
+        capsys.readouterr().err
+        == "spyglass serve: --versions must be latest, latest:N or all, and NAME:VERSION for each version of a "
+        "list, not 'new'\n"
+    )
     monkeypatch.setenv("SPYGLASS_LOG_LEVEL", "loud")
     assert main(["serve"]) == 2
     expected = "spyglass serve: SPYGLASS_LOG_LEVEL must be debug, info, warning or error, not 'loud'\n"

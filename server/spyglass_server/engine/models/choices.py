@@ -13,8 +13,6 @@ from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT
 DEFAULT_OF_TASK = {TASK_CLASSIFY: "imagenet", TASK_SEGMENT: "foreground"}
 DEFAULT_MODELS = tuple(DEFAULT_OF_TASK.values())
 
-Versions = Literal["latest", "all"]
-
 DEVICE_PATTERN = r"auto|cpu|cuda(:\d{1,3})?|cuda:\d{1,3}(,cuda:\d{1,3})+"
 DEVICES = "auto, cpu, cuda, cuda:N, or several GPUs as cuda:0,cuda:1"
 """The devices as a text for messages."""

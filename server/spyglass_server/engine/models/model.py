@@ -17,7 +17,7 @@ from spyglass.v1.reply_pb2 import ServedBy
 from spyglass_contract.model.certificate import verify
 from spyglass_contract.model.precisions import FP32, file_precision
 from spyglass_contract.model_files.model_file import changed
-from spyglass_server.engine.models.precision import Opened, open_network
+from spyglass_server.engine.models.precision import open_network
 from spyglass_server.engine.models.providers.registry import best_batch
 from spyglass_server.engine.models.resources import Resources as Resources
 
@@ -127,7 +127,9 @@ class Model:
         opened = open_network(path, resources)
         if opened.one_image:
             resources = replace(resources, max_batch=1)
-        source = Source(path.parents[2], partial(_open_again, path, resources, opened))
+        sums = (opened.sha256, opened.heatmap_sha256)
+        chosen = replace(resources, precision=opened.precision)
+        source = Source(path.parents[2], partial(_open_again, path, chosen, sums))
         return cls(opened.network, opened.sha256, resources, opened.heatmap_sha256, source)
 
     @property
@@ -141,10 +143,9 @@ class Model:
         return served_by
 
 
-def _open_again(path: Path, resources: Resources, first: Opened, threads: int) -> Network:
+def _open_again(path: Path, resources: Resources, sums: tuple[str, str], threads: int) -> Network:
     """Open a file as it is open already, but for the threads of a run. Raises ModelError if it changed."""
-    chosen = replace(resources, precision=first.precision, threads_per_worker=threads)
-    opened = open_network(path, chosen)
-    if (opened.sha256, opened.heatmap_sha256) != (first.sha256, first.heatmap_sha256):
+    opened = open_network(path, replace(resources, threads_per_worker=threads))
+    if (opened.sha256, opened.heatmap_sha256) != sums:
         raise changed(path)
     return opened.network

@@ -8,8 +8,11 @@ from threading import Lock
 
 from spyglass.v1.model_pb2 import ModelRef, Task
 from spyglass_server.engine.models.choices import DEFAULT_MODELS, DEFAULT_OF_TASK
+from spyglass_server.engine.models.lifecycle.loading import load_model
+from spyglass_server.engine.models.lifecycle.policy import ALL
 from spyglass_server.engine.models.model import Model
-from spyglass_server.engine.models.repository import Repository, check_named, model_files
+from spyglass_server.engine.models.model_files import model_files
+from spyglass_server.engine.models.repository import ANYONE, Asker, Repository, check_named
 
 
 class OnDemandRepository(Repository):
@@ -21,7 +24,7 @@ class OnDemandRepository(Repository):
     def __init__(self, models: Path, open_model: Callable[[Path], Model]) -> None:
         """Find the files below `models`, but open none. Raises ModelError if there are none."""
         super().__init__(default_models=DEFAULT_MODELS)
-        self._files = model_files(models, "all")
+        self._files = model_files(models, ALL)
         self._open_model = open_model
         self._lock = Lock()
         self._loaded: set[Path] = set()
@@ -33,10 +36,15 @@ class OnDemandRepository(Repository):
     def names(self) -> list[str]:
         return sorted({path.parent.parent.name for path in self._files})
 
-    def find(self, ref: ModelRef) -> Model:
+    def find(self, ref: ModelRef, asker: Asker = ANYONE) -> Model:
         check_named(ref)
         self._load(self._named(ref))
-        return super().find(ref)
+        return super().find(ref, asker)
+
+    def resolve(self, ref: ModelRef, task: Task.ValueType, asker: Asker = ANYONE) -> Model:
+        if not ref.name:
+            self.default(task)
+        return super().resolve(ref, task, asker)
 
     def default(self, task: Task.ValueType) -> Model | None:
         newest = {path.parent.parent.name: path for path in self._files}
@@ -56,5 +64,5 @@ class OnDemandRepository(Repository):
         with self._lock:
             for path in paths:
                 if path not in self._loaded:
-                    self.load(path, self._open_model)
+                    self.add(load_model(path, self._open_model))
                     self._loaded.add(path)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, TASK_UNSPECIFIED, ModelRef, Task
-from spyglass_contract.errors import CardError, FailedPrecondition, InvalidInput, ModelError, NotFound
-from spyglass_contract.images.folders import is_hidden
-from spyglass_server.engine.models.choices import Versions
+from spyglass_contract.errors import FailedPrecondition, InvalidInput, ModelError, NotFound
 from spyglass_server.engine.models.model import Model
+from spyglass_server.engine.models.routing import NO_ROUTING, STABLE, Key, Routing, Selector
 from spyglass_server.engine.text import quoted
-
-_log = logging.getLogger(__name__)
 
 # Maximum number of names in a message.
 _LISTED = 10
@@ -23,79 +20,142 @@ _VERBS = {TASK_CLASSIFY: "classify", TASK_SEGMENT: "segment"}
 _KINDS = {TASK_CLASSIFY: "a classifier", TASK_SEGMENT: "a segmentation model"}
 
 
-class Repository:
-    """Loaded models, found by the reference in a request."""
+@dataclass(frozen=True)
+class Versions:
+    """The versions of one model that serve, and the labels that lead to them."""
 
-    def __init__(self, *, default_models: tuple[str, ...] = ()) -> None:
-        """A request that names no model gets the first of `default_models` that has its task."""
-        self._models: dict[str, dict[int, Model]] = {}
-        self._default_models = default_models
-        # The answers of `default` since the last change.
-        self._defaults: dict[Task.ValueType, Model | None] = {}
+    models: Mapping[int, Model]
+    routing: Routing = NO_ROUTING
 
-    def load(self, path: Path, open_model: Callable[[Path], Model]) -> Model:
-        """Load NAME/VERSION/model.onnx.
+    @property
+    def default(self) -> Model:
+        """The version of a request that names none, but for traffic shares."""
+        stable = self.routing.labels.get(STABLE)
+        return self.models.get(stable or 0) or self.models[max(self.models)]
 
-        Raises ModelError, and CardError if the card has another name or version than the path.
-        """
-        name, version = path.parent.parent.name, path.parent.name
-        started = time.monotonic()
-        try:
-            model = open_model(path)
-        except ModelError as error:
-            raise type(error)(f"{name}/{version}: {error.message}", reason=error.reason) from error
-        card = model.card
-        if (card.name, str(card.version)) != (name, version):
-            raise CardError(f"{name}/{version}: the card in the file is of {card.name}/{card.version}")
-        model.load_seconds = time.monotonic() - started
-        self._models.setdefault(name, {})[card.version] = model
-        self._defaults = {}
-        _log.info("%s/%s loaded in %.2f s", name, version, model.load_seconds)
-        return model
+    def find(self, ref: ModelRef, asker: Asker) -> Model:
+        """Return the version that answers a request. Raises NotFound."""
+        if not self.routing:
+            return self._of_version(ref) if ref.WhichOneof("selector") else self.models[max(self.models)]
+        selector: Selector = self._selector(ref)
+        routed = self.routing.routed(selector, ref.name, asker.keys, self.models)
+        version = self.routing.version(routed)
+        return self.models.get(version or 0) or self._of_version(ref)
 
-    def __iter__(self) -> Iterator[Model]:
-        """Iterate over the models by name, then version."""
-        for _, versions in sorted(self._models.items()):
-            for _, model in sorted(versions.items()):
-                yield model
-
-    def names(self) -> list[str]:
-        """Return the names of the models, sorted."""
-        return sorted(self._models)
-
-    def find(self, ref: ModelRef) -> Model:
-        """Return the model that `ref` names, whatever its task. Raises NotFound and InvalidInput."""
-        check_named(ref)
+    def _selector(self, ref: ModelRef) -> Selector:
         if ref.label:
+            return ref.label
+        if ref.HasField("version"):
+            return ref.version
+        return STABLE if self.routing.labels.get(STABLE) in self.models else max(self.models)
+
+    def _of_version(self, ref: ModelRef) -> Model:
+        if ref.label:
+            labels = ", ".join(sorted(self.routing.labels)[:_LISTED]) or "none"
             raise NotFound(
-                f"{ref.name} has no version with the label {quoted(ref.label)}",
+                f"{ref.name} has no version with the label {quoted(ref.label)}; labels: {labels}",
                 reason="LABEL_NOT_FOUND",
                 field="model.label",
             )
-        versions = self._models.get(ref.name)
-        if not versions:
-            raise NotFound(
-                f"the server has no model {quoted(ref.name)}; it serves {listed_names(self.names())}",
-                field="model.name",
-            )
-        if not ref.HasField("version"):
-            return _newest(versions)
-        if ref.version not in versions:
-            served = ", ".join(str(version) for version in sorted(versions))
+        if ref.version not in self.models:
+            served = ", ".join(str(version) for version in sorted(self.models))
             raise NotFound(
                 f"{ref.name} has no version {ref.version}; served: {served}",
                 reason="VERSION_NOT_FOUND",
                 field="model.version",
             )
-        return versions[ref.version]
+        return self.models[ref.version]
 
-    def resolve(self, ref: ModelRef, task: Task.ValueType) -> Model:
+
+@dataclass(frozen=True)
+class Asker:
+    """Who sends a request, as far as traffic shares need it."""
+
+    request_id: str = ""
+    caller: str = ""
+
+    @property
+    def keys(self) -> dict[Key, str]:
+        """The keys of traffic shares."""
+        return {"request": self.request_id, "caller": self.caller}
+
+
+ANYONE = Asker()
+
+
+class _Snapshot:
+    """The models at one moment."""
+
+    def __init__(self, models: Mapping[str, Versions]) -> None:
+        self.models = models
+        # The answers of `default`.
+        self.defaults: dict[Task.ValueType, str | None] = {}
+
+
+class Repository:
+    """Loaded models, found by the reference in a request.
+
+    A change replaces the whole snapshot: requests on other threads see all of it, or nothing. A request keeps
+    the model that it has found.
+    """
+
+    def __init__(self, *, default_models: tuple[str, ...] = ()) -> None:
+        """A request that names no model gets the first of `default_models` that has its task."""
+        self._snapshot = _Snapshot({})
+        self._default_models = default_models
+        self._changing = Lock()
+
+    def publish(self, name: str, versions: Versions | None) -> None:
+        """Serve these versions of a model from now on; None: the model serves no more."""
+        with self._changing:
+            models = {**self._snapshot.models}
+            models.pop(name, None)
+            if versions and versions.models:
+                models[name] = versions
+            self._snapshot = _Snapshot(dict(sorted(models.items())))
+
+    def add(self, model: Model) -> None:
+        """Serve a model from now on, beside its other versions."""
+        before = self.versions(model.card.name)
+        models = {**before.models, model.card.version: model}
+        self.publish(model.card.name, Versions(models, before.routing))
+
+    def versions(self, name: str) -> Versions:
+        """Return what serves of a model now."""
+        return self._snapshot.models.get(name, _NO_VERSIONS)
+
+    def routings(self) -> dict[str, Routing]:
+        """Return the routing of each model that has one, by name."""
+        return {name: found.routing for name, found in self._snapshot.models.items() if found.routing}
+
+    def __iter__(self) -> Iterator[Model]:
+        """Iterate over the models by name, then version."""
+        for versions in self._snapshot.models.values():
+            for _, model in sorted(versions.models.items()):
+                yield model
+
+    def names(self) -> list[str]:
+        """Return the names of the models, sorted."""
+        return list(self._snapshot.models)
+
+    def find(self, ref: ModelRef, asker: Asker = ANYONE) -> Model:
+        """Return the model that `ref` names, whatever its task. Raises NotFound and InvalidInput."""
+        check_named(ref)
+        versions = self._snapshot.models.get(ref.name)
+        if not versions:
+            raise NotFound(
+                f"the server has no model {quoted(ref.name)}; it serves {listed_names(self.names())}",
+                field="model.name",
+            )
+        return versions.find(ref, asker)
+
+    def resolve(self, ref: ModelRef, task: Task.ValueType, asker: Asker = ANYONE) -> Model:
         """Return the model for a request of `task`; an empty `ref` means the default model.
 
         Raises NotFound, InvalidInput, and FailedPrecondition for a model of another task.
         """
         check_named(ref)
-        model = self.find(ref) if ref.name else self.default(task)
+        model = self.find(ref, asker) if ref.name else self._routed_default(task, asker)
         if model is None:
             raise NotFound(
                 f"the server has no default model to {_VERBS[task]} with; name a model",
@@ -139,21 +199,26 @@ class Repository:
 
     def default(self, task: Task.ValueType) -> Model | None:
         """Return the default model of `task`, or its only model; None if there are several."""
-        if task not in self._defaults:
-            self._defaults[task] = self._find_default(task)
-        return self._defaults[task]
+        snapshot = self._snapshot
+        name = self._default_name(snapshot, task)
+        return snapshot.models[name].default if name else None
 
-    def _find_default(self, task: Task.ValueType) -> Model | None:
-        names = [name for name, versions in self._models.items() if _newest(versions).card.task == task]
-        named = [name for name in self._default_models if name in names]
-        if named or len(names) == 1:
-            return _newest(self._models[(named or names)[0]])
-        return None
+    def _routed_default(self, task: Task.ValueType, asker: Asker) -> Model | None:
+        snapshot = self._snapshot
+        name = self._default_name(snapshot, task)
+        return snapshot.models[name].find(ModelRef(name=name), asker) if name else None
+
+    def _default_name(self, snapshot: _Snapshot, task: Task.ValueType) -> str | None:
+        if task not in snapshot.defaults:
+            names = [name for name, found in snapshot.models.items() if found.default.card.task == task]
+            named = [name for name in self._default_models if name in names]
+            snapshot.defaults[task] = (named or names)[0] if named or len(names) == 1 else None
+        return snapshot.defaults[task]
 
     def close(self) -> None:
         """Forget every model, and free its memory once no request uses it."""
-        self._models.clear()
-        self._defaults = {}
+        with self._changing:
+            self._snapshot = _Snapshot({})
 
 
 def check_named(ref: ModelRef) -> None:
@@ -162,45 +227,6 @@ def check_named(ref: ModelRef) -> None:
         raise InvalidInput(
             "a version or a label needs the model's name", reason="MODEL_NAME_MISSING", field="model.name"
         )
-
-
-def model_files(roots: Path | Sequence[Path], versions: Versions = "latest") -> list[Path]:
-    """Return each NAME/VERSION/model.onnx below the folders: the highest version of each name, or all.
-
-    Raises ModelError if a folder does not exist or has no such file, or if two folders have the same version.
-    """
-    found: dict[str, dict[int, Path]] = {}
-    for root in [roots] if isinstance(roots, Path) else roots:
-        for path in _files_below(root):
-            known = found.setdefault(path.parent.parent.name, {})
-            other = known.setdefault(int(path.parent.name), path)
-            if other.resolve() != path.resolve():
-                raise ModelError(f"{other} and {path} have the same name and version; serve one of them")
-    return [
-        path
-        for _, by_version in sorted(found.items())
-        for _, path in (sorted(by_version.items()) if versions == "all" else [max(by_version.items())])
-    ]
-
-
-def _files_below(root: Path) -> list[Path]:
-    """Return each NAME/VERSION/model.onnx below one folder. Raises ModelError if there is none."""
-    if not root.is_dir():
-        adopt = f"; `spyglass adopt {root}` makes a model of an ONNX classifier" if root.is_file() else ""
-        raise ModelError(f"{root} is not a folder of models{adopt}")
-    found = []
-    for path in sorted(root.glob("*/*/model.onnx")):
-        if is_hidden(path.parent.parent.name) or is_hidden(path.parent.name):
-            continue
-        if path.parent.name.isdecimal():
-            found.append(path)
-        else:
-            _log.warning("%s is ignored: a version must be a whole number", path)
-    if not found:
-        raw = next((path for depth in ("*", "*/*", "*/*/*") for path in root.glob(f"{depth}.onnx")), None)
-        adopt = f"; `spyglass adopt {raw}` makes a model of an ONNX classifier" if raw else ""
-        raise ModelError(f"{root} has no file NAME/VERSION/model.onnx{adopt}")
-    return found
 
 
 def check_served(names: Iterable[str], files: Iterable[Path]) -> None:
@@ -220,5 +246,4 @@ def listed_names(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
 
 
-def _newest(versions: dict[int, Model]) -> Model:
-    return versions[max(versions)]
+_NO_VERSIONS = Versions({})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -24,16 +27,28 @@ _log = logging.getLogger(__name__)
 
 # A run on a CPU that has begun is finished; the server does not wait longer for it, in seconds.
 _STOP_SECONDS = 1.0
+# A model that is to replace another one waits for its measurement this many times the seconds that it takes.
+_PATIENCE = 3
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One model to profile."""
+    """One model to profile. It does not keep the model in memory."""
 
-    model: Model
+    model: weakref.ref[Model]
+    name: str
+    version: int
+    max_batch: int
     source: Source
     key: Key
     store: ProfileStore
+
+    def use_stored(self) -> bool:
+        """Give the model its stored profile; return whether it then has one."""
+        model, profile = self.model(), self.store.find(self.key)
+        if model and profile:
+            model.use_profile(profile)
+        return profile is not None
 
 
 class Profiler:
@@ -48,16 +63,30 @@ class Profiler:
         self._meters = meters or Meters(allocated=allocated_bytes())
         self._return_memory = memory_returner()
         self._stopped = Event()
-        self._thread = Thread(target=self._run, name="profiler", daemon=True)
-        described = processor()
-        self._tasks = [_task(model, model.source, described) for model in models if model.source]
-        for task in self._tasks:
-            if profile := task.store.find(task.key):
-                task.model.use_profile(profile)
+        self._processor = processor()
+        tasks = [_task(model, model.source, self._processor) for model in models if model.source]
+        for task in tasks:
+            task.use_stored()
+        self._thread = Thread(target=self._run, args=(tasks,), name="profiler", daemon=True)
 
     def start(self) -> None:
         """Measure the other models from now on."""
         self._thread.start()
+
+    def prepare(self, model: Model) -> None:
+        """Give a model its profile before it serves: the stored one, or one that is measured now.
+
+        On a busy server the measurement ends after a few times its seconds, and goes on in the background.
+        """
+        if not model.source:
+            return
+        task = _task(model, model.source, self._processor)
+        if not task.use_stored():
+            ends = time.monotonic() + _PATIENCE * self._seconds
+            with suppress(Stopped):
+                self._measure(task, Quiet(self._load, self._stopped, ends))
+            self._return_memory()
+        Thread(target=self._run, args=([task],), name="profiler", daemon=True).start()
 
     def stop(self) -> None:
         """End a measurement in progress, without a profile; may be called again, and before `start`."""
@@ -70,60 +99,74 @@ class Profiler:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def _run(self, tasks: list[_Task]) -> None:
         quiet = Quiet(self._load, self._stopped)
-        for task in self._tasks:
+        for task in tasks:
             try:
-                if not task.model.profile:
+                if _lacks_profile(task):
                     self._measure(task, quiet)
                 self._widen(task, quiet)
             except Stopped:
                 return
             # The server serves the model without a profile.
             except Exception:
-                _log.exception("%s: the speed could not be measured", task.model.card.name)
+                _log.exception("%s: the speed could not be measured", task.name)
             # Of the measurement, or of the load.
             self._return_memory()
 
     def _measure(self, task: _Task, quiet: Quiet) -> None:
-        model, key = task.model, task.key
+        key = task.key
         bounds = Bounds(
             workers=key.workers,
             threads=key.threads,
             wide_threads=key.wide_threads,
-            max_batch=model.resources.max_batch or BATCH_SIZES[-1],
+            max_batch=task.max_batch or BATCH_SIZES[-1],
             seconds=self._seconds,
             memory=usable_memory(),
         )
         runs = Measuring(task.source.open_network, bounds, quiet, self._meters).measure()
         profile = Profile(datetime.now(UTC).isoformat(timespec="seconds"), runs)
-        model.use_profile(profile)
+        if model := task.model():
+            model.use_profile(profile)
         if not task.store.keep(key, profile):
             _log.info("profiles are not kept: the folder of models and the cache folder cannot be written")
         _log.info(
             "%s/%d: %.2f ms an image; batches of up to %d; %d threads for a lone request",
-            model.card.name,
-            model.card.version,
+            task.name,
+            task.version,
             profile.image_seconds * 1000,
-            model.max_batch,
+            task.max_batch or profile.max_batch,
             profile.wide_threads,
         )
 
     def _widen(self, task: _Task, quiet: Quiet) -> None:
         """Open the network with more threads if the profile says that a lone request should use them."""
-        profile = task.model.profile
+        profile = _profile(task)
         if not profile or not profile.wide:
             return
         quiet.wait()
+        model = task.model()
+        if not model:
+            return
         try:
-            task.model.use_wide(task.source.open_network(profile.wide_threads))
+            model.use_wide(task.source.open_network(profile.wide_threads))
         except ModelError as error:
             _log.warning(
                 "%s: a lone request uses %d threads: with more, %s",
-                task.model.card.name,
+                task.name,
                 task.key.threads,
                 error.message,
             )
+
+
+def _profile(task: _Task) -> Profile | None:
+    model = task.model()
+    return model.profile if model else None
+
+
+def _lacks_profile(task: _Task) -> bool:
+    model = task.model()
+    return model is not None and model.profile is None
 
 
 def _task(model: Model, source: Source, described: str) -> _Task:
@@ -142,4 +185,6 @@ def _task(model: Model, source: Source, described: str) -> _Task:
         wide_threads=max(threads, wide),
     )
     # The installation is not a place for data.
-    return _Task(model, source, key, ProfileStore(None if is_bundled(source.models) else source.models))
+    store = ProfileStore(None if is_bundled(source.models) else source.models)
+    card = model.card
+    return _Task(weakref.ref(model), card.name, card.version, resources.max_batch, source, key, store)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from threading import Event
 from typing import Protocol
 
@@ -24,23 +26,25 @@ class Load(Protocol):
 
 
 class Stopped(Exception):
-    """The server ends, so the measurement does too."""
+    """The server ends, or has been busy for too long, so the measurement ends, too."""
 
 
 class Quiet:
     """Waits until the server has no work, and notices work that came during a measurement."""
 
-    def __init__(self, load: Load, stopped: Event) -> None:
+    def __init__(self, load: Load, stopped: Event, ends: float = math.inf) -> None:
+        """At `ends`, in seconds of `time.monotonic()`, the measurement is given up."""
+        self._ends = ends
         self._load = load
         self._stopped = stopped
         self._admitted = load.admitted
         self._pause = _QUIET_SECONDS
 
     def wait(self) -> None:
-        """Return when the server has had no request for a moment. Raises Stopped."""
+        """Return when the server has had no request for a moment. Raises Stopped, also at the end."""
         while True:
             self._admitted = self._load.admitted
-            if self._stopped.wait(self._pause):
+            if self._stopped.wait(self._pause) or time.monotonic() > self._ends:
                 raise Stopped
             if not self.broken:
                 return

@@ -54,6 +54,18 @@ class ServiceTimes:
         """Return the seconds that the other jobs of a work are expected to take after it."""
         return self._further.get((id(work.model), work.cost_key), 0.0)
 
+    def expect(self, model: int, like: int) -> None:
+        """Expect of the model with the first `id` the mean time of the second, until it has run."""
+        if like in self._of_model:
+            self._of_model.setdefault(model, self._of_model[like])
+
+    def forget(self, model: int) -> None:
+        """Forget the times of the model with this `id`, which another model may get."""
+        self._of_model.pop(model, None)
+        for times in (self._kinds, self._further):
+            for key in [key for key in times if key[0] == model]:
+                del times[key]
+
     def record_further(self, work: Work, seconds: float) -> None:
         """Take the measured time of the other jobs of a work into account."""
         key = (id(work.model), work.cost_key)

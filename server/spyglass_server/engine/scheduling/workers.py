@@ -9,6 +9,7 @@ from threading import Condition, Event, Lock, Thread, current_thread
 
 from spyglass_contract.errors import DeadlineExceeded, Overloaded, Unavailable
 from spyglass_server.engine.call import Call
+from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.scheduling.admission import SEND_SECONDS, Admission, Bounds
 from spyglass_server.engine.scheduling.batch import run_batch
 from spyglass_server.engine.scheduling.fair_queue import FairQueue
@@ -85,6 +86,16 @@ class Workers:
         for _ in range(count):
             self._start_thread()
         Thread(target=self._watch_deadlines, name="deadlines", daemon=True).start()
+
+    def expect(self, model: Model, like: Model) -> None:
+        """Expect that the works of a model take as long as those of another one, until they have run."""
+        with self._lock:
+            self._times.expect(id(model), id(like))
+
+    def forget(self, model: int) -> None:
+        """Forget what is known of the model with this `id`."""
+        with self._lock:
+            self._times.forget(model)
 
     @property
     def inside(self) -> int:

@@ -16,8 +16,11 @@ from spyglass_contract.errors import (
     ModelError,
     NotFound,
 )
+from spyglass_server.engine.models.lifecycle.loading import load_model
+from spyglass_server.engine.models.lifecycle.policy import ALL
 from spyglass_server.engine.models.model import Model, Resources
-from spyglass_server.engine.models.repository import Repository, check_served, listed_names, model_files
+from spyglass_server.engine.models.model_files import model_files
+from spyglass_server.engine.models.repository import Repository, check_served, listed_names
 
 Load = Callable[..., Model]
 
@@ -48,10 +51,12 @@ def load(
     def open_as(name: str, version: int = 1, task: int = TASK_CLASSIFY) -> Model:
         card = make_card(name, version)
         card.task = task
-        return repository.load(
+        model = load_model(
             Path(name) / str(version) / "model.onnx",
             lambda path: Model(Network(card, classify_colors), "ab" * 32, Resources()),
         )
+        repository.add(model)
+        return model
 
     return open_as
 
@@ -204,23 +209,22 @@ def test_models_are_sorted_by_name_and_version(repository: Repository, load: Loa
 
 
 def test_a_file_in_the_folder_of_another_model_is_refused(
-    repository: Repository, make_card: Callable[..., ModelCard], classify_colors: Callable[..., object]
+    make_card: Callable[..., ModelCard], classify_colors: Callable[..., object]
 ) -> None:
     def open_model(path: Path) -> Model:
         return Model(Network(make_card("colors", 2), classify_colors), "ab" * 32, Resources())
 
     for place in ("colors/1", "colours/2"):
         with pytest.raises(CardError, match=f"^{place}: the card in the file is of colors/2"):
-            repository.load(Path(place) / "model.onnx", open_model)
-    assert list(repository) == []
+            load_model(Path(place) / "model.onnx", open_model)
 
 
-def test_an_error_about_a_file_names_the_file(repository: Repository) -> None:
+def test_an_error_about_a_file_names_the_file() -> None:
     def open_model(path: Path) -> Model:
         raise CertificateError("the outputs differ")
 
     with pytest.raises(CertificateError, match=r"^colors/3: the outputs differ$"):
-        repository.load(Path("models/colors/3/model.onnx"), open_model)
+        load_model(Path("models/colors/3/model.onnx"), open_model)
 
 
 @pytest.fixture
@@ -237,7 +241,7 @@ def test_the_highest_version_of_each_model_is_taken(folder: Path) -> None:
 
 
 def test_all_versions_are_taken_if_the_setting_says_so(folder: Path) -> None:
-    found = [str(path.parent.relative_to(folder)) for path in model_files(folder, "all")]
+    found = [str(path.parent.relative_to(folder)) for path in model_files(folder, ALL)]
 
     assert found == ["a/2", "a/10", "b/1"]
 
@@ -284,7 +288,7 @@ def test_several_folders_are_merged_and_two_files_of_one_version_are_rejected(
     write("x/a/1/model.onnx", "y/a/2/model.onnx", "y/b/1/model.onnx")
     x, y = Path("x"), Path("y")
     assert model_files([x, y]) == [y / "a/2/model.onnx", y / "b/1/model.onnx"]
-    assert len(model_files([x, y], "all")) == 3
+    assert len(model_files([x, y], ALL)) == 3
     # One folder under two names.
     assert len(model_files([x, tmp_path / "x"])) == 1
     write("y/a/1/model.onnx")
@@ -297,7 +301,7 @@ def test_several_folders_are_merged_and_two_files_of_one_version_are_rejected(
 def test_hidden_folders_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write("x/a/1/model.onnx", "x/.a/1/model.onnx", "x/__MACOSX/1/model.onnx", "x/a/._2/model.onnx")
-    assert model_files(Path("x"), "all") == [Path("x/a/1/model.onnx")]
+    assert model_files(Path("x"), ALL) == [Path("x/a/1/model.onnx")]
 
 
 def test_a_missing_default_model_is_an_error_that_lists_the_models() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spyglass_server.engine.models.repository import model_files
+from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.profiling.profile import MeasuredWay, Profile, Way
 from spyglass_server.engine.profiling.store import Key, ProfileStore
 

@@ -51,7 +51,8 @@ class FolderStore:
             paths = sorted(self.root.glob(f"*/*/{MODEL_FILE}"))
         except OSError as error:
             raise ModelError(
-                f"the folder of models {self.root} cannot be read: {error.strerror}", reason="STORE_UNREADABLE"
+                f"the folder of models {self.root} cannot be read: {error.strerror}",
+                reason="STORE_UNREADABLE",
             ) from None
         for path in paths:
             if is_hidden(path.parent.parent.name) or is_hidden(path.parent.name):

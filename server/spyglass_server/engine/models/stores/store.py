@@ -44,4 +44,4 @@ class Store(Protocol):
         """Write NAME/routing.json in one step. Raises ModelError(STORE_READ_ONLY) if that is not allowed."""
 
     def changing(self, name: str) -> AbstractContextManager[object]:
-        """Keep others who use this from changing NAME/routing.json during a block, as far as the place can."""
+        """Keep others from changing NAME/routing.json during a block, if they use this, too."""

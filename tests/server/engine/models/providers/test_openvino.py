@@ -25,7 +25,7 @@ from spyglass_contract.model.certificate import verify
 from spyglass_server.engine.capacity.processor_flags import processor_flags
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.model import Model, Resources
-from spyglass_server.engine.models.repository import model_files
+from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.session import Session
 from tiny_files import write_model
 

@@ -1,0 +1,1 @@
+"""Models that change while they serve: versions are loaded, swapped and ended."""

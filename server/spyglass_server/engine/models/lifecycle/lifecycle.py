@@ -1,0 +1,433 @@
+"""Loads, swaps and ends the versions of models, as the stores, the policy and the operator require."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from threading import Lock, RLock
+
+from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
+from spyglass_server.engine.models.lifecycle.catalog import Catalog, Found, RoutingFile
+from spyglass_server.engine.models.lifecycle.draining import Draining
+from spyglass_server.engine.models.lifecycle.family import Entry, Family
+from spyglass_server.engine.models.lifecycle.loading import OpenModel, load_model
+from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
+from spyglass_server.engine.models.lifecycle.status import State, Status, now
+from spyglass_server.engine.models.model import Model
+from spyglass_server.engine.models.repository import Repository, listed_names
+from spyglass_server.engine.models.routing import Routing
+from spyglass_server.engine.models.stores.store import Store
+from spyglass_server.engine.text import quoted
+
+_log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """Keeps a repository as it should be. Safe to use from any thread; requests never wait for it.
+
+    A version is loaded beside those that serve. When it is ready, one step publishes it, and takes away what
+    it replaces. A file that cannot be loaded changes nothing but its own status.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        repository: Repository,
+        policy: VersionPolicy,
+        open_model: OpenModel,
+        *,
+        prepare: Callable[[Model], object] = lambda model: None,
+        changed: Callable[[Status], object] = lambda status: None,
+        published: Callable[[str, bool], object] = lambda name, serves: None,
+        ended: Callable[[int], object] = lambda identity: None,
+    ) -> None:
+        """`prepare` gets each model before it serves, from the second round of loads on.
+
+        `changed` gets each new state of a version, `published` each model of which other versions serve than
+        before, and whether any does, and `ended` the `id` of each model whose last request has ended. They
+        must not block.
+        """
+        self._catalog = Catalog(stores)
+        self._repository = repository
+        self._policy = policy
+        self._open_model = open_model
+        self._prepare = prepare
+        self._changed = changed
+        self._published = published
+        self._families: dict[str, Family] = {}
+        self._draining = Draining(ended)
+        self._lock = RLock()
+        # One look at the stores, and one change of a routing at a time.
+        self._looking, self._routing_changes = Lock(), Lock()
+        self._loads = ThreadPoolExecutor(1, "load")
+        self._started = self._closed = False
+
+    def start(self, at_once: int, *, strict: bool = True) -> None:
+        """Load what should serve, several models at a time, and return when all are loaded.
+
+        Raises ModelError if a store or a routing cannot be read, or if a model cannot be loaded. Not strict:
+        only if a model then has no version that serves.
+        """
+        background = self._loads
+        with ThreadPoolExecutor(at_once, "load") as self._loads:
+            self._look()
+            if problems := self._catalog.problems:
+                raise ModelError(problems[0], reason="STORE_UNREADABLE")
+            while loads := self._loading():
+                wait(loads)
+        self._loads = background
+        for _, family in sorted(self._families.items()):
+            self._check_started(family, strict=strict)
+        self._started = True
+
+    def refresh(self) -> None:
+        """Look for new, changed and deleted versions, and begin what follows; see `settled`.
+
+        Raises ModelError if a store cannot be read; the models of the others are looked at all the same.
+        """
+        self._look()
+        if problems := self._catalog.problems:
+            raise ModelError("; ".join(problems), reason="STORE_UNREADABLE")
+
+    def settled(self, seconds: float | None = None) -> bool:
+        """Wait until no version loads; return False if that takes longer than `seconds`."""
+        while loads := self._loading():
+            if wait(loads, seconds).not_done:
+                return False
+        return True
+
+    def load(self, name: str, version: int = 0) -> Future[Model]:
+        """Load a version, 0: the highest one, whatever the policy says; return what ends when it serves.
+
+        Raises NotFound. The future has the ModelError of a file that is refused.
+        """
+        self._look()
+        with self._lock:
+            family = self._family(name)
+            version = version or max(family.found, default=0)
+            self._allow(family, version)
+            if version not in self._policy.choose(name, family.found.keys() - family.ended):
+                family.pinned.add(version)
+            return self._begun(family, version)
+
+    @contextmanager
+    def holding(self, name: str, version: int) -> Iterator[Future[Model]]:
+        """Load a version as `load` does, and keep it during a block only, unless something else keeps it."""
+        self._look()
+        with self._lock:
+            family = self._family(name)
+            self._allow(family, version)
+            family.held.append(version)
+            loading = self._begun(family, version)
+        try:
+            yield loading
+        finally:
+            with self._lock:
+                family.held.remove(version)
+                self._settle(family)
+
+    def unload(self, name: str, version: int = 0) -> list[Status]:
+        """End a version, 0: all versions of a model, once what replaces it serves; see `settled`.
+
+        Raises NotFound, and FailedPrecondition for one version that has a label.
+        """
+        with self._lock:
+            family = self._family(name)
+            ends = {version} if version else {*family.found, *family.entries}
+            if version and version not in family.entries:
+                raise NotFound(
+                    f"{name} has no version {version} that serves",
+                    reason="VERSION_NOT_FOUND",
+                    field="version",
+                )
+            labels = [label for label, of in family.routing.labels.items() if of == version]
+            if labels:
+                raise FailedPrecondition(
+                    f"version {version} of {name} has the label {labels[0]}; move or remove the label first",
+                    reason="VERSION_LABELLED",
+                    field="version",
+                )
+            family.ended |= ends
+            family.pinned -= ends
+            family.is_off = family.is_off or not version
+            self._settle(family)
+            return [status for status in self.statuses() if status.name == name and status.version in ends]
+
+    def route(self, name: str, change: Callable[[Routing], Routing]) -> Routing:
+        """Change the labels and shares of a model, in its file and for requests from now on; return them.
+
+        Every version with a label, and every target of a share, must serve: raises FailedPrecondition.
+        Raises NotFound, the errors of `change`, and FailedPrecondition if the file cannot be read or written.
+        """
+        with self._routing_changes:
+            with self._lock:
+                family = self._family(name)
+                file = self._routing_file(family)
+            try:
+                with file.changing():
+                    before = file.read()
+                    routing = change(before)
+                    with self._lock:
+                        self._check_routable(family, before, routing)
+                    file.write(routing)
+            except ModelError as error:
+                raise FailedPrecondition(error.message, reason=error.reason) from error
+            with self._lock:
+                family.routing, family.routing_error = routing, None
+                family.changes += 1
+                self._settle(family)
+                return routing
+
+    def statuses(self) -> list[Status]:
+        """Return the state of every version that serves, loads, has failed or drains, by name and version."""
+        with self._lock:
+            found = [
+                entry.status(family.name, version)
+                for family in self._families.values()
+                for version, entry in family.entries.items()
+            ]
+            found += self._draining.statuses()
+        return sorted(found, key=lambda status: (status.name, status.version, status.state.value))
+
+    def routings(self) -> dict[str, Routing]:
+        """Return what the routing file of each model says, by name, if it says anything."""
+        with self._lock:
+            return {name: family.routing for name, family in self._families.items() if family.routing}
+
+    def tick(self) -> int:
+        """Forget the models whose last request has ended, and return their number."""
+        with self._lock:
+            return self._draining.sweep()
+
+    def close(self) -> None:
+        """Begin no further load; may be called again."""
+        self._closed = True
+        self._loads.shutdown(wait=False)
+
+    def _look(self) -> None:
+        with self._looking:
+            found = self._catalog.look()
+            with self._lock:
+                families = [
+                    self._families.setdefault(name, Family(name))
+                    for name in sorted({*found, *self._families})
+                ]
+                changes = {family.name: family.changes for family in families}
+                for family in families:
+                    family.found = found.get(family.name, {})
+                    family.ended &= family.found.keys() | family.entries.keys()
+            # Files are read without the lock: they may be far away.
+            routings = {family.name: self._read_routing(family) for family in families if family.found}
+            with self._lock:
+                for family in families:
+                    if family.name in routings and family.changes == changes[family.name]:
+                        self._take_routing(family, routings[family.name])
+                    self._settle(family)
+                    if family.is_empty:
+                        del self._families[family.name]
+
+    def _read_routing(self, family: Family) -> Routing | ModelError:
+        try:
+            return self._routing_file(family).read()
+        except ModelError as error:
+            return error
+
+    def _take_routing(self, family: Family, routing: Routing | ModelError) -> None:
+        if isinstance(routing, Routing):
+            family.routing, family.routing_error = routing, None
+            return
+        if family.routing_error is None or family.routing_error.message != routing.message:
+            _log.error("the labels of %s stay as they are: %s", family.name, routing.message)
+        family.routing_error = routing
+
+    def _settle(self, family: Family) -> None:
+        """Begin the loads that are missing, and publish what serves. The caller holds the lock."""
+        desired = family.desired(self._policy)
+        for version in family.to_load(desired):
+            self._begin(family, version)
+        if not family.is_loading(desired):
+            for version, entry in family.entries.items():
+                if entry.model and version not in desired:
+                    self._end(family, version, entry)
+        family.entries = {
+            version: entry
+            for version, entry in family.entries.items()
+            if entry.model or entry.loading or entry.error
+        }
+        family.forget_absent(desired)
+        before = self._repository.versions(family.name)
+        after = family.published(before)
+        if (after.models, after.routing) != (before.models, before.routing):
+            self._repository.publish(family.name, after)
+            self._published(family.name, bool(after.models))
+
+    def _begin(self, family: Family, version: int) -> None:
+        entry = family.entries.setdefault(version, Entry())
+        loading: Future[Model] = Future()
+        entry.loading = loading
+        if not entry.model:
+            self._report(family, version, entry)
+        found = family.found[version]
+        self._loads.submit(self._load, family, version, found, loading)
+
+    def _load(self, family: Family, version: int, found: Found, loading: Future[Model]) -> None:
+        try:
+            outcome: Model | ModelError = self._opened(found)
+        except Exception as error:
+            outcome = _model_error(error, found)
+        with self._lock:
+            entry = family.entries[version]
+            entry.loading = None
+            if isinstance(outcome, ModelError):
+                self._fail(family, version, entry, outcome, found)
+            elif version in family.ended or found.stamp != _stamp(family.found.get(version)):
+                # The next step loads what is there now, or forgets the version.
+                outcome = ModelError(
+                    f"{family.name}/{version}: the files changed or went while they were loaded",
+                    reason="FILE_CHANGED",
+                )
+            else:
+                self._serve(family, version, entry, outcome, found)
+            self._settle(family)
+        # Outside of the lock: those who wait may want it.
+        if isinstance(outcome, ModelError):
+            loading.set_exception(outcome)
+        else:
+            loading.set_result(outcome)
+
+    def _opened(self, found: Found) -> Model:
+        stored = found.stored
+        if self._closed:
+            raise ModelError(f"{stored.name}/{stored.version}: the server ends", reason="SERVER_ENDS")
+        model = load_model(found.fetch(), self._open_model)
+        if self._started:
+            self._prepare(model)
+        return model
+
+    def _serve(self, family: Family, version: int, entry: Entry, model: Model, found: Found) -> None:
+        if entry.model:
+            self._draining.add(entry.model)
+        entry.model, entry.stamp = model, found.stamp
+        entry.error, entry.refused = None, ""
+        self._report(family, version, entry)
+
+    def _fail(self, family: Family, version: int, entry: Entry, error: ModelError, found: Found) -> None:
+        entry.error, entry.refused = error, found.stamp
+        if self._started:
+            _log.error("%s; %s", error.message, _kept(family.serving()))
+        self._report(family, version, entry)
+
+    def _end(self, family: Family, version: int, entry: Entry) -> None:
+        assert entry.model is not None
+        self._draining.add(entry.model)
+        entry.model, entry.error = None, None
+        _log.info("%s/%d finishes its requests and ends", family.name, version)
+        self._changed(Status(family.name, version, State.DRAINING, now()))
+
+    def _report(self, family: Family, version: int, entry: Entry) -> None:
+        entry.changed = now()
+        self._changed(entry.status(family.name, version))
+
+    def _loading(self) -> list[Future[Model]]:
+        with self._lock:
+            return [
+                entry.loading
+                for family in self._families.values()
+                for entry in family.entries.values()
+                if entry.loading
+            ]
+
+    def _allow(self, family: Family, version: int) -> None:
+        """Let a version be loaded again that was ended or refused. Raises NotFound."""
+        if version not in family.found:
+            found = ", ".join(map(str, sorted(family.found))) or "none"
+            raise NotFound(
+                f"the repository has no version {version} of {family.name}; it has: {found}",
+                reason="VERSION_NOT_FOUND",
+                field="version",
+            )
+        if family.is_off:
+            family.ended |= family.found.keys()
+            family.is_off = False
+        family.ended.discard(version)
+        entry = family.entries.get(version)
+        if entry and not entry.loading:
+            entry.refused = ""
+
+    def _begun(self, family: Family, version: int) -> Future[Model]:
+        self._settle(family)
+        entry = family.entries[version]
+        return entry.loading or _done(entry.model)
+
+    def _family(self, name: str) -> Family:
+        if name not in self._families:
+            raise NotFound(
+                f"the repository has no model {quoted(name)}; it has {listed_names(sorted(self._families))}",
+                field="name",
+            )
+        return self._families[name]
+
+    def _routing_file(self, family: Family) -> RoutingFile:
+        if not family.found:
+            raise NotFound(
+                f"the repository has no file of {family.name} any more",
+                reason="MODEL_NOT_FOUND",
+                field="name",
+            )
+        return RoutingFile(family.name, family.found[max(family.found)].store)
+
+    def _check_routable(self, family: Family, before: Routing, routing: Routing) -> None:
+        needed = {
+            f"the label {label}": version
+            for label, version in routing.labels.items()
+            if before.labels.get(label) != version
+        }
+        for share in routing.shares:
+            if share not in before.shares:
+                needed[f"the share of {share.source}"] = routing.version(share.target) or 0
+        for what, version in needed.items():
+            if version not in family.serving():
+                raise FailedPrecondition(
+                    f"{what} needs version {version} of {family.name}, which does not serve; load it first",
+                    reason="VERSION_NOT_SERVING",
+                    field="version",
+                )
+
+    def _check_started(self, family: Family, *, strict: bool) -> None:
+        if family.routing_error:
+            raise family.routing_error
+        failed = [entry.error for _, entry in sorted(family.entries.items()) if entry.error]
+        if failed and (strict or not family.serving()):
+            raise failed[0]
+
+
+def _model_error(error: Exception, found: Found) -> ModelError:
+    """Return what operators read."""
+    if isinstance(error, ModelError):
+        return type(error)(error.message, reason=error.reason)
+    stored = found.stored
+    _log.error("%s/%d could not be loaded", stored.name, stored.version, exc_info=error)
+    return ModelError(
+        f"{stored.name}/{stored.version}: it could not be loaded; the server's log has the cause",
+        reason="LOAD_FAILED",
+    )
+
+
+def _done(model: Model | None) -> Future[Model]:
+    future: Future[Model] = Future()
+    if model:
+        future.set_result(model)
+    else:
+        future.set_exception(ModelError("the version does not serve", reason="VERSION_NOT_SERVING"))
+    return future
+
+
+def _stamp(found: Found | None) -> str | None:
+    return found.stamp if found else None
+
+
+def _kept(models: Iterable[int]) -> str:
+    kept = ", ".join(map(str, sorted(models)))
+    return f"version {kept} goes on serving" if kept else "no version serves"
