@@ -22,6 +22,7 @@ pytest_plugins = [
     "tiny_segmentation",
     "quantisable",
     "server_process",
+    "supervised",
     "otlp_receiver",
     "authorities",
 ]

@@ -12,7 +12,7 @@ class Backoff:
     """The pauses before one worker is replaced: none, unless it keeps ending at its start."""
 
     def __init__(self) -> None:
-        self._failed = 0
+        self._soon_ended = 0
 
     def after(self, served_seconds: float) -> float:
         """Return the pause in seconds after a worker that served for so long, 0 if it never did.
@@ -20,10 +20,8 @@ class Backoff:
         There is none for a worker that has served, the first time; the others double from 0.5 s to 30 s.
         """
         if served_seconds >= _STEADY_SECONDS:
-            self._failed = 0
+            self._soon_ended = 0
             return 0.0
-        self._failed += 1
-        doublings = self._failed - (2 if served_seconds else 1)
-        if doublings < 0:
-            return 0.0
-        return min(FIRST_SECONDS * 2.0 ** min(doublings, 16), LONGEST_SECONDS)
+        step = self._soon_ended if served_seconds else max(self._soon_ended, 1)
+        self._soon_ended = step + 1
+        return min(FIRST_SECONDS * 2.0 ** min(step - 1, 16), LONGEST_SECONDS) if step else 0.0

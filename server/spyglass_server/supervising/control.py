@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 from grpc_status import rpc_status
 
-from spyglass_contract.errors import InternalError, SpyglassError, Unavailable
+from spyglass_contract.errors import DeadlineExceeded, InternalError, SpyglassError, Unavailable
 from spyglass_contract.statuses import error_from_status
 from spyglass_server.interceptors.statuses import abort_status
 
@@ -77,8 +77,11 @@ class ControlClient:
         options = [*_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.insecure_channel(f"unix:{path}", options=options)
 
-    def call(self, method: str, request: bytes = b"", *, seconds: float) -> bytes:
-        """Return the response. Raises the SpyglassError of the method, and Unavailable if none came."""
+    def call(self, method: str, request: bytes = b"", *, seconds: float | None) -> bytes:
+        """Return the response; `seconds` None: wait as long as it takes.
+
+        Raises the SpyglassError of the method, and DeadlineExceeded or Unavailable if no response came.
+        """
         try:
             call: grpc.UnaryUnaryMultiCallable[bytes, bytes]
             call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
@@ -87,7 +90,9 @@ class ControlClient:
             status = rpc_status.from_call(error)
             if status is not None:
                 raise error_from_status(status) from error
-            raise Unavailable(f"the process at {self._path.name} did not respond to {method}") from error
+            late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+            kind = DeadlineExceeded if late else Unavailable
+            raise kind(f"the process at {self._path.name} did not respond to {method}") from error
         return response
 
     def close(self) -> None:

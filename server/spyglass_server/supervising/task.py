@@ -34,14 +34,21 @@ class Task:
     @classmethod
     def read(cls, stream: IO[bytes]) -> Task:
         """Return what `write` wrote. Raises EOFError if the other end has closed the stream."""
-        length = int.from_bytes(stream.read(_LENGTH_BYTES), "big")
-        data = stream.read(length)
-        if not length or len(data) < length:
-            raise EOFError("the supervisor ended before it sent the task")
+        length = int.from_bytes(_exactly(stream, _LENGTH_BYTES), "big")
         # From the process that started this one.
-        task = pickle.loads(data)
+        task = pickle.loads(_exactly(stream, length))
         assert isinstance(task, cls)
         return task
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        part = stream.read(length - len(data))
+        if not part:
+            raise EOFError("the supervisor ended before it sent the task")
+        data += part
+    return data
 
 
 def worker_socket(folder: Path, number: int) -> Path:

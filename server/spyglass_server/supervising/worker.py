@@ -11,7 +11,7 @@ import signal
 import sys
 from contextlib import suppress
 from threading import Thread
-from typing import BinaryIO
+from typing import IO
 
 from spyglass_server.logs import configure_logging
 from spyglass_server.process import run
@@ -28,7 +28,8 @@ def main() -> int:
     ready = int(sys.argv[1])
     # Nothing that this process starts may hold the pipe open.
     os.set_inheritable(ready, False)
-    orders = sys.stdin.buffer
+    # Without a buffer, whose lock Python would want at its end from the thread that waits.
+    orders = open(0, "rb", buffering=0, closefd=False)
     try:
         task = Task.read(orders)
     except EOFError:
@@ -81,7 +82,7 @@ class _Supervised:
                 self._task.folder.rmdir()
 
 
-def _obey(orders: BinaryIO, events: Events, supervised: _Supervised) -> None:
+def _obey(orders: IO[bytes], events: Events, supervised: _Supervised) -> None:
     """Wait for the order to end, or for the end of the supervisor."""
     order = orders.read(1)
     supervised.orphaned = not order
