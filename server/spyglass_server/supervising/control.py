@@ -90,7 +90,7 @@ class ControlClient:
             status = rpc_status.from_call(error)
             if status is not None:
                 raise error_from_status(status) from error
-            late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+            late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             kind = DeadlineExceeded if late else Unavailable
             raise kind(f"the process at {self._path.name} did not respond to {method}") from error
         return response
