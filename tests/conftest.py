@@ -25,6 +25,7 @@ pytest_plugins = [
     "supervised",
     "otlp_receiver",
     "authorities",
+    "documented_commands",
 ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -40,6 +41,7 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.own_deadline import with_own_deadline
 from spyglass_server.engine.profiling.message import profile_message
+from spyglass_server.engine.response_cache.messages import reuse_of
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.text import check_id
 from spyglass_server.engine.work import Inferred, Work
@@ -104,9 +106,8 @@ class Handlers:
         self._engine.check(call)
 
     def start(self, plan: Plan[Request], request: Request, call: Call, done: Done) -> None:
-        """Start a request; `plan` is the method that returns its work. See `Workers.submit`."""
-        work = plan(request, call)
-        self._engine.start(work, with_own_deadline(call, request), done)
+        """Start a request; `plan` is the method that returns its work. See `Engine.start`."""
+        self._engine.start(self._work(plan, request, call), with_own_deadline(call, request), done)
 
     def classify_work(self, request: ClassifyRequest, call: Call) -> Work:
         """Return the work of `classify`."""
@@ -172,7 +173,11 @@ class Handlers:
         return self._engine.work(image, model, model.network.run, respond, check, "segment")
 
     def _run(self, plan: Plan[Request], request: Request, call: Call) -> object:
-        return self._engine.run(plan(request, call), with_own_deadline(call, request))
+        return self._engine.run(self._work(plan, request, call), with_own_deadline(call, request))
+
+    def _work(self, plan: Plan[Request], request: Request, call: Call) -> Work:
+        work = plan(request, call)
+        return work if self._engine.responses is None else replace(work, reuse=reuse_of(request))
 
     def list_models(self, request: ListModelsRequest, call: Call) -> ListModelsResponse:
         """Return every model that the caller may use, by name and version, and the states of all versions."""

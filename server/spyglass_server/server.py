@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
+from spyglass_contract.errors import ModelError
 from spyglass_contract.images.header import Limits
 from spyglass_server.access.gate import TASK_OF_METHOD, Gate
 from spyglass_server.access.token_store import TokenStore
@@ -31,6 +34,7 @@ from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.repository import Repository, check_served
 from spyglass_server.engine.models.stores.opening import open_store
 from spyglass_server.engine.profiling.profiler import Profiler
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.exposed import warn_if_exposed
@@ -113,6 +117,7 @@ class Server:
             self._engine,
             self._limits,
             lambda: self._readiness.is_open,
+            self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
             listens=not shares_port,
         )
@@ -155,14 +160,13 @@ class Server:
             self._listen()
         self._ticker.start()
         self._observing.start()
-        files = model_files(self._settings.models, self._settings.version_policy)
-        if "default_model" in self._settings.model_fields_set:
-            check_served(self._settings.default_model, files)
+        self._check_folders()
         self._open_model = open_model or self._open_model
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
+        self._check_served(self._repository.names())
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
+            self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
         if self._shares_port:
             self._bind()
             self._listen()
@@ -175,6 +179,22 @@ class Server:
 
     def _listen(self) -> None:
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+
+    def _check_folders(self) -> None:
+        """Raise ModelError for folders without models before the first model is loaded."""
+        places = self._settings.models
+        folders = [place for place in places if isinstance(place, Path)]
+        files = model_files(folders, self._settings.version_policy)
+        # What is at URLs is known when they have been read.
+        if len(folders) == len(places):
+            self._check_served([file.parent.parent.name for file in files])
+
+    def _check_served(self, names: Sequence[str]) -> None:
+        if not names:
+            places = ", ".join(map(str, self._settings.models))
+            raise ModelError(f"{places} has no file NAME/VERSION/model.onnx")
+        if "default_model" in self._settings.model_fields_set:
+            check_served(self._settings.default_model, names)
 
     def refuse(self) -> None:
         """Refuse further requests, and give those that come now a last chance to hear of it."""
@@ -254,11 +274,16 @@ class Server:
             settings.effective_max_calls_per_connection,
         )
         workers = Workers(settings.effective_concurrency, bounds)
-        return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
+        responses = None
+        if settings.response_cache_bytes:
+            per_caller = settings.response_cache_per_caller
+            responses = ResponseCache(settings.response_cache_bytes, per_caller=per_caller)
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        return Engine(self._repository, workers, limits, responses)
 
     def _build_lifecycle(self) -> Lifecycle:
         return Lifecycle(
-            [open_store(place) for place in self._settings.models],
+            [open_store(place, self._settings.remote_options) for place in self._settings.models],
             self._repository,
             self._settings.version_policy,
             lambda path: self._open_model(path),

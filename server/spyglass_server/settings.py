@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_server.engine.models.stores.url import without_credentials
 from spyglass_server.setting_flags import flag, read_flags
 from spyglass_server.setting_groups.callers import CallerSettings
 from spyglass_server.setting_groups.models import ModelSettings
@@ -128,4 +129,5 @@ def read_settings(arguments: Sequence[str], program: str = "spyglass serve") -> 
 def _problem(name: str, names: Mapping[str, str], values: Mapping[str, Any]) -> str:
     value = values[name]
     shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"{names[name]} must be {expected(ServerSettings.model_fields[name])}, not {shown[:100]!r}"
+    shown = without_credentials(shown)[:100]
+    return f"{names[name]} must be {expected(ServerSettings.model_fields[name])}, not {shown!r}"

@@ -9,7 +9,16 @@ import pytest
 from google.protobuf.descriptor import EnumDescriptor, FileDescriptor
 
 import google.rpc
-from spyglass.v1 import classify_pb2, heatmap_pb2, image_pb2, model_pb2, reply_pb2, segment_pb2, vision_pb2
+from spyglass.v1 import (
+    admin_pb2,
+    classify_pb2,
+    heatmap_pb2,
+    image_pb2,
+    model_pb2,
+    reply_pb2,
+    segment_pb2,
+    vision_pb2,
+)
 
 PROTOS = Path(__file__).parents[2] / "protos"
 FILES: list[FileDescriptor] = [

@@ -116,6 +116,10 @@ def test_flags_override_the_environment_and_the_environment_overrides_the_file(
         ("--grace-seconds", "nan"),
         ("--grace-seconds", "-1"),
         ("--log-level", "loud"),
+        ("--response-cache-bytes", "-1"),
+        ("--response-cache-bytes", "256"),
+        ("--response-cache-bytes", "1e9"),
+        ("--response-cache-bytes", str(2**60)),
         ("--versions", "newest"),
     ],
 )

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from spyglass_client import _calls
+from spyglass_client._admin.async_admin import AsyncAdmin
 from spyglass_client._attempts import Attempts
 from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result, transport_for
 from spyglass_client._images import ImageLike
@@ -24,6 +25,7 @@ from spyglass_client._results.classifications import Classification, Failure, Ta
 from spyglass_client._results.heatmaps import Heatmap
 from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.versions import ModelVersions
 from spyglass_client._sending import send_async
 from spyglass_client._streams.pipeline import Pipeline
 from spyglass_client._tracing import StreamSpan
@@ -151,14 +153,23 @@ class AsyncClient:
         """See `Client.models`."""
         return await self._send(_calls.models_call())
 
+    async def versions(self) -> ModelVersions:
+        """See `Client.versions`."""
+        return await self._send(_calls.versions_call())
+
     async def model(
         self, name: str = "", *, task: Task | None = None, with_golden: bool = False
     ) -> ModelDetails:
         """See `Client.model`."""
         return await self._send(_calls.model_call(name, task, with_golden=with_golden))
 
+    @property
+    def admin(self) -> AsyncAdmin:
+        """See `Client.admin`."""
+        return AsyncAdmin(self._send)
+
     async def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
-        attempts = Attempts(self._retry, self._timeout.override(timeout))
+        attempts = Attempts(self._retry, self._timeout.override(timeout), repeatable=call.repeatable)
         return await send_async(self._transport, call, attempts)
 
     async def _send_image(

@@ -21,9 +21,9 @@ _MAX_LOST = 5
 class Attempts:
     """The attempts of one call, all of them within one deadline."""
 
-    def __init__(self, retry: Retry, seconds: float | None) -> None:
-        """`seconds` is the time until the deadline; None: no deadline."""
-        self._policy = RetryPolicy(retry)
+    def __init__(self, retry: Retry, seconds: float | None, *, repeatable: bool = True) -> None:
+        """`seconds` is the time until the deadline; None: no deadline. See `Call.repeatable`."""
+        self._policy = RetryPolicy(retry, most_lost=_MAX_LOST if repeatable else 1)
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def remaining(self) -> float | None:
@@ -45,8 +45,10 @@ class Attempts:
 class RetryPolicy:
     """Counts the failed attempts of one call, and decides about the next one."""
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, *, most_lost: int = _MAX_LOST) -> None:
+        """A call ends with the connection that it loses as number `most_lost`."""
         self._retry = retry
+        self._most_lost = most_lost
         self._failed = 0
         self._lost = 0
 
@@ -61,7 +63,7 @@ class RetryPolicy:
         self._lost += error.reason == CONNECTION_LOST
         if self._retry.attempts is not None and self._failed >= self._retry.attempts:
             return None
-        if isinstance(error, Unavailable) and error.reason != TLS_FAILED and self._lost < _MAX_LOST:
+        if isinstance(error, Unavailable) and error.reason != TLS_FAILED and self._lost < self._most_lost:
             return self._backoff()
         if isinstance(error, Overloaded) and error.retry_after is not None:
             return error.retry_after + self._backoff()

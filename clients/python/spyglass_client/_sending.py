@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 def send(transport: Transport, call: Call[Result], attempts: Attempts) -> Result:
     """Return the result of a call. Raises the error after which there is no further attempt."""
-    with call_span(call.method) as span:
+    with call_span(call.method, call.service) as span:
         while True:
             try:
                 response = transport.send(call.method, call.request, attempts.remaining())
@@ -34,7 +34,7 @@ def send(transport: Transport, call: Call[Result], attempts: Attempts) -> Result
 
 async def send_async(transport: Transport, call: Call[Result], attempts: Attempts) -> Result:
     """Do what `send` does, without blocking; if the task is cancelled, the call is, too."""
-    with call_span(call.method) as span:
+    with call_span(call.method, call.service) as span:
         while True:
             try:
                 response = await _response(transport, call, attempts.remaining())

@@ -12,6 +12,7 @@ from spyglass_contract.images.pixels import Prepared, prepare
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.engine.work import Inferred, Output, Run, Work
@@ -23,11 +24,28 @@ class Engine:
     A worker does everything for a request: it decodes the image, runs the network and makes the response.
     """
 
-    def __init__(self, repository: Repository, workers: Workers, limits: Limits) -> None:
-        """`limits` apply to every image."""
+    def __init__(
+        self,
+        repository: Repository,
+        workers: Workers,
+        limits: Limits,
+        responses: ResponseCache | None = None,
+    ) -> None:
+        """`limits` apply to every image. `responses` keeps responses; None: each request runs a network."""
         self.repository = repository
         self.workers = workers
         self.limits = limits
+        self.responses = responses
+
+    @property
+    def inside(self) -> int:
+        """The number of requests that wait or run."""
+        return self.workers.inside
+
+    @property
+    def admitted(self) -> int:
+        """The number of requests that have come in since the start, with those whose response was kept."""
+        return self.workers.admitted + (self.responses.hits if self.responses else 0)
 
     def work(
         self,
@@ -47,10 +65,15 @@ class Engine:
         return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), image)
 
     def start(self, work: Work, call: Call, done: Done) -> None:
-        """Queue a work; see `Workers.submit`."""
+        """Queue a work, see `Workers.submit`, or give `done` the response that is kept for it."""
         if call.observation:
             call.observation.model, call.observation.image = work.model, work.image
-        self.workers.submit(work, call, done)
+        if self.responses is None or work.reuse is None or work.image is None:
+            self.workers.submit(work, call, done)
+            return
+        entry = self.responses.entry(work, work.reuse, work.image, call.caller)
+        if not entry.respond(call, done):
+            self.workers.submit(entry.looking_again(work), call, entry.keeping(done))
 
     def check(self, call: Call) -> None:
         """Raise Overloaded if the work of a call would most probably be refused; see `Workers.check`."""
@@ -74,6 +97,8 @@ class Engine:
     def close(self) -> None:
         """Finish the work in progress, then end the threads and the models."""
         self.workers.close()
+        if self.responses:
+            self.responses.close()
         self.repository.close()
 
 

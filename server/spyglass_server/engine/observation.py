@@ -33,6 +33,7 @@ class Observation:
     """
 
     __slots__ = (
+        "cached",
         "call",
         "code",
         "decode_started",
@@ -79,6 +80,8 @@ class Observation:
         self.model: Model | None = None
         # The file or the pixels; None: the request ended before they were found.
         self.image: ImageData | None = None
+        # The response was kept from an earlier request.
+        self.cached = False
         # None: the network did not run.
         self.inferred: Inferred[Any] | None = None
         # None: the request failed.

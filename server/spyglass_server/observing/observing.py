@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.capture import Capture, CaptureOptions
 from spyglass_server.observing.observers import Observer, Observers
@@ -33,6 +34,7 @@ class Observing:
         engine: Engine,
         limits: WireLimits,
         is_open: Callable[[], bool],
+        lifecycle: Lifecycle,
         certificate_seconds: Callable[[], float] | None = None,
         *,
         listens: bool = True,
@@ -67,7 +69,9 @@ class Observing:
             # The library takes long to import: only a server with metrics does.
             from spyglass_server.observing.metrics.metrics import Metrics
 
-            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen, self._capture)
+            metrics = Metrics(
+                engine, limits, is_open, lifecycle, certificate_seconds, self.seen, self._capture
+            )
             observers.append(metrics.observer)
             self.registry = metrics.registry
             if listens:

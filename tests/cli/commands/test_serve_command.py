@@ -48,8 +48,8 @@ def test_an_invalid_value_is_one_line_without_the_words_of_a_library(
     assert main(["serve", "--versions", "new"]) == 2
     assert (
         capsys.readouterr().err
-        == "spyglass serve: --versions must be latest, latest:N or all, and NAME:VERSION for each version of a "
-        "list, not 'new'\n"
+        == "spyglass serve: --versions must be latest, latest:N or all, and NAME:VERSION for each version "
+        "of a list, not 'new'\n"
     )
     monkeypatch.setenv("SPYGLASS_LOG_LEVEL", "loud")
     assert main(["serve"]) == 2

@@ -59,6 +59,21 @@ def test_an_image_is_stored_as_it_came_with_the_response(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_response_of_the_cache_is_not_stored_again(
+    run_server: Callable[..., Any],
+    color_image: Callable[..., bytes],
+    tmp_path: Path,
+    eventually: Callable[..., None],
+) -> None:
+    running = run_server(capture_folder=tmp_path, capture_sample=1.0, response_cache_bytes=1024 * 1024)
+    for color in ("red", "red", "blue"):
+        request = ClassifyRequest(image=Image(encoded=color_image(color)))
+        running.vision.Classify(request, timeout=PATIENCE)
+    eventually(lambda: capture_of(running).written == 2)
+
+    assert capture_of(running).left_out == 0
+
+
 def test_pixels_are_stored_as_a_png(
     run_server: Callable[..., Any], tmp_path: Path, eventually: Callable[..., None]
 ) -> None:

@@ -66,6 +66,8 @@ class Session:
         file = (rules or FileRules()).open(path)
         self.sha256: str = file.sha256
         """The SHA-256 of the file."""
+        self.external: bool = bool(file.external)
+        """Whether tensors are in other files, which `sha256` does not cover."""
         self._graph = read_graph(file)
         self.card: ModelCard = self._graph.card
         self._opened = open_file(provider, file, self._graph, placement)

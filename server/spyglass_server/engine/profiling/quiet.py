@@ -14,7 +14,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Load(Protocol):
-    """The interface of `Workers` that tells whether the server has work."""
+    """The interface of `Engine` that tells whether the server has work."""
 
     @property
     def inside(self) -> int:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-Result = TypeVar("Result")
+from spyglass_server.engine.capacity.priority import give_way
 
-# The threads that measure give way to those of requests: of two threads on one core the other gets nine
-# tenths of the time.
-_NICENESS = 10
+Result = TypeVar("Result")
 
 
 class Timing:
@@ -22,7 +18,7 @@ class Timing:
     def __init__(self, most_at_once: int, interrupted: Callable[[], bool]) -> None:
         """A measurement ends, without a result, when `interrupted` returns true between two runs."""
         self._interrupted = interrupted
-        self._threads = ThreadPoolExecutor(most_at_once, "profile", initializer=_lower_priority)
+        self._threads = ThreadPoolExecutor(most_at_once, "profile", initializer=give_way)
 
     def call(self, function: Callable[[], Result]) -> Result:
         """Call a function on one of the threads."""
@@ -62,9 +58,3 @@ class Timing:
                 return None
             run()
         return (clock() - began) / repeats
-
-
-def _lower_priority() -> None:
-    # Elsewhere a priority is that of the process, and would slow the requests, too.
-    if sys.platform == "linux":
-        os.nice(_NICENESS)

@@ -53,6 +53,8 @@ def _attributes(observation: Observation) -> Iterator[tuple[str, Value]]:
         yield "spyglass.precision", served_by.precision
     if observation.inferred:
         yield "spyglass.batch.size", observation.inferred.batch_size
+    if observation.cached:
+        yield "spyglass.cached", True
 
 
 def _peer(connection: str) -> Iterator[tuple[str, Value]]:

@@ -32,6 +32,10 @@ class Found:
         """Return the path of its NAME/VERSION/model.onnx. Raises ModelError."""
         return self.store.fetch(self.stored)
 
+    def release(self, path: Path) -> None:
+        """Take back one `fetch`: the files are not read any more."""
+        self.store.release(path)
+
 
 Versions = Mapping[int, Found]
 
