@@ -58,6 +58,7 @@ from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
+from spyglass_server.sharing import Sharing
 from spyglass_server.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -88,17 +89,17 @@ _LAST_TRACES_SECONDS = 0.5
 class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
-    def __init__(self, settings: ServerSettings, *, shares_port: bool = False) -> None:
+    def __init__(self, settings: ServerSettings, *, sharing: Sharing | None = None) -> None:
         """Bind the port.
 
-        `shares_port`: other processes listen on it, too, and one of them serves the metrics. Then `start`
-        binds it when the models are loaded: a process that loads them gets no connections.
+        `sharing`: other processes listen on it, too, and one of them serves the metrics. Then `start` binds
+        it when the models are loaded: a process that loads them gets no connections.
 
         Raises ListenError, TlsError and TokenFileError if files cannot be used, and InvalidInput for an
         invalid public key.
         """
         self._settings = settings
-        self._shares_port = shares_port
+        self._sharing = sharing
         self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
@@ -108,6 +109,9 @@ class Server:
         self._engine = self._build_engine()
         self._open_model: OpenModel = partial(Model.load, resources=self._resources())
         self._lifecycle = self._build_lifecycle()
+        self._administration = Administration(self._lifecycle)
+        if sharing:
+            self._administration = sharing.administer(self._administration, self._lifecycle)
         self._polling = Polling(self._lifecycle, settings.poll_seconds) if settings.poll_seconds else None
         self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
@@ -119,7 +123,7 @@ class Server:
             lambda: self._readiness.is_open,
             self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
-            listens=not shares_port,
+            listens=sharing is None,
         )
         self._ticker = Ticker(
             [
@@ -134,8 +138,8 @@ class Server:
         )
         self._profiler: Profiler | None = None
         self._grpc = self._build_server()
-        self.port = settings.port if shares_port else self._bind()
-        if not shares_port:
+        self.port = settings.port if sharing else self._bind()
+        if not sharing:
             warn_if_exposed(settings)
 
     @property
@@ -156,7 +160,7 @@ class Server:
         lower version may stand in for one that cannot be loaded.
         """
         started = time.monotonic()
-        if not self._shares_port:
+        if not self._sharing:
             self._listen()
         self._ticker.start()
         self._observing.start()
@@ -167,7 +171,8 @@ class Server:
         self._check_served(self._repository.names())
         if self._settings.profile_seconds:
             self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
-        if self._shares_port:
+        if self._sharing:
+            self._sharing.join()
             self._bind()
             self._listen()
         self._readiness.open()
@@ -355,13 +360,13 @@ class Server:
                 StreamLimit(limits.streams),
                 Parsing(),
             ],
-            options=channel_options(settings, shares_port=self._shares_port),
+            options=channel_options(settings, shares_port=self._sharing is not None),
         )
         add_VisionServicer_to_server(vision, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
         services = [VISION, HEALTH, reflection.SERVICE_NAME]
         if settings.admin:
-            add_AdminServicer_to_server(Admin(Administration(self._lifecycle), self._readiness), server)
+            add_AdminServicer_to_server(Admin(self._administration, self._readiness), server)
             services.append(ADMIN)
         reflection.enable_server_reflection(services, server)
         return server

@@ -24,6 +24,7 @@ _SERVICE = "spyglass.supervising.Control"
 _THREADS = 16
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _STOP_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
 
 Method = Callable[[bytes], bytes]
 """Responds to a request; may raise SpyglassError, which the caller gets."""
@@ -77,23 +78,38 @@ class ControlClient:
         options = [*_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.insecure_channel(f"unix:{path}", options=options)
 
-    def call(self, method: str, request: bytes = b"", *, seconds: float | None) -> bytes:
+    def call(
+        self,
+        method: str,
+        request: bytes = b"",
+        *,
+        seconds: float | None,
+        look: Callable[[], object] = lambda: None,
+    ) -> bytes:
         """Return the response; `seconds` None: wait as long as it takes.
 
-        Raises the SpyglassError of the method, and DeadlineExceeded or Unavailable if no response came.
+        `look` is called several times a second meanwhile; an exception ends the waiting. Raises the
+        SpyglassError of the method, and DeadlineExceeded or Unavailable if no response came.
         """
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes]
+        call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
+        response = call.future(request, timeout=seconds)
         try:
-            call: grpc.UnaryUnaryMultiCallable[bytes, bytes]
-            call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
-            response = call(request, timeout=seconds)
+            while True:
+                try:
+                    return response.result(_LOOK_SECONDS)
+                except grpc.FutureTimeoutError:
+                    look()
         except grpc.RpcError as error:
-            status = rpc_status.from_call(error)
-            if status is not None:
-                raise error_from_status(status) from error
-            late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            kind = DeadlineExceeded if late else Unavailable
-            raise kind(f"the process at {self._path.name} did not respond to {method}") from error
-        return response
+            raise self._error(method, error) from error
+
+    def _error(self, method: str, error: grpc.RpcError) -> SpyglassError:
+        status = rpc_status.from_call(error)
+        if status is not None:
+            return error_from_status(status)
+        late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        kind = DeadlineExceeded if late else Unavailable
+        return kind(f"the process at {self._path.name} did not respond to {method}")
 
     def close(self) -> None:
         """End the connection."""

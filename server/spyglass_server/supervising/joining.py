@@ -19,9 +19,15 @@ _GAUGES: Mapping[str, Callable[[Iterable[float]], float]] = {
     "spyglass_held_bytes_limit": sum,
     "spyglass_receiving_requests": sum,
     "spyglass_open_streams": sum,
+    "spyglass_response_cache_responses": sum,
+    "spyglass_response_cache_bytes": sum,
+    "spyglass_response_cache_limit_bytes": sum,
     # The whole is as stalled as its worst part, and its first certificate to end counts.
     "spyglass_stalled_seconds": max,
     "spyglass_certificate_left_seconds": min,
+    # 1 if any worker has the version in this state; labels are the same in all.
+    "spyglass_model_state": max,
+    "spyglass_model_label": max,
     "spyglass_model_max_batch": max,
     "spyglass_model_load_seconds": max,
     "python_info": max,

@@ -23,6 +23,7 @@ def part_of(settings: ServerSettings, port: int) -> ServerSettings:
             "max_in_flight": part(settings.effective_max_in_flight),
             "max_receiving": part(settings.effective_max_receiving),
             "max_bytes_in_flight": part(settings.effective_max_bytes_in_flight),
+            "response_cache_bytes": part(settings.response_cache_bytes),
             "gpu_memory_limit": part(settings.gpu_memory_limit),
         }
     )

@@ -16,11 +16,13 @@ from spyglass_server.exposed import warn_if_exposed
 from spyglass_server.logs import configure_logging
 from spyglass_server.settings import ServerSettings
 from spyglass_server.signals import ALARM_SECONDS, HARD_END_SECONDS, Events, exit_now
+from spyglass_server.supervising.changes import Changes
+from spyglass_server.supervising.control import ControlServer
 from spyglass_server.supervising.crew import Crew, WorkerFailed
 from spyglass_server.supervising.held_port import held_port
 from spyglass_server.supervising.pages import Pages
 from spyglass_server.supervising.parts import part_of
-from spyglass_server.supervising.task import Task, worker_socket
+from spyglass_server.supervising.task import Task, supervisor_socket, worker_socket
 from spyglass_server.supervising.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,11 @@ class _Supervisor:
         self._events = Events(self._end_now)
         self._crew = Crew(settings.workers, self._start, self._ended)
         self._pages = Pages(settings, self._crew, folder)
+        self._changes: Changes | None = None
+        self._control: ControlServer | None = None
+        if settings.admin:
+            self._changes = Changes(folder)
+            self._control = ControlServer(supervisor_socket(folder), self._changes.methods)
 
     def run(self) -> int:
         """Serve until a signal, and return the exit code."""
@@ -80,8 +87,12 @@ class _Supervisor:
         return 0 if clean else 128 + number
 
     def stop(self) -> None:
-        """Serve no more metrics."""
+        """Serve no more metrics, and make no more changes."""
         self._pages.stop()
+        if self._changes:
+            self._changes.close()
+        if self._control:
+            self._control.stop()
 
     def _start(self, number: int) -> WorkerProcess:
         process = WorkerProcess(
@@ -92,6 +103,8 @@ class _Supervisor:
 
     def _ended(self, number: int) -> None:
         self._pages.forget(number)
+        if self._changes:
+            self._changes.forget(number)
         worker_socket(self._folder, number).unlink(missing_ok=True)
 
     def _drain(self, number: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +33,7 @@ class Task:
         stream.flush()
 
     @classmethod
-    def read(cls, stream: IO[bytes]) -> Task:
+    def read(cls, stream: IO[bytes] | RawIOBase) -> Task:
         """Return what `write` wrote. Raises EOFError if the other end has closed the stream."""
         length = int.from_bytes(_exactly(stream, _LENGTH_BYTES), "big")
         # From the process that started this one.
@@ -41,7 +42,7 @@ class Task:
         return task
 
 
-def _exactly(stream: IO[bytes], length: int) -> bytes:
+def _exactly(stream: IO[bytes] | RawIOBase, length: int) -> bytes:
     data = b""
     while len(data) < length:
         part = stream.read(length - len(data))
