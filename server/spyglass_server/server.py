@@ -51,11 +51,13 @@ from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
 from spyglass_server.observing.observing import Observing
 from spyglass_server.observing.stall import STALL_SECONDS
+from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.servicers.admin import ADMIN, Admin
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
+from spyglass_server.servicers.direct.vision_methods import vision_methods
 from spyglass_server.servicers.entrance import Entrance
-from spyglass_server.servicers.readiness import VISION, Readiness
+from spyglass_server.servicers.readiness import OPEN_INFERENCE, VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
 from spyglass_server.sharing import Sharing
@@ -314,6 +316,14 @@ class Server:
             self._trim()
 
     def _build_server(self) -> grpc.Server:
+        # A process can have the messages of the Open Inference Protocol only once, such as those of another
+        # client: only one with a gRPC server imports them.
+        from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+        from spyglass_server.servicers.open_inference.direct import inference_methods
+        from spyglass_server.servicers.open_inference.model_repository import ModelRepository
+        from spyglass_server.servicers.open_inference.service import InferenceService
+        from spyglass_server.servicers.open_inference.waiting import Waiting
+
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
@@ -321,12 +331,19 @@ class Server:
         handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
         observers = self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
+        inference = OpenInference(self._engine)
+        waiting = Waiting(inference, observers, self._entrance, window=window)
+        models = ModelRepository(
+            inference, self._lifecycle.statuses, self._administration if settings.admin else None
+        )
+        service = InferenceService(inference, self._readiness, self._observing.totals, waiting, models)
         limits = self._limits
         threads = ThreadPoolExecutor(
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
+        infer = inference_methods(inference)
         self._direct = direct_calls(
-            handlers,
+            [*vision_methods(handlers), infer],
             self._readiness,
             threads,
             limits.streams,
@@ -337,7 +354,7 @@ class Server:
         self._announced = AnnouncedCalls(
             self._entrance,
             observers,
-            [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
+            [path for path in (*TASK_OF_METHOD, infer[0].path) if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
             threads,
@@ -363,8 +380,9 @@ class Server:
             options=channel_options(settings, shares_port=self._sharing is not None),
         )
         add_VisionServicer_to_server(vision, server)
+        add_GRPCInferenceServiceServicer_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
-        services = [VISION, HEALTH, reflection.SERVICE_NAME]
+        services = [VISION, OPEN_INFERENCE, HEALTH, reflection.SERVICE_NAME]
         if settings.admin:
             add_AdminServicer_to_server(Admin(self._administration, self._readiness), server)
             services.append(ADMIN)

@@ -49,7 +49,7 @@ class Engine:
 
     def work(
         self,
-        image: ImageData,
+        image: ImageData | Prepared,
         model: Model,
         run: Run[Output],
         respond: Callable[[Inferred[Output]], object],
@@ -58,11 +58,12 @@ class Engine:
     ) -> Work:
         """Return the work of one image: prepare it, run it with `run`, and make the response of the output.
 
-        `check` may raise an error about the prepared image. Works of one `kind` and image size take about the
-        same time.
+        A prepared image is the network's input already. `check` may raise an error about it. Works of one
+        `kind` and image size take about the same time.
         """
         prepared = partial(_prepare, image, model, self.limits, check)
-        return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), image)
+        pixels = image.pixels if isinstance(image, Prepared) else image
+        return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), pixels)
 
     def start(self, work: Work, call: Call, done: Done) -> None:
         """Queue a work, see `Workers.submit`, or give `done` the response that is kept for it."""
@@ -103,13 +104,16 @@ class Engine:
 
 
 def _prepare(
-    image: ImageData, model: Model, limits: Limits, check: Callable[[Prepared], object] | None
+    image: ImageData | Prepared, model: Model, limits: Limits, check: Callable[[Prepared], object] | None
 ) -> Prepared:
-    prepared = prepare(image, model.card.input, limits)
+    prepared = image if isinstance(image, Prepared) else prepare(image, model.card.input, limits)
     if check:
         check(prepared)
     return prepared
 
 
-def _size(image: ImageData) -> int:
+def _size(image: ImageData | Prepared) -> int:
+    if isinstance(image, Prepared):
+        # It is only copied.
+        return 0
     return len(image) if isinstance(image, bytes) else image.nbytes

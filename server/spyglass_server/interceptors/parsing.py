@@ -72,7 +72,7 @@ class Parser:
         """Return whether a message takes so little time to parse that gRPC's own thread may do it."""
         return data is None or (
             len(data) <= _SMALL_BYTES
-            and size_without_image(data, self._descriptor, _SMALL_REST) <= _SMALL_REST
+            and size_without_image(data, self._descriptor, _SMALL_REST, numbers=True) <= _SMALL_REST
         )
 
     def __call__(self, data: bytes, *, small: bool = False) -> Any:

@@ -10,6 +10,7 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.capture import Capture, CaptureOptions
+from spyglass_server.observing.model_totals import TotalsOfModels
 from spyglass_server.observing.observers import Observer, Observers
 from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
@@ -58,6 +59,9 @@ class Observing:
         """The statistics of the models; None: the server keeps none."""
         if self.seen:
             observers.append(self.seen)
+        self.totals = TotalsOfModels()
+        """What each version of a model has done."""
+        observers.append(self.totals)
         self._capture = _capture(settings)
         if self._capture:
             observers.append(self._capture)

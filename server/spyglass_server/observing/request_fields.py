@@ -24,8 +24,10 @@ def request_fields(observation: Observation, *, slow: bool = False) -> dict[str,
     if observation.kind == "stream":
         fields["messages"], fields["failed"] = observation.messages, observation.failed
         return fields
-    if observation.kind == "message":
-        fields["index"] = getattr(observation.request, "index", 0)
+    if observation.kind == "message" and hasattr(observation.request, "index"):
+        fields["index"] = observation.request.index
+    if observation.images:
+        fields["images"] = len(observation.images)
     if observation.request_bytes:
         fields["request_bytes"] = observation.request_bytes
     if model := observation.model:
@@ -59,7 +61,7 @@ def _add_stages(fields: dict[str, object], observation: Observation) -> None:
 def _add_response(fields: dict[str, object], observation: Observation) -> None:
     if observation.model is None:
         return
-    served_by = getattr(observation.response, "served_by", observation.model.served_by)
+    served_by = observation.served_by or observation.model.served_by
     fields["provider"], fields["precision"] = served_by.provider, served_by.precision
     if observation.response_bytes:
         fields["response_bytes"] = observation.response_bytes

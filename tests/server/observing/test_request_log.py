@@ -219,5 +219,6 @@ def test_a_slow_request_shows_its_stages(
     assert {"queue_ms", "decode_ms", "encode_ms"} < set(line)
 
 
-def test_without_the_access_log_no_observer_runs(run_server: Callable[..., Any]) -> None:
-    assert run_server(access_log=False).server._observing.observers._observers == ()
+def test_without_the_access_log_no_observer_logs(run_server: Callable[..., Any]) -> None:
+    observing = run_server(access_log=False).server._observing
+    assert observing.observers._observers == (observing.totals,)

@@ -20,6 +20,8 @@ from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelRef
 from spyglass_server.engine.observation import Observation
 from spyglass_server.observing.metrics.requests import RequestMetrics
+from spyglass_server.observing.model_totals import TotalsOfModels
+from spyglass_server.observing.request_log import RequestLog
 from tiny_classifier import tiny_card, write_tiny_model
 
 PATIENCE = 30
@@ -159,7 +161,8 @@ def test_states_labels_and_loads_of_versions_are_shown(
 
 def test_without_a_port_nothing_is_counted(server: Any) -> None:
     assert server.server.metrics_port == 0
-    assert len(server.server._observing.observers._observers) == 1
+    log, totals = server.server._observing.observers._observers
+    assert isinstance(log, RequestLog) and isinstance(totals, TotalsOfModels)
 
 
 def test_a_refused_stream_is_counted_by_its_reason(

@@ -15,7 +15,7 @@ from spyglass_server.engine.capacity.priority import give_way
 from spyglass_server.engine.models.lifecycle.catalog import Catalog, Found, RoutingFile
 from spyglass_server.engine.models.lifecycle.draining import Draining
 from spyglass_server.engine.models.lifecycle.family import Entry, Family
-from spyglass_server.engine.models.lifecycle.loading import OpenModel, load_model
+from spyglass_server.engine.models.lifecycle.loading import OpenModel, check_memory, load_model
 from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
 from spyglass_server.engine.models.lifecycle.status import State, Status, now
 from spyglass_server.engine.models.model import Model
@@ -320,6 +320,8 @@ class Lifecycle:
     def _load_found(self, found: Found) -> Model:
         path = found.fetch()
         try:
+            if self._started:
+                check_memory(path)
             model = load_model(path, self._open_model)
         except BaseException:
             found.release(path)

@@ -105,4 +105,4 @@ def within(seconds: float, work: Callable[[], Value]) -> Value:
     except TimeoutError:
         if outcome.done():
             raise
-        raise TimeoutError(f"no answer within {seconds:g} seconds") from None
+        raise TimeoutError(f"no response within {seconds:g} seconds") from None
