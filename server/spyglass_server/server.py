@@ -172,7 +172,10 @@ class Server:
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
         self._check_served(self._repository.names())
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
+            lock = self._sharing.profile_lock if self._sharing else None
+            self._profiler = Profiler(
+                self._repository, self._engine, self._settings.profile_seconds, lock=lock
+            )
         if self._sharing:
             self._sharing.join()
             self._bind()

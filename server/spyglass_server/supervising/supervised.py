@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from contextlib import suppress
+from pathlib import Path
 from threading import Lock
 
 from spyglass_contract.errors import FailedPrecondition, ModelError, SpyglassError
@@ -52,6 +53,11 @@ class Supervised:
         self._control = ControlServer(self._task.socket, methods)
         return server
 
+    @property
+    def profile_lock(self) -> Path:
+        """See `Sharing.profile_lock`."""
+        return self._task.folder / "profiles"
+
     def administer(self, own: Administration, lifecycle: Lifecycle) -> Administration:
         """See `Sharing.administer`."""
         self._own, self._lifecycle = own, lifecycle
@@ -85,7 +91,8 @@ class Supervised:
         self._supervisor.close()
         if self.orphaned:
             with suppress(OSError):
-                supervisor_socket(self._task.folder).unlink(missing_ok=True)
+                for path in (supervisor_socket(self._task.folder), self.profile_lock):
+                    path.unlink(missing_ok=True)
                 self._task.folder.rmdir()
 
     def _run(self, request: bytes) -> bytes:
