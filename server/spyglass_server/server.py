@@ -66,6 +66,7 @@ from spyglass_server.ticker import Ticker
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from spyglass_server.http.serving import HttpServing
     from spyglass_server.tls.reloading import ReloadingCredentials
 
 _log = logging.getLogger(__name__)
@@ -134,15 +135,28 @@ class Server:
                 self._watch_progress,
                 self._give_back_memory,
                 self._observing.tick,
+                self._follow_https,
                 self._end_models,
                 *([tls.tick] if tls else []),
             ]
         )
         self._profiler: Profiler | None = None
+        seen = self._observing.seen
+        self._handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
+        self._threads = ThreadPoolExecutor(
+            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
+        )
         self._grpc = self._build_server()
-        self.port = settings.port if sharing else self._bind()
+        self.port = settings.port
+        self._http: HttpServing | None = None
         if not sharing:
+            self._bind_all()
             warn_if_exposed(settings)
+
+    @property
+    def http_port(self) -> int:
+        """The port of HTTP; 0: there is none."""
+        return self._http.port if self._http else 0
 
     @property
     def metrics_port(self) -> int:
@@ -178,7 +192,7 @@ class Server:
             )
         if self._sharing:
             self._sharing.join()
-            self._bind()
+            self._bind_all()
             self._listen()
         self._readiness.open()
         if self._profiler:
@@ -187,8 +201,15 @@ class Server:
             self._polling.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
+    def _bind_all(self) -> None:
+        self.port = self._bind()
+        self._http = self._build_http() if self._settings.http_port is not None else None
+
     def _listen(self) -> None:
         grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        if self._http:
+            self._http.start()
+            _log.info("HTTP on port %d", self._http.port)
 
     def _check_folders(self) -> None:
         """Raise ModelError for folders without models before the first model is loaded."""
@@ -228,6 +249,8 @@ class Server:
             places.dismiss(self._readiness.refusal())
         left = max(0.0, ends - time.monotonic())
         stopped = self._grpc.stop(left)
+        if self._http:
+            self._http.stop(left)
         self._readiness.release()
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
@@ -318,6 +341,32 @@ class Server:
         if self._lifecycle.tick():
             self._trim()
 
+    def _follow_https(self) -> None:
+        if self._http:
+            self._http.tick()
+
+    def _build_http(self) -> HttpServing:
+        try:
+            # It takes long to import: only a server with HTTP does.
+            from spyglass_server.http.serving import HttpServing
+        except ImportError as error:
+            raise ListenError(
+                f"--http-port needs the extra http: pip install 'spyglass[http]' ({error.name} is missing)",
+                reason="EXTRA_MISSING",
+            ) from None
+        return HttpServing(
+            self._settings,
+            self._handlers,
+            self._readiness,
+            self._entrance,
+            self._observing.observers,
+            self._limits,
+            self._threads,
+            self._observing.not_alive,
+            self._observing.not_ready,
+            shared=self._sharing is not None,
+        )
+
     def _build_server(self) -> grpc.Server:
         # A process can have the messages of the Open Inference Protocol only once, such as those of another
         # client: only one with a gRPC server imports them.
@@ -330,9 +379,7 @@ class Server:
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
-        seen = self._observing.seen
-        handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
-        observers = self._observing.observers
+        handlers, threads, observers = self._handlers, self._threads, self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
         inference = OpenInference(self._engine)
         waiting = Waiting(inference, observers, self._entrance, window=window)
@@ -341,9 +388,6 @@ class Server:
         )
         service = InferenceService(inference, self._readiness, self._observing.totals, waiting, models)
         limits = self._limits
-        threads = ThreadPoolExecutor(
-            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
-        )
         infer = inference_methods(inference)
         self._direct = direct_calls(
             [*vision_methods(handlers), infer],

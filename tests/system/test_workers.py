@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -315,3 +316,24 @@ def test_top_shows_a_server_with_several_workers(supervised: Supervised, color_i
 
     assert "serving" in shown
     assert "colors/1" in shown
+
+
+def test_all_workers_answer_on_the_port_of_http(
+    supervise: Supervise, tiny_models: Path, color_image: ColorImage
+) -> None:
+    pytest.importorskip("uvicorn")
+    supervised = supervise("--models", tiny_models, "--http-port", 0)
+    supervised.wait_until_all_serve()
+    log = supervised.process.log
+    wait_for(lambda: sum("HTTP on port" in line for line in log) == 2)
+    (port,) = {line.partition("port ")[2].split()[0] for line in log if "HTTP on port" in line}
+
+    for _ in range(40):
+        request = Request(f"http://localhost:{port}/v1/classify", color_image("blue"))
+        request.add_header("Content-Type", "image/png")
+        with urlopen(request, timeout=60) as response:
+            assert json.load(response)["classes"][0]["name"] == "blue"
+
+    wait_for(lambda: supervised.value("spyglass_requests_total", code="OK") == 40)
+    for number in (1, 2):
+        wait_for(lambda number=number: any(f"lassify worker={number} " in line for line in log))

@@ -80,7 +80,7 @@ class Observing:
             self.registry = metrics.registry
             if listens:
                 self._port = metrics.listen(
-                    settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready
+                    settings.metrics_host, settings.metrics_port, self.not_alive, self.not_ready
                 )
         if self._tracing:
             observers.append(self._tracing)
@@ -111,11 +111,13 @@ class Observing:
         if self._tracing:
             self._tracing.close(seconds)
 
-    def _not_alive(self) -> str:
+    def not_alive(self) -> str:
+        """Return why the server does not work; an empty text: it does."""
         return stall_problem(self._engine.workers.stalled_seconds)
 
-    def _not_ready(self) -> str:
-        return self._not_alive() if self._is_open() else "the server does not accept requests"
+    def not_ready(self) -> str:
+        """Return why the server accepts no requests; an empty text: it does."""
+        return self.not_alive() if self._is_open() else "the server does not accept requests"
 
 
 def _capture(settings: ServerSettings) -> Capture | None:

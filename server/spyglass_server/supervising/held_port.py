@@ -24,10 +24,10 @@ _WILDCARDS = ("0.0.0.0", "::")
 
 
 @contextmanager
-def held_port(host: str, port: int) -> Iterator[int]:
+def held_port(host: str, port: int, what: str = "the server") -> Iterator[int]:
     """Hold a port of every address of `host`, and yield its number; port 0 is any free one.
 
-    Sockets with SO_REUSEPORT of the same user may then listen on it, and no others. Raises ListenError: the
+    `what` listens on it, for messages. Sockets with SO_REUSEPORT of the same user may then listen on it, and no others. Raises ListenError: the
     port is in use, also by the workers of another supervisor.
     """
     ends = time.monotonic() + (_PATIENCE_SECONDS if port else 0)
@@ -40,7 +40,7 @@ def held_port(host: str, port: int) -> Iterator[int]:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > ends:
                     reason = bind_problem(host, port) or (error.strerror or str(error)).lower()
-                    raise ListenError(f"the server cannot listen on {host}:{port}: {reason}") from error
+                    raise ListenError(f"{what} cannot listen on {host}:{port}: {reason}") from error
             if not waiting:
                 waiting = True
                 _log.info("port %d is in use: waiting for up to %g s", port, _PATIENCE_SECONDS)

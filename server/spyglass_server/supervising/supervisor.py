@@ -42,10 +42,13 @@ def supervise(settings: ServerSettings) -> int:
     configure_logging(settings.log_format, settings.log_level)
     try:
         with ExitStack() as resources:
-            port = resources.enter_context(held_port(settings.effective_host, settings.port))
+            host, http_port = settings.effective_host, settings.http_port
+            port = resources.enter_context(held_port(host, settings.port))
+            if http_port is not None:
+                http_port = resources.enter_context(held_port(host, http_port, "HTTP"))
             folder = resources.enter_context(_private_folder())
             warn_if_exposed(settings)
-            supervisor = _Supervisor(settings, port, folder)
+            supervisor = _Supervisor(settings, part_of(settings, port, http_port), folder)
             resources.callback(supervisor.stop)
             return supervisor.run()
     except SpyglassError as error:
@@ -56,10 +59,13 @@ def supervise(settings: ServerSettings) -> int:
 class _Supervisor:
     """The main thread of the supervisor."""
 
-    def __init__(self, settings: ServerSettings, port: int, folder: Path) -> None:
-        """Raises ListenError if the port of the metrics cannot be bound."""
+    def __init__(self, settings: ServerSettings, part: ServerSettings, folder: Path) -> None:
+        """`part` are the settings of each worker.
+
+        Raises ListenError if the port of the metrics cannot be bound.
+        """
         self._grace = settings.grace_seconds
-        self._part = part_of(settings, port)
+        self._part = part
         self._folder = folder
         self._events = Events(self._end_now)
         self._crew = Crew(settings.workers, self._start, self._ended)
