@@ -23,6 +23,7 @@ pytest_plugins = [
     "changing_models",
     "quantisable",
     "server_process",
+    "supervised",
     "otlp_receiver",
     "authorities",
     "documented_commands",
