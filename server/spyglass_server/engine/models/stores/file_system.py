@@ -19,11 +19,11 @@ from spyglass_server.engine.models.stores.failures import (
     Value,
     retried,
     store_error,
-    within,
 )
 from spyglass_server.engine.models.stores.opened import open_file_system, root_of
 from spyglass_server.engine.models.stores.options import PATIENCE, Patience
 from spyglass_server.engine.models.stores.url import StoreUrl
+from spyglass_server.engine.models.stores.waiting import Waiting
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -65,6 +65,7 @@ class FileSystem:
         self.url = url
         self._patience = patience
         self._seconds = patience.seconds
+        self._waiting = Waiting()
 
     @cached_property
     def _opened(self) -> AbstractFileSystem:
@@ -197,7 +198,7 @@ class FileSystem:
     def _once(self, path: str, work: Callable[[], Value]) -> Value:
         """Return what `work` returns, in time. Raises StoreError for every error of the file system."""
         try:
-            return within(2 * self._seconds, work)
+            return self._waiting.within(2 * self._seconds, work)
         except (StoreError, NotImplementedError):
             raise
         # The errors of file systems have no common base.
