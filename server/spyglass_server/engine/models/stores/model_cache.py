@@ -11,40 +11,26 @@ flushed to the disk and then renamed: a reader finds all of it or nothing.
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from spyglass_contract.files import whole_file
+from spyglass_server.engine.models.stores.content import CONTENT, Held, is_complete, write_content
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
 from spyglass_server.engine.models.stores.options import RemoteOptions
-from spyglass_server.engine.models.stores.room import CONTENT, FILL_LOCK, USE_LOCK, Budget, Room
+from spyglass_server.engine.models.stores.room import FILL_LOCK, USE_LOCK, Budget, Room
 from spyglass_server.engine.models.stores.store import MODEL_FILE
-from spyglass_server.engine.models.stores.wanted import Held, Wanted, file_chunks, receive, receive_once
+from spyglass_server.engine.models.stores.wanted import Wanted, file_chunks, receive, receive_once
 
 _log = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MAX_CONTENT_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class _Content:
-    format: Literal[1]
-    files: tuple[Held, ...]
-
-
-_CONTENT = TypeAdapter(_Content)
 
 
 @dataclass(frozen=True)
@@ -98,10 +84,10 @@ class ModelCache:
             lock = lock_file(folder / USE_LOCK, shared=True)
             assert lock is not None
             try:
-                if not self._is_complete(slot):
+                if not is_complete(folder, slot.folder(folder)):
                     with locked(folder / FILL_LOCK):
                         # Another process may have got it meanwhile.
-                        if not self._is_complete(slot):
+                        if not is_complete(folder, slot.folder(folder)):
                             self._fill(slot, wanted())
                 os.utime(folder / USE_LOCK)
             except BaseException:
@@ -118,29 +104,6 @@ class ModelCache:
                 os.close(locks.pop())
             if not locks:
                 self._held.pop(path, None)
-
-    def _is_complete(self, slot: Slot) -> bool:
-        """Return whether all files are here with the right hashes."""
-        folder = self._room.versions / slot.key
-        try:
-            if (folder / CONTENT).stat().st_size > _MAX_CONTENT_BYTES:
-                raise ValueError
-            content = _CONTENT.validate_json((folder / CONTENT).read_bytes())
-        except FileNotFoundError:
-            return False
-        except (ValidationError, ValueError):
-            _log.warning("%s is damaged: the files are fetched again", folder / CONTENT)
-            return False
-        for held in content.files:
-            path = slot.folder(folder) / held.path
-            try:
-                is_good = path.stat().st_size == held.bytes and _sha256(path) == held.sha256
-            except OSError:
-                is_good = False
-            if not is_good:
-                _log.warning("%s is damaged: the files of the version are fetched again", path)
-                return False
-        return True
 
     def _fill(self, slot: Slot, files: Sequence[Wanted]) -> None:
         for file in files:
@@ -194,10 +157,7 @@ class ModelCache:
             (folder / slot.name).rename(download / ".damaged")
         (download / slot.name).rename(folder / slot.name)
         _sync(folder)
-        with whole_file(folder / CONTENT) as path, path.open("wb") as written:
-            written.write(_CONTENT.dump_json(_Content(1, tuple(held)), indent=1))
-            written.flush()
-            os.fsync(written.fileno())
+        write_content(folder, held)
 
     def _blob(self, sha256: str) -> Path:
         return self._room.blobs / sha256[:2] / sha256
@@ -220,14 +180,6 @@ class ModelCache:
                 reason="CACHE_UNUSABLE",
                 detail=f"{self.folder}: {error.strerror}",
             ) from None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with closing(file_chunks(path)) as chunks:
-        for chunk in chunks:
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _sync_folders(folder: Path) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spyglass_server.engine.models.stores.content import CONTENT
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
 
 _log = logging.getLogger(__name__)
 
-USE_LOCK, FILL_LOCK, CONTENT = "use.lock", "fill.lock", "content.json"
-"""The files of a version in a cache: held by its users, held while it is filled, and written at the end."""
+USE_LOCK, FILL_LOCK = "use.lock", "fill.lock"
+"""The files of a version in a cache that its users hold, and who fills it."""
 
 
 @dataclass(frozen=True)
