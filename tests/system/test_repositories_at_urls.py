@@ -74,3 +74,19 @@ def test_a_cache_folder_that_cannot_be_used_ends_the_start(web: WebFolder, tmp_p
     assert code == 1
     assert "set --model-cache to a folder that this user may write to" in log
     assert "Traceback" not in log
+
+
+def test_worker_processes_download_once(
+    web: WebFolder,
+    tmp_path: Path,
+    spawn_server: Callable[..., ServerProcess],
+    color_image: Callable[[str], bytes],
+) -> None:
+    server = spawn_server(
+        "--models", web.url, "--model-cache", tmp_path / "copies", "--workers", "2", "--concurrency", "1"
+    )
+    server.wait_until_serving()
+    with Client(server.address) as client:
+        assert client.classify(color_image("blue")).classes[0].name == "blue"
+    server.end()
+    assert web.gets["/colors/1/model.onnx"] == 1
