@@ -46,6 +46,10 @@ class FileSystem:
         self._seconds = patience.seconds
         self._waiting = Waiting()
 
+    def close(self) -> None:
+        """Let every call end at once with StoreError (SERVER_ENDS)."""
+        self._waiting.close()
+
     @cached_property
     def _opened(self) -> AbstractFileSystem:
         return open_file_system(self.url, self._seconds)

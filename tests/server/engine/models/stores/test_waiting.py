@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
+from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.waiting import MAX_LEFT, Waiting
 
 
@@ -35,3 +36,27 @@ def test_few_calls_are_left_behind(eventually: Callable[[Callable[[], bool]], No
             return False
 
     eventually(works)
+
+
+def test_calls_end_when_the_server_does() -> None:
+    waiting, gate, begun = Waiting(), Event(), Event()
+    ended: list[StoreError] = []
+
+    def hang() -> None:
+        begun.set()
+        gate.wait()
+
+    def call() -> None:
+        with pytest.raises(StoreError) as caught:
+            waiting.within(60, hang)
+        ended.append(caught.value)
+
+    thread = Thread(target=call)
+    thread.start()
+    assert begun.wait(10)
+    waiting.close()
+    thread.join(10)
+    assert [error.reason for error in ended] == ["SERVER_ENDS"]
+    with pytest.raises(StoreError, match="the server ends"):
+        waiting.within(60, lambda: 7)
+    gate.set()
