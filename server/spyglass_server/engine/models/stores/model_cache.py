@@ -1,8 +1,8 @@
 """Copies of models on this machine, which servers and their processes share.
 
-    versions/KEY/NAME/VERSION/…     the files of one version, complete if versions/KEY/content.json is there
-    blobs/ab/abcd…                  the same files by their SHA-256, as hard links
-    downloads/KEY/…                 files that arrive; after a crash the next server deletes them
+    versions/KEY/files/NAME/VERSION/…   one version, complete if versions/KEY/content.json is there
+    blobs/ab/abcd…                      the same files by their SHA-256, as hard links
+    downloads/KEY/…                     files that arrive; after a crash the next server deletes them
 
 A key is of a repository, a version and its stamp, so nothing here is ever written again. A file is written,
 flushed to the disk and then renamed: a reader finds all of it or nothing.
@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 from spyglass_server.engine.models.stores.content import CONTENT, Held, is_complete, write_content
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
 from spyglass_server.engine.models.stores.options import RemoteOptions
-from spyglass_server.engine.models.stores.room import FILL_LOCK, USE_LOCK, Budget, Room
+from spyglass_server.engine.models.stores.room import FILES, FILL_LOCK, USE_LOCK, Budget, Room
 from spyglass_server.engine.models.stores.store import MODEL_FILE
 from spyglass_server.engine.models.stores.wanted import Wanted, file_chunks, receive, receive_once
 
@@ -42,8 +42,8 @@ class Slot:
     version: int
 
     def folder(self, below: Path) -> Path:
-        """Return its NAME/VERSION below a folder."""
-        return below / self.name / str(self.version)
+        """Return its NAME/VERSION below a folder of the cache."""
+        return below / FILES / self.name / str(self.version)
 
 
 class ModelCache:
@@ -65,7 +65,8 @@ class ModelCache:
         self._patience = options.patience
         self._max_file_bytes = options.max_file_bytes
         self._room = Room(options.cache, options.cache_bytes)
-        self._lock = Lock()
+        # A model that ends may release its files in the middle of a `fetch` of the same thread.
+        self._lock = RLock()
         # Of each version in use: the lock that says so to other processes, once for each user.
         self._held: dict[Path, list[int]] = {}
 
@@ -101,7 +102,11 @@ class ModelCache:
         """Take back one `fetch`: after the last one the version may be deleted to make room."""
         with self._lock:
             if locks := self._held.get(path):
-                os.close(locks.pop())
+                lock = locks.pop()
+                # It was in use until now.
+                with suppress(OSError):
+                    os.utime(lock)
+                os.close(lock)
             if not locks:
                 self._held.pop(path, None)
 
@@ -141,6 +146,8 @@ class ModelCache:
                 # Deleted meanwhile.
                 pass
             except StoreError as error:
+                if not error.passing:
+                    raise
                 _log.warning("%s is damaged, and is fetched again: %s", blob, error.message)
                 blob.unlink(missing_ok=True)
         return receive(wanted, target, take, self._patience)
@@ -154,8 +161,8 @@ class ModelCache:
                 os.link(slot.folder(download) / file.path, blob)
         with suppress(FileNotFoundError):
             # Damaged: it leaves with the download.
-            (folder / slot.name).rename(download / ".damaged")
-        (download / slot.name).rename(folder / slot.name)
+            (folder / FILES).rename(download / "damaged")
+        (download / FILES).rename(folder / FILES)
         _sync(folder)
         write_content(folder, held)
 

@@ -16,8 +16,8 @@ from spyglass_server.engine.models.stores.locks import lock_file, locked
 
 _log = logging.getLogger(__name__)
 
-USE_LOCK, FILL_LOCK = "use.lock", "fill.lock"
-"""The files of a version in a cache that its users hold, and who fills it."""
+USE_LOCK, FILL_LOCK, FILES = "use.lock", "fill.lock", "files"
+"""Of a version in a cache: the file that its users hold, the one that who fills it holds, and its folder."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Budget:
 
 
 def _title(folder: Path) -> str:
-    found = next(folder.glob("*/*/"), None)
+    found = next(folder.glob(f"{FILES}/*/*/"), None)
     return "/".join(found.parts[-2:]) if found else folder.name
 
 
