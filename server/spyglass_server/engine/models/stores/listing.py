@@ -70,11 +70,18 @@ class Listing:
         self._lock = Lock()
         self._ignored: set[str] = set()
         self.has_index = False
-        """Whether the last list was that of an index."""
+        """Whether the repository has an index, as far as is known."""
 
     def versions(self) -> list[RemoteVersion]:
         """Return every version of every model, by name and version. Raises StoreError."""
         data = self._files.read(INDEX_FILE, MAX_INDEX_BYTES)
+        if data is None and self.has_index:
+            # Without it, every version would count as changed, and nothing would vouch for the files.
+            raise StoreError(
+                f"{self._files.url} had the index {INDEX_FILE}, and has none any more; write it again with "
+                "`spyglass models index FOLDER`, or restart the server",
+                reason="STORE_INDEX_INVALID",
+            )
         self.has_index = data is not None
         if data is not None:
             index = read_index(data, f"{self._files.url}/{INDEX_FILE}")
