@@ -71,6 +71,9 @@ class FolderStore:
     def release(self, path: Path) -> None:
         """See `Store.release`."""
 
+    def close(self) -> None:
+        """See `Store.close`."""
+
     def read(self, name: str) -> bytes | None:
         """See `Store.read`."""
         try:
