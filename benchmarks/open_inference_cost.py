@@ -4,7 +4,7 @@ One server gets the same image in turns, each round in another order: from `spyg
 `tritonclient`, and from callers of both protocols whose messages are made once. The ratio is that to the
 typed call of the same kind of caller in the same round. Needs `tritonclient`, of the extra `tests`.
 
-    python benchmarks/open_inference_cost.py [--rounds 25] [--seconds 0.8] [--concurrency 8] [--docs]
+    python benchmarks/open_inference_cost.py [--rounds 11] [--seconds 2] [--concurrency 8] [--docs]
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import ModelRef
 from spyglass_server.engine.models.bundled import bundled_models
 
-_WARM_UP_SECONDS = 0.3
+_WARM_UP_SECONDS = 0.4
 _BATCH = 8
 
 
@@ -146,8 +146,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--seconds", type=float, default=0.8)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/performance.md")
     return parser.parse_args()
