@@ -22,10 +22,20 @@ class HttpPort:
     """A port with a thread of its own, which runs its event loop."""
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, connections: type[Connection], tls: ssl.SSLContext | None
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        connections: type[Connection],
+        tls: ssl.SSLContext | None,
+        *,
+        shared: bool = False,
     ) -> None:
-        """Bind the port; 0 takes any free one. Raises ListenError."""
-        self._sockets = _bound(host, port)
+        """Bind the port; 0 takes any free one. `shared`: other processes of this user listen on it, too.
+
+        Raises ListenError.
+        """
+        self._sockets = _bound(host, port, shared=shared)
         self.port: int = self._sockets[0].getsockname()[1]
         # Its own lines, such as those about callers that send no HTTP, are not for operators.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -71,7 +81,7 @@ class HttpPort:
             self._ended.set()
 
 
-def _bound(host: str, port: int) -> list[socket.socket]:
+def _bound(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     """Return a socket for each address of a host, all with the same port."""
     bare = host.removeprefix("[").removesuffix("]")
     found: list[socket.socket] = []
@@ -81,6 +91,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
             bound = socket.socket(family, kind, protocol)
             found.append(bound)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
             if family == socket.AF_INET6:
                 # `[::]` takes IPv4, too, as it does for gRPC.
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -64,9 +64,7 @@ class InferenceRoutes:
             Route("/v2", self._server, methods=["GET"]),
             Route("/v2/health/live", self._live, methods=["GET"]),
             Route("/v2/health/ready", self._ready, methods=["GET"]),
-            self._route(
-                "/v2/models/stats", "ModelStatistics", _named(v2.ModelStatisticsRequest), described.statistics
-            ),
+            self._route("/v2/models/stats", "ModelStatistics", statistics, described.statistics),
             self._route("/v2/repository/index", "RepositoryIndex", _index, self._models.index, "POST"),
             self._route(
                 "/v2/repository/models/{model}/load", "RepositoryModelLoad", _load, self._models.load, "POST"
@@ -90,7 +88,7 @@ class InferenceRoutes:
                 self._route(
                     f"{path}/stats",
                     "ModelStatistics",
-                    _named(v2.ModelStatisticsRequest),
+                    statistics,
                     described.statistics,
                 ),
             ]
