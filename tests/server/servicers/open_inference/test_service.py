@@ -103,6 +103,21 @@ def test_statistics_count_requests_images_and_times(v2: Any, request_for: Make) 
         assert found.last_inference > 1_700_000_000_000
 
 
+def test_configuration_and_statistics_show_the_response_cache(
+    run_server: Callable[..., Any], request_for: Make
+) -> None:
+    v2 = GRPCInferenceServiceStub(run_server(response_cache_bytes=1 << 20).channel)
+    for colors in (["red"], ["red"], ["red", "blue"]):
+        v2.ModelInfer(request_for(*colors), timeout=PATIENCE)
+
+    config = v2.ModelConfig(v2_pb2.ModelConfigRequest(name="colors"), timeout=PATIENCE).config
+    (found,) = v2.ModelStatistics(v2_pb2.ModelStatisticsRequest(), timeout=PATIENCE).model_stats
+    assert config.response_cache.enable
+    assert (found.inference_count, found.execution_count) == (4, 2)
+    assert found.inference_stats.cache_hit.count == 2
+    assert found.inference_stats.success.count == 3
+
+
 def test_shared_memory_and_settings_of_the_process_are_refused_in_words(
     v2: Any, refused: Callable[..., Any]
 ) -> None:
