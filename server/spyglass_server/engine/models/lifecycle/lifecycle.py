@@ -435,6 +435,12 @@ def _model_error(error: Exception, found: Found) -> ModelError:
     if isinstance(error, ModelError):
         return type(error)(error.message, reason=error.reason)
     stored = found.stored
+    if isinstance(error, OSError):
+        # Often a version that is deleted while it is loaded. The text has no path: others read it, too.
+        cause = error.strerror or type(error).__name__
+        return ModelError(
+            f"{stored.name}/{stored.version}: its files cannot be read: {cause}", reason="FILE_UNREADABLE"
+        )
     _log.error("%s/%d could not be loaded", stored.name, stored.version, exc_info=error)
     return ModelError(
         f"{stored.name}/{stored.version}: it could not be loaded; the server's log has the cause",
