@@ -20,6 +20,7 @@ pytest_plugins = [
     "tiny_classifier",
     "explaining_classifiers",
     "tiny_segmentation",
+    "changing_models",
     "quantisable",
     "server_process",
     "supervised",

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,25 +21,37 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for_port(port: int) -> None:
+    """Wait until a process listens on a port of this machine."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("localhost", port)) == 0:
+                return
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 class Shell:
-    """Runs commands in a folder; the last one of them may run in the background."""
+    """Runs commands in a folder, some of them in the background; the last one of these is the server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         bin_folder = Path(sys.executable).parent
         self.environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
-        self.background: subprocess.Popen[bytes] | None = None
+        self.background: list[subprocess.Popen[bytes]] = []
 
     def run(self, command: str) -> tuple[int, str]:
         """Return the exit code, and what the command wrote to both of its outputs."""
         if command.endswith("&"):
-            with (self.folder / "server.log").open("wb") as log:
-                self.background = subprocess.Popen(
+            with (self.folder / "server.log").open("ab") as log:
+                process = subprocess.Popen(
                     ["bash", "-c", f"exec {command[:-1]}"],
                     cwd=self.folder,
                     env=self.environment,
                     stderr=log,
                 )
+            self.background.append(process)
             return 0, ""
         ended = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
@@ -53,15 +66,15 @@ class Shell:
 
     def end(self) -> int:
         """Stop the server; return its exit code."""
-        assert self.background
-        self.background.terminate()
-        return self.background.wait(PATIENCE)
+        server = self.background[-1]
+        server.terminate()
+        return server.wait(PATIENCE)
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     made = Shell(tmp_path)
     yield made
-    if made.background and made.background.poll() is None:
-        made.background.kill()
-        made.background.wait(PATIENCE)
+    for process in made.background:
+        process.kill()
+        process.wait(PATIENCE)

@@ -364,6 +364,9 @@ class Server:
             self._threads,
             self._observing.not_alive,
             self._observing.not_ready,
+            self._inference,
+            self._descriptions,
+            self._models,
             shared=self._sharing is not None,
         )
 
@@ -371,6 +374,7 @@ class Server:
         # A process can have the messages of the Open Inference Protocol only once, such as those of another
         # client: only one with a gRPC server imports them.
         from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+        from spyglass_server.servicers.open_inference.descriptions import Descriptions
         from spyglass_server.servicers.open_inference.direct import inference_methods
         from spyglass_server.servicers.open_inference.model_repository import ModelRepository
         from spyglass_server.servicers.open_inference.service import InferenceService
@@ -381,12 +385,13 @@ class Server:
         window = 2 * settings.effective_concurrency
         handlers, threads, observers = self._handlers, self._threads, self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
-        inference = OpenInference(self._engine)
+        inference = self._inference = OpenInference(self._engine)
         waiting = Waiting(inference, observers, self._entrance, window=window)
-        models = ModelRepository(
+        models = self._models = ModelRepository(
             inference, self._lifecycle.statuses, self._administration if settings.admin else None
         )
-        service = InferenceService(inference, self._readiness, self._observing.totals, waiting, models)
+        self._descriptions = Descriptions(inference, self._readiness, self._observing.totals)
+        service = InferenceService(self._descriptions, self._readiness, waiting, models)
         limits = self._limits
         infer = inference_methods(inference)
         self._direct = direct_calls(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from documented_commands import Shell, free_port
+from documented_commands import Shell, free_port, wait_for_port
 from spyglass_contract.model.card import card_from_metadata, write_card
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def test_the_commands_of_the_page_lead_from_a_new_version_to_a_rollback(
         "SPYGLASS_SERVER": f"localhost:{port}",
         "SPYGLASS_PROFILE_SECONDS": "0",
     }
-    (block,) = (text for text in re.findall(r"```console\n(.*?)```", page, re.DOTALL) if "&" in text)
+    (block,) = (text for text in re.findall(r"```console\n(.*?)```", page, re.DOTALL) if "--admin &" in text)
     commands = [line.removeprefix("$ ") for line in block.splitlines()]
     assert len(commands) == 16
 
@@ -69,6 +69,44 @@ def test_the_commands_of_the_page_lead_from_a_new_version_to_a_rollback(
     with contextlib.redirect_stdout(printed):
         exec(code.replace("localhost:50051", f"localhost:{port}"), {})
     assert printed.getvalue() == "{'canary': 2, 'stable': 2}\n"
+    assert shell.end() == 0
+    assert "Traceback" not in (shell.folder / "server.log").read_text()
+
+
+def test_the_commands_of_the_page_serve_a_repository_of_a_web_server(
+    shell: Shell, repository_root: Path
+) -> None:
+    page = (repository_root / "docs/models.md").read_text()
+    mnist = repository_root / "models/mnist-convnet/1/model.onnx"
+    copy_as(mnist, shell.folder / "my-models", "digits", 1)
+    port, web_port = str(free_port()), str(free_port())
+    shell.environment |= {
+        "SPYGLASS_PORT": port,
+        "SPYGLASS_SERVER": f"localhost:{port}",
+        "SPYGLASS_PROFILE_SECONDS": "0",
+    }
+    (block,) = (
+        text for text in re.findall(r"```console\n(.*?)```", page, re.DOTALL) if "http.server" in text
+    )
+    outputs = []
+    for line in block.splitlines():
+        command = line.removeprefix("$ ").replace("8000", web_port).replace("seconds 5", "seconds 0.2")
+        code, output = shell.run(command)
+        assert code == 0, (command, output, (shell.folder / "server.log").read_text())
+        outputs.append(output)
+        if "http.server" in command:
+            wait_for_port(int(web_port))
+
+    assert outputs[0] == "my-models/models.json: versions: 1, files: 1\n"
+    assert re.search(r"digits:1 +serving", outputs[-1])
+    (copy,) = (shell.folder / "copies/versions").glob("*/digits/1/model.onnx")
+    assert copy.read_bytes() == (shell.folder / "my-models/digits/1/model.onnx").read_bytes()
+
+    # A new version serves when the index has it, and the server says which.
+    copy_as(mnist, shell.folder / "my-models", "digits", 2)
+    assert shell.run("spyglass models index my-models")[0] == 0
+    waited = "until spyglass models list | grep -E 'digits:2 +serving'; do sleep 0.1; done"
+    assert shell.run(waited)[0] == 0
     assert shell.end() == 0
     assert "Traceback" not in (shell.folder / "server.log").read_text()
 

@@ -22,7 +22,7 @@ PATIENCE = 60
 # Methods that the server refuses: there is no shared memory, and settings are read once.
 REFUSED = {
     "register_system_shared_memory": ("region", "/key", 64),
-    "register_cuda_shared_memory": ("region", b"handle", 0, 64),
+    "register_cuda_shared_memory": ("region", b"aGFuZGxl", 0, 64),
     "update_trace_settings": (),
     "get_trace_settings": (),
     "update_log_settings": ({},),
@@ -198,6 +198,20 @@ def operating(address: str, image: bytes) -> None:
         assert client.infer("mnist-convnet", [pixels(1)]).as_numpy("probabilities").shape == (1, 10)
 
 
+def together(address: str, image: bytes) -> None:
+    """Use this client and `spyglass_client` in one process, and compare what they get."""
+    from spyglass_client import AsyncClient, Client
+
+    assert AsyncClient
+    with Client(address) as spyglass, triton.InferenceServerClient(address) as client:
+        best = spyglass.classify(image, model="imagenet").best
+        heatmap = spyglass.heatmap(image, model="imagenet")
+        probabilities = client.infer("imagenet", [files(image, 1)]).as_numpy("probabilities")[0]
+    assert heatmap.target.name == best.name
+    np.testing.assert_allclose(probabilities[best.index], best.score, rtol=1e-5)
+    assert probabilities.argmax() == best.index
+
+
 def messages(address: str, image: bytes) -> None:
     """Print each message, field, number and kind that tritonclient has."""
     from tritonclient.grpc import model_config_pb2, service_pb2
@@ -232,7 +246,7 @@ def methods(address: str, image: bytes) -> None:
 
 CASES = {
     function.__name__: function
-    for function in (blocking, streaming, asynchronous, operating, messages, methods)
+    for function in (blocking, streaming, asynchronous, operating, together, messages, methods)
 }
 
 if __name__ == "__main__":

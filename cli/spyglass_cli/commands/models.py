@@ -13,6 +13,7 @@ from spyglass.v1.model_pb2 import (
     SCORE_KIND_SOFTMAX,
     Certificate,
 )
+from spyglass_cli.commands import models_index
 from spyglass_cli.commands.models_changes import LOAD_SECONDS, add_changes
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
@@ -40,8 +41,10 @@ _SCORE_KINDS: dict[int, str] = {
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command with `list`, `show`, `drift`, and those that change the models."""
-    parser = subparsers.add_parser("models", help="show and change the models of a running server")
+    """Add the command with `list`, `show`, `drift`, `index`, and those that change the models."""
+    parser = subparsers.add_parser(
+        "models", help="show and change the models of a running server; write the index of a repository"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="models_command")
     added: list[argparse.ArgumentParser] = []
 
@@ -67,6 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     drifting.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to compare")
     waiting = add_changes(add)
+    models_index.add_parser(commands)
     for command in added:
         command.add_argument(
             "--format",

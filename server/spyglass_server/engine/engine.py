@@ -65,16 +65,21 @@ class Engine:
         pixels = image.pixels if isinstance(image, Prepared) else image
         return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), pixels)
 
-    def start(self, work: Work, call: Call, done: Done) -> None:
-        """Queue a work, see `Workers.submit`, or give `done` the response that is kept for it."""
+    def start(self, work: Work, call: Call, done: Done) -> bool:
+        """Queue a work, see `Workers.submit`, or give `done` the response that is kept for it.
+
+        Returns whether it was queued.
+        """
         if call.observation:
             call.observation.model, call.observation.image = work.model, work.image
         if self.responses is None or work.reuse is None or work.image is None:
             self.workers.submit(work, call, done)
-            return
+            return True
         entry = self.responses.entry(work, work.reuse, work.image, call.caller)
-        if not entry.respond(call, done):
-            self.workers.submit(entry.looking_again(work), call, entry.keeping(done))
+        if entry.respond(call, done):
+            return False
+        self.workers.submit(entry.looking_again(work), call, entry.keeping(done))
+        return True
 
     def check(self, call: Call) -> None:
         """Raise Overloaded if the work of a call would most probably be refused; see `Workers.check`."""

@@ -47,6 +47,7 @@ class Answer:
     # What observers read: a message of the API, if there is one.
     response: Message | None = None
     headers: Mapping[str, str] | None = None
+    status: int = 200
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,21 @@ class Exchanges:
         self._observers.end(observation, "OK")
         return Response(
             answer.content,
+            answer.status,
             media_type=answer.media_type,
             headers={REQUEST_ID_HEADER: observation.request_id, **(answer.headers or {})},
         )
+
+    def in_thread(self, handle: Callable[[], object], done: Done) -> None:
+        """Run what may take long on a thread."""
+
+        def run() -> None:
+            try:
+                done(handle(), None)
+            except Exception as error:
+                done(None, error)
+
+        self._threads.submit(run)
 
     async def _answer(self, exchange: _Exchange, metadata: Metadata) -> Answer:
         request, operation, observation = exchange.request, exchange.operation, exchange.observation

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-
-from starlette.routing import BaseRoute
 
 from spyglass_server.handlers import Handlers
 from spyglass_server.http.application import Check, application
 from spyglass_server.http.arrivals import Arrivals
 from spyglass_server.http.connections import limited
 from spyglass_server.http.exchange import Exchanges
+from spyglass_server.http.open_inference.routes import InferenceRoutes
 from spyglass_server.http.port import HttpPort
 from spyglass_server.http.vision import vision_routes
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.observers import Observers
+from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.servicers.entrance import Entrance
+from spyglass_server.servicers.open_inference.descriptions import Descriptions
+from spyglass_server.servicers.open_inference.model_repository import ModelRepository
 from spyglass_server.servicers.readiness import Readiness
 from spyglass_server.settings import ServerSettings
 from spyglass_server.tls.https import HttpsContext
@@ -36,11 +37,13 @@ class HttpServing:
         threads: ThreadPoolExecutor,
         alive: Check,
         ready: Check,
-        more: Callable[[Exchanges], Iterable[BaseRoute]] = lambda exchanges: (),
+        inference: OpenInference,
+        descriptions: Descriptions,
+        models: ModelRepository,
         *,
         shared: bool = False,
     ) -> None:
-        """Bind the port of the settings, which must have one; `more` makes further routes.
+        """Bind the port of the settings, which must have one.
 
         `shared`: other processes listen on the port, too. Raises ListenError and TlsError.
         """
@@ -49,12 +52,14 @@ class HttpServing:
         )
         exchanges = Exchanges(readiness, entrance, observers, arrivals, threads)
         self._https = HttpsContext(settings.tls_files) if settings.tls_files else None
+        inferring = InferenceRoutes(inference, descriptions, models, readiness, exchanges)
+        routes = [*vision_routes(handlers, exchanges), *inferring.routes()]
         connections = limited(
             most_connections=settings.max_connections, head_seconds=settings.receive_seconds
         )
         host = settings.effective_host
         self._port = HttpPort(
-            application([*vision_routes(handlers, exchanges), *more(exchanges)], alive, ready),
+            application(routes, alive, ready),
             "localhost" if host.startswith("unix") else host,
             settings.http_port or 0,
             connections,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyglass.v1.model_pb2 import TASK_SEGMENT
+from spyglass.v1.reply_pb2 import Timing
 from spyglass_contract.errors import LimitExceeded
 from spyglass_contract.images.pixels import Prepared
 from spyglass_server.engine.engine import Engine
@@ -17,9 +19,11 @@ from spyglass_server.engine.finite import check_finite
 from spyglass_server.engine.limits import MAX_REPLY_BYTES
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.observation import Observation
+from spyglass_server.engine.response_cache.reuse import Reuse
 from spyglass_server.engine.work import Inferred, Work
 from spyglass_server.heatmaps.explain import Explained, explaining_work
 from spyglass_server.open_inference.outputs import ImageOutput, Output, Part
+from spyglass_server.open_inference.reuse import ImageParts, kept_parts, restored_parts
 from spyglass_server.open_inference.tensors import InferResult
 
 Image = bytes | Prepared
@@ -37,9 +41,17 @@ class Batch:
         outputs: Mapping[str, Output],
         images: int,
         explained: int | None,
+        options: bytes | None = None,
+        observation: Observation | None = None,
     ) -> None:
-        """`explained` is the class of the heatmaps, or PREDICTED; None: there are none."""
+        """`explained` is the class of the heatmaps, or PREDICTED; None: there are none.
+
+        `options` are those of the request for the response cache; None: there is no cache. `observation` is
+        that of the request.
+        """
+        self._observation = observation
         self._engine = engine
+        self._options = options
         self._model = model
         self._id = request_id
         self._outputs = tuple(outputs.values())
@@ -47,19 +59,22 @@ class Batch:
         self._explained = explained
         self._served_by = model.served_by if explained is None else model.heatmaps_served_by
 
-    def only_work(self, image: Image, observation: Observation | None) -> Work:
-        """Return the work of a request with one image. Its response is the InferResult."""
-        return self._work(image, lambda inferred: self.result([self._parts(inferred, observation)]))
-
     def work(self, image: Image, observation: Observation | None) -> Work:
-        """Return the work of one of several images. Its response is what it contributes to each output."""
-        return self._work(image, partial(self._parts, observation=observation))
+        """Return the work of one image. Its response is an ImageParts."""
+        work = self._work(image, partial(self._parts, observation=observation))
+        if self._options is None:
+            return work
+        restored = partial(self._restored, observation)
+        return replace(work, reuse=Reuse(self._options, _kept, restored))
 
-    def result(self, responses: list[list[Part]]) -> InferResult:
+    def result(self, responses: list[ImageParts]) -> InferResult:
         """Return the result of the request from the responses to all its images."""
-        parts = zip(*responses, strict=True)
+        parts = zip(*(response.parts for response in responses), strict=True)
         joined = tuple(output.joined(each) for output, each in zip(self._outputs, parts, strict=True))
-        return InferResult(self._id, self._model, self._served_by, joined)
+        cached = all(response.cached for response in responses)
+        if self._observation:
+            self._observation.cached = cached
+        return InferResult(self._id, self._model, self._served_by, joined, cached)
 
     def _work(self, image: Image, respond: Callable[[Inferred[ImageOutput]], object]) -> Work:
         model = self._model
@@ -71,7 +86,7 @@ class Batch:
         classes = (self._explained,)
         return explaining_work(self._engine, image, model, classes, partial(_of_explained, respond), None)
 
-    def _parts(self, inferred: Inferred[ImageOutput], observation: Observation | None) -> list[Part]:
+    def _parts(self, inferred: Inferred[ImageOutput], observation: Observation | None) -> ImageParts:
         image = inferred.output
         check_finite(self._model, image.probabilities)
         if image.heatmap is not None:
@@ -81,7 +96,15 @@ class Batch:
         self._check_size(parts)
         if observation:
             observation.computed = inferred.timing(started), self._served_by
-        return parts
+        return ImageParts(parts)
+
+    def _restored(self, observation: Observation | None, kept: bytes, queue_ms: float) -> ImageParts:
+        parts = restored_parts(kept)
+        # They may have been kept from a request with fewer images.
+        self._check_size(parts)
+        if observation:
+            observation.computed = Timing(queue_ms=queue_ms, cached=True), self._served_by
+        return ImageParts(parts, cached=True)
 
     def _check_size(self, parts: list[Part]) -> None:
         """Raise LimitExceeded if the response will be too large: every image has parts of one size."""
@@ -93,6 +116,10 @@ class Batch:
                 reason="OUTPUTS_TOO_LARGE",
                 field="outputs",
             )
+
+
+def _kept(response: ImageParts) -> bytes:
+    return kept_parts(response.parts)
 
 
 def _of_probabilities(

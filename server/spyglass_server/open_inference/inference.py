@@ -19,10 +19,11 @@ from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.text import check_id
 from spyglass_server.open_inference.batch import Batch
 from spyglass_server.open_inference.inputs import images_of
-from spyglass_server.open_inference.joining import start_all
+from spyglass_server.open_inference.joining import ending_alone, start_all
 from spyglass_server.open_inference.naming import find_model
 from spyglass_server.open_inference.outputs import outputs_of
 from spyglass_server.open_inference.parameters import call_of_request, explained_class
+from spyglass_server.open_inference.reuse import options_of
 from spyglass_server.open_inference.tensors import InferRequest, InferResult
 from spyglass_server.permitted import Permitted
 
@@ -68,11 +69,14 @@ class OpenInference:
         call = call_of_request(call, request.parameters)
         images = images_of(request.inputs, model)
         explained = explained_class(request.parameters, model) if explains else None
-        batch = Batch(self._engine, model, request.id, outputs, len(images), explained)
+        options = options_of(request) if self._engine.responses else None
+        observation = call.observation
+        batch = Batch(self._engine, model, request.id, outputs, len(images), explained, options, observation)
         if len(images) == 1:
-            self._engine.start(batch.only_work(images[0], call.observation), call, done)
+            work = batch.work(images[0], observation)
+            self._engine.start(work, call, ending_alone(batch.result, done))
             return
-        observed = call.observation.split(len(images)) if call.observation else [None] * len(images)
+        observed = observation.split(len(images)) if observation else [None] * len(images)
         works = [batch.work(image, each) for image, each in zip(images, observed, strict=True)]
         start_all(self._engine, works, call, observed, batch.result, done)
 

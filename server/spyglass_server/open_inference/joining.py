@@ -15,6 +15,18 @@ from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.work import Work
 
 
+def ending_alone(join: Callable[[list[Any]], object], done: Done) -> Done:
+    """Return what ends the only work of a request; `join` makes the response of the request from its own."""
+
+    def ended(response: object, error: Exception | None) -> None:
+        if error is None:
+            _end(join, [response], done)
+        else:
+            done(None, error)
+
+    return ended
+
+
 def start_all(
     engine: Engine,
     works: Sequence[Work],
@@ -26,18 +38,19 @@ def start_all(
     """Start the works of one request; `join` makes its response from theirs, in their order.
 
     Each work has one of the `observations`, None if nobody observes it. If one fails, the others are
-    cancelled, and the request fails with its error. The first work takes a place among the requests of the
-    server; the others only need to be done in time. Raises the errors of `Workers.submit`; then `done` is not
-    called.
+    cancelled, and the request fails with its error. The first work that is queued takes a place among the
+    requests of the server; the others only need to be done in time. Raises the errors of `Workers.submit`;
+    then `done` is not called.
     """
     joined = _Joined(len(works), call.part(), join, done)
     if call.observation:
         call.observation.model, call.observation.image = works[0].model, works[0].image
+    placed = False
     try:
         for number, (work, observation) in enumerate(zip(works, observations, strict=True)):
-            part = joined.call.part(patient=call.patient or number > 0)
+            part = joined.call.part(patient=call.patient or placed)
             part.observation = observation
-            engine.start(work, part, partial(joined.ended, number))
+            placed = engine.start(work, part, partial(joined.ended, number)) or placed
     except Exception:
         # Otherwise the request has ended already, with the error of an earlier work.
         if joined.give_up():
@@ -67,12 +80,7 @@ class _Joined:
             self.call.cancel()
             done(None, _of_image(error, number, len(self._responses)))
             return
-        try:
-            joined = self._join(self._responses)
-        except Exception as failure:
-            done(None, failure)
-        else:
-            done(joined, None)
+        _end(self._join, self._responses, done)
 
     def give_up(self) -> bool:
         """Cancel the works that have started, and return whether the request has not ended yet."""
@@ -80,6 +88,15 @@ class _Joined:
             open_, self._done = self._done is not None, None
         self.call.cancel()
         return open_
+
+
+def _end(join: Callable[[list[Any]], object], responses: list[Any], done: Done) -> None:
+    try:
+        joined = join(responses)
+    except Exception as failure:
+        done(None, failure)
+    else:
+        done(joined, None)
 
 
 def _of_image(error: Exception, number: int, count: int) -> Exception:

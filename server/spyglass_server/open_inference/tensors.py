@@ -85,6 +85,8 @@ class InferResult:
     # Which file computed the outputs, where, and in which precision.
     served_by: ServedBy
     outputs: tuple[OutputTensor, ...]
+    # The server had the outputs of every image in its response cache.
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

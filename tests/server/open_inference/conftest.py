@@ -36,11 +36,16 @@ def tensor_models(
 
 
 @pytest.fixture(scope="session")
-def engine(tensor_models: Path) -> Iterator[Engine]:
+def repository(tensor_models: Path) -> Repository:
     pytest.importorskip("onnxruntime")
     repository = Repository()
     for path in sorted(tensor_models.glob("*/*/model.onnx")):
         repository.add(Model.load(path, Resources()))
+    return repository
+
+
+@pytest.fixture(scope="session")
+def engine(repository: Repository) -> Iterator[Engine]:
     made = Engine(repository, Workers(2, Bounds(8)), Limits())
     yield made
     made.close()
@@ -55,6 +60,16 @@ def find(engine: Engine) -> Callable[[str], Model]:
 @pytest.fixture
 def infer(engine: Engine) -> Infer:
     """Run a request: `infer(inputs, outputs=(), model="colors", version="", call=None, **parameters)`."""
+    return _infer(engine)
+
+
+@pytest.fixture
+def make_infer() -> Callable[[Engine], Infer]:
+    """Return what `infer` is, for an engine."""
+    return _infer
+
+
+def _infer(engine: Engine) -> Infer:
     inference = OpenInference(engine)
 
     def run(

@@ -120,11 +120,11 @@ def test_one_refused_image_refuses_the_request_and_cancels_the_others(
 ) -> None:
     start, calls = engine.start, []
 
-    def refusing(work: Any, call: Any, done: Any) -> None:
+    def refusing(work: Any, call: Any, done: Any) -> bool:
         calls.append(call)
         if len(calls) == 3:
             raise Overloaded("full")
-        start(work, call, done)
+        return bool(start(work, call, done))
 
     monkeypatch.setattr(engine, "start", refusing)
     with pytest.raises(Overloaded):

@@ -10,6 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from spyglass.inference.v2_pb2 import ModelInferRequest, ModelInferResponse
+from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceStub
 from spyglass.v1.admin_pb2 import RollbackRequest, SetLabelRequest
 from spyglass.v1.admin_pb2_grpc import AdminStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
@@ -143,6 +145,27 @@ def test_the_messages_of_a_stream_get_kept_responses(
         assert response.id == f"id {response.index}"
     # Equal images that run at the same time each run the network: the server has one worker.
     assert sum(not response.timing.cached for response in responses) == 3
+
+
+def test_outputs_of_the_open_inference_protocol_are_kept(
+    caching: Any, color_image: Callable[..., bytes]
+) -> None:
+    stub = GRPCInferenceServiceStub(caching.channel)
+
+    def infer(*colors: str) -> ModelInferResponse:
+        request = ModelInferRequest(model_name="colors", id=f"for {colors}")
+        tensor = request.inputs.add(name="image", datatype="BYTES", shape=[len(colors)])
+        tensor.contents.bytes_contents.extend(color_image(color) for color in colors)
+        return stub.ModelInfer(request, timeout=PATIENCE)
+
+    first, second = infer("red", "blue"), infer("red", "blue")
+    part, mixed = infer("blue"), infer("blue", "green")
+
+    assert "cached" not in first.parameters and "cached" not in mixed.parameters
+    assert second.parameters["cached"].bool_param and part.parameters["cached"].bool_param
+    assert second.id == "for ('red', 'blue')"
+    assert second.raw_output_contents == first.raw_output_contents
+    assert part.raw_output_contents[0] == first.raw_output_contents[0][12:]
 
 
 def test_a_response_that_was_kept_for_a_call_serves_a_stream(

@@ -70,10 +70,14 @@ class CacheEntry:
         return None if kept is None else self._reuse.restored(kept, queue_ms)
 
     def _respond(self, kept: bytes, call: Call, done: Done) -> None:
+        response, failure = None, None
         try:
             call.remaining()
             response = self._reuse.restored(kept, 0.0)
         except Exception as error:
-            done(None, error)
-        else:
-            done(response, None)
+            failure = error
+        try:
+            done(response, failure)
+        # The calling thread takes an error for one of a request that has not ended yet.
+        except Exception:
+            _log.exception("the response of a request could not be sent")

@@ -44,9 +44,8 @@ def _options(request: Request) -> bytes:
 
 def _set(message: Message, name: str, value: object) -> None:
     if isinstance(value, Message):
+        # An empty message is set, too: that is another option than none.
         getattr(message, name).CopyFrom(value)
-        # An empty message that is set is another option than one that is not.
-        getattr(message, name).SetInParent()
     elif hasattr(value, "MergeFrom"):
         # A list or a map.
         getattr(message, name).MergeFrom(value)

@@ -74,6 +74,8 @@ def response_of(result: InferResult) -> ModelInferResponse:
     parameters["sha256"].string_param = served_by.sha256
     parameters["provider"].string_param = served_by.provider
     parameters["precision"].string_param = served_by.precision
+    if result.cached:
+        parameters["cached"].bool_param = True
     for output in result.outputs:
         response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
         response.raw_output_contents.append(output.raw())

@@ -37,15 +37,8 @@ from spyglass.inference.v2_pb2 import (
 )
 from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceServicer
 from spyglass_contract.errors import Unimplemented
-from spyglass_server.observing.model_totals import TotalsOfModels
-from spyglass_server.open_inference.inference import OpenInference
-from spyglass_server.open_inference.metadata import EXTENSIONS, SERVER_NAME, metadata_of, server_version
 from spyglass_server.servicers.context import call_of
-from spyglass_server.servicers.open_inference.describing import (
-    config_message,
-    metadata_message,
-    statistics_message,
-)
+from spyglass_server.servicers.open_inference.descriptions import Descriptions
 from spyglass_server.servicers.open_inference.model_repository import ModelRepository
 from spyglass_server.servicers.open_inference.waiting import Waiting
 from spyglass_server.servicers.readiness import Readiness
@@ -56,15 +49,13 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     def __init__(
         self,
-        inference: OpenInference,
+        descriptions: Descriptions,
         readiness: Readiness,
-        totals: TotalsOfModels,
         waiting: Waiting,
         models: ModelRepository,
     ) -> None:
-        self._inference = inference
+        self._descriptions = descriptions
         self._readiness = readiness
-        self._totals = totals
         self._waiting = waiting
         self._models = models
 
@@ -75,28 +66,22 @@ class InferenceService(GRPCInferenceServiceServicer):
         return ServerReadyResponse(ready=self._readiness.is_open)
 
     def ModelReady(self, request: ModelReadyRequest, context: grpc.ServicerContext) -> ModelReadyResponse:
-        ready = self._readiness.is_open and self._inference.is_ready(
-            request.name, request.version, call_of(context)
-        )
-        return ModelReadyResponse(ready=ready)
+        return self._descriptions.model_ready(request, call_of(context))
 
     def ServerMetadata(
         self, request: ServerMetadataRequest, context: grpc.ServicerContext
     ) -> ServerMetadataResponse:
-        return ServerMetadataResponse(name=SERVER_NAME, version=server_version(), extensions=EXTENSIONS)
+        return self._descriptions.server()
 
     def ModelMetadata(
         self, request: ModelMetadataRequest, context: grpc.ServicerContext
     ) -> ModelMetadataResponse:
         self._readiness.check()
-        call = call_of(context)
-        model = self._inference.find(request.name, request.version, call)
-        return metadata_message(metadata_of(model, self._inference.models(call)))
+        return self._descriptions.model(request, call_of(context))
 
     def ModelConfig(self, request: ModelConfigRequest, context: grpc.ServicerContext) -> ModelConfigResponse:
         self._readiness.check()
-        model = self._inference.find(request.name, request.version, call_of(context))
-        return ModelConfigResponse(config=config_message(model, metadata_of(model, [model])))
+        return self._descriptions.config(request, call_of(context))
 
     def ModelInfer(self, request: ModelInferRequest, context: grpc.ServicerContext) -> ModelInferResponse:
         self._readiness.check()
@@ -112,21 +97,7 @@ class InferenceService(GRPCInferenceServiceServicer):
         self, request: ModelStatisticsRequest, context: grpc.ServicerContext
     ) -> ModelStatisticsResponse:
         self._readiness.check()
-        call = call_of(context)
-        if request.name and request.version:
-            models = [self._inference.find(request.name, request.version, call)]
-        elif request.name:
-            # Its name is checked as that of any request.
-            name = self._inference.find(request.name, "", call).card.name
-            models = [model for model in self._inference.models(call) if model.card.name == name]
-        else:
-            models = list(self._inference.models(call))
-        return ModelStatisticsResponse(
-            model_stats=[
-                statistics_message(model, self._totals.of(model.card.name, model.card.version))
-                for model in models
-            ]
-        )
+        return self._descriptions.statistics(request, call_of(context))
 
     def RepositoryIndex(
         self, request: RepositoryIndexRequest, context: grpc.ServicerContext

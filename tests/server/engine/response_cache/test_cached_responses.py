@@ -289,6 +289,23 @@ def test_a_cache_that_many_threads_use_gives_each_image_its_own_response(
     assert small.hits > 100 and small.evicted > 20
 
 
+def test_a_kept_response_that_cannot_be_sent_ends_its_request_once(
+    handled: Handled, color_image: MakeImage, caplog: pytest.LogCaptureFixture
+) -> None:
+    handled.classify(color_image("red"))
+    ends: list[object] = []
+
+    def done(response: object, error: Exception | None) -> None:
+        ends.append(response)
+        raise OSError("the connection is gone")
+
+    request = ClassifyRequest(image=message(color_image("red")))
+    handled.handlers.start(handled.handlers.classify_work, request, Call(), done)
+
+    assert len(ends) == 1
+    assert "the response of a request could not be sent" in caplog.text
+
+
 def test_large_responses_are_made_by_another_thread(
     handled: Handled, network: Any, color_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

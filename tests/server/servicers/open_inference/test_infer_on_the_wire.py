@@ -107,6 +107,16 @@ def test_a_request_may_have_much_image_and_little_else(
     assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "REQUEST_TOO_LARGE")
 
 
+def test_few_pixels_may_come_as_numbers_and_many_as_bytes(v2: Any, request_for: Make, refused: Any) -> None:
+    request = request_for("red", raw_input_contents=[])
+    request.inputs[0].contents.uint_contents.extend([1] * (4 * 1024 * 1024 + 1))
+
+    refusal = refused(lambda: v2.ModelInfer(request, timeout=PATIENCE))
+
+    assert (refusal.code, refusal.reason) == (Code.OUT_OF_RANGE, "REQUEST_TOO_LARGE")
+    assert "send raw bytes" in refusal.message
+
+
 def test_a_batch_takes_one_place_of_a_full_server_and_is_refused_whole(
     run_server: Any,
     network: Any,

@@ -12,6 +12,9 @@ import pytest
 from spyglass.inference import v2_pb2
 from spyglass.inference.v2_pb2 import ModelInferRequest
 from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceStub
+from spyglass.v1 import admin_pb2
+from spyglass.v1.admin_pb2_grpc import AdminStub
+from spyglass.v1.model_pb2 import TrafficShare, VersionSelector
 from tiny_classifier import tiny_card, write_tiny_model
 
 Code = grpc.StatusCode
@@ -154,3 +157,27 @@ def test_without_admin_nothing_is_loaded(v2: Any, refused: Callable[..., Any]) -
     ):
         refusal = refused(call)
         assert (refusal.code, refusal.reason) == (Code.UNIMPLEMENTED, "ADMIN_OFF")
+
+
+def test_a_version_may_be_named_by_a_label_and_an_id_keeps_its_side_of_a_traffic_share(
+    run_server: Callable[..., Any], models: Path, request_for: Make, refused: Callable[..., Any]
+) -> None:
+    running = run_server(models=models, versions="all", admin=True)
+    v2, admin = GRPCInferenceServiceStub(running.channel), AdminStub(running.channel)
+
+    def version(named: str = "", **fields: Any) -> str:
+        request = request_for("red", model_version=named, **fields)
+        return str(v2.ModelInfer(request, timeout=PATIENCE).model_version)
+
+    assert refused(lambda: version("stable")).reason == "LABEL_NOT_FOUND"
+    admin.SetLabel(admin_pb2.SetLabelRequest(name="colors", label="stable", version=1), timeout=PATIENCE)
+    assert (version("stable"), version(), version("2")) == ("1", "1", "2")
+    assert v2.ModelReady(v2_pb2.ModelReadyRequest(name="colors", version="stable"), timeout=PATIENCE).ready
+
+    share = TrafficShare(
+        source=VersionSelector(label="stable"), target=VersionSelector(version=2), percent=50
+    )
+    admin.SetTraffic(admin_pb2.SetTrafficRequest(name="colors", share=share), timeout=PATIENCE)
+    found = {str(number): version(id=str(number)) for number in range(40)}
+    assert set(found.values()) == {"1", "2"}
+    assert {number: version(id=number) for number in found} == found

@@ -22,7 +22,7 @@ from spyglass_server.engine.models.stores.failures import (
     within,
 )
 from spyglass_server.engine.models.stores.opened import open_file_system, root_of
-from spyglass_server.engine.models.stores.options import SECONDS
+from spyglass_server.engine.models.stores.options import PATIENCE, Patience
 from spyglass_server.engine.models.stores.url import StoreUrl
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ class FileSystem:
     Safe to use from any thread.
     """
 
-    def __init__(self, url: StoreUrl, seconds: float = SECONDS) -> None:
+    def __init__(self, url: StoreUrl, patience: Patience = PATIENCE) -> None:
         self.url = url
-        self._seconds = seconds
+        self._patience = patience
+        self._seconds = patience.seconds
 
     @cached_property
     def _opened(self) -> AbstractFileSystem:
@@ -113,7 +114,7 @@ class FileSystem:
             return data[: max_bytes + 1]
 
         try:
-            return retried(attempt)
+            return retried(attempt, self._patience)
         except MissingError:
             return None
 
@@ -177,7 +178,9 @@ class FileSystem:
                 return None
             name = unquote(full[len(folder) :].removesuffix("/"))
         else:
-            name = posixpath.basename(full.rstrip("/"))
+            # Object stores may have an empty object in the place of the folder.
+            is_inside = full.rstrip("/") != folder.rstrip("/")
+            name = posixpath.basename(full.rstrip("/")) if is_inside else ""
         if not name or "/" in name or (self.url.is_http and {"?", "#"} & set(full[len(folder) :])):
             return None
         if info.get("islink"):
@@ -189,7 +192,7 @@ class FileSystem:
         return _entry_of(name, info) if info["type"] in ("file", "directory") else None
 
     def _call(self, path: str, work: Callable[[], Value]) -> Value:
-        return retried(lambda: self._once(path, work))
+        return retried(lambda: self._once(path, work), self._patience)
 
     def _once(self, path: str, work: Callable[[], Value]) -> Value:
         """Return what `work` returns, in time. Raises StoreError for every error of the file system."""

@@ -67,10 +67,13 @@ class Listing:
         self._files = files
         self._lock = Lock()
         self._ignored: set[str] = set()
+        self.has_index = False
+        """Whether the last list was that of an index."""
 
     def versions(self) -> list[RemoteVersion]:
         """Return every version of every model, by name and version. Raises StoreError."""
         data = self._files.read(INDEX_FILE, MAX_INDEX_BYTES)
+        self.has_index = data is not None
         if data is not None:
             index = read_index(data, f"{self._files.url}/{INDEX_FILE}")
             found = [_of_index(entry) for entry in index.models]

@@ -27,7 +27,8 @@ from pydantic import TypeAdapter, ValidationError
 from spyglass_contract.files import whole_file
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
-from spyglass_server.engine.models.stores.room import CONTENT, FILL_LOCK, USE_LOCK, Room
+from spyglass_server.engine.models.stores.options import RemoteOptions
+from spyglass_server.engine.models.stores.room import CONTENT, FILL_LOCK, USE_LOCK, Budget, Room
 from spyglass_server.engine.models.stores.store import MODEL_FILE
 from spyglass_server.engine.models.stores.wanted import Held, Wanted, file_chunks, receive, receive_once
 
@@ -66,10 +67,18 @@ class ModelCache:
     folder cannot be used.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, max_file_bytes: int) -> None:
-        self.folder = folder
-        self._max_file_bytes = max_file_bytes
-        self._room = Room(folder, max_bytes)
+    def __init__(self, options: RemoteOptions) -> None:
+        """Touch no file yet. Raises StoreError if there is no folder for the cache."""
+        if options.cache is None:
+            raise StoreError(
+                "models at URLs need a folder for copies, and this user has no home folder: set "
+                "--model-cache",
+                reason="CACHE_UNUSABLE",
+            )
+        self.folder = options.cache
+        self._patience = options.patience
+        self._max_file_bytes = options.max_file_bytes
+        self._room = Room(options.cache, options.cache_bytes)
         self._lock = Lock()
         # Of each version in use: the lock that says so to other processes, once for each user.
         self._held: dict[Path, list[int]] = {}
@@ -136,38 +145,42 @@ class ModelCache:
     def _fill(self, slot: Slot, files: Sequence[Wanted]) -> None:
         for file in files:
             if (file.size or 0) > self._max_file_bytes:
-                raise _too_large(file, self._max_file_bytes)
-        free = self._room.make(sum(file.size or 0 for file in files))
+                raise _too_large(file, str(file.size), self._max_file_bytes)
         download, folder = self._room.downloads / slot.key, self._room.versions / slot.key
+        # There if it is damaged.
+        (folder / CONTENT).unlink(missing_ok=True)
+        budget = self._room.budget(sum(file.size or 0 for file in files))
         shutil.rmtree(download, ignore_errors=True)
         try:
-            held = []
-            for file in files:
-                held.append(self._get(file, slot.folder(download), free))
-                free -= held[-1].bytes
+            held = [self._get(file, slot.folder(download), budget) for file in files]
             _sync_folders(download)
             self._publish(slot, download, folder, held)
         finally:
             shutil.rmtree(download, ignore_errors=True)
 
-    def _get(self, wanted: Wanted, folder: Path, free: int) -> Held:
+    def _get(self, wanted: Wanted, folder: Path, budget: Budget) -> Held:
         """Write one file below `folder`: from the content that is here already, or from its repository."""
         target = folder / wanted.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        most = min(free, self._max_file_bytes)
+
+        def take(so_far: int, count: int) -> None:
+            if so_far > self._max_file_bytes:
+                raise _too_large(wanted, f"more than {self._max_file_bytes}", self._max_file_bytes)
+            budget.take(count)
+
         blob = self._blob(wanted.sha256)
         if wanted.sha256 and blob.exists():
             # A further link to it would change the time of a file in use, which counts as a change of it.
             here = replace(wanted, chunks=lambda: file_chunks(blob))
             try:
-                return receive_once(here, target, most)
+                return receive_once(here, target, take)
             except FileNotFoundError:
                 # Deleted meanwhile.
                 pass
             except StoreError as error:
                 _log.warning("%s is damaged, and is fetched again: %s", blob, error.message)
                 blob.unlink(missing_ok=True)
-        return receive(wanted, target, most)
+        return receive(wanted, target, take, self._patience)
 
     def _publish(self, slot: Slot, download: Path, folder: Path, held: Sequence[Held]) -> None:
         for file in held:
@@ -196,14 +209,16 @@ class ModelCache:
         except OSError as error:
             if error.errno in _FULL:
                 raise StoreError(
-                    f"the cache of models {self.folder} has no space left on its disk: free some, or set "
-                    "--model-cache to another folder",
+                    "the cache of models has no space left on its disk; free some, or set --model-cache to "
+                    "another folder",
                     reason="CACHE_FULL",
+                    detail=str(self.folder),
                 ) from None
             raise StoreError(
-                f"the cache of models {self.folder} cannot be used ({error.strerror}): set --model-cache to "
-                "a folder that this user may write to",
+                "the cache of models cannot be used; set --model-cache to a folder that this user may write "
+                "to",
                 reason="CACHE_UNUSABLE",
+                detail=f"{self.folder}: {error.strerror}",
             ) from None
 
 
@@ -229,9 +244,9 @@ def _sync(folder: Path) -> None:
         os.close(opened)
 
 
-def _too_large(file: Wanted, most: int) -> StoreError:
+def _too_large(file: Wanted, size: str, most: int) -> StoreError:
     return StoreError(
-        f"{file.shown} has {file.size} bytes, and at most {most} are allowed; if you trust it, set "
+        f"{file.shown} has {size} bytes, and at most {most} are allowed; if you trust it, set "
         "--max-model-bytes",
         reason="MODEL_TOO_LARGE",
     )

@@ -25,25 +25,32 @@ def open_file_system(url: StoreUrl, seconds: float) -> AbstractFileSystem:
         import fsspec
     except ImportError:
         raise StoreError(
-            f"models at {url} need the package fsspec: install spyglass[remote]", reason="PACKAGE_MISSING"
+            f"models at {url} need the package fsspec: install the extra 'remote'", reason="PACKAGE_MISSING"
         ) from None
-    if url.scheme not in fsspec.available_protocols():
-        raise StoreError(f"there is no package of fsspec for {url.scheme}:// ({url})", reason="STORE_UNKNOWN")
     try:
         kind = fsspec.get_filesystem_class(url.scheme)
+    except ValueError:
+        raise StoreError(
+            f"no installed package opens {url.scheme}:// for fsspec ({url})", reason="STORE_UNKNOWN"
+        ) from None
+    except ImportError:
+        raise _missing(url) from None
+    try:
         options = dict(kind._get_kwargs_from_urls(url.full))
         options |= _timeouts(url, seconds, _configured(kind))
         # What it remembers would hide changes; a second store has a file system of its own.
         return kind(skip_instance_cache=True, use_listings_cache=False, **options)
-    except ImportError:
-        package = _PACKAGES.get(url.scheme)
-        advice = f"the package {package}: pip install {package}" if package else "another package of fsspec"
-        if url.is_http:
-            advice = "the package aiohttp: install spyglass[remote]"
-        raise StoreError(f"models at {url} need {advice}", reason="PACKAGE_MISSING") from None
     # The errors of libraries have no common base.
     except Exception as error:
         raise StoreError(f"{url} cannot be opened: {text_of(error, url)}") from None
+
+
+def _missing(url: StoreUrl) -> StoreError:
+    package = _PACKAGES.get(url.scheme)
+    advice = f"the package {package}: pip install {package}" if package else "another package for fsspec"
+    if url.is_http:
+        advice = "the package aiohttp: install the extra 'remote'"
+    return StoreError(f"models at {url} need {advice}", reason="PACKAGE_MISSING")
 
 
 def root_of(file_system: AbstractFileSystem, url: StoreUrl) -> str:

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from spyglass_contract.errors import ModelError
 from spyglass_server.engine.models.stores.failures import MissingError, StoreError
 from spyglass_server.engine.models.stores.file_system import FileSystem
-from spyglass_server.engine.models.stores.listing import Listing, RemoteFile, RemoteVersion
+from spyglass_server.engine.models.stores.listing import MAX_VERSIONS, Listing, RemoteFile, RemoteVersion
 from spyglass_server.engine.models.stores.locks import lock_file
 from spyglass_server.engine.models.stores.model_cache import ModelCache, Slot
 from spyglass_server.engine.models.stores.names import is_name
@@ -36,24 +35,19 @@ class RemoteStore:
 
     def __init__(self, url: StoreUrl, options: RemoteOptions) -> None:
         """Connect to nothing yet. Raises ModelError (CACHE_UNUSABLE) if there is no folder for the cache."""
-        if options.cache is None:
-            raise ModelError(
-                f"models at {url} need a folder for copies, and this user has no home folder: set "
-                "--model-cache",
-                reason="CACHE_UNUSABLE",
-            )
         self._url = url
-        self._cache = ModelCache(options.cache, options.cache_bytes, options.max_file_bytes)
-        self._files = FileSystem(url, options.seconds)
+        self._cache = ModelCache(options)
+        self._files = FileSystem(url, options.patience)
         self._listing = Listing(self._files)
         self._id = hashlib.sha256(url.shown.encode()).hexdigest()[:32]
-        self._folder = options.cache / "stores" / self._id
+        self._folder = self._cache.folder / "stores" / self._id
         self._remembered = Remembered(self._folder, url.shown)
         self._lock = Lock()
         self._changing: dict[str, Lock] = {}
         self._listed: dict[tuple[str, int], RemoteVersion] = {}
-        # Whether the repository has answered since this store was made.
+        # Whether the repository was reached since this store was made.
         self._was_reached = False
+        self._warned: set[str] = set()
 
     @property
     def title(self) -> str:
@@ -87,10 +81,7 @@ class RemoteStore:
         try:
             data = self._files.read(f"{name}/{ROUTING_FILE}", MAX_ROUTING_BYTES)
         except StoreError as error:
-            # Together with the versions that the cache has.
-            if self._was_reached or error.reason != "STORE_UNREACHABLE":
-                raise
-            return self._remembered.routing(name)
+            return self._known_routing(name, error)
         self._remembered.keep_routing(name, data)
         return data
 
@@ -111,8 +102,10 @@ class RemoteStore:
                 lock = lock_file(self._folder / "routing" / f"{name}.lock")
             except OSError as error:
                 raise StoreError(
-                    f"the cache of models {self._cache.folder} cannot be used: {error.strerror}",
+                    "the cache of models cannot be used; set --model-cache to a folder that this user may "
+                    "write to",
                     reason="CACHE_UNUSABLE",
+                    detail=f"{self._cache.folder}: {error.strerror}",
                 ) from None
             assert lock is not None
             try:
@@ -127,8 +120,30 @@ class RemoteStore:
         found = [stored for stored in self._remembered.versions() if self._cache.has(self._slot(stored))]
         if not found:
             raise error
-        _log.warning("%s; the server uses the %d versions in its cache", error.message, len(found))
+        self._warn(f"{error.message}; the server uses its copies (versions: {len(found)})")
         return found
+
+    def _known_routing(self, name: str, error: StoreError) -> bytes | None:
+        """Return the last known routing if `_known_versions` says what serves; else raise `error`.
+
+        Who may not list a bucket is told that a missing file may not be read: then there is none, if an index
+        says which versions there are, and if there was none before.
+        """
+        known = self._remembered.routing(name)
+        if error.reason == "STORE_UNREACHABLE" and not self._was_reached:
+            return known
+        if error.reason == "STORE_REFUSED" and self._listing.has_index and known is None:
+            self._warn(f"{error.message}; the server takes it as missing")
+            return None
+        raise error
+
+    def _warn(self, message: str) -> None:
+        """Log a warning once: stores are read again and again."""
+        with self._lock:
+            if message in self._warned or len(self._warned) > MAX_VERSIONS:
+                return
+            self._warned.add(message)
+        _log.warning("%s", message)
 
     def _wanted(self, stored: Stored) -> Sequence[Wanted]:
         """Return the files of a version. Raises StoreError (MODEL_CHANGED) if it is not the same any more."""

@@ -34,6 +34,8 @@ class Room:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        # A file of unknown size gets room in such steps.
+        self.step = min(64 * 1024 * 1024, max_bytes // 16)
         self.versions, self.blobs, self.downloads = (
             folder / name for name in ("versions", "blobs", "downloads")
         )
@@ -56,6 +58,10 @@ class Room:
         if free < needed:
             raise self._full(needed, f"and has room for {max(0, free)} beside what is in use")
         return free
+
+    def budget(self, needed: int) -> Budget:
+        """Return the bytes for a version, of which `needed` are sure to fit. Raises the errors of `make`."""
+        return Budget(self, self.make(needed))
 
     def _versions(self) -> Iterator[_Version]:
         for folder in self.versions.iterdir() if self.versions.is_dir() else ():
@@ -108,6 +114,21 @@ class Room:
             f"which is {self._max_bytes}, or unload models",
             reason="CACHE_FULL",
         )
+
+
+class Budget:
+    """The bytes for one version; it makes more room if a file turns out to be larger."""
+
+    def __init__(self, room: Room, free: int) -> None:
+        self._room = room
+        self._free = free
+
+    def take(self, count: int) -> None:
+        """Use some bytes. Raises the errors of `Room.make`."""
+        if count > self._free:
+            # What has arrived is in its folder of downloads, and counts there.
+            self._free = self._room.make(max(count, self._room.step))
+        self._free -= count
 
 
 def _title(folder: Path) -> str:

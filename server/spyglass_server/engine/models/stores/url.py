@@ -12,6 +12,8 @@ EXPECTED_URL = "a URL such as s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or https://
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # User and password before a host, and what follows a question mark, such as a signature.
 _SECRETS = re.compile(r"(?<=://)[^/\s,@]*@|\?[^\s,'\"]*")
+# The same in a text that may be no URL: a password may have any characters.
+_POSSIBLE_SECRETS = re.compile(r"(?<=://)[^,]*@|\?[^,]*")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class StoreUrl:
         try:
             parts = urlsplit(f"{scheme}://{text.partition('://')[2]}")
             # Reading the port checks it.
-            has_host = bool(parts.hostname or parts.port)
+            has_host = parts.port is not None or bool(parts.hostname)
         except ValueError:
             raise ValueError(f"expected {EXPECTED_URL}; host or port is invalid") from None
         if parts.query or parts.fragment or "?" in text or "#" in text:
@@ -43,7 +45,8 @@ class StoreUrl:
         full = parts.geturl() if parts.netloc else f"{scheme}://{parts.path}"
         # `file:///` is a root of its own.
         full = full.rstrip("/") if parts.path.strip("/") or parts.netloc else full
-        return cls(full, without_credentials(full))
+        host = parts.netloc.rpartition("@")[2]
+        return cls(full, full.replace(f"://{parts.netloc}", f"://{host}", 1))
 
     @property
     def scheme(self) -> str:
@@ -64,7 +67,7 @@ class StoreUrl:
 
     def hide(self, text: str) -> str:
         """Return a text of others, such as of an error, without the credentials of this URL."""
-        text = without_credentials(text)
+        text = _SECRETS.sub("", text) if "://" in text else text
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
@@ -79,5 +82,5 @@ def is_url(text: str) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text without the users, passwords and queries of the URLs in it."""
-    return _SECRETS.sub("", text) if "://" in text else text
+    """Return a text of a user without what may be users, passwords and queries of URLs; commas end a URL."""
+    return _POSSIBLE_SECRETS.sub("", text) if "://" in text else text

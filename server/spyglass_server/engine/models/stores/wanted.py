@@ -13,10 +13,13 @@ from typing import Annotated
 from pydantic import Field
 
 from spyglass_server.engine.models.stores.failures import StoreError, retried
+from spyglass_server.engine.models.stores.options import Patience
 
 CHUNK = 4 * 1024 * 1024
 
 Chunks = Callable[[], Generator[bytes]]
+Take = Callable[[int, int], object]
+"""Gets the bytes of a file so far, and of its last chunk; raises StoreError if there is no room for it."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +46,33 @@ class Held:
     bytes: Annotated[int, Field(ge=0)]
 
 
-def receive(wanted: Wanted, target: Path, most: int) -> Held:
-    """Write a file of at most `most` bytes to `target`, in up to four attempts; it is on the disk at the end.
+def receive(wanted: Wanted, target: Path, take: Take, patience: Patience) -> Held:
+    """Write a file to `target` and to the disk, in several attempts if need be; ask `take` for each chunk.
 
-    Raises StoreError if it cannot be read, is too large, or has another size or hash than it should, and
-    OSError.
+    Raises the errors of `take`, OSError, and StoreError if the file cannot be read, or has another size or
+    hash than it should.
     """
-    return retried(lambda: receive_once(wanted, target, most))
+    return retried(lambda: receive_once(wanted, target, take), patience)
 
 
-def receive_once(wanted: Wanted, target: Path, most: int) -> Held:
+def receive_once(wanted: Wanted, target: Path, take: Take) -> Held:
     """Do what `receive` does, in one attempt."""
     digest, size = hashlib.sha256(), 0
-    limit = most if wanted.size is None else min(most, wanted.size)
     target.unlink(missing_ok=True)
     with target.open("xb") as file, closing(wanted.chunks()) as chunks:
         for chunk in chunks:
             size += len(chunk)
-            if size > limit:
-                raise _too_long(wanted, most) if limit == most else _grown(wanted)
+            if wanted.size is not None and size > wanted.size:
+                raise StoreError(
+                    f"{wanted.shown} should have {wanted.size} bytes, and more arrived",
+                    reason="DOWNLOAD_DAMAGED",
+                    passing=True,
+                )
+            take(size, len(chunk))
             digest.update(chunk)
             file.write(chunk)
-        file.flush()
+            # For `take`, which may look at the bytes on the disk.
+            file.flush()
         os.fsync(file.fileno())
     if wanted.size is not None and size != wanted.size:
         raise StoreError(
@@ -89,19 +97,3 @@ def file_chunks(path: Path) -> Generator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
-
-
-def _too_long(wanted: Wanted, most: int) -> StoreError:
-    return StoreError(
-        f"{wanted.shown} has more than {most} bytes, which is the most that it may have here: see "
-        "--max-model-bytes and --model-cache-bytes",
-        reason="MODEL_TOO_LARGE",
-    )
-
-
-def _grown(wanted: Wanted) -> StoreError:
-    return StoreError(
-        f"{wanted.shown} should have {wanted.size} bytes, and more arrived",
-        reason="DOWNLOAD_DAMAGED",
-        passing=True,
-    )

@@ -1,4 +1,4 @@
-"""tritonclient, unchanged, against a server process."""
+"""Clients of others for the Open Inference Protocol, unchanged, against a server process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 
 PATIENCE = 120
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not importlib.util.find_spec("tritonclient"), reason="needs tritonclient"),
-]
+pytestmark = pytest.mark.slow
+needs_tritonclient = pytest.mark.skipif(
+    not importlib.util.find_spec("tritonclient"), reason="needs tritonclient"
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,13 @@ def serving(spawn_server: Callable[..., Any], repository_root: Path) -> str:
 
 
 @pytest.fixture
-def run(repository_root: Path) -> Callable[[str, str], str]:
+def run(repository_root: Path) -> Callable[..., str]:
     """Run a case of `triton_calls.py` against an address, and return what it prints."""
 
-    def start(case: str, address: str = "") -> str:
-        script = Path(__file__).with_name("triton_calls.py")
+    def start(case: str, address: str = "", script: str = "triton_calls.py") -> str:
         photo = repository_root / "examples/chelsea.jpg"
         ended = subprocess.run(
-            [sys.executable, script, case, address, photo],
+            [sys.executable, Path(__file__).with_name(script), *filter(None, [case]), address, photo],
             capture_output=True,
             text=True,
             check=False,
@@ -48,11 +47,17 @@ def run(repository_root: Path) -> Callable[[str, str], str]:
 
 
 # The first one checks the statistics of a new server.
-@pytest.mark.parametrize("case", ["blocking", "streaming", "asynchronous"])
+@needs_tritonclient
+@pytest.mark.parametrize("case", ["blocking", "streaming", "asynchronous", "together"])
 def test_the_client_works_unchanged(run: Callable[..., str], serving: str, case: str) -> None:
     run(case, serving)
 
 
+def test_messages_of_kserve_work_unchanged(run: Callable[..., str], serving: str) -> None:
+    run("", serving, "kserve_calls.py")
+
+
+@needs_tritonclient
 def test_an_operator_unloads_and_loads_models(
     run: Callable[..., str], spawn_server: Callable[..., Any], repository_root: Path
 ) -> None:
@@ -61,6 +66,7 @@ def test_an_operator_unloads_and_loads_models(
     run("operating", server.address)
 
 
+@needs_tritonclient
 def test_the_messages_have_the_fields_and_numbers_of_the_client(run: Callable[..., str]) -> None:
     from spyglass.inference import v2_pb2
 
@@ -87,6 +93,7 @@ def test_the_messages_have_the_fields_and_numbers_of_the_client(run: Callable[..
     assert calls == {line for line in theirs if line.startswith(service.full_name)}
 
 
+@needs_tritonclient
 def test_the_page_lists_every_class_and_method_of_the_client(
     run: Callable[..., str], repository_root: Path
 ) -> None:
