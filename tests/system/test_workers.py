@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -121,6 +121,27 @@ def test_no_call_fails_while_workers_are_killed(supervised: Supervised, color_im
     # What a killed worker has counted since it was read last is lost. A response that did not arrive counts,
     # too: one of each client at each kill.
     assert 0 < counted <= load.calls + 6 * 6
+
+
+def test_a_stream_goes_on_after_its_worker_was_killed(
+    supervised: Supervised, color_image: ColorImage
+) -> None:
+    images = [color_image(color) for color in COLORS]
+    kills = {300: 1, 600: 2}
+
+    def numbered() -> Iterator[bytes]:
+        for number in range(900):
+            if number in kills:
+                supervised.wait_until_all_serve()
+                supervised.kill(kills[number])
+            yield images[number % 3]
+
+    with sc.Client(supervised.address) as client:
+        results = list(client.classify_many(numbered()))
+
+    assert [result.best.name for result in results if isinstance(result, sc.Classification)] == [
+        COLORS[number % 3] for number in range(900)
+    ]
 
 
 def test_only_the_calls_of_a_killed_worker_fail_and_they_are_unavailable(
