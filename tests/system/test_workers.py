@@ -123,9 +123,7 @@ def test_no_call_fails_while_workers_are_killed(supervised: Supervised, color_im
     assert 0 < counted <= load.calls + 6 * 6
 
 
-def test_a_stream_goes_on_after_its_worker_was_killed(
-    supervised: Supervised, color_image: ColorImage
-) -> None:
+def test_a_stream_survives_the_kill_of_its_worker(supervised: Supervised, color_image: ColorImage) -> None:
     images = [color_image(color) for color in COLORS]
     kills = {300: 1, 600: 2}
 
@@ -191,11 +189,25 @@ def test_a_signal_drains_all_workers(supervised: Supervised) -> None:
     assert log.rstrip().endswith("stopped")
 
 
-def test_a_signal_to_all_processes_of_a_terminal_drains_once(supervised: Supervised) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_drains_once(supervised: Supervised, number: signal.Signals) -> None:
+    # As a terminal does, or a service manager.
     for pid in (*supervised.pids().values(), supervised.process.process.pid):
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
 
     assert supervised.process.wait_until_ended() == 0
+
+
+def test_a_worker_that_is_told_to_end_drains_and_is_replaced(supervised: Supervised) -> None:
+    first = supervised.pids()[1]
+
+    os.kill(first, signal.SIGTERM)
+
+    wait_for(lambda: supervised.pids()[1] != first)
+    supervised.wait_until_all_serve()
+    log = "".join(supervised.process.log)
+    assert "draining for up to 20 s worker=1" in log
+    assert "worker 1 has ended with exit code 0: another one starts" in log
 
 
 def test_a_second_signal_ends_all_processes_at_once(supervise: Supervise, tiny_models: Path) -> None:
