@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from spyglass_server.supervising import backoff
 from spyglass_server.supervising.crew import Crew, WorkerFailed
 from spyglass_server.supervising.worker_process import WorkerProcess
 
@@ -88,7 +89,8 @@ def test_a_worker_that_has_served_is_replaced_at_once(caplog: pytest.LogCaptureF
     assert [process.number for process in hired.crew.running] == [1, 2]
 
 
-def test_a_worker_that_fails_again_is_awaited() -> None:
+def test_a_worker_that_fails_again_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.1)
     hired = Hired(1)
     hired.serve()
     hired.started[0].code = 1
@@ -97,7 +99,7 @@ def test_a_worker_that_fails_again_is_awaited() -> None:
 
     wait = hired.crew.look()
 
-    assert wait is not None and 0.4 < wait <= 0.5
+    assert wait is not None and 0.01 < wait <= 0.1
     assert hired.numbers == [1, 1]
     time.sleep(wait)
     hired.crew.look()
