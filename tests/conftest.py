@@ -20,10 +20,13 @@ pytest_plugins = [
     "tiny_classifier",
     "explaining_classifiers",
     "tiny_segmentation",
+    "changing_models",
     "quantisable",
     "server_process",
+    "supervised",
     "otlp_receiver",
     "authorities",
+    "documented_commands",
 ]
 
 

@@ -25,6 +25,7 @@ from spyglass_server.engine.engine import Engine
 from spyglass_server.engine.models.lifecycle.loading import load_model
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.handlers import Handlers
@@ -42,10 +43,12 @@ class Handled:
         *,
         workers: int = 1,
         limits: Limits | None = None,
+        responses: ResponseCache | None = None,
     ) -> None:
         self.repository = Repository()
         self.repository.add(load_model(path, open_model))
-        self.engine = Engine(self.repository, Workers(workers, Bounds(4)), limits or Limits())
+        bounded = Workers(workers, Bounds(4))
+        self.engine = Engine(self.repository, bounded, limits or Limits(), responses)
         self.handlers = Handlers(self.engine)
 
     @property

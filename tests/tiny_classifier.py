@@ -30,9 +30,10 @@ from spyglass_contract.model.certificate import golden_tensor, pixels_sha256
 from tiny_files import write_model
 
 SIZE = 8
+DIVISOR = 20.0
 
 
-def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
+def tiny_card(name: str = "colors", version: int = 1, divisor: float = DIVISOR) -> ModelCard:
     """Return the card of a classifier of the mean colour: red, green or blue. Its input is 8 × 8 RGB."""
     spec = InputSpec(
         tensor="image",
@@ -54,18 +55,18 @@ def tiny_card(name: str = "colors", version: int = 1) -> ModelCard:
         score_kind=SCORE_KIND_SOFTMAX,
         provenance=Provenance(architecture="mean", training_data="none", licence="Apache-2.0"),
     )
-    card.certificate.CopyFrom(tiny_certificate(spec))
+    card.certificate.CopyFrom(tiny_certificate(spec, divisor))
     return card
 
 
-def tiny_output(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the output of the tiny network, computed in numpy: softmax of the mean colour divided by 20."""
-    logits = pixels.astype(np.float64).mean(axis=(1, 2)) / 20
+def tiny_output(pixels: NDArray[np.uint8], divisor: float = DIVISOR) -> NDArray[np.float32]:
+    """Return the output of the tiny network, computed in numpy: softmax of the mean colour / `divisor`."""
+    logits = pixels.astype(np.float64).mean(axis=(1, 2)) / divisor
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def tiny_certificate(spec: InputSpec) -> Certificate:
+def tiny_certificate(spec: InputSpec, divisor: float = DIVISOR) -> Certificate:
     images = []
     for color in COLORS:
         encoded = encode_image(Image.new("RGB", (20, 12), COLORS[color]))
@@ -75,16 +76,17 @@ def tiny_certificate(spec: InputSpec) -> Certificate:
                 name=f"{color}.png",
                 encoded=encoded,
                 pixels_sha256=pixels_sha256(pixels),
-                expected=tiny_output(pixels[np.newaxis])[0],
+                expected=tiny_output(pixels[np.newaxis], divisor)[0],
             )
         )
     tensors = [
-        GoldenTensor(seed=seed, expected=tiny_output(golden_tensor(seed, spec))[0]) for seed in range(2)
+        GoldenTensor(seed=seed, expected=tiny_output(golden_tensor(seed, spec), divisor)[0])
+        for seed in range(2)
     ]
     return Certificate(reference="numpy", tolerance=1e-5, images=images, tensors=tensors)
 
 
-def write_tiny_model(root: Path, card: ModelCard) -> Path:
+def write_tiny_model(root: Path, card: ModelCard, divisor: float = DIVISOR) -> Path:
     """Write the tiny network with `card` to NAME/VERSION/model.onnx below `root`. Return the path."""
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
@@ -92,13 +94,13 @@ def write_tiny_model(root: Path, card: ModelCard) -> Path:
         [
             helper.make_node("Cast", ["image"], ["floats"], to=types.FLOAT),
             helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[1, 2], keepdims=0),
-            helper.make_node("Div", ["mean", "twenty"], ["logits"]),
+            helper.make_node("Div", ["mean", "divisor"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         ],
         "tiny",
         [helper.make_tensor_value_info("image", types.UINT8, ["batch", SIZE, SIZE, 3])],
         [helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 3])],
-        [helper.make_tensor("twenty", types.FLOAT, [], [20.0])],
+        [helper.make_tensor("divisor", types.FLOAT, [], [divisor])],
     )
     return write_model(root, card, graph)
 

@@ -36,21 +36,32 @@ WIDTH, HEIGHT = 32, 24
 CLASSES = ("background", "red", "green", "blue")
 # From a pixel's red, green and blue to the logits of the classes. Dark pixels are background.
 WEIGHTS = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float32) / 8
-BIAS = np.array([12, 0, 0, 0], np.float32)
+DARKNESS = 12.0
 
 RULES = {"stretch": RESIZE_RULE_STRETCH, "crop": RESIZE_RULE_CROP, "pad": RESIZE_RULE_PAD}
 
 
-def segment_colors(pixels: NDArray[np.uint8], cell: int = 1) -> NDArray[np.float32]:
-    """Compute the network's output in numpy from uint8 [batch, height, width, 3]; `cell` is its stride."""
+def segment_colors(
+    pixels: NDArray[np.uint8], cell: int = 1, darkness: float = DARKNESS
+) -> NDArray[np.float32]:
+    """Compute the network's output in numpy from uint8 [batch, height, width, 3]; `cell` is its stride.
+
+    `darkness` is the logit of the background.
+    """
     batch, height, width, _ = pixels.shape
     blocks = pixels.reshape(batch, height // cell, cell, width // cell, cell, 3)
-    logits = blocks.astype(np.float64).mean(axis=(2, 4)) @ WEIGHTS + BIAS
+    logits = blocks.astype(np.float64).mean(axis=(2, 4)) @ WEIGHTS + _bias(darkness)
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def segmentation_card(name: str, rule: ResizeRule.ValueType, cell: int = 1) -> ModelCard:
+def _bias(darkness: float) -> NDArray[np.float32]:
+    return np.array([darkness, 0, 0, 0], np.float32)
+
+
+def segmentation_card(
+    name: str, rule: ResizeRule.ValueType, cell: int = 1, version: int = 1, darkness: float = DARKNESS
+) -> ModelCard:
     """Return a card with an input of 32 × 24 RGB. A cell of the output is `cell` × `cell` input pixels."""
     spec = InputSpec(
         tensor="image",
@@ -62,18 +73,18 @@ def segmentation_card(name: str, rule: ResizeRule.ValueType, cell: int = 1) -> M
     )
     card = ModelCard(
         name=name,
-        version=1,
+        version=version,
         task=TASK_SEGMENT,
         description="Tells colours apart.",
         input=spec,
         class_names=CLASSES,
         provenance=Provenance(architecture="colours", training_data="none", licence="Apache-2.0"),
     )
-    card.certificate.CopyFrom(_certificate(spec, cell))
+    card.certificate.CopyFrom(_certificate(spec, cell, darkness))
     return card
 
 
-def _certificate(spec: InputSpec, cell: int) -> Certificate:
+def _certificate(spec: InputSpec, cell: int, darkness: float) -> Certificate:
     buffer = io.BytesIO()
     Image.new("RGB", (20, 12), (255, 0, 0)).save(buffer, "PNG")
     pixels = prepare(buffer.getvalue(), spec).pixels
@@ -81,13 +92,13 @@ def _certificate(spec: InputSpec, cell: int) -> Certificate:
         name="red.png",
         encoded=buffer.getvalue(),
         pixels_sha256=pixels_sha256(pixels),
-        expected=kept(segment_colors(pixels[np.newaxis], cell)),
+        expected=kept(segment_colors(pixels[np.newaxis], cell, darkness)),
     )
-    tensor = GoldenTensor(seed=0, expected=kept(segment_colors(golden_tensor(0, spec), cell)))
+    tensor = GoldenTensor(seed=0, expected=kept(segment_colors(golden_tensor(0, spec), cell, darkness)))
     return Certificate(reference="numpy", tolerance=1e-5, images=[image], tensors=[tensor])
 
 
-def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1) -> Path:
+def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1, darkness: float = DARKNESS) -> Path:
     """Write the network with `card` to NAME/VERSION/model.onnx below `root`. Return the path."""
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
@@ -106,7 +117,10 @@ def write_segmentation_model(root: Path, card: ModelCard, cell: int = 1) -> Path
         "colors",
         [helper.make_tensor_value_info("image", types.UINT8, ["batch", HEIGHT, WIDTH, 3])],
         [helper.make_tensor_value_info("probabilities", types.FLOAT, shape)],
-        [onnx.numpy_helper.from_array(WEIGHTS, "weights"), onnx.numpy_helper.from_array(BIAS, "bias")],
+        [
+            onnx.numpy_helper.from_array(WEIGHTS, "weights"),
+            onnx.numpy_helper.from_array(_bias(darkness), "bias"),
+        ],
     )
     return write_model(root, card, graph)
 
@@ -142,7 +156,7 @@ def segmenting_server(segmenting_models: Path) -> Iterator[str]:
         port=0,
         models=segmenting_models,
         default_model=["stretch"],
-        workers=2,
+        concurrency=2,
     )
     server = Server(settings)
     server.start()

@@ -6,11 +6,10 @@ the response is ready; `start` does not. gRPC and the transport of `local_client
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from math import isfinite
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -29,7 +28,6 @@ from spyglass.v1.model_pb2 import (
     ServedModel,
 )
 from spyglass.v1.segment_pb2 import SegmentRequest, SegmentResponse
-from spyglass_contract.errors import InternalError
 from spyglass_contract.images.message import image_data
 from spyglass_contract.model.card import PREDICTED
 from spyglass_contract.model.statistics import Statistics
@@ -37,9 +35,11 @@ from spyglass_server.engine.call import Call
 from spyglass_server.engine.canvas import Canvas
 from spyglass_server.engine.classes import best_classes, class_score, top_count
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.finite import check_finite
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.own_deadline import with_own_deadline
 from spyglass_server.engine.profiling.message import profile_message
+from spyglass_server.engine.response_cache.messages import reuse_of
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.text import check_id
 from spyglass_server.engine.work import Inferred, Work
@@ -54,8 +54,6 @@ from spyglass_server.routing_messages import routing_message
 if TYPE_CHECKING:
     # A client in this process has no stores that change.
     from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
-
-_log = logging.getLogger(__name__)
 
 Request = TypeVar("Request", ClassifyRequest, SegmentRequest, HeatmapRequest)
 
@@ -104,9 +102,8 @@ class Handlers:
         self._engine.check(call)
 
     def start(self, plan: Plan[Request], request: Request, call: Call, done: Done) -> None:
-        """Start a request; `plan` is the method that returns its work. See `Workers.submit`."""
-        work = plan(request, call)
-        self._engine.start(work, with_own_deadline(call, request), done)
+        """Start a request; `plan` is the method that returns its work. See `Engine.start`."""
+        self._engine.start(self._work(plan, request, call), with_own_deadline(call, request), done)
 
     def classify_work(self, request: ClassifyRequest, call: Call) -> Work:
         """Return the work of `classify`."""
@@ -126,7 +123,7 @@ class Handlers:
         check = partial(check_map_size, drawing=drawing, maps=len(targets))
 
         def respond(inferred: Inferred[Explained]) -> HeatmapResponse:
-            _check_finite(model, inferred.output.probabilities, inferred.output.maps)
+            check_finite(model, inferred.output.probabilities, inferred.output.maps)
             started = time.monotonic()
             classes = best_classes(inferred.output.probabilities, model.class_names, count)
             canvas = Canvas(image, inferred.prepared, model.card.input, self._engine.limits)
@@ -154,7 +151,7 @@ class Handlers:
         check = partial(check_mask_size, style=segmenting.style)
 
         def respond(inferred: Inferred[NDArray[np.float32]]) -> SegmentResponse:
-            _check_finite(model, inferred.output)
+            check_finite(model, inferred.output)
             started = time.monotonic()
             canvas = Canvas(image, inferred.prepared, model.card.input, self._engine.limits)
             segmented = segmenting.draw(inferred.output, canvas)
@@ -172,7 +169,11 @@ class Handlers:
         return self._engine.work(image, model, model.network.run, respond, check, "segment")
 
     def _run(self, plan: Plan[Request], request: Request, call: Call) -> object:
-        return self._engine.run(plan(request, call), with_own_deadline(call, request))
+        return self._engine.run(self._work(plan, request, call), with_own_deadline(call, request))
+
+    def _work(self, plan: Plan[Request], request: Request, call: Call) -> Work:
+        work = plan(request, call)
+        return work if self._engine.responses is None else replace(work, reuse=reuse_of(request))
 
     def list_models(self, request: ListModelsRequest, call: Call) -> ListModelsResponse:
         """Return every model that the caller may use, by name and version, and the states of all versions."""
@@ -219,7 +220,7 @@ class Handlers:
 def _classified(
     model: Model, count: int, request_id: str, index: int, inferred: Inferred[NDArray[np.float32]]
 ) -> ClassifyResponse:
-    _check_finite(model, inferred.output)
+    check_finite(model, inferred.output)
     started = time.monotonic()
     return ClassifyResponse(
         id=request_id,
@@ -243,13 +244,6 @@ def _draw_maps(
         )
         for index, values in zip(targets, output.maps, strict=True)
     ]
-
-
-def _check_finite(model: Model, *outputs: NDArray[np.float32]) -> None:
-    # A sum in double precision is finite only if every float32 value is.
-    if not all(isfinite(output.sum(dtype=np.float64)) for output in outputs):
-        _log.error("%s returned NaN or infinity", model.card.name)
-        raise InternalError("the output of the model is not finite", reason="OUTPUT_NOT_FINITE")
 
 
 def _card(card: ModelCard, *, with_golden: bool) -> ModelCard:

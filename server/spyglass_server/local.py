@@ -17,7 +17,7 @@ from spyglass.v1.classify_pb2 import ClassifyResponse
 from spyglass.v1.heatmap_pb2 import HeatmapResponse
 from spyglass.v1.segment_pb2 import SegmentResponse
 from spyglass_client import Client, Retry, Timeout
-from spyglass_contract.errors import InternalError, SpyglassError
+from spyglass_contract.errors import InternalError, SpyglassError, Unimplemented
 from spyglass_server.engine.call import Call
 
 if TYPE_CHECKING:
@@ -38,20 +38,26 @@ def local_client(
     device: str = "auto",
     timeout: Timeout | None = None,
     retry: Retry | None = None,
+    response_cache_bytes: int = 0,
 ) -> Client:
     """Return a client that runs models in this process: same results, errors, deadlines and streams.
 
     `models` is a folder of NAME/VERSION/model.onnx, None: the bundled models. A model is loaded when a call
     first needs it, and every call may raise ModelError if that fails. `device` is auto, cpu, cuda or cuda:N.
+    `response_cache_bytes` is the memory for results that are kept for the same image; 0: none is.
     A call waits when a server would refuse it with Overloaded. Close the client to free the models. Raises
     ModelError if there are no models. Not for use in a process forked after the first call.
     """
     return Client(
-        transport=local_transport(models, device=device), timeout=timeout or Timeout(), retry=retry or Retry()
+        transport=local_transport(models, device=device, response_cache_bytes=response_cache_bytes),
+        timeout=timeout or Timeout(),
+        retry=retry or Retry(),
     )
 
 
-def local_transport(models: str | PathLike[str] | None = None, *, device: str = "auto") -> LocalTransport:
+def local_transport(
+    models: str | PathLike[str] | None = None, *, device: str = "auto", response_cache_bytes: int = 0
+) -> LocalTransport:
     """Return the transport of `local_client`, for `AsyncClient(transport=…)`."""
     # ONNX Runtime takes long to import: it is imported when a client is made, not with this module.
     from spyglass_contract.images.header import Limits
@@ -60,6 +66,7 @@ def local_transport(models: str | PathLike[str] | None = None, *, device: str = 
     from spyglass_server.engine.models.bundled import bundled_models
     from spyglass_server.engine.models.model import Model, Resources
     from spyglass_server.engine.models.on_demand import OnDemandRepository
+    from spyglass_server.engine.response_cache.response_cache import ResponseCache
     from spyglass_server.engine.scheduling.admission import Bounds
     from spyglass_server.engine.scheduling.workers import Workers
 
@@ -67,7 +74,8 @@ def local_transport(models: str | PathLike[str] | None = None, *, device: str = 
     open_model = partial(Model.load, resources=Resources(device=device, workers=cpus))
     repository = OnDemandRepository(bundled_models() if models is None else Path(models), open_model)
     # Every local call is patient: none is refused.
-    engine = Engine(repository, Workers(cpus, Bounds(_THREADS)), Limits())
+    responses = ResponseCache(response_cache_bytes) if response_cache_bytes else None
+    engine = Engine(repository, Workers(cpus, Bounds(_THREADS)), Limits(), responses)
     return LocalTransport(engine, window=2 * cpus)
 
 
@@ -128,6 +136,11 @@ class LocalTransport:
 
     def _handle(self, method: str, request: Message, call: Call) -> Message:
         try:
+            if method not in self._handlers:
+                raise Unimplemented(
+                    f"{method} needs a server: models in this process cannot be changed",
+                    reason="ADMIN_NOT_LOCAL",
+                )
             return self._handlers[method](request, call)
         except Exception as error:
             raise _local_error(error) from error

@@ -40,6 +40,16 @@ class Permitted:
         except NotFound as error:
             raise _without_names(error, ref) from None
 
+    def find(self, ref: ModelRef, request_id: str = "") -> Model:
+        """Return the model that `ref` names, of any task. Raises PermissionDenied, NotFound, InvalidInput."""
+        self._check_name(ref)
+        try:
+            return self.repository.find(ref, Asker(request_id, self.caller.name))
+        except NotFound as error:
+            if self._sees_all:
+                raise
+            raise _without_names(error, ref) from None
+
     def find_of_task(self, ref: ModelRef, task: Task.ValueType) -> Model:
         """Return a model as `Repository.find_of_task` does. Raises PermissionDenied, too."""
         if self._sees_all:

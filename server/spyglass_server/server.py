@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from spyglass.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
+from spyglass_contract.errors import ModelError
 from spyglass_contract.images.header import Limits
 from spyglass_server.access.gate import TASK_OF_METHOD, Gate
 from spyglass_server.access.token_store import TokenStore
@@ -31,8 +34,10 @@ from spyglass_server.engine.models.model_files import model_files
 from spyglass_server.engine.models.repository import Repository, check_served
 from spyglass_server.engine.models.stores.opening import open_store
 from spyglass_server.engine.profiling.profiler import Profiler
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
+from spyglass_server.exposed import warn_if_exposed
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.authenticated import Authenticated
@@ -44,18 +49,24 @@ from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
-from spyglass_server.observing.observing import STALL_SECONDS, Observing
+from spyglass_server.observing.observing import Observing
+from spyglass_server.observing.stall import STALL_SECONDS
+from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.servicers.admin import ADMIN, Admin
 from spyglass_server.servicers.announced import AnnouncedCalls
 from spyglass_server.servicers.direct.calls import direct_calls
+from spyglass_server.servicers.direct.vision_methods import vision_methods
 from spyglass_server.servicers.entrance import Entrance
-from spyglass_server.servicers.readiness import VISION, Readiness
+from spyglass_server.servicers.readiness import OPEN_INFERENCE, VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
+from spyglass_server.sharing import Sharing
 from spyglass_server.ticker import Ticker
-from spyglass_server.tls.exposure import is_loopback
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from spyglass_server.http.serving import HttpServing
     from spyglass_server.tls.reloading import ReloadingCredentials
 
 _log = logging.getLogger(__name__)
@@ -81,13 +92,17 @@ _LAST_TRACES_SECONDS = 0.5
 class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, *, sharing: Sharing | None = None) -> None:
         """Bind the port.
+
+        `sharing`: other processes listen on it, too, and one of them serves the metrics. Then `start` binds
+        it when the models are loaded: a process that loads them gets no connections.
 
         Raises ListenError, TlsError and TokenFileError if files cannot be used, and InvalidInput for an
         invalid public key.
         """
         self._settings = settings
+        self._sharing = sharing
         self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
@@ -97,6 +112,9 @@ class Server:
         self._engine = self._build_engine()
         self._open_model: OpenModel = partial(Model.load, resources=self._resources())
         self._lifecycle = self._build_lifecycle()
+        self._administration = Administration(self._lifecycle)
+        if sharing:
+            self._administration = sharing.administer(self._administration, self._lifecycle)
         self._polling = Polling(self._lifecycle, settings.poll_seconds) if settings.poll_seconds else None
         self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
@@ -106,7 +124,9 @@ class Server:
             self._engine,
             self._limits,
             lambda: self._readiness.is_open,
+            self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
+            listens=sharing is None,
         )
         self._ticker = Ticker(
             [
@@ -115,19 +135,38 @@ class Server:
                 self._watch_progress,
                 self._give_back_memory,
                 self._observing.tick,
+                self._follow_https,
                 self._end_models,
                 *([tls.tick] if tls else []),
             ]
         )
         self._profiler: Profiler | None = None
+        seen = self._observing.seen
+        self._handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
+        self._threads = ThreadPoolExecutor(
+            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
+        )
         self._grpc = self._build_server()
-        self.port = self._bind()
-        _warn_if_exposed(settings)
+        self.port = settings.port
+        self._http: HttpServing | None = None
+        if not sharing:
+            self._bind_all()
+            warn_if_exposed(settings)
+
+    @property
+    def http_port(self) -> int:
+        """The port of HTTP; 0: there is none."""
+        return self._http.port if self._http else 0
 
     @property
     def metrics_port(self) -> int:
         """The port of the metrics; 0: there is none."""
         return self._observing.metrics_port
+
+    @property
+    def metrics(self) -> CollectorRegistry | None:
+        """All metrics; None: nothing is counted."""
+        return self._observing.registry
 
     def start(self, open_model: OpenModel | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
@@ -137,23 +176,56 @@ class Server:
         lower version may stand in for one that cannot be loaded.
         """
         started = time.monotonic()
-        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        if not self._sharing:
+            self._listen()
         self._ticker.start()
         self._observing.start()
-        files = model_files(self._settings.models, self._settings.version_policy)
-        if "default_model" in self._settings.model_fields_set:
-            check_served(self._settings.default_model, files)
+        self._check_folders()
         self._open_model = open_model or self._open_model
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
+        self._check_served(self._repository.names())
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine.workers, self._settings.profile_seconds)
+            lock = self._sharing.profile_lock if self._sharing else None
+            self._profiler = Profiler(
+                self._repository, self._engine, self._settings.profile_seconds, lock=lock
+            )
+        if self._sharing:
+            self._sharing.join()
+            self._bind_all()
+            self._listen()
         self._readiness.open()
         if self._profiler:
             self._profiler.start()
         if self._polling:
             self._polling.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
+
+    def _bind_all(self) -> None:
+        self.port = self._bind()
+        self._http = self._build_http() if self._settings.http_port is not None else None
+
+    def _listen(self) -> None:
+        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        if self._http:
+            self._http.start()
+            _log.info("HTTP on port %d", self._http.port)
+
+    def _check_folders(self) -> None:
+        """Raise ModelError for folders without models before the first model is loaded."""
+        places = self._settings.models
+        folders = [place for place in places if isinstance(place, Path)]
+        files = model_files(folders, self._settings.version_policy)
+        # What is at URLs is known when they have been read.
+        if len(folders) == len(places):
+            self._check_served([file.parent.parent.name for file in files])
+
+    def _check_served(self, names: Sequence[str]) -> None:
+        if not names:
+            places = ", ".join(map(str, self._settings.models))
+            raise ModelError(f"{places} has no file NAME/VERSION/model.onnx")
+        if "default_model" in self._settings.model_fields_set:
+            check_served(self._settings.default_model, names)
 
     def refuse(self) -> None:
         """Refuse further requests, and give those that come now a last chance to hear of it."""
@@ -177,6 +249,8 @@ class Server:
             places.dismiss(self._readiness.refusal())
         left = max(0.0, ends - time.monotonic())
         stopped = self._grpc.stop(left)
+        if self._http:
+            self._http.stop(left)
         self._readiness.release()
         self._wait_for_calls(stopped, left)
         self._grpc.stop(0).wait(_CANCELLED_SECONDS)
@@ -233,11 +307,16 @@ class Server:
             settings.effective_max_calls_per_connection,
         )
         workers = Workers(settings.effective_concurrency, bounds)
-        return Engine(self._repository, workers, Limits(settings.max_image_bytes, settings.max_image_pixels))
+        responses = None
+        if settings.response_cache_bytes:
+            per_caller = settings.response_cache_per_caller
+            responses = ResponseCache(settings.response_cache_bytes, per_caller=per_caller)
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        return Engine(self._repository, workers, limits, responses)
 
     def _build_lifecycle(self) -> Lifecycle:
         return Lifecycle(
-            [open_store(place) for place in self._settings.models],
+            [open_store(place, self._settings.remote_options) for place in self._settings.models],
             self._repository,
             self._settings.version_policy,
             lambda path: self._open_model(path),
@@ -262,20 +341,61 @@ class Server:
         if self._lifecycle.tick():
             self._trim()
 
+    def _follow_https(self) -> None:
+        if self._http:
+            self._http.tick()
+
+    def _build_http(self) -> HttpServing:
+        try:
+            # It takes long to import: only a server with HTTP does.
+            from spyglass_server.http.serving import HttpServing
+        except ImportError as error:
+            raise ListenError(
+                f"--http-port needs the extra http: pip install 'spyglass[http]' ({error.name} is missing)",
+                reason="EXTRA_MISSING",
+            ) from None
+        return HttpServing(
+            self._settings,
+            self._handlers,
+            self._readiness,
+            self._entrance,
+            self._observing.observers,
+            self._limits,
+            self._threads,
+            self._observing.not_alive,
+            self._observing.not_ready,
+            self._inference,
+            self._descriptions,
+            self._models,
+            shared=self._sharing is not None,
+        )
+
     def _build_server(self) -> grpc.Server:
+        # A process can have the messages of the Open Inference Protocol only once, such as those of another
+        # client: only one with a gRPC server imports them.
+        from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+        from spyglass_server.servicers.open_inference.descriptions import Descriptions
+        from spyglass_server.servicers.open_inference.direct import inference_methods
+        from spyglass_server.servicers.open_inference.model_repository import ModelRepository
+        from spyglass_server.servicers.open_inference.service import InferenceService
+        from spyglass_server.servicers.open_inference.waiting import Waiting
+
         settings = self._settings
         # Requests of a stream in work: of direct calls, which take no thread for each, more.
         window = 2 * settings.effective_concurrency
-        seen = self._observing.seen
-        handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
-        observers = self._observing.observers
+        handlers, threads, observers = self._handlers, self._threads, self._observing.observers
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
-        limits = self._limits
-        threads = ThreadPoolExecutor(
-            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
+        inference = self._inference = OpenInference(self._engine)
+        waiting = Waiting(inference, observers, self._entrance, window=window)
+        models = self._models = ModelRepository(
+            inference, self._lifecycle.statuses, self._administration if settings.admin else None
         )
+        self._descriptions = Descriptions(inference, self._readiness, self._observing.totals)
+        service = InferenceService(self._descriptions, self._readiness, waiting, models)
+        limits = self._limits
+        infer = inference_methods(inference)
         self._direct = direct_calls(
-            handlers,
+            [*vision_methods(handlers), infer],
             self._readiness,
             threads,
             limits.streams,
@@ -286,7 +406,7 @@ class Server:
         self._announced = AnnouncedCalls(
             self._entrance,
             observers,
-            [path for path in TASK_OF_METHOD if not path.endswith("Stream")],
+            [path for path in (*TASK_OF_METHOD, infer[0].path) if not path.endswith("Stream")],
         )
         self._receiving = Receiving(
             threads,
@@ -309,13 +429,14 @@ class Server:
                 StreamLimit(limits.streams),
                 Parsing(),
             ],
-            options=channel_options(settings),
+            options=channel_options(settings, shares_port=self._sharing is not None),
         )
         add_VisionServicer_to_server(vision, server)
+        add_GRPCInferenceServiceServicer_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
-        services = [VISION, HEALTH, reflection.SERVICE_NAME]
+        services = [VISION, OPEN_INFERENCE, HEALTH, reflection.SERVICE_NAME]
         if settings.admin:
-            add_AdminServicer_to_server(Admin(Administration(self._lifecycle), self._readiness), server)
+            add_AdminServicer_to_server(Admin(self._administration, self._readiness), server)
             services.append(ADMIN)
         reflection.enable_server_reflection(services, server)
         return server
@@ -333,22 +454,6 @@ class Server:
 
 def _nothing_seen(model: Model) -> None:
     """Return the statistics of a model if nobody keeps them."""
-
-
-def _warn_if_exposed(settings: ServerSettings) -> None:
-    if is_loopback(settings.effective_host):
-        return
-    if not settings.is_protected:
-        _log.warning(
-            "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
-            "or --host localhost",
-            settings.listen_address,
-        )
-    elif settings.tls_certificate is None:
-        _log.warning(
-            "callers send tokens to %s without encryption: set --tls-certificate, or let a proxy encrypt",
-            settings.listen_address,
-        )
 
 
 def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:

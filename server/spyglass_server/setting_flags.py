@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from spyglass_server.engine.models.stores.url import StoreUrl
 from spyglass_server.setting_values import plain_type
 
 _EPILOG = (
@@ -87,7 +88,7 @@ def _metavar(name: str, field: FieldInfo) -> str:
     kind = plain_type(field)
     if get_origin(kind) is Literal:
         return f"{{{','.join(map(str, get_args(kind)))}}}"
-    known = {int: "N", float: "X", Path: "PATH", list[Path]: "PATH", bool: "{true,false}"}
+    known = {int: "N", float: "X", Path: "PATH", list[Path | StoreUrl]: "PATH", bool: "{true,false}"}
     return known.get(kind) or name.rpartition("_")[2].upper()
 
 

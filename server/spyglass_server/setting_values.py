@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,10 +16,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
+from spyglass_server.engine.models.stores.url import StoreUrl
 
 # A name of DNS, or one of containers, which may have underscores.
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _UNIX = re.compile(r"unix(-abstract)?:.+")
+
+# A URL to the end of a text, at its beginning or after a path and a colon.
+_URL = re.compile(rf"(^|{re.escape(os.pathsep)})[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 
 # The key in a field's `json_schema_extra` with the words for what the setting should be.
 EXPECTED = "expected"
@@ -37,20 +42,43 @@ def _names(value: object) -> list[str]:
     return [name.strip() for entry in entries for name in entry.split(",") if name.strip()]
 
 
-def _folders(value: object) -> list[Path]:
-    """Return the paths in a list, in JSON, or in a text that separates them by colons or commas."""
-    paths: list[Path] = []
+def _places(value: object) -> list[Path | StoreUrl]:
+    """Return the paths and URLs in a list, in JSON, or in a text that separates them.
+
+    Commas separate them, and colons paths: a URL ends at a comma.
+    """
+    places: list[Path | StoreUrl] = []
     for entry in _decoded(value):
-        if isinstance(entry, str) and not Path(entry).expanduser().exists():
-            parts = re.split(f"[,{re.escape(os.pathsep)}]", entry)
-            paths += [Path(part.strip()).expanduser() for part in parts if part.strip()]
+        if isinstance(entry, str) and not _exists(entry):
+            places += [place for part in entry.split(",") for place in _split(part.strip())]
         elif isinstance(entry, str | Path):
-            paths.append(Path(entry).expanduser())
+            places.append(Path(entry).expanduser())
+        elif isinstance(entry, StoreUrl):
+            places.append(entry)
         else:
-            raise ValueError("not a list of paths")
-    if not paths:
+            raise ValueError("not a list of paths and URLs")
+    if not places:
         raise ValueError("no path")
-    return list(dict.fromkeys(paths))
+    return list(dict.fromkeys(places))
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).expanduser().exists()
+    # A name that is too long, or has a null byte.
+    except (OSError, ValueError):
+        return False
+
+
+def _split(text: str) -> Iterator[Path | StoreUrl]:
+    """Yield the paths, and the URL at the end, of a text without commas."""
+    match = _URL.search(text)
+    paths = text[: match.start()] if match else text
+    for part in paths.split(os.pathsep):
+        if part.strip():
+            yield Path(part.strip()).expanduser()
+    if match:
+        yield StoreUrl.parse(match[0].removeprefix(os.pathsep))
 
 
 def _decoded(value: object) -> list[Any]:
@@ -88,7 +116,7 @@ def _versions(value: object) -> list[str]:
 AnyCase = BeforeValidator(_lower)
 Names = Annotated[list[str], NoDecode, BeforeValidator(_names)]
 VersionTexts = Annotated[list[str], NoDecode, BeforeValidator(_versions)]
-Folders = Annotated[list[Path], NoDecode, BeforeValidator(_folders)]
+Places = Annotated[list[Path | StoreUrl], NoDecode, BeforeValidator(_places)]
 Host = Annotated[str, AfterValidator(_host)]
 
 

@@ -12,11 +12,13 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_server.engine.models.stores.url import without_credentials
 from spyglass_server.setting_flags import flag, read_flags
 from spyglass_server.setting_groups.callers import CallerSettings
 from spyglass_server.setting_groups.models import ModelSettings
 from spyglass_server.setting_groups.network import NetworkSettings
 from spyglass_server.setting_groups.observing import ObservingSettings
+from spyglass_server.setting_groups.processes import ProcessSettings
 from spyglass_server.setting_groups.requests import RequestSettings
 from spyglass_server.setting_rules import check_together
 from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
@@ -25,7 +27,9 @@ from spyglass_server.tls.exposure import EVERY_ADDRESS, LOOPBACK
 
 
 # The help shows the groups from the last one to the first.
-class ServerSettings(ObservingSettings, CallerSettings, RequestSettings, ModelSettings, NetworkSettings):
+class ServerSettings(
+    ObservingSettings, CallerSettings, RequestSettings, ProcessSettings, ModelSettings, NetworkSettings
+):
     """Values that were read elsewhere: `load_settings` reads flags, the environment and a file."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=False)
@@ -125,4 +129,5 @@ def read_settings(arguments: Sequence[str], program: str = "spyglass serve") -> 
 def _problem(name: str, names: Mapping[str, str], values: Mapping[str, Any]) -> str:
     value = values[name]
     shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"{names[name]} must be {expected(ServerSettings.model_fields[name])}, not {shown[:100]!r}"
+    shown = without_credentials(shown)[:100]
+    return f"{names[name]} must be {expected(ServerSettings.model_fields[name])}, not {shown!r}"

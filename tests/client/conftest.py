@@ -11,11 +11,12 @@ from typing import Any
 import grpc
 import pytest
 
+from spyglass.v1.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_server
 from spyglass.v1.classify_pb2 import ClassifyRequest, ClassifyResponse
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, GetModelResponse, ListModelsResponse, ModelCard, ServedModel
 from spyglass.v1.reply_pb2 import ClassScore, ServedBy, Timing
 from spyglass.v1.vision_pb2_grpc import VisionServicer, add_VisionServicer_to_server
-from spyglass_client import AsyncClient, Client, Retry
+from spyglass_client import AsyncAdmin, AsyncClient, Client, Retry
 from statuses import to_abort, to_status
 
 Respond = Callable[[ClassifyRequest], ClassifyResponse]
@@ -93,9 +94,15 @@ def serve() -> Iterator[Serve]:
     """Serve a servicer until the test ends: `serve(servicer)` returns its HOST:PORT."""
     servers = []
 
-    def start(servicer: VisionServicer, credentials: grpc.ServerCredentials | None = None) -> str:
+    def start(
+        servicer: VisionServicer,
+        credentials: grpc.ServerCredentials | None = None,
+        admin: AdminServicer | None = None,
+    ) -> str:
         server = grpc.server(ThreadPoolExecutor(8))
         add_VisionServicer_to_server(servicer, server)
+        if admin:
+            add_AdminServicer_to_server(admin, server)
         if credentials:
             port = server.add_secure_port("localhost:0", credentials)
         else:
@@ -112,6 +119,18 @@ def serve() -> Iterator[Serve]:
 QUICK = Retry(attempts=3, initial_backoff=0.01, max_backoff=0.02)
 
 
+class Awaited:
+    """The calls of `AsyncClient.admin` as blocking ones."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, admin: AsyncAdmin) -> None:
+        self._loop = loop
+        self._admin = admin
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._admin, name)
+        return lambda *arguments, **options: self._loop.run_until_complete(method(*arguments, **options))
+
+
 class Blocking:
     """The asyncio client with blocking calls: for tests of both clients."""
 
@@ -119,9 +138,13 @@ class Blocking:
         self._loop = asyncio.new_event_loop()
         self._client = AsyncClient(*arguments, **options)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._client, name)
+        if name == "admin":
+            return Awaited(self._loop, member)
+
         def call(*arguments: Any, **options: Any) -> Any:
-            result = getattr(self._client, name)(*arguments, **options)
+            result = member(*arguments, **options)
             return (
                 self._results(result) if inspect.isasyncgen(result) else self._loop.run_until_complete(result)
             )

@@ -81,3 +81,12 @@ def test_a_request_that_loses_its_connection_repeatedly_is_sent_a_limited_number
         policy.pause_after(error) for error in (lost, UNAVAILABLE, lost, UNAVAILABLE, lost, lost, lost)
     ]
     assert [pause is None for pause in outcomes] == [False] * 6 + [True]
+
+
+def test_a_call_that_must_not_be_repeated_ends_with_its_connection() -> None:
+    lost = errors.Unavailable("reset", reason=CONNECTION_LOST)
+    attempts = Attempts(STEADY, None, repeatable=False)
+    # The server that refuses a call has done nothing.
+    assert attempts.pause_after(UNAVAILABLE) > 0
+    with pytest.raises(errors.Unavailable, match="reset"):
+        attempts.pause_after(lost)

@@ -161,6 +161,17 @@ def test_an_error_ends_the_span_with_its_code(
     assert call.status.status_code is trace.StatusCode.ERROR
 
 
+def test_a_call_of_admin_has_the_name_of_its_service(
+    spans: InMemorySpanExporter, start_server: Callable[..., Any]
+) -> None:
+    _, address = start_server()
+    with Client(address) as client, pytest.raises(SpyglassError):
+        client.admin.reload()
+
+    (call,) = spans.get_finished_spans()
+    assert call.name == "spyglass.v1.Admin/Reload"
+
+
 def test_a_stream_has_one_span(spans: InMemorySpanExporter, start_server: Callable[..., Any]) -> None:
     server, address = start_server()
     with Client(address) as client:

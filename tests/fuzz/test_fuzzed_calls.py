@@ -16,12 +16,16 @@ from mutations import mutate
 from PIL import Image as PillowImage
 
 from plain_images import encode_image
+from request_faults import REQUEST_FAULTS
+from spyglass.inference import v2_pb2
+from spyglass.inference.v2_pb2 import ModelInferRequest
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.heatmap_pb2 import HeatmapRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import GetModelRequest, ListModelsRequest, ModelRef
 from spyglass.v1.segment_pb2 import SegmentRequest
 from spyglass_cli.main import main
+from spyglass_server.open_inference.byte_strings import join_strings
 
 HANG_SECONDS = 10.0
 
@@ -86,6 +90,66 @@ def test_changed_requests_are_answered_or_rejected(fuzzed: Callable[..., Any], f
             target.call(lambda unary=unary, data=data: unary(data, timeout=HANG_SECONDS))
     assert {"OK", "INVALID_ARGUMENT"} <= set(target.codes)
     target.finish(files[0])
+
+
+TENSORS = {
+    "ModelMetadata": v2_pb2.ModelMetadataRequest(name="colors", version="1"),
+    "ModelConfig": v2_pb2.ModelConfigRequest(name="colors"),
+    "ModelReady": v2_pb2.ModelReadyRequest(name="colors"),
+    "ModelStatistics": v2_pb2.ModelStatisticsRequest(name="colors"),
+    "RepositoryIndex": v2_pb2.RepositoryIndexRequest(),
+}
+
+
+def test_changed_tensors_are_answered_or_rejected(fuzzed: Callable[..., Any], files: list[bytes]) -> None:
+    target = fuzzed()
+    accepted = REQUEST_FAULTS | {"UNIMPLEMENTED"}
+    batches = tensor_requests(files)
+    for chance in target.rounds():
+        infers = chance.random() < 0.8
+        name = "ModelInfer" if infers else chance.choice([*TENSORS])
+        choices = batches if infers else [TENSORS[name].SerializeToString()]
+        data = mutate(chance.choice(choices), chance, chance.choice(choices))
+        path = f"/inference.GRPCInferenceService/{name}"
+        if infers and chance.random() < 0.3:
+            stream = target.channel.stream_stream(path.replace("ModelInfer", "ModelStreamInfer"))
+            target.call(
+                lambda stream=stream, data=data: list(stream(iter([data, data]), timeout=HANG_SECONDS)),
+                accepted,
+            )
+        else:
+            unary = target.channel.unary_unary(path)
+            target.call(lambda unary=unary, data=data: unary(data, timeout=HANG_SECONDS), accepted)
+    assert {"OK", "INVALID_ARGUMENT"} <= set(target.codes)
+    target.finish(files[0])
+
+
+def tensor_requests(files: list[bytes]) -> list[bytes]:
+    """Return valid requests as bytes: with files and with pixels, each in raw and in typed contents."""
+    found = []
+    for values, shape, datatype in (
+        ([files[6], files[3]], [2], "BYTES"),
+        ([*range(192)] * 2, [2, 8, 8, 3], "UINT8"),
+    ):
+        for raw in (True, False):
+            request = ModelInferRequest(
+                model_name="colors",
+                id="id",
+                inputs=[{"name": "image", "datatype": datatype, "shape": shape}],
+                outputs=[{"name": "probabilities", "parameters": {"classification": {"int64_param": 2}}}],
+                parameters={"timeout": {"int64_param": 5_000_000}, "priority": {"uint64_param": 1}},
+            )
+            contents = request.inputs[0].contents
+            if raw:
+                data = join_strings(values) if datatype == "BYTES" else bytes(values)
+                request.inputs[0].ClearField("contents")
+                request.raw_input_contents.append(data)
+            elif datatype == "BYTES":
+                contents.bytes_contents.extend(values)
+            else:
+                contents.uint_contents.extend(values)
+            found.append(request.SerializeToString())
+    return found
 
 
 def whole(request: Any, files: list[bytes]) -> list[bytes]:

@@ -329,6 +329,11 @@ def test_a_call_ends_at_its_deadline(gated: LocalTransport, network: Any, color_
     network.gate.set()
 
 
+def test_models_in_this_process_cannot_be_changed(tiny_models: Path) -> None:
+    with local_client(tiny_models) as client, pytest.raises(sc.Unimplemented, match="needs a server"):
+        client.admin.load("colors:1")
+
+
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a folder of models"):
         local_client(tmp_path / "nowhere")

@@ -17,6 +17,7 @@ from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
 from spyglass_server.engine.models.lifecycle.policy import ALL
+from spyglass_server.engine.models.stores.url import StoreUrl
 from spyglass_server.setting_flags import read_flags
 from spyglass_server.setting_values import expected
 from spyglass_server.settings import ServerSettings, load_settings, read_settings
@@ -116,6 +117,10 @@ def test_flags_override_the_environment_and_the_environment_overrides_the_file(
         ("--grace-seconds", "nan"),
         ("--grace-seconds", "-1"),
         ("--log-level", "loud"),
+        ("--response-cache-bytes", "-1"),
+        ("--response-cache-bytes", "256"),
+        ("--response-cache-bytes", "1e9"),
+        ("--response-cache-bytes", str(2**60)),
         ("--versions", "newest"),
     ],
 )
@@ -193,6 +198,55 @@ def test_the_models_may_come_from_several_folders(
     monkeypatch.setenv("SPYGLASS_MODELS", str(odd))
     assert load_settings([]).models == [odd]
     assert ServerSettings(models=first).models == [first]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3://bucket/models", ["s3://bucket/models"]),
+        ("s3://bucket/a,https://host:8443/b/", ["s3://bucket/a", "https://host:8443/b"]),
+        ("/srv/models:http://[::1]:8000/x, gs://b", ["/srv/models", "http://[::1]:8000/x", "gs://b"]),
+        ("/srv/a:/srv/b,file:///srv/c", ["/srv/a", "/srv/b", "file:///srv/c"]),
+        ('["memory://a", "/srv/b"]', ["memory://a", "/srv/b"]),
+        ("x" * 5000, ["x" * 5000]),
+    ],
+)
+def test_the_models_may_come_from_urls(
+    text: str, expected: list[str], write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [StoreUrl.parse(place) if "://" in place else Path(place) for place in expected]
+    assert load_settings(["--models", text]).models == places
+    assert load_settings(["--config", write(f"models: {text!r}")]).models == places
+    monkeypatch.setenv("SPYGLASS_MODELS", text)
+    assert load_settings([]).models == places
+
+
+def test_an_invalid_url_is_refused_without_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("https://me:s3cret@host:x/models", "https://host/models?key=s3cret", "s3://\ts3cret@a"):
+        with pytest.raises(InvalidInput) as caught:
+            load_settings(["--models", text])
+        assert caught.value.message.startswith("--models must be one or more folders, or a URL such as s3://")
+        assert "s3cret" not in caught.value.message
+        monkeypatch.setenv("SPYGLASS_MODELS", text)
+        with pytest.raises(InvalidInput) as caught:
+            load_settings([])
+        assert "s3cret" not in caught.value.message
+
+
+def test_settings_with_credentials_show_none() -> None:
+    settings = load_settings(["--models", "https://me:s3cret@host/models"])
+    assert "s3cret" not in repr(settings) + str(settings) + ", ".join(map(str, settings.models))
+
+
+def test_copies_of_models_lie_in_the_cache_folder_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert load_settings([]).remote_options.cache == tmp_path / "spyglass/models"
+    options = load_settings(
+        ["--model-cache", "/srv/copies", "--model-cache-bytes", "7", "--max-model-bytes", "5"]
+    ).remote_options
+    assert (options.cache, options.cache_bytes, options.max_file_bytes) == (Path("/srv/copies"), 7, 5)
 
 
 @pytest.mark.parametrize("name", ["MODELS", "PORT", "CONFIG", "LOG_LEVEL", "DEFAULT_MODEL", "GRACE_SECONDS"])

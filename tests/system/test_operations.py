@@ -2,75 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from documented_commands import PATIENCE, Shell, free_port
+
 pytestmark = pytest.mark.slow
-
-PATIENCE = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
-
-
-class Shell:
-    """Runs commands in a folder; the last one of them may run in the background."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        bin_folder = Path(sys.executable).parent
-        self.environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
-        self.background: subprocess.Popen[bytes] | None = None
-
-    def run(self, command: str) -> tuple[int, str]:
-        """Return the exit code, and what the command wrote to both of its outputs."""
-        if command.endswith("&"):
-            with (self.folder / "server.log").open("wb") as log:
-                self.background = subprocess.Popen(
-                    ["bash", "-c", f"exec {command[:-1]}"],
-                    cwd=self.folder,
-                    env=self.environment,
-                    stderr=log,
-                )
-            return 0, ""
-        ended = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-        return ended.returncode, ended.stdout + ended.stderr
-
-    def end(self) -> int:
-        """Stop the server; return its exit code."""
-        assert self.background
-        self.background.terminate()
-        return self.background.wait(PATIENCE)
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    made = Shell(tmp_path)
-    yield made
-    if made.background and made.background.poll() is None:
-        made.background.kill()
-        made.background.wait(PATIENCE)
 
 
 def test_ten_commands_give_a_server_with_everything(

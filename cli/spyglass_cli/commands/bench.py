@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _TASKS = ("classify", "heatmap", "segment")
 _EXIT_CODES = "exit code: 0, 1 if every request failed or no rate holds, 2 for invalid usage"
+_CACHED = (
+    "the server has a response cache and runs no network for an image that it has seen: start it without "
+    "--response-cache-bytes to measure the model"
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -73,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         _connected(arguments) as connection,
         Bench.opened(connection, work, processes=arguments.processes, **course) as bench,
     ):
+        if bench.cached:
+            print(_CACHED, file=sys.stderr)
         results, kept = _searched(bench, arguments) if arguments.search else (_swept(bench, arguments), True)
     print_results(results, sys.stdout)
     if notice := late_notice(results):

@@ -1,11 +1,10 @@
-"""`spyglass models`: the models of a running server."""
+"""`spyglass models`: the models of a running server. `models_changes` has the commands that change them."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from spyglass.v1.model_pb2 import (
@@ -14,14 +13,19 @@ from spyglass.v1.model_pb2 import (
     SCORE_KIND_SOFTMAX,
     Certificate,
 )
+from spyglass_cli.commands import models_index
+from spyglass_cli.commands.models_changes import LOAD_SECONDS, add_changes
 from spyglass_cli.flags.connection import add_connection_options, open_client
 from spyglass_cli.flags.heatmap import explanation
 from spyglass_cli.output.drift_table import HEADINGS, class_changes, drift_json, drift_rows
+from spyglass_cli.output.printing import print_json, print_rows
 from spyglass_cli.output.reduced_precision import reduced_facts
-from spyglass_client import DEFAULT_TARGET, ModelDetails, Profile, ServedModel
-from spyglass_contract.errors import FailedPrecondition
+from spyglass_cli.output.version_rows import VersionRow, problems, share_text, version_rows
+from spyglass_client import DEFAULT_TARGET, ModelDetails, ModelVersions, Profile, ServedModel
+from spyglass_contract.errors import FailedPrecondition, NotFound
 from spyglass_contract.model.card import card_to_json
 from spyglass_contract.model.drift import drift
+from spyglass_contract.model.names import model_ref
 from spyglass_contract.model.statistics import Statistics
 
 # Class names that `models show` prints before it cuts the list.
@@ -37,18 +41,27 @@ _SCORE_KINDS: dict[int, str] = {
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command with `list`, `show` and `drift`."""
-    parser = subparsers.add_parser("models", help="show the models of a running server")
+    """Add the command with `list`, `show`, `drift`, `index`, and those that change the models."""
+    parser = subparsers.add_parser(
+        "models", help="show and change the models of a running server; write the index of a repository"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="models_command")
-    listing = commands.add_parser("list", help="list the models that a server serves")
-    listing.set_defaults(func=run_list)
-    showing = commands.add_parser(
-        "show", help="show one model: its card, provider, threads, batch size and speed"
+    added: list[argparse.ArgumentParser] = []
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], **texts: Any) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, **texts)
+        command.set_defaults(func=run)
+        added.append(command)
+        return command
+
+    add("list", run_list, help="list the versions that a server knows, with their states, labels and traffic")
+    showing = add(
+        "show", run_show, help="show one model: its card, provider, threads, batch size, speed and labels"
     )
     showing.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to show")
-    showing.set_defaults(func=run_show)
-    drifting = commands.add_parser(
+    drifting = add(
         "drift",
+        run_drift,
         help="compare what a model sees with its baseline",
         description="Compare the images that a server has seen of late with the baseline in the card of the "
         "model. The server must keep statistics (`spyglass serve --statistics`). The card needs a baseline "
@@ -56,39 +69,52 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="The exit code is 0 whatever the drift is, and 1 if there is nothing to compare.",
     )
     drifting.add_argument("model", metavar="NAME[:VERSION|@LABEL]", help="the model to compare")
-    drifting.set_defaults(func=run_drift)
-    for command in (listing, showing, drifting):
+    waiting = add_changes(add)
+    models_index.add_parser(commands)
+    for command in added:
         command.add_argument(
             "--format",
             choices=("table", "json"),
             default="table",
             help="output format (default: %(default)s)",
         )
-        add_connection_options(command, DEFAULT_TARGET)
+        if command in waiting:
+            add_connection_options(command, DEFAULT_TARGET, LOAD_SECONDS)
+        else:
+            add_connection_options(command, DEFAULT_TARGET)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """Print the models and return 0. Raises SpyglassError."""
+    """Print the versions and return 0. Raises SpyglassError."""
     with open_client(arguments) as client:
-        models = client.models()
+        models, known = client.models(), client.versions()
+    rows = version_rows(models, known)
     if arguments.format == "json":
-        _print_json([model.to_dict() for model in models])
-    else:
-        headings = ("model", "task", "classes", "execution provider", "default")
-        _print_table(headings, [_row(model) for model in models])
+        print_json([row.to_dict() for row in rows])
+        return 0
+    headings = ("model", "state", "labels", "traffic", "task", "classes", "execution provider", "default")
+    print_rows(headings, [_row(row) for row in rows])
+    for problem in problems(known.versions):
+        print(problem)
     return 0
 
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Print the model and return 0. Raises SpyglassError."""
     with open_client(arguments) as client:
-        details = client.model(arguments.model)
+        try:
+            details = client.model(arguments.model)
+        except NotFound as error:
+            raise _explained(error, arguments.model, client.versions()) from error
+        rows = version_rows([details.served], client.versions())
+    row = next(row for row in rows if row.served)
     if arguments.format == "json":
-        _print_json({"card": json.loads(card_to_json(details.card)), "served": details.served.to_dict()})
+        card = json.loads(card_to_json(details.card))
+        print_json({"card": card, "served": details.served.to_dict(), "status": row.to_dict()})
     else:
-        _print_table(("name", "value"), _facts(details), headings=False)
+        print_rows(("name", "value"), _facts(details, row), headings=False)
         if details.served.profile:
-            _print_table(_RUN_HEADINGS, _run_rows(details.served.profile))
+            print_rows(_RUN_HEADINGS, _run_rows(details.served.profile))
     return 0
 
 
@@ -110,18 +136,34 @@ def run_drift(arguments: argparse.Namespace) -> int:
     seen = Statistics.from_message(details.seen)
     found = drift(baseline, seen)
     if arguments.format == "json":
-        _print_json({"model": name, **drift_json(found, baseline, seen)})
+        print_json({"model": name, **drift_json(found, baseline, seen)})
         return 0
     print(f"{name}: {seen.images:,} images of late, against a baseline of {baseline.images:,}")
-    _print_table(HEADINGS, drift_rows(found))
+    print_rows(HEADINGS, drift_rows(found))
     for class_name, old, new in class_changes(baseline, seen, details.card.class_names):
         print(f"{class_name}: {old:.1%} of the baseline, {new:.1%} of late")
     return 0
 
 
-def _row(model: ServedModel) -> tuple[str, ...]:
-    default = "yes" if model.is_default else ""
-    return (f"{model.name}:{model.version}", model.task, str(model.class_count), _provider(model), default)
+def _explained(error: NotFound, model: str, known: ModelVersions) -> NotFound:
+    """Add why the server refused the files of the version, or of the model, that it does not have."""
+    ref = model_ref(model)
+    refused = [
+        status
+        for status in known.versions
+        if status.name == ref.name and status.version == (ref.version or status.version)
+    ]
+    return NotFound("; ".join([error.message, *problems(refused)]), reason=error.reason, field=error.field)
+
+
+def _row(row: VersionRow) -> tuple[str, ...]:
+    served = row.served
+    labels, traffic = ", ".join(row.labels), ", ".join(map(share_text, row.traffic))
+    known = (f"{row.name}:{row.version}", row.state, labels, traffic)
+    if served is None:
+        return (*known, "", "", "", "")
+    default = "yes" if served.is_default else ""
+    return (*known, served.task, str(served.class_count), _provider(served), default)
 
 
 def _provider(model: ServedModel) -> str:
@@ -129,12 +171,16 @@ def _provider(model: ServedModel) -> str:
     return f"{model.provider}, {model.precision}, {threads}, batches to {model.max_batch}"
 
 
-def _facts(details: ModelDetails) -> list[tuple[str, str]]:
+def _facts(details: ModelDetails, row: VersionRow) -> list[tuple[str, str]]:
     """Return (name, value) pairs, without the facts that the card does not have."""
     card, served = details.card, details.served
     certificate, origin = card.certificate, card.provenance
     facts = [
         ("model", f"{card.name}:{card.version}"),
+        ("state", row.state),
+        ("changed file", "; ".join(problems([row.status] if row.status else []))),
+        ("labels", ", ".join(row.labels)),
+        ("traffic", ", ".join(map(share_text, row.traffic))),
         ("task", served.task),
         ("description", card.description),
         ("classes", _classes(card.class_names)),
@@ -188,17 +234,3 @@ def _gradient(certificate: Certificate) -> str:
 def _classes(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN_CLASSES])
     return f"{len(names)}: {shown}, ..." if len(names) > _SHOWN_CLASSES else f"{len(names)}: {shown}"
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    print()
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, headings: bool = True) -> None:
-    from spyglass_cli.output.tables import Column, add_row, make_table, print_table
-
-    table = make_table([Column(name) for name in columns], headings=headings)
-    for row in rows:
-        add_row(table, row)
-    print_table(table, sys.stdout)

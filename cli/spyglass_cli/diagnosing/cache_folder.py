@@ -15,7 +15,8 @@ def check_cache_folder(subject: Subject) -> Iterator[Finding]:
 
     settings = subject.settings
     if settings.profile_seconds:
-        folders = [folder for root in settings.models for folder in ProfileStore(root).folders()]
+        roots = [root if isinstance(root, Path) else None for root in settings.models]
+        folders = [folder for root in roots for folder in ProfileStore(root).folders()]
         writable = next((folder for folder in folders if is_writable(folder)), None)
         if writable:
             yield ok(f"profiles are stored in {writable}")
@@ -24,6 +25,13 @@ def check_cache_folder(subject: Subject) -> Iterator[Finding]:
                 f"no profile can be stored in {' or '.join(map(str, folders)) or 'any folder'}: each start "
                 "measures again",
                 "set XDG_CACHE_HOME to a folder that the server may write to",
+            )
+    if not all(isinstance(root, Path) for root in settings.models):
+        copies = settings.remote_options.cache
+        if not copies or not is_writable(copies):
+            yield fail(
+                f"models cannot be copied to {copies or 'a cache folder'}",
+                "set --model-cache to another folder",
             )
     if settings.engine_cache and not is_writable(settings.engine_cache.expanduser()):
         yield fail(f"{settings.engine_cache} cannot be written to", "set --engine-cache to another folder")

@@ -46,7 +46,10 @@ def _newest(subject: Subject) -> float:
     settings = subject.settings
     named = [settings.config, settings.tls_certificate, settings.tls_key, settings.tls_client_ca]
     files = [path for path in named if path] + [
-        path for root in settings.models if root.is_dir() for path in root.glob("*/*/model.onnx")
+        path
+        for root in settings.models
+        if isinstance(root, Path) and root.is_dir()
+        for path in root.glob("*/*/model.onnx")
     ]
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
 

@@ -6,27 +6,49 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spyglass_cli.diagnosing.finding import Finding, Subject, fail, ok, warn
 from spyglass_contract.errors import SpyglassError
 
+if TYPE_CHECKING:
+    from spyglass_server.settings import ServerSettings
+
 
 def check_models(subject: Subject) -> Iterator[Finding]:
     """Check each file as a server does when it starts; `quick` leaves out the certificates."""
-    from spyglass_server.engine.models.model_files import model_files
     from spyglass_server.engine.models.repository import check_served
 
     settings = subject.settings
     try:
-        files = model_files(settings.models, settings.version_policy)
+        files = list(_files(settings))
         if "default_model" in settings.model_fields_set:
-            check_served(settings.default_model, files)
+            check_served(settings.default_model, [path.parent.parent.name for path in files])
     except SpyglassError as error:
         yield fail(error.message)
         return
     for path in files:
         yield _check(path, subject)
         yield from _permissions(path)
+
+
+def _files(settings: ServerSettings) -> Iterator[Path]:
+    """Yield the files that a server loads; those at URLs are copied to this machine. Raises ModelError."""
+    from spyglass_server.engine.models.model_files import model_files
+    from spyglass_server.engine.models.stores.opening import open_store
+
+    yield from model_files(
+        [place for place in settings.models if isinstance(place, Path)], settings.version_policy
+    )
+    for place in settings.models:
+        if isinstance(place, Path):
+            continue
+        store = open_store(place, settings.remote_options)
+        found = {(stored.name, stored.version): stored for stored in store.versions()}
+        for name in sorted({name for name, _ in found}):
+            versions = {version for of, version in found if of == name}
+            for version in sorted(settings.version_policy.choose(name, versions)):
+                yield store.fetch(found[name, version])
 
 
 def _check(path: Path, subject: Subject) -> Finding:

@@ -84,6 +84,16 @@ def fraction_up_to_one(text: str) -> float:
     return _number(text, float, lambda number: 0 < number <= 1, "above 0 and at most 1")
 
 
+def percent(text: str) -> float:
+    """Return a number in [0, 100] of a text such as 10 or 10%."""
+    return _number(text.removesuffix("%"), float, lambda number: 0 <= number <= 100, "from 0 to 100")
+
+
+def version_or_label(text: str) -> int | str:
+    """Return the number of a version, or a label, which is never a number."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else text
+
+
 def number_or_quotient(text: str) -> float:
     """Return the value of a finite number such as 0.5, or of a quotient such as 1/255."""
     expected = "a number such as 0.5 or a quotient such as 1/255"

@@ -21,6 +21,7 @@ class Bench:
     """Measures loads of `work`, each for `seconds` after `warm_up` seconds.
 
     `workers` is None for a measurement in this process. `usage` reads what the server uses, if it is known.
+    `cached`: the server has the responses to the images, so that it runs no network.
     """
 
     connection: Connection
@@ -29,24 +30,28 @@ class Bench:
     seconds: float
     workers: Workers | None
     usage: ServerUsage | None
+    cached: bool
 
     @classmethod
     @contextmanager
     def opened(
         cls, connection: Connection, work: Work, *, processes: int, warm_up: float, seconds: float
     ) -> Iterator[Bench]:
-        """Send one request, and yield a Bench, with `processes` client processes if there is a server.
+        """Send two equal requests, and yield a Bench, with `processes` client processes if there is a server.
 
-        Raises SpyglassError if that request fails.
+        Raises SpyglassError if one of them fails.
         """
         with connection.client() as client:
-            work.blocking(client)(0)
+            send = work.blocking(client)
+            send(0)
+            cached = send(0).timing.cached
         if not isinstance(connection, ToServer):
-            yield cls(connection, work, warm_up, seconds, None, ServerUsage.of_this_process())
+            yield cls(connection, work, warm_up, seconds, None, ServerUsage.of_this_process(), cached)
             return
         workers = Workers(connection, work, processes)
         try:
-            yield cls(connection, work, warm_up, seconds, workers, ServerUsage.of(connection.address))
+            usage = ServerUsage.of(connection.address)
+            yield cls(connection, work, warm_up, seconds, workers, usage, cached)
         finally:
             workers.close()
 

@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from spyglass_client import AsyncClient, Client
+from spyglass_client import AsyncClient, Classification, Client, Segmentation
+
+Result = Classification | Segmentation
+"""A Heatmap is a Classification, too."""
 
 Task = Literal["classify", "heatmap", "segment"]
 
@@ -19,9 +22,9 @@ class Work:
     task: Task = "classify"
     model: str = ""
 
-    def blocking(self, client: Client) -> Callable[[int], object]:
+    def blocking(self, client: Client) -> Callable[[int], Result]:
         """Return a function that sends the request of this number and waits for the response."""
-        send: Callable[..., object] = getattr(client, self.task)
+        send: Callable[..., Result] = getattr(client, self.task)
         return lambda number: send(self._image(number), model=self.model)
 
     def awaitable(self, client: AsyncClient) -> Callable[[int], Awaitable[object]]:

@@ -15,6 +15,7 @@ from spyglass_cli.watching.changes import Changes
 _REQUESTS = "spyglass_requests_total"
 _DURATION = "spyglass_request_duration_seconds"
 _STAGE = "spyglass_stage_duration_seconds"
+_CACHE = "spyglass_response_cache"
 _STAGES = ("queue", "decode", "inference", "encode")
 
 
@@ -61,6 +62,8 @@ def _facts(changes: Changes) -> Iterator[tuple[str, str]]:
     batch = changes.quantile(0.99, "spyglass_batch_size")
     mean = changes.total("spyglass_batch_size_sum") / count if count else 0.0
     yield "batch", f"{mean:.1f} images on average, p99 {batch:.0f}" if batch else "-"
+    if now.value(f"{_CACHE}_limit_bytes"):
+        yield "cache", _cache(changes)
     yield (
         "callers",
         f"{now.value('spyglass_open_streams'):.0f} streams, "
@@ -74,6 +77,15 @@ def _facts(changes: Changes) -> Iterator[tuple[str, str]]:
         "process",
         f"{memory} of memory, {cores:.2f} cores, {now.value('spyglass_concurrency'):.0f} runs at a time",
     )
+
+
+def _cache(changes: Changes) -> str:
+    now = changes.now
+    hits, misses = (changes.total(f"{_CACHE}_{name}_total") for name in ("hits", "misses"))
+    rate = f"{hits / (hits + misses):.0%} hits" if hits + misses else "no requests"
+    held, limit = (decimal(int(now.value(f"{_CACHE}_{name}"))) for name in ("bytes", "limit_bytes"))
+    evictions = changes.total(f"{_CACHE}_evictions_total") / changes.seconds
+    return f"{rate}, {held} of {limit} held, {evictions:.1f} evictions/s"
 
 
 def _rates(counts: dict[str, float], seconds: float) -> str:

@@ -9,6 +9,8 @@ Every public name is here; the modules are private.
 """
 
 from spyglass.v1.model_pb2 import ModelCard
+from spyglass_client._admin.admin import Admin
+from spyglass_client._admin.async_admin import AsyncAdmin
 from spyglass_client._async_client import AsyncClient
 from spyglass_client._client import Client
 from spyglass_client._images import ImageLike, read_image
@@ -24,6 +26,15 @@ from spyglass_client._results.coco import mask_from_coco
 from spyglass_client._results.heatmaps import Heatmap
 from spyglass_client._results.models import ModelDetails, Profile, ProfiledRun, ServedModel
 from spyglass_client._results.segmentations import Refinement, Segmentation, SegmentedClass
+from spyglass_client._results.versions import (
+    ModelVersions,
+    Routing,
+    Selector,
+    TrafficKey,
+    TrafficShare,
+    VersionState,
+    VersionStatus,
+)
 from spyglass_client._transports.addresses import Address, parse_addresses
 from spyglass_client._transports.channels import call_error, open_channel
 from spyglass_client._transports.opening import DEFAULT_TARGET
@@ -53,6 +64,8 @@ from spyglass_contract.errors import (
 __all__ = [
     "DEFAULT_TARGET",
     "Address",
+    "Admin",
+    "AsyncAdmin",
     "AsyncClient",
     "Balance",
     "Cancelled",
@@ -73,6 +86,7 @@ __all__ = [
     "LimitExceeded",
     "ModelCard",
     "ModelDetails",
+    "ModelVersions",
     "NonBlockingTransport",
     "NotFound",
     "Overloaded",
@@ -84,17 +98,23 @@ __all__ = [
     "ResponseStream",
     "Retry",
     "RetryBudget",
+    "Routing",
     "Segmentation",
     "SegmentedClass",
+    "Selector",
     "ServedBy",
     "ServedModel",
     "SpyglassError",
     "Timeout",
     "Timing",
+    "TrafficKey",
+    "TrafficShare",
     "Transport",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "VersionState",
+    "VersionStatus",
     "call_error",
     "mask_from_coco",
     "open_channel",

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from spyglass_client import _calls
+from spyglass_client._admin.async_admin import AsyncAdmin
 from spyglass_client._client import DEFAULT_WINDOW, Result
 from spyglass_client._dispatch import Dispatch
 from spyglass_client._images import ImageLike
@@ -29,6 +30,7 @@ from spyglass_client._results.classifications import Classification, Failure, Ta
 from spyglass_client._results.heatmaps import Heatmap
 from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.versions import ModelVersions
 from spyglass_client._sending import send_async
 from spyglass_client._tracing import StreamSpan
 from spyglass_client._transports.opening import DEFAULT_TARGET, transport_for
@@ -167,18 +169,27 @@ class AsyncClient:
         """See `Client.models`."""
         return await self._send(_calls.models_call())
 
+    async def versions(self) -> ModelVersions:
+        """See `Client.versions`."""
+        return await self._send(_calls.versions_call())
+
     async def model(
         self, name: str = "", *, task: Task | None = None, with_golden: bool = False
     ) -> ModelDetails:
         """See `Client.model`."""
         return await self._send(_calls.model_call(name, task, with_golden=with_golden))
 
+    @property
+    def admin(self) -> AsyncAdmin:
+        """See `Client.admin`."""
+        return AsyncAdmin(self._send)
+
     async def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
         dispatch = self._dispatch
         return await send_async(
             call,
             dispatch.route(),
-            dispatch.attempts(timeout),
+            dispatch.attempts(timeout, repeatable=call.repeatable),
             dispatch.hedging(call),
             blocking=dispatch.blocking,
         )

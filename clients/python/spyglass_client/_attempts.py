@@ -31,11 +31,21 @@ _NOT_TAKEN = {UNREACHABLE, TLS_FAILED, NOT_SERVING, "NOT_READY", "DRAINING"}
 class Attempts:
     """The attempts of one call, all of them within one deadline."""
 
-    def __init__(self, retry: Retry, seconds: float | None, budget: Budget | None = None) -> None:
-        """`seconds` is the time until the deadline; None: no deadline. `budget` is that of the client."""
+    def __init__(
+        self,
+        retry: Retry,
+        seconds: float | None,
+        budget: Budget | None = None,
+        *,
+        repeatable: bool = True,
+    ) -> None:
+        """`seconds` is the time until the deadline; None: no deadline. `budget` is that of the client.
+
+        See `Call.repeatable`.
+        """
         self._budget = budget or Budget(None)
         self._budget.add_call()
-        self._policy = RetryPolicy(retry, self._budget)
+        self._policy = RetryPolicy(retry, self._budget, most_lost=_MAX_LOST if repeatable else 1)
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def remaining(self) -> float | None:
@@ -64,9 +74,11 @@ class Attempts:
 class RetryPolicy:
     """Counts the failed attempts of one call, and decides about the next one."""
 
-    def __init__(self, retry: Retry, budget: Budget | None = None) -> None:
+    def __init__(self, retry: Retry, budget: Budget | None = None, *, most_lost: int = _MAX_LOST) -> None:
+        """A call ends with the connection that it loses as number `most_lost`."""
         self._retry = retry
         self._budget = budget or Budget(None)
+        self._most_lost = most_lost
         self._failed = 0
         self._lost = 0
         self._paused = 0
@@ -97,10 +109,10 @@ class RetryPolicy:
     def continue_after(self, error: SpyglassError) -> bool:
         """Count an attempt that failed while others are in progress; return whether they may succeed."""
         self._lost += error.reason == CONNECTION_LOST
-        return isinstance(error, Unavailable | Overloaded) and self._lost < _MAX_LOST
+        return isinstance(error, Unavailable | Overloaded) and self._lost < self._most_lost
 
     def _pause(self, error: SpyglassError, elsewhere: bool) -> float | None:
-        if isinstance(error, Unavailable) and self._lost < _MAX_LOST:
+        if isinstance(error, Unavailable) and self._lost < self._most_lost:
             # A connection that breaks is often one of several processes behind one address, or an idle one.
             if elsewhere or (error.reason == CONNECTION_LOST and self._lost == 1):
                 return 0.0

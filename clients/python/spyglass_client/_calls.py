@@ -27,6 +27,7 @@ from spyglass_client._results.heatmaps import Heatmap, read_heatmap
 from spyglass_client._results.mask_responses import MASK_SIZES, read_segmentation
 from spyglass_client._results.models import TASKS, ModelDetails, ServedModel, Task, read_details, read_models
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.versions import ModelVersions, read_versions
 from spyglass_contract.errors import InvalidInput, SpyglassError
 from spyglass_contract.model.names import model_ref
 
@@ -40,11 +41,15 @@ _UINT32_MAX = 2**32 - 1
 
 @dataclass(frozen=True)
 class Call(Generic[Result]):
-    """One call: the method of `spyglass.v1.Vision`, the request, and the function that reads the response."""
+    """One call: the method, the request, and the function that reads the response."""
 
     method: str
     request: Message
     read: Callable[[Any], Result]
+    # The service of `spyglass.v1` that has the method.
+    service: str = "Vision"
+    # False: a server that gets the request twice does something else than for one request.
+    repeatable: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,11 @@ def segmentation(
 def models_call() -> Call[tuple[ServedModel, ...]]:
     """Make a ListModels call."""
     return Call("ListModels", ListModelsRequest(), read_models)
+
+
+def versions_call() -> Call[ModelVersions]:
+    """Make a ListModels call for the states of all versions."""
+    return Call("ListModels", ListModelsRequest(), read_versions)
 
 
 def model_call(name: str, task: Task | None, *, with_golden: bool) -> Call[ModelDetails]:

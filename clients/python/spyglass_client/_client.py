@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
+from spyglass_client._admin.admin import Admin
 from spyglass_client._dispatch import Dispatch
 from spyglass_client._images import ImageLike
 from spyglass_client._options import (
@@ -27,6 +28,7 @@ from spyglass_client._results.classifications import Classification, Failure, Ta
 from spyglass_client._results.heatmaps import Heatmap
 from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
+from spyglass_client._results.versions import ModelVersions
 from spyglass_client._sending import send
 from spyglass_client._tracing import StreamSpan
 from spyglass_client._transports.opening import DEFAULT_TARGET, transport_for
@@ -210,6 +212,10 @@ class Client:
         """Return the models of the server, by name and version."""
         return self._send(_calls.models_call())
 
+    def versions(self) -> ModelVersions:
+        """Return the state of every version that the server knows, with labels and traffic shares."""
+        return self._send(_calls.versions_call())
+
     def model(self, name: str = "", *, task: Task | None = None, with_golden: bool = False) -> ModelDetails:
         """Return one model's card, and how the server runs it.
 
@@ -219,9 +225,15 @@ class Client:
         """
         return self._send(_calls.model_call(name, task, with_golden=with_golden))
 
+    @property
+    def admin(self) -> Admin:
+        """The changes of the server's models, for a server that allows them."""
+        return Admin(self._send)
+
     def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
         dispatch = self._dispatch
-        return send(call, dispatch.route(), dispatch.attempts(timeout), dispatch.hedging(call))
+        attempts = dispatch.attempts(timeout, repeatable=call.repeatable)
+        return send(call, dispatch.route(), attempts, dispatch.hedging(call))
 
     def _call_many(
         self,

@@ -39,9 +39,13 @@ class Dispatch:
             direct = DirectRoute(transport)
             self.route = lambda: direct
 
-    def attempts(self, timeout: float | None) -> Attempts:
-        """Return the attempts of a call that starts now. Raises InvalidInput for an invalid `timeout`."""
-        return Attempts(self._retry, self._timeout.override(timeout), self._budget)
+    def attempts(self, timeout: float | None, *, repeatable: bool = True) -> Attempts:
+        """Return the attempts of a call that starts now; see `Call.repeatable`.
+
+        Raises InvalidInput for an invalid `timeout`.
+        """
+        seconds = self._timeout.override(timeout)
+        return Attempts(self._retry, seconds, self._budget, repeatable=repeatable)
 
     def hedging(self, call: Call[Result]) -> Hedging | None:
         """Return when to hedge `call`; None: never."""

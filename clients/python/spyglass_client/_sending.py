@@ -27,7 +27,7 @@ def send(call: Call[Result], route: Route, attempts: Attempts, hedging: Hedging 
 
     With `hedging` each attempt is a race; the route must be able to start requests without waiting.
     """
-    with call_span(call.method) as span:
+    with call_span(call.method, call.service) as span:
         while True:
             try:
                 if hedging:
@@ -50,7 +50,7 @@ async def send_async(
 
     If the route is `blocking`, it sends in a thread.
     """
-    with call_span(call.method) as span:
+    with call_span(call.method, call.service) as span:
         while True:
             try:
                 if hedging:

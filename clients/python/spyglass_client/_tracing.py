@@ -19,7 +19,7 @@ Started = TypeVar("Started")
 
 Metadata = tuple[tuple[str, str], ...]
 
-_SERVICE = "spyglass.v1.Vision"
+_PACKAGE = "spyglass.v1"
 
 
 def _api() -> Any:
@@ -45,11 +45,11 @@ def with_trace(metadata: Metadata) -> Metadata:
 class CallSpan:
     """The span of one call with all its attempts; without tracing, every method does nothing."""
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, service: str = "Vision") -> None:
         """Start the span of a call of `method`, such as Classify, inside of the current span."""
         self._trace = _api()
         if self._trace:
-            name = f"{_SERVICE}/{method}"
+            name = f"{_PACKAGE}.{service}/{method}"
             self._span = self._trace.get_tracer("spyglass_client").start_span(
                 name, kind=self._trace.SpanKind.CLIENT, attributes={"rpc.method": name}
             )
@@ -112,9 +112,9 @@ def _attempt(number: int, server: str) -> dict[str, int | str]:
 
 
 @contextmanager
-def call_span(method: str) -> Iterator[CallSpan]:
+def call_span(method: str, service: str) -> Iterator[CallSpan]:
     """Return the span of the call that the block makes; the block's error is that of the call."""
-    span = CallSpan(method)
+    span = CallSpan(method, service)
     with span.current():
         try:
             yield span

@@ -107,7 +107,9 @@ class Timing(_message.Message):
     batch_size: _builtins.int
     """The number of images in the batch that this image was in."""
     cached: _builtins.bool
-    """True if the response comes from the server's cache. Then no time of the others was spent."""
+    """True if the response comes from the server's cache. Then the server neither decoded the image nor ran the
+    network for it; it may have waited in the queue.
+    """
     def __init__(
         self,
         *,

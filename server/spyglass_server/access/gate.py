@@ -18,7 +18,7 @@ AuthContext = Callable[[], Mapping[Any, Any]]
 
 # Probes have no token, and learn nothing but the health.
 _OPEN = "/grpc.health.v1.Health/"
-_ADMIN = "/spyglass.v1.Admin/"
+_ADMIN = ("/spyglass.v1.Admin/", "/inference.GRPCInferenceService/RepositoryModel")
 _CERTIFICATE_NAMES = ("x509_common_name", "x509_subject_alternative_name")
 
 

@@ -83,8 +83,8 @@ class Quotas:
         with self._lock:
             self._check(self._use(caller), quota, now)
 
-    def enter(self, caller: str, quota: Quota, megapixels: float) -> Callable[[], None]:
-        """Begin a call with one request; return what to call at its end.
+    def enter(self, caller: str, quota: Quota, megapixels: float, requests: int = 1) -> Callable[[], None]:
+        """Begin a call that counts as this many requests; return what to call at its end.
 
         Raises Overloaded if the caller must wait. Its `retry_after` is true: after that time the request is
         accepted if the caller has sent no other one. Calls at a time are different, as nobody knows when one
@@ -94,7 +94,7 @@ class Quotas:
         with self._lock:
             use = self._use(caller)
             self._check(use, quota, now)
-            self._take(use, quota, megapixels, now)
+            self._take(use, quota, megapixels, requests, now)
             use.calls += 1
 
         def leave() -> None:
@@ -103,13 +103,13 @@ class Quotas:
 
         return leave
 
-    def reserve(self, caller: str, quota: Quota, megapixels: float) -> float:
-        """Use the quota for one request of a stream; return the seconds that the request must wait."""
+    def reserve(self, caller: str, quota: Quota, megapixels: float, requests: int = 1) -> float:
+        """Use the quota for a message of a stream; return the seconds that it must wait."""
         now = time.monotonic()
         with self._lock:
             use = self._use(caller)
             wait = max((rate.wait(now) for rate in use.rates(quota) if rate), default=0.0)
-            self._take(use, quota, megapixels, now)
+            self._take(use, quota, megapixels, requests, now)
         return wait
 
     def _use(self, caller: str) -> _Use:
@@ -147,10 +147,10 @@ class Quotas:
                 retry_after=_rounded(wait),
             )
 
-    def _take(self, use: _Use, quota: Quota, megapixels: float, now: float) -> None:
+    def _take(self, use: _Use, quota: Quota, megapixels: float, count: int, now: float) -> None:
         requests, pixels = use.rates(quota)
         if requests:
-            requests.take(1, now)
+            requests.take(count, now)
         if pixels:
             pixels.take(megapixels, now)
 

@@ -104,6 +104,15 @@ class Call:
         with suppress(ValueError):
             self._listeners.remove(listener)
 
+    def part(self, *, patient: bool | None = None) -> Call:
+        """Return a call for a part of this call, which ends with this call and can be cancelled alone.
+
+        `patient` is as in `Call`; None: as this call is.
+        """
+        part = _Part(self, self.deadline, None)
+        part.patient = self.patient if patient is None else patient
+        return part
+
     def until(self, deadline: float) -> Call:
         """Return a call for one request of this call, which ends with this call or at `deadline`."""
         ends = deadline if self.deadline is None else min(deadline, self.deadline)

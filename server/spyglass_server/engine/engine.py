@@ -12,6 +12,7 @@ from spyglass_contract.images.pixels import Prepared, prepare
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Repository
+from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.engine.work import Inferred, Output, Run, Work
@@ -23,15 +24,32 @@ class Engine:
     A worker does everything for a request: it decodes the image, runs the network and makes the response.
     """
 
-    def __init__(self, repository: Repository, workers: Workers, limits: Limits) -> None:
-        """`limits` apply to every image."""
+    def __init__(
+        self,
+        repository: Repository,
+        workers: Workers,
+        limits: Limits,
+        responses: ResponseCache | None = None,
+    ) -> None:
+        """`limits` apply to every image. `responses` keeps responses; None: each request runs a network."""
         self.repository = repository
         self.workers = workers
         self.limits = limits
+        self.responses = responses
+
+    @property
+    def inside(self) -> int:
+        """The number of requests that wait or run."""
+        return self.workers.inside
+
+    @property
+    def admitted(self) -> int:
+        """The number of requests that have come in since the start, with those whose response was kept."""
+        return self.workers.admitted + (self.responses.hits if self.responses else 0)
 
     def work(
         self,
-        image: ImageData,
+        image: ImageData | Prepared,
         model: Model,
         run: Run[Output],
         respond: Callable[[Inferred[Output]], object],
@@ -40,17 +58,28 @@ class Engine:
     ) -> Work:
         """Return the work of one image: prepare it, run it with `run`, and make the response of the output.
 
-        `check` may raise an error about the prepared image. Works of one `kind` and image size take about the
-        same time.
+        A prepared image is the network's input already. `check` may raise an error about it. Works of one
+        `kind` and image size take about the same time.
         """
         prepared = partial(_prepare, image, model, self.limits, check)
-        return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), image)
+        pixels = image.pixels if isinstance(image, Prepared) else image
+        return Work(model, run, prepared, respond, (kind, _size(image).bit_length()), pixels)
 
-    def start(self, work: Work, call: Call, done: Done) -> None:
-        """Queue a work; see `Workers.submit`."""
+    def start(self, work: Work, call: Call, done: Done) -> bool:
+        """Queue a work, see `Workers.submit`, or give `done` the response that is kept for it.
+
+        Returns whether it was queued.
+        """
         if call.observation:
             call.observation.model, call.observation.image = work.model, work.image
-        self.workers.submit(work, call, done)
+        if self.responses is None or work.reuse is None or work.image is None:
+            self.workers.submit(work, call, done)
+            return True
+        entry = self.responses.entry(work, work.reuse, work.image, call.caller)
+        if entry.respond(call, done):
+            return False
+        self.workers.submit(entry.looking_again(work), call, entry.keeping(done))
+        return True
 
     def check(self, call: Call) -> None:
         """Raise Overloaded if the work of a call would most probably be refused; see `Workers.check`."""
@@ -74,17 +103,22 @@ class Engine:
     def close(self) -> None:
         """Finish the work in progress, then end the threads and the models."""
         self.workers.close()
+        if self.responses:
+            self.responses.close()
         self.repository.close()
 
 
 def _prepare(
-    image: ImageData, model: Model, limits: Limits, check: Callable[[Prepared], object] | None
+    image: ImageData | Prepared, model: Model, limits: Limits, check: Callable[[Prepared], object] | None
 ) -> Prepared:
-    prepared = prepare(image, model.card.input, limits)
+    prepared = image if isinstance(image, Prepared) else prepare(image, model.card.input, limits)
     if check:
         check(prepared)
     return prepared
 
 
-def _size(image: ImageData) -> int:
+def _size(image: ImageData | Prepared) -> int:
+    if isinstance(image, Prepared):
+        # It is only copied.
+        return 0
     return len(image) if isinstance(image, bytes) else image.nbytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from spyglass.v1.reply_pb2 import Timing
+from spyglass.v1.reply_pb2 import ServedBy, Timing
 from spyglass_contract.errors import ImageError
 from spyglass_contract.images.header import sniff
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from spyglass_server.engine.models.model import Model
     from spyglass_server.engine.work import Inferred
 
-Kind = Literal["request", "message", "stream"]
-"""A call with one request, a request of a stream, or a whole stream, whose messages are observed alone."""
+Kind = Literal["request", "message", "stream", "image"]
+"""A call with one request, a request of a stream, or a whole stream, whose messages are observed alone.
+
+An image is one of several in a request, which has no stages of its own.
+"""
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -33,13 +36,16 @@ class Observation:
     """
 
     __slots__ = (
+        "cached",
         "call",
         "code",
+        "computed",
         "decode_started",
         "encode_started",
         "ended",
         "failed",
         "image",
+        "images",
         "inference_started",
         "inferred",
         "kind",
@@ -79,11 +85,17 @@ class Observation:
         self.model: Model | None = None
         # The file or the pixels; None: the request ended before they were found.
         self.image: ImageData | None = None
+        # The response was kept from an earlier request.
+        self.cached = False
         # None: the network did not run.
         self.inferred: Inferred[Any] | None = None
         # None: the request failed.
         self.response: Any = None
         self.response_bytes = 0
+        # The time of each stage, and what computed the response, if the response itself does not have them.
+        self.computed: tuple[Timing, ServedBy] | None = None
+        # The images of a request that has several.
+        self.images: list[Observation] = []
         # Requests of a stream so far, and those of them that failed.
         self.messages = self.failed = 0
         # The name of a status code, and the reason of an error.
@@ -100,7 +112,12 @@ class Observation:
     @property
     def timing(self) -> Timing | None:
         """The time of each stage; None if the request was not answered."""
-        return getattr(self.response, "timing", None)
+        return self.computed[0] if self.computed else getattr(self.response, "timing", None)
+
+    @property
+    def served_by(self) -> ServedBy | None:
+        """What computed the response; None if the request was not answered."""
+        return self.computed[1] if self.computed else getattr(self.response, "served_by", None)
 
     @property
     def image_format(self) -> str:
@@ -118,9 +135,18 @@ class Observation:
         self.response = response
         self.response_bytes = response_bytes
 
+    def split(self, count: int) -> list[Observation]:
+        """Observe `count` images of this request one by one."""
+        self.images = [
+            Observation(self.method, self.request_id, self.metadata, "image") for _ in range(count)
+        ]
+        return self.images
+
     def forget(self) -> None:
         """Free the image: gRPC holds the call, and so this object, until the response has been sent."""
         self.request = self.image = None
+        for image in self.images:
+            image.forget()
         # The two hold each other: without a cycle, their memory is freed at once.
         if self.call:
             self.call.observation = None

@@ -16,6 +16,7 @@ from spyglass_contract.images.pixels import Prepared
 
 if TYPE_CHECKING:
     from spyglass_server.engine.models.model import Model
+    from spyglass_server.engine.response_cache.reuse import Reuse
     from spyglass_server.engine.scheduling.job import Job
 
 Output = TypeVar("Output")
@@ -73,3 +74,8 @@ class Work:
     cost_key: Hashable
     # The image of a request; None: the work is a part of another one's.
     image: ImageData | None = None
+    # How its response can serve other requests; None: it cannot, or the server keeps no responses.
+    reuse: Reuse | None = None
+    # Called before the image is prepared, with the milliseconds that the work has waited. Returns the
+    # response if it became known meanwhile.
+    ready: Callable[[float], object | None] | None = None

@@ -84,11 +84,11 @@ def check_explains(model: Model) -> None:
 
 def explaining_work(
     engine: Engine,
-    image: ImageData,
+    image: ImageData | Prepared,
     model: Model,
     classes: tuple[int, ...],
     respond: Callable[[Inferred[Explained]], object],
-    check: Callable[[Prepared], object],
+    check: Callable[[Prepared], object] | None,
 ) -> Work:
     """Return the work for probabilities and a map of each of `classes` (indices, or PREDICTED).
 

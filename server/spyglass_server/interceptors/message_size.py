@@ -8,38 +8,57 @@ from spyglass.v1.image_pb2 import Image
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # The fields that hold an image's file or pixels, and the messages that contain these fields.
-_PIXELS = frozenset({"spyglass.v1.Image.encoded", "spyglass.v1.RawImage.data"})
-_ON_THE_WAY = frozenset({"spyglass.v1.Image.raw"})
+_PIXELS = frozenset(
+    {
+        "spyglass.v1.Image.encoded",
+        "spyglass.v1.RawImage.data",
+        "inference.ModelInferRequest.raw_input_contents",
+        "inference.InferTensorContents.bytes_contents",
+    }
+)
+# Pixels as numbers: parsed, they take up to 4 times their bytes, and to read them takes long.
+_NUMBERS = frozenset({"inference.InferTensorContents.uint_contents"})
+_ON_THE_WAY = frozenset(
+    {
+        "spyglass.v1.Image.raw",
+        "inference.ModelInferRequest.inputs",
+        "inference.ModelInferRequest.InferInputTensor.contents",
+    }
+)
 
 
-def size_without_image(data: bytes, descriptor: Descriptor | None, limit: int) -> int:
-    """Return the number of bytes of a message of this type without the file or the pixels of its image.
+def size_without_image(
+    data: bytes, descriptor: Descriptor | None, limit: int, *, numbers: bool = False
+) -> int:
+    """Return the number of bytes of a message of this type without the files or the pixels of its images.
+
+    With `numbers`, pixels that are sent as numbers count, too.
 
     A parsed message can take thirty times the memory of its bytes if they hold empty messages. So the rest of
     a request must be small. Bytes that are not a message count in full. Counting stops above `limit`.
     """
-    return _size(data, 0, len(data), _images(descriptor) if descriptor else {}, limit)
+    return _size(data, 0, len(data), _images(descriptor, numbers) if descriptor else {}, limit)
 
 
 Images = dict[int, "Images | None"]
 """Fields by number: None for a field of pixels, or the fields of a message that contains one."""
 
-_known: dict[str, Images] = {}
+_known: dict[tuple[str, bool], Images] = {}
 
 
-def _images(descriptor: Descriptor) -> Images:
-    name = descriptor.full_name
-    if name not in _known:
+def _images(descriptor: Descriptor, numbers: bool) -> Images:
+    key = (descriptor.full_name, numbers)
+    if key not in _known:
         fields: Images = {}
         for field in descriptor.fields:
-            if field.full_name in _PIXELS:
+            if field.full_name in _PIXELS or (field.full_name in _NUMBERS and not numbers):
                 fields[field.number] = None
             elif field.message_type and (
                 field.message_type is Image.DESCRIPTOR or field.full_name in _ON_THE_WAY
             ):
-                fields[field.number] = _images(field.message_type)
-        _known[name] = fields
-    return _known[name]
+                fields[field.number] = _images(field.message_type, numbers)
+        _known[key] = fields
+    return _known[key]
 
 
 def _size(data: bytes, at: int, end: int, images: Images, limit: int) -> int:

@@ -25,6 +25,9 @@ MAX_BYTES_WITHOUT_IMAGE = 128 * 1024
 """The most bytes of a request without the file or the pixels of its image: names, lists and other fields."""
 
 
+MAX_NUMBER_BYTES = 4 * 1024 * 1024
+"""The most bytes of pixels that are sent as numbers: while more were parsed, no other thread would run."""
+
 _SMALL_BYTES = 512 * 1024
 _SMALL_REST = 2048
 
@@ -72,7 +75,7 @@ class Parser:
         """Return whether a message takes so little time to parse that gRPC's own thread may do it."""
         return data is None or (
             len(data) <= _SMALL_BYTES
-            and size_without_image(data, self._descriptor, _SMALL_REST) <= _SMALL_REST
+            and size_without_image(data, self._descriptor, _SMALL_REST, numbers=True) <= _SMALL_REST
         )
 
     def __call__(self, data: bytes, *, small: bool = False) -> Any:
@@ -86,6 +89,12 @@ class Parser:
                 f"a request may have {MAX_BYTES_WITHOUT_IMAGE:,} bytes without its image; this one has more",
                 reason="REQUEST_TOO_LARGE",
             )
+        if not small and self._numbers(data) > MAX_NUMBER_BYTES:
+            raise LimitExceeded(
+                f"a request may have {MAX_NUMBER_BYTES:,} bytes of pixels as numbers; this one has more: "
+                "send raw bytes, or fewer images at a time",
+                reason="REQUEST_TOO_LARGE",
+            )
         try:
             return self._from_string(data)
         except DecodeError:
@@ -94,6 +103,11 @@ class Parser:
             raise InvalidInput(
                 f"the bytes of the request are not a valid {name}", reason="MESSAGE_INVALID"
             ) from None
+
+    def _numbers(self, data: bytes) -> int:
+        if len(data) <= MAX_NUMBER_BYTES:
+            return 0
+        return size_without_image(data, self._descriptor, MAX_NUMBER_BYTES, numbers=True)
 
 
 def _first(incoming: Incoming, parse: Parser, context: grpc.ServicerContext) -> Any:

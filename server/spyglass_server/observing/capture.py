@@ -16,14 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Any
+from typing import cast
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from PIL import Image
 
-from spyglass.v1.image_pb2 import Image as ImageMessage
+from spyglass.v1.classify_pb2 import ClassifyResponse
 from spyglass_contract.errors import SpyglassError
-from spyglass_contract.images.message import image_data
+from spyglass_contract.images.message import ImageData
+from spyglass_server.engine.classes import DEFAULT_TOP_K, best_classes
 from spyglass_server.engine.observation import Observation
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 # Requests that wait for the disk, and the bytes of their images; further ones are not captured.
 _WAITING, _WAITING_BYTES = 32, 64 * 1024 * 1024
 _STOP_SECONDS = 5.0
+_PACKAGE = "spyglass.v1"
 _SUFFIXES = {
     "JPEG": ".jpg",
     "PNG": ".png",
@@ -63,10 +66,10 @@ class CaptureOptions:
 
 @dataclass(frozen=True)
 class _Captured:
-    image: ImageMessage
-    request_bytes: int
+    image: ImageData
+    image_bytes: int
     image_format: str
-    response: Any
+    response: Message
     method: str
     request_id: str
     model: str
@@ -113,16 +116,21 @@ class Capture:
             return
         if self._options.sample < 1 and self._chance() >= self._options.sample:
             return
-        if self._is_full or not self._takes(observation.request_bytes):
+        image = observation.image
+        if image is None:
+            return
+        size = len(image) if isinstance(image, bytes) else image.nbytes
+        if self._is_full or not self._takes(size):
             self.left_out += 1
             return
         card = observation.model.card
         self._queue.put(
             _Captured(
-                observation.request.image,
-                observation.request_bytes,
+                # Pixels are a view of their whole request.
+                image if isinstance(image, bytes) else image.copy(),
+                size,
                 observation.image_format,
-                observation.response,
+                _response(observation),
                 observation.method.rpartition("/")[2],
                 observation.request_id,
                 card.name,
@@ -161,7 +169,7 @@ class Capture:
                     _log.error("a request could not be stored: %s", error)
                 self._failed = True
             with self._lock:
-                self._waiting_bytes -= captured.request_bytes
+                self._waiting_bytes -= captured.image_bytes
 
     def _write(self, captured: _Captured) -> None:
         image, text = _image_file(captured), _description(captured)
@@ -185,12 +193,26 @@ class Capture:
 
 def _image_file(captured: _Captured) -> bytes:
     """Return the file as it came, or pixels as a PNG."""
-    data = image_data(captured.image)
+    data = captured.image
     if isinstance(data, bytes):
         return data
     buffer = io.BytesIO()
     Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _response(observation: Observation) -> Message:
+    """Return the response; of a request with tensors, what a response without them would say."""
+    response = observation.response
+    if response is not None and response.DESCRIPTOR.file.package == _PACKAGE:
+        return cast(Message, response)
+    made = ClassifyResponse(served_by=observation.served_by, timing=observation.timing)
+    if observation.inferred and observation.model:
+        output = observation.inferred.output
+        probabilities = getattr(output, "probabilities", output)
+        if probabilities.ndim == 1:
+            made.classes.extend(best_classes(probabilities, observation.model.class_names, DEFAULT_TOP_K))
+    return made
 
 
 def _description(captured: _Captured) -> bytes:

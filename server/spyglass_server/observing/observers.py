@@ -35,12 +35,22 @@ class Observers:
         return observation
 
     def end(self, observation: Observation, code: str, reason: str = "") -> None:
-        """Show every observer a request that ended with this status code; one that fails disturbs nobody."""
+        """Show every observer a request that ended with this status code; one that fails disturbs nobody.
+
+        Before a request with several images, they see each image.
+        """
         observation.ended = time.monotonic()
         observation.code, observation.reason = code, reason
+        # Of a request that failed, no image has an output that its caller gets.
+        for image in observation.images if code == "OK" else ():
+            image.code, image.ended, image.call = code, observation.ended, observation.call
+            self._show(image)
+        self._show(observation)
+        observation.forget()
+
+    def _show(self, observation: Observation) -> None:
         for observer in self._observers:
             try:
                 observer(observation)
             except Exception:
                 _log.exception("an observer failed")
-        observation.forget()

@@ -7,21 +7,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.observing.capture import Capture, CaptureOptions
+from spyglass_server.observing.model_totals import TotalsOfModels
 from spyglass_server.observing.observers import Observer, Observers
 from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.observing.stall import stall_problem
 from spyglass_server.observing.statistics import SeenByModels
 from spyglass_server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from spyglass_server.observing.metrics.http import MetricsPort
+    from prometheus_client import CollectorRegistry
 
-# If requests wait and none has begun or ended for so long, the server is not well.
-STALL_SECONDS = 30.0
+    from spyglass_server.observing.metrics.http import MetricsPort
 
 
 class Observing:
@@ -33,13 +35,16 @@ class Observing:
         engine: Engine,
         limits: WireLimits,
         is_open: Callable[[], bool],
+        lifecycle: Lifecycle,
         certificate_seconds: Callable[[], float] | None = None,
+        *,
+        listens: bool = True,
     ) -> None:
         """`is_open` returns whether the server accepts requests.
 
-        `certificate_seconds` returns the time until the certificate ends; None: there is none. Raises
-        ListenError if the port of the metrics cannot be bound, CaptureError if the folder for requests cannot
-        be used, and TracingError.
+        `certificate_seconds` returns the time until the certificate ends; None: there is none. `listens`:
+        serve the metrics here; otherwise another process reads `registry`. Raises ListenError if the port of
+        the metrics cannot be bound, CaptureError if the folder for requests cannot be used, and TracingError.
         """
         self._engine = engine
         self._is_open = is_open
@@ -54,20 +59,29 @@ class Observing:
         """The statistics of the models; None: the server keeps none."""
         if self.seen:
             observers.append(self.seen)
+        self.totals = TotalsOfModels()
+        """What each version of a model has done."""
+        observers.append(self.totals)
         self._capture = _capture(settings)
         if self._capture:
             observers.append(self._capture)
         self._tracing = open_tracing(settings.tracing_endpoint, settings.tracing_sample)
         self._port: MetricsPort | None = None
+        self.registry: CollectorRegistry | None = None
+        """All metrics; None: nothing is counted."""
         if settings.metrics_port is not None:
             # The library takes long to import: only a server with metrics does.
             from spyglass_server.observing.metrics.metrics import Metrics
 
-            metrics = Metrics(engine, limits, is_open, certificate_seconds, self.seen, self._capture)
-            observers.append(metrics.observer)
-            self._port = metrics.listen(
-                settings.metrics_host, settings.metrics_port, self._not_alive, self._not_ready
+            metrics = Metrics(
+                engine, limits, is_open, lifecycle, certificate_seconds, self.seen, self._capture
             )
+            observers.append(metrics.observer)
+            self.registry = metrics.registry
+            if listens:
+                self._port = metrics.listen(
+                    settings.metrics_host, settings.metrics_port, self.not_alive, self.not_ready
+                )
         if self._tracing:
             observers.append(self._tracing)
         self.observers = Observers(observers, [self._tracing.begin] if self._tracing else [])
@@ -97,12 +111,13 @@ class Observing:
         if self._tracing:
             self._tracing.close(seconds)
 
-    def _not_alive(self) -> str:
-        stalled = self._engine.workers.stalled_seconds
-        return f"no request has begun or ended for {stalled:.0f} s" if stalled > STALL_SECONDS else ""
+    def not_alive(self) -> str:
+        """Return why the server does not work; an empty text: it does."""
+        return stall_problem(self._engine.workers.stalled_seconds)
 
-    def _not_ready(self) -> str:
-        return self._not_alive() if self._is_open() else "the server does not accept requests"
+    def not_ready(self) -> str:
+        """Return why the server accepts no requests; an empty text: it does."""
+        return self.not_alive() if self._is_open() else "the server does not accept requests"
 
 
 def _capture(settings: ServerSettings) -> Capture | None:

@@ -24,8 +24,10 @@ def request_fields(observation: Observation, *, slow: bool = False) -> dict[str,
     if observation.kind == "stream":
         fields["messages"], fields["failed"] = observation.messages, observation.failed
         return fields
-    if observation.kind == "message":
-        fields["index"] = getattr(observation.request, "index", 0)
+    if observation.kind == "message" and hasattr(observation.request, "index"):
+        fields["index"] = observation.request.index
+    if observation.images:
+        fields["images"] = len(observation.images)
     if observation.request_bytes:
         fields["request_bytes"] = observation.request_bytes
     if model := observation.model:
@@ -33,12 +35,19 @@ def request_fields(observation: Observation, *, slow: bool = False) -> dict[str,
         fields["image_format"] = observation.image_format
     if observation.inferred:
         _add_stages(fields, observation)
+    if observation.cached:
+        fields["cached"] = True
+        # It became known while the request waited.
+        if (timing := observation.timing) and timing.queue_ms:
+            fields["queue_ms"] = _ms(timing.queue_ms)
+    if observation.inferred or observation.cached:
+        _add_response(fields, observation)
     return fields
 
 
 def _add_stages(fields: dict[str, object], observation: Observation) -> None:
-    inferred, timing, model = observation.inferred, observation.timing, observation.model
-    if inferred is None or model is None:
+    inferred, timing = observation.inferred, observation.timing
+    if inferred is None:
         return
     fields["image_size"] = f"{inferred.prepared.width}x{inferred.prepared.height}"
     fields["queue_ms"] = _ms(inferred.queue_ms)
@@ -47,7 +56,12 @@ def _add_stages(fields: dict[str, object], observation: Observation) -> None:
     if timing:
         fields["encode_ms"] = _ms(timing.encode_ms)
     fields["batch_size"] = inferred.batch_size
-    served_by = getattr(observation.response, "served_by", model.served_by)
+
+
+def _add_response(fields: dict[str, object], observation: Observation) -> None:
+    if observation.model is None:
+        return
+    served_by = observation.served_by or observation.model.served_by
     fields["provider"], fields["precision"] = served_by.provider, served_by.precision
     if observation.response_bytes:
         fields["response_bytes"] = observation.response_bytes

@@ -30,6 +30,9 @@ class RequestLog:
 
     def __call__(self, observation: Observation) -> None:
         """Log a request that has ended."""
+        if observation.kind == "image":
+            # The line of its request counts it.
+            return
         quiet = observation.method.startswith(_QUIET)
         # A stream, and a watch of the health service, last as long as their callers want.
         slow = 0 < self._slow_seconds < observation.seconds and not quiet and observation.kind != "stream"

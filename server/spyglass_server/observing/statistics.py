@@ -39,7 +39,7 @@ class SeenByModels:
         """Return the statistics of a model; None if it has seen nothing."""
         with self._lock:
             window = self._seen.get(_key(model))
-            return window.whole() if window else None
+            return window.whole() if window and window.sha256 == model.served_by.sha256 else None
 
     def drift(self, model: Model) -> Iterator[Drift]:
         """Yield how far each quantity is from the baseline of the model, if it has one."""
@@ -47,17 +47,19 @@ class SeenByModels:
             yield from drift(Statistics.from_message(model.card.baseline), seen)
 
     def _window_of(self, model: Model) -> _Window:
-        key = _key(model)
-        if key not in self._seen:
-            self._seen[key] = _Window(self._window)
-        return self._seen[key]
+        window, sha256 = self._seen.get(_key(model)), model.served_by.sha256
+        if window is None or window.sha256 != sha256:
+            # Another file may have other classes.
+            window = self._seen[_key(model)] = _Window(self._window, sha256)
+        return window
 
 
 class _Window:
     """The statistics of the last images, as an old half and a new one."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, sha256: str) -> None:
         self._size = size
+        self.sha256 = sha256
         self._old, self._new = Statistics(), Statistics()
 
     def add(

@@ -8,14 +8,13 @@ from functools import lru_cache
 from threading import Event
 from typing import Any, Protocol
 
-from spyglass_contract.errors import SpyglassError
-from spyglass_contract.images.header import Limits, read_container
-from spyglass_contract.images.message import image_data
+from spyglass_contract.images.header import Limits
 from spyglass_server.access.entries import NO_OWN_LIMITS
 from spyglass_server.access.gate import Gate
 from spyglass_server.access.quotas import Quota, Quotas
 from spyglass_server.engine.call import Call, Caller
 from spyglass_server.interceptors.grpcio_calls import Metadata, caller_of
+from spyglass_server.servicers.costs import Cost, cost_of_image
 
 _quota_of = lru_cache(maxsize=1024)(Quota.overridden)
 
@@ -61,7 +60,7 @@ class Entrance:
         if quota := self._quota_of(caller):
             self._quotas.check(caller.name, quota)
 
-    def begin(self, caller: Caller, request: Any) -> Callable[[], None] | None:
+    def begin(self, caller: Caller, request: Any, cost: Cost = cost_of_image) -> Callable[[], None] | None:
         """Count a call with one request; return what to call at its end, None: nothing.
 
         Raises Overloaded if the caller's limits do not allow it.
@@ -69,28 +68,30 @@ class Entrance:
         quota = self._quota_of(caller)
         if not quota:
             return None
-        return self._quotas.enter(caller.name, quota, self._megapixels(quota, request))
+        images, megapixels = cost(request, self._limits, pixels=bool(quota.megapixels_per_second))
+        return self._quotas.enter(caller.name, quota, megapixels, images)
 
     @contextmanager
-    def inside(self, caller: Caller, request: Any) -> Iterator[None]:
+    def inside(self, caller: Caller, request: Any, cost: Cost = cost_of_image) -> Iterator[None]:
         """Count a call with one request while the block runs. Raises Overloaded as `begin` does."""
-        leave = self.begin(caller, request)
+        leave = self.begin(caller, request, cost)
         try:
             yield
         finally:
             if leave:
                 leave()
 
-    def reserve(self, caller: Caller, request: Any) -> float:
+    def reserve(self, caller: Caller, request: Any, cost: Cost = cost_of_image) -> float:
         """Count a request of a stream; return the seconds that it must wait."""
         quota = self._quota_of(caller)
         if not quota:
             return 0.0
-        return self._quotas.reserve(caller.name, quota, self._megapixels(quota, request))
+        images, megapixels = cost(request, self._limits, pixels=bool(quota.megapixels_per_second))
+        return self._quotas.reserve(caller.name, quota, megapixels, images)
 
-    def wait(self, call: Call, request: Any) -> None:
+    def wait(self, call: Call, request: Any, cost: Cost = cost_of_image) -> None:
         """Count a request of a stream, and wait for its turn or for the end of its call."""
-        if seconds := self.reserve(call.caller, request):
+        if seconds := self.reserve(call.caller, request, cost):
             over = Event()
             call.on_cancel(over.set)
             over.wait(seconds)
@@ -100,17 +101,3 @@ class Entrance:
         if caller.identity is None or caller.identity.limits is NO_OWN_LIMITS:
             return self._quota
         return _quota_of(self._quota, caller.identity.limits)
-
-    def _megapixels(self, quota: Quota, request: Any) -> float:
-        """Return the megapixels of a request's image, by its header; 0 if it is no image."""
-        if not quota.megapixels_per_second:
-            return 0.0
-        try:
-            image = image_data(request.image)
-            if not isinstance(image, bytes):
-                return float(image.shape[0] * image.shape[1] / 1e6)
-            container = read_container(image, self._limits)
-        # The request fails with this error when its turn comes.
-        except SpyglassError:
-            return 0.0
-        return container.width * container.height / 1e6

@@ -14,8 +14,11 @@ VISION: str = vision_pb2.DESCRIPTOR.services_by_name["Vision"].full_name
 # The longest that a refusal is held back, in seconds.
 _HOLD_SECONDS = 1.0
 
+OPEN_INFERENCE = "inference.GRPCInferenceService"
+"""The service of the Open Inference Protocol v2. Only the gRPC server imports its messages."""
+
 # The names under which the health service reports the server as a whole.
-_OVERALL = ("", VISION)
+_OVERALL = ("", VISION, OPEN_INFERENCE)
 
 
 class Readiness:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 from spyglass_contract.model_files.limits import MOST_BYTES, MOST_NODES, FileLimits
 from spyglass_contract.model_files.rules import FileRules
 from spyglass_contract.model_files.signature import TrustedKeys
+from spyglass_server.engine.cache_folder import cache_folder
 from spyglass_server.engine.capacity.memory import usable_memory
 from spyglass_server.engine.capacity.processors import usable_cpus
 from spyglass_server.engine.models.bundled import bundled_models
@@ -22,16 +23,34 @@ from spyglass_server.engine.models.choices import (
     ProviderName,
 )
 from spyglass_server.engine.models.lifecycle.policy import EXPECTED_VERSIONS, VersionPolicy
-from spyglass_server.setting_values import EXPECTED, AnyCase, Folders, Names, VersionTexts
+from spyglass_server.engine.models.stores.options import CACHE_BYTES, RemoteOptions
+from spyglass_server.engine.models.stores.url import EXPECTED_URL, StoreUrl
+from spyglass_server.setting_values import EXPECTED, AnyCase, Names, Places, VersionTexts
+
+
+def _bundled() -> list[Path | StoreUrl]:
+    return [bundled_models()]
 
 
 class ModelSettings(BaseSettings):
     """The models: where they lie, what may be loaded, and what runs them."""
 
-    models: Folders = Field(
-        default_factory=lambda: [bundled_models()],
-        description="Folder with the models, as NAME/VERSION/model.onnx; the bundled models by default.",
-        json_schema_extra={EXPECTED: "one or more folders"},
+    models: Places = Field(
+        default_factory=_bundled,
+        description="Folder with the models, as NAME/VERSION/model.onnx, or a URL of such a folder, such as "
+        "s3://BUCKET/FOLDER or https://HOST/FOLDER; the bundled models by default.",
+        json_schema_extra={EXPECTED: f"one or more folders, or {EXPECTED_URL}"},
+    )
+    model_cache: Path | None = Field(
+        None,
+        description="Folder for copies of models at URLs, which servers share; by default "
+        "~/.cache/spyglass/models.",
+    )
+    model_cache_bytes: int = Field(
+        CACHE_BYTES,
+        ge=1,
+        description="Bytes of the folder for copies of models, after which those go that were not used for "
+        "longest.",
     )
     versions: VersionTexts = Field(
         ["latest"],
@@ -141,9 +160,18 @@ class ModelSettings(BaseSettings):
         return self.admin or self.poll_seconds > 0
 
     @property
+    def remote_options(self) -> RemoteOptions:
+        """How models at URLs are copied to this machine."""
+        folder = cache_folder()
+        cache = self.model_cache.expanduser() if self.model_cache else folder and folder / "models"
+        return RemoteOptions(cache, self.model_cache_bytes, self._file_limits.max_bytes)
+
+    @property
+    def _file_limits(self) -> FileLimits:
+        return FileLimits(self.max_model_bytes or min(MOST_BYTES, usable_memory() // 2), self.max_model_nodes)
+
+    @property
     def file_rules(self) -> FileRules:
         """The rules by which model files are opened. Raises InvalidInput for an invalid public key."""
-        limits = FileLimits(
-            self.max_model_bytes or min(MOST_BYTES, usable_memory() // 2), self.max_model_nodes
-        )
-        return FileRules(limits, TrustedKeys(self.require_signature) if self.require_signature else None)
+        keys = TrustedKeys(self.require_signature) if self.require_signature else None
+        return FileRules(self._file_limits, keys)

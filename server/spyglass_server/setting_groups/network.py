@@ -22,6 +22,13 @@ class NetworkSettings(BaseSettings):
         json_schema_extra={EXPECTED: "a host without a port, such as localhost, 0.0.0.0, :: or unix:/PATH"},
     )
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0 takes any free port.")
+    http_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for HTTP: POST /v1/classify, /v1/segment and /v1/heatmap, and the Open Inference "
+        "Protocol; 0 takes any free port. By default there is none.",
+    )
     tls_certificate: Path | None = Field(
         None,
         description="PEM file with the server's certificate, followed by those that signed it; turns TLS on.",

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
 from spyglass_server.engine.capacity.memory import usable_memory
 from spyglass_server.engine.capacity.processors import usable_cpus
+from spyglass_server.setting_values import EXPECTED
 
 _MESSAGE_BYTES_BESIDE_IMAGE = 1024 * 1024
+# With less, the cache would keep hardly any response.
+_LEAST_CACHE_BYTES = 1024 * 1024
+
+
+def _most_cache_bytes() -> int:
+    return usable_memory() // 2
+
+
+def _cache_bytes(value: int) -> int:
+    if value and not _LEAST_CACHE_BYTES <= value <= _most_cache_bytes():
+        raise ValueError("too few bytes, or too many")
+    return value
 
 
 class RequestSettings(BaseSettings):
@@ -52,6 +67,20 @@ class RequestSettings(BaseSettings):
         0,
         ge=0,
         description="Bytes of requests that the server holds at a time; 0: a sixteenth of the usable memory.",
+    )
+    response_cache_bytes: Annotated[int, AfterValidator(_cache_bytes)] = Field(
+        0,
+        description="Memory for responses that the server keeps: the same image, model and options run no "
+        "network again; 0: keep none.",
+        json_schema_extra={
+            EXPECTED: f"0, or a whole number of bytes from {_LEAST_CACHE_BYTES} to {_most_cache_bytes()}, "
+            "half of the usable memory"
+        },
+    )
+    response_cache_per_caller: bool = Field(
+        False,
+        description="Give a kept response only to the caller whose request it was made for: the name of its "
+        "token, else its address.",
     )
 
     @property

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from spyglass_cli.main import main
+from spyglass_server.server import Server
+from spyglass_server.settings import ServerSettings
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,27 @@ def test_streams_to_a_server_are_measured_with_the_bytes_of_their_messages(
     assert 0 < measured["response_bytes"] < 1000
     assert measured["sent_bytes_per_second"] > measured["results_per_second"] * Path(image).stat().st_size / 2
     assert "1 stream" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_server_that_keeps_responses_is_told_from_others(
+    image: str, tiny_models: Path, kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ServerSettings(
+        host="127.0.0.1",
+        port=0,
+        models=[tiny_models],
+        profile_seconds=0,
+        response_cache_bytes=1024 * 1024 if kept else 0,
+    )
+    server = Server(settings)
+    server.start()
+    try:
+        assert main(["bench", image, "--server", f"127.0.0.1:{server.port}", "--rate", "20", *SHORT]) == 0
+    finally:
+        server.stop(grace=0)
+
+    assert ("the server has a response cache" in capsys.readouterr().err) == kept
 
 
 def test_a_request_that_cannot_succeed_ends_the_command_at_once(

@@ -82,6 +82,37 @@ def test_the_view_has_the_rates_and_latencies_of_the_interval(server: Server) ->
     assert text["process"].endswith("1 runs at a time")
 
 
+def test_the_view_has_the_hits_of_a_response_cache_if_there_is_one(server: Server, tiny_models: Path) -> None:
+    now = fetch(f"localhost:{server.metrics_port}")
+    assert "cache" not in words(shown(Changes(now, now), 100))
+
+    caching = Server(
+        ServerSettings(
+            models=[tiny_models],
+            host="localhost",
+            port=0,
+            metrics_port=0,
+            profile_seconds=0,
+            response_cache_bytes=1_500_000,
+        )
+    )
+    caching.start()
+    try:
+        address = f"localhost:{caching.metrics_port}"
+        before = fetch(address)
+        with Client(f"localhost:{caching.port}") as client:
+            for color in ("red", "red", "blue", "red"):
+                client.classify(Image.new("RGB", (20, 12), color))
+        after = fetch(address)
+    finally:
+        caching.stop(grace=0)
+
+    assert words(shown(Changes(after, after), 100))["cache"].startswith("no requests, ")
+    text = words(shown(Changes(before, after), 100))["cache"]
+    assert text.startswith("50% hits, ")
+    assert text.endswith(" of 1.5 MB held, 0.0 evictions/s")
+
+
 def shown(changes: Changes, width: int) -> str:
     file = io.StringIO()
     Console(file=file, width=width).print(screen(changes, "localhost:9100", "it is gone"))

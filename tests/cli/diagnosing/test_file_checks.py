@@ -28,6 +28,20 @@ def test_a_good_model_is_one_line(find: Find, make_model: MakeModel, quick: bool
     assert ("reproduces its certificate" in found.message) == (not quick)
 
 
+def test_models_at_urls_are_copied_and_checked(find: Find, make_model: MakeModel, tmp_path: Path) -> None:
+    url = f"file://{make_model().parents[2]}"
+    (found,) = find(check_models, models=url, model_cache=tmp_path / "copies")
+
+    assert (found.status, found.message[:8]) == ("ok", "colors/1")
+    assert list((tmp_path / "copies/versions").glob("*/colors/1/model.onnx"))
+
+
+def test_models_at_urls_that_cannot_be_read_are_found(find: Find, tmp_path: Path) -> None:
+    (found,) = find(check_models, models="nothing://bucket", model_cache=tmp_path / "copies")
+
+    assert (found.status, "no installed package opens nothing://" in found.message) == ("fail", True)
+
+
 def test_a_folder_without_models_is_found(find: Find, tmp_path: Path) -> None:
     (found,) = find(check_models, models=[tmp_path])
 

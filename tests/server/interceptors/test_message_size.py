@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spyglass.inference.v2_pb2 import ModelInferRequest
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass_server.interceptors.message_size import size_without_image
@@ -47,3 +48,33 @@ def test_invalid_bytes_count_in_full(data: bytes) -> None:
 
 def test_a_message_of_an_unknown_type_counts_in_full() -> None:
     assert size_without_image(bytes(70), None, LIMIT) == 70
+
+
+def tensor_size(request: ModelInferRequest, *, numbers: bool = False) -> int:
+    data = request.SerializeToString()
+    return size_without_image(data, ModelInferRequest.DESCRIPTOR, LIMIT, numbers=numbers)
+
+
+def test_the_size_leaves_out_the_files_and_pixels_of_tensors() -> None:
+    request = ModelInferRequest(model_name="x" * 50, raw_input_contents=[bytes(10**6), bytes(10**6)])
+    assert 50 < tensor_size(request) < 100
+
+    request = ModelInferRequest(model_name="x" * 50, inputs=[{"name": "image"}])
+    request.inputs[0].contents.bytes_contents.extend([bytes(10**6)] * 2)
+    assert 50 < tensor_size(request) < 100
+
+
+def test_pixels_as_numbers_count_if_a_thread_should_parse_them() -> None:
+    request = ModelInferRequest(inputs=[{"name": "image"}])
+    request.inputs[0].contents.uint_contents.extend([7] * 10**4)
+
+    assert tensor_size(request) < 50
+    assert tensor_size(request, numbers=True) > LIMIT
+
+
+@pytest.mark.parametrize("field", ["raw_input_contents", "bytes_contents"])
+def test_the_tags_of_many_empty_elements_count(field: str) -> None:
+    request = ModelInferRequest(inputs=[{"name": "image"}])
+    target = request if field == "raw_input_contents" else request.inputs[0].contents
+    getattr(target, field).extend([b""] * 10**4)
+    assert tensor_size(request) > LIMIT

@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from spyglass.inference.v2_pb2 import ModelInferRequest
+from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass_server.observing.capture import Capture, CaptureError, CaptureOptions
+from spyglass_server.open_inference.byte_strings import join_strings
 
 PATIENCE = 30
 GIGABYTE = 1024**3
@@ -57,6 +60,44 @@ def test_an_image_is_stored_as_it_came_with_the_response(
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     for path in (stored, stored.with_suffix(".json")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_response_of_the_cache_is_not_stored_again(
+    run_server: Callable[..., Any],
+    color_image: Callable[..., bytes],
+    tmp_path: Path,
+    eventually: Callable[..., None],
+) -> None:
+    running = run_server(capture_folder=tmp_path, capture_sample=1.0, response_cache_bytes=1024 * 1024)
+    for color in ("red", "red", "blue"):
+        request = ClassifyRequest(image=Image(encoded=color_image(color)))
+        running.vision.Classify(request, timeout=PATIENCE)
+    eventually(lambda: capture_of(running).written == 2)
+
+    assert capture_of(running).left_out == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_image_of_a_tensor_is_stored_with_its_classes(
+    run_server: Callable[..., Any],
+    color_image: Callable[..., bytes],
+    tmp_path: Path,
+    eventually: Callable[..., None],
+    count: int,
+) -> None:
+    running = run_server(capture_folder=tmp_path, capture_sample=1.0)
+    tensor = ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[count])
+    raw = join_strings([color_image("blue")] * count)
+    request = ModelInferRequest(model_name="colors", inputs=[tensor], raw_input_contents=[raw])
+    GRPCInferenceServiceStub(running.channel).ModelInfer(request, timeout=PATIENCE)
+    eventually(lambda: capture_of(running).written == count)
+
+    for path in files_in(tmp_path, "*.png"):
+        assert path.read_bytes() == color_image("blue")
+        description = json.loads(path.with_suffix(".json").read_text())
+        assert description["method"] == "ModelInfer"
+        assert description["response"]["classes"][0]["name"] == "blue"
+        assert description["response"]["served_by"]["model"] == "colors"
 
 
 def test_pixels_are_stored_as_a_png(

@@ -87,6 +87,25 @@ def test_pixels_have_a_size_and_a_format(server: Any, lines: Lines) -> None:
     assert (line["image_format"], line["image_size"]) == ("RAW", "5x3")
 
 
+def test_a_request_that_the_cache_answered_has_a_line_without_stages(
+    run_server: Callable[..., Any], color_image: Callable[..., bytes], lines: Lines
+) -> None:
+    vision = run_server(response_cache_bytes=1024 * 1024).vision
+    request = ClassifyRequest(image=Image(encoded=color_image("red")))
+    for _ in range(2):
+        response = vision.Classify(request, timeout=PATIENCE)
+
+    computed, kept = lines()
+    assert "cached" not in computed
+    assert (kept["cached"], kept["code"], kept["image_format"]) == (True, "OK", "PNG")
+    assert kept["response_bytes"] == response.ByteSize()
+    times = {"queue_ms", "decode_ms", "inference_ms", "encode_ms", "batch_size", "image_size"}
+    assert set(computed) - set(kept) == times
+    assert {name: kept[name] for name in ("model", "version", "provider", "precision")} == {
+        name: computed[name] for name in ("model", "version", "provider", "precision")
+    }
+
+
 def test_each_message_of_a_stream_has_a_line_and_so_has_the_stream(
     server: Any, color_image: Callable[..., bytes], lines: Lines
 ) -> None:
@@ -110,9 +129,10 @@ def test_the_page_lists_every_field(
     lines: Lines,
     repository_root: Path,
 ) -> None:
-    vision = run_server(slow_request_seconds=1e-9).vision
+    vision = run_server(slow_request_seconds=1e-9, response_cache_bytes=1024 * 1024).vision
     good, bad = (ClassifyRequest(image=Image(encoded=each)) for each in (color_image("red"), b"no image"))
     assert len(list(vision.ClassifyStream(iter([good, bad]), timeout=PATIENCE))) == 2
+    vision.Classify(good, timeout=PATIENCE)
 
     found = {name for line in lines() for name in line} - {"level", "message"}
     page = (repository_root / "docs/logs.md").read_text()
@@ -199,5 +219,6 @@ def test_a_slow_request_shows_its_stages(
     assert {"queue_ms", "decode_ms", "encode_ms"} < set(line)
 
 
-def test_without_the_access_log_no_observer_runs(run_server: Callable[..., Any]) -> None:
-    assert run_server(access_log=False).server._observing.observers._observers == ()
+def test_without_the_access_log_no_observer_logs(run_server: Callable[..., Any]) -> None:
+    observing = run_server(access_log=False).server._observing
+    assert observing.observers._observers == (observing.totals,)

@@ -42,6 +42,16 @@ def test_answered_requests_are_counted(run_server: Callable[..., Any], encode: C
     assert seen.counts["pixels"] == {6: 4}
 
 
+def test_responses_of_the_cache_are_not_counted(
+    run_server: Callable[..., Any], encode: Callable[..., bytes]
+) -> None:
+    running = run_server(statistics=True, response_cache_bytes=1024 * 1024)
+    for color in ("red", "red", "blue", "red"):
+        running.vision.Classify(request_for(color, encode), timeout=PATIENCE)
+
+    assert running.vision.GetModel(COLORS, timeout=PATIENCE).seen.images == 2
+
+
 def test_without_the_setting_nothing_is_kept(server: Any, encode: Callable[..., bytes]) -> None:
     server.vision.Classify(request_for("red", encode), timeout=PATIENCE)
     assert not server.vision.GetModel(COLORS, timeout=PATIENCE).HasField("seen")
@@ -69,7 +79,7 @@ def test_shifted_images_move_their_quantities_and_no_others(
 def test_the_window_forgets_what_is_old() -> None:
     import numpy as np
 
-    window = _Window(10)
+    window = _Window(10, "ab" * 32)
     for number in range(35):
         window.add(np.array([1.0, 0.0], np.float32), np.full((4, 4, 1), number * 7, np.uint8), (4, 4), "PNG")
         assert window.whole().images == min(number + 1, 10 + number % 10 + 1)

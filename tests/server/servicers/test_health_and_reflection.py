@@ -130,6 +130,7 @@ def test_reflection_lists_the_services(server: Any) -> None:
     assert {service.name for service in reply.list_services_response.service} == {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
         "spyglass.v1.Vision",
     }
 

@@ -56,6 +56,8 @@ class Timing:
     encode_ms: float
     # The number of images in the batch.
     batch_size: int
+    # The response comes from the server's cache: the server ran no network for it.
+    cached: bool = False
 
     def to_dict(self) -> dict[str, float]:
         """Return the four times as JSON has them, with three decimals."""
@@ -65,6 +67,10 @@ class Timing:
             "inference": round(self.inference_ms, 3),
             "encode": round(self.encode_ms, 3),
         }
+
+    def origin(self) -> dict[str, bool]:
+        """Return `{"cached": True}` for a response from the server's cache, else nothing."""
+        return {"cached": True} if self.cached else {}
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Classification:
             "model": self.model.to_dict(),
             "classes": [entry.to_dict() for entry in self.classes],
             "timing_ms": self.timing.to_dict(),
+            **self.timing.origin(),
         }
 
 
@@ -141,4 +148,11 @@ def read_model(served_by: reply_pb2.ServedBy) -> ServedBy:
 
 
 def read_timing(timing: reply_pb2.Timing) -> Timing:
-    return Timing(timing.decode_ms, timing.queue_ms, timing.inference_ms, timing.encode_ms, timing.batch_size)
+    return Timing(
+        timing.decode_ms,
+        timing.queue_ms,
+        timing.inference_ms,
+        timing.encode_ms,
+        timing.batch_size,
+        timing.cached,
+    )

@@ -170,6 +170,7 @@ class Segmentation:
             "classes": [entry.to_dict() for entry in self.classes if entry.pixels],
             "mask": {"width": width, "height": height},
             "timing_ms": self.timing.to_dict(),
+            **self.timing.origin(),
         }
 
     def _upright(self) -> Image.Image:

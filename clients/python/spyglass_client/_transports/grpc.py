@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from spyglass.v1.admin_pb2_grpc import AdminStub
 from spyglass.v1.vision_pb2_grpc import VisionStub
 from spyglass_client._tracing import with_trace
 from spyglass_client._transports.per_process import PerProcess
@@ -61,7 +62,8 @@ class GrpcTransport:
         return with_trace(self._metadata)
 
     def _method(self, name: str) -> Any:
-        return getattr(self._connection.get()[1], name)
+        _, vision, admin = self._connection.get()
+        return getattr(vision, name, None) or getattr(admin, name)
 
 
 class GrpcPending:
@@ -107,6 +109,6 @@ class GrpcStream:
         return self._call.cancel()
 
 
-def _connect(open_channel: Callable[[], grpc.Channel]) -> tuple[grpc.Channel, VisionStub]:
+def _connect(open_channel: Callable[[], grpc.Channel]) -> tuple[grpc.Channel, VisionStub, AdminStub]:
     channel = open_channel()
-    return channel, VisionStub(channel)
+    return channel, VisionStub(channel), AdminStub(channel)

@@ -19,10 +19,11 @@ class ResponseStream(Protocol):
 
 
 class Transport(Protocol):
-    """Carries the calls of `spyglass.v1.Vision`; must be safe to use from many threads.
+    """Carries the calls of `spyglass.v1`; must be safe to use from many threads.
 
-    `method` is the name of a call, such as "Classify" or "GetModel". Requests and responses are the messages
-    of `spyglass.v1`. A transport does not retry: the client does.
+    `method` is the name of a call of the services `Vision` and `Admin`, such as "Classify" or "LoadModel"; no
+    name is in both. A transport without the calls of `Admin` raises Unimplemented for them. Requests and
+    responses are the messages of `spyglass.v1`. A transport does not retry: the client does.
     """
 
     def send(self, method: str, request: Message, timeout: float | None) -> Message:

@@ -15,6 +15,18 @@ def values_v1(root: Path, controller: str, name: str) -> list[str]:
     return _values(root, root / "sys/fs/cgroup" / controller, controller, name)
 
 
+def folders_v2(root: Path) -> list[Path]:
+    """Return the folder of this process's group and of each parent group, in version 2."""
+    group = _group(root, "")
+    return [root / "sys/fs/cgroup" / folder for folder in (group, *group.parents)]
+
+
+def folders_v1(root: Path, controller: str) -> list[Path]:
+    """Return the same as `folders_v2`, in version 1, of the hierarchy of one controller."""
+    group = _group(root, controller)
+    return [root / "sys/fs/cgroup" / controller / folder for folder in (group, *group.parents)]
+
+
 def read(path: Path) -> str:
     """Return the text of a file without surrounding white space, or an empty text if it cannot be read."""
     try:

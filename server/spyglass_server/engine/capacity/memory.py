@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from spyglass_server.engine.capacity.control_groups import read, values_v1, values_v2
+from spyglass_server.engine.capacity.control_groups import folders_v1, folders_v2, read, values_v1, values_v2
 
 # `M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -31,6 +31,35 @@ def usable_memory(root: Path = Path("/")) -> int:
     if total := re.search(r"^MemTotal:\s*(\d+) kB", read(root / "proc/meminfo"), re.MULTILINE):
         found.append(int(total[1]) * 1024)
     return min(found, default=_FALLBACK_BYTES)
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Return the bytes that this process could still take; None: neither machine nor control group says.
+
+    Files that the system keeps in memory to read them again do not count as taken. See `usable_memory` for
+    `root`.
+    """
+    found = [
+        *_left(folders_v2(root), "memory.max", "memory.current", "inactive_file"),
+        *_left(
+            folders_v1(root, "memory"),
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ]
+    if free := re.search(r"^MemAvailable:\s*(\d+) kB", read(root / "proc/meminfo"), re.MULTILINE):
+        found.append(int(free[1]) * 1024)
+    return min(found, default=None)
+
+
+def _left(folders: Iterable[Path], limit: str, used: str, cached: str) -> Iterator[int]:
+    """Yield what is left below the limit of each control group that has one."""
+    for folder in folders:
+        most, taken = read(folder / limit), read(folder / used)
+        if most.isdecimal() and taken.isdecimal():
+            match = re.search(rf"^{cached} (\d+)$", read(folder / "memory.stat"), re.MULTILINE)
+            yield max(0, int(most) - int(taken) + (int(match[1]) if match else 0))
 
 
 def memory_returner() -> Callable[[], object]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +72,14 @@ class Model:
         resources: Resources,
         heatmap_sha256: str = "",
         source: Source | None = None,
+        *,
+        external: bool = False,
     ) -> None:
         """Replay the certificate of `network`, which also warms it up. Raises CertificateError.
 
         `sha256` is of the file that computes classes and masks, `heatmap_sha256` of the one that computes
-        heatmaps; empty: they are the same. Without a source the model cannot be measured.
+        heatmaps; empty: they are the same. Without a source the model cannot be measured. `external`: tensors
+        are in files that no hash covers.
         """
         self.card = network.card
         self.task = self.card.task
@@ -91,6 +95,8 @@ class Model:
             precision=file_precision(self.card),
         )
         self._heatmap_sha256 = heatmap_sha256
+        self.identity: bytes = self._identity(external)
+        """Equal for two models only if they give the same response to every request."""
         found = verify(self.card, network.run)
         if found.changed_pixels:
             _log.warning(
@@ -130,7 +136,25 @@ class Model:
         sums = (opened.sha256, opened.heatmap_sha256)
         chosen = replace(resources, precision=opened.precision)
         source = Source(path.parents[2], partial(_open_again, path, chosen, sums))
-        return cls(opened.network, opened.sha256, resources, opened.heatmap_sha256, source)
+        return cls(
+            opened.network,
+            opened.sha256,
+            resources,
+            opened.heatmap_sha256,
+            source,
+            external=opened.external,
+        )
+
+    def _identity(self, external: bool) -> bytes:
+        parts = (
+            self.served_by.SerializeToString(deterministic=True).hex(),
+            self._heatmap_sha256,
+            # Of the settings, what changes heatmaps.
+            str(self.resources.score_cam_channels),
+            # Files that no hash covers may have changed since they were opened last.
+            uuid4().hex if external else "",
+        )
+        return " ".join(parts).encode()
 
     @property
     def heatmaps_served_by(self) -> ServedBy:

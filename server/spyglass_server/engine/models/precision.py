@@ -29,7 +29,10 @@ _WORTHWHILE = 0.9
 
 @dataclass(frozen=True)
 class Opened:
-    """An open network. `sha256` is of the file of its classes, `heatmap_sha256` of that of its heatmaps."""
+    """An open network. `sha256` is of the file of its classes, `heatmap_sha256` of that of its heatmaps.
+
+    `external`: tensors are in other files, which the hashes do not cover.
+    """
 
     network: Session | ReducedNetwork
     sha256: str
@@ -37,6 +40,7 @@ class Opened:
     one_image: bool
     # The setting that opens the same network again.
     precision: Precision
+    external: bool
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class _Original:
         return self.session.sha256
 
     def as_it_is(self) -> Opened:
-        return Opened(self.session, self.sha256, self.sha256, self.session.one_image, FP32)
+        session = self.session
+        return Opened(session, self.sha256, self.sha256, session.one_image, FP32, session.external)
 
     def held_out(self) -> HeldOut | None:
         """Return the held-out images beside the file. Raises ModelError if they are invalid."""
@@ -116,14 +121,15 @@ def _open_int8(original: _Original, resources: Resources) -> Opened:
     _check_card(card, session.card, original.sha256)
     _pass_gate(original, session, INT8, tolerance_of(session.card.reduced_precision))
     network = _reduced(original, session, reduced_card(card, session.card))
-    return Opened(network, session.sha256, original.sha256, session.one_image, INT8)
+    external = session.external or original.session.external
+    return Opened(network, session.sha256, original.sha256, session.one_image, INT8, external)
 
 
 def _open_bf16(original: _Original, resources: Resources) -> Opened:
     session = _session(original.path, resources, "bf16")
     found = _pass_gate(original, session, BF16, USUAL)
     network = _reduced(original, session, bf16_card(original.session.card, found, original.sha256))
-    return Opened(network, original.sha256, original.sha256, session.one_image, BF16)
+    return Opened(network, original.sha256, original.sha256, session.one_image, BF16, session.external)
 
 
 _OPEN: dict[str, Callable[[_Original, Resources], Opened]] = {INT8: _open_int8, BF16: _open_bf16}

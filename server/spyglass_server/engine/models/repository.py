@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, TASK_SEGMENT, TASK_UNSPECIFIED, ModelRef, Task
@@ -229,9 +228,9 @@ def check_named(ref: ModelRef) -> None:
         )
 
 
-def check_served(names: Iterable[str], files: Iterable[Path]) -> None:
-    """Raise ModelError if `files`, each NAME/VERSION/model.onnx, have no model of one of the names."""
-    served = sorted({file.parent.parent.name for file in files})
+def check_served(names: Iterable[str], served: Iterable[str]) -> None:
+    """Raise ModelError if one of `names` is not among the names of the models that are served."""
+    served = sorted({*served})
     for name in names:
         if name not in served:
             raise ModelError(

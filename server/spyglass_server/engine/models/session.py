@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,11 @@ from spyglass_contract.model_files.rules import FileRules
 from spyglass_contract.onnx_runtime import onnxruntime
 from spyglass_server.engine.models.choices import ComputePrecision
 from spyglass_server.engine.models.providers.cpu import classes_run
-from spyglass_server.engine.models.providers.graph import read_graph
+from spyglass_server.engine.models.providers.graph import Graph, read_graph
 from spyglass_server.engine.models.providers.lazily import Lazily
 from spyglass_server.engine.models.providers.placement import DeviceError as DeviceError
 from spyglass_server.engine.models.providers.placement import Placement
-from spyglass_server.engine.models.providers.provider import Run
+from spyglass_server.engine.models.providers.provider import Opened
 from spyglass_server.engine.models.providers.registry import choose, open_file
 
 
@@ -66,6 +67,8 @@ class Session:
         file = (rules or FileRules()).open(path)
         self.sha256: str = file.sha256
         """The SHA-256 of the file."""
+        self.external: bool = bool(file.external)
+        """Whether tensors are in other files, which `sha256` does not cover."""
         self._graph = read_graph(file)
         self.card: ModelCard = self._graph.card
         self._opened = open_file(provider, file, self._graph, placement)
@@ -77,7 +80,8 @@ class Session:
         self.one_image: bool = self._graph.one_image
         """True if the graph takes one image at a time."""
         self._run = self._opened.run
-        self._whole = Lazily(self._open_whole)
+        # Without a reference to this session: a cycle would keep its memory until Python looks for cycles.
+        self._whole = Lazily(partial(_open_whole, self._opened, self._graph))
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 [batch, height, width, channels] to float32 [batch, …]; safe to call from any thread."""
@@ -106,14 +110,13 @@ class Session:
         probabilities, scores, features = self._whole.get().run([PROBABILITIES, SCORES, FEATURE_MAP], feed)
         return probabilities, scores, features
 
-    def _open_whole(self) -> onnxruntime.InferenceSession:
-        session = self._opened.open_whole()
-        if self.heatmap_provider != self.provider:
-            self._replay(classes_run(session, self._graph), self.heatmap_provider)
-        return session
 
-    def _replay(self, run: Run, provider: str) -> None:
+def _open_whole(opened: Opened, graph: Graph) -> onnxruntime.InferenceSession:
+    session = opened.open_whole()
+    if opened.whole_provider != opened.provider:
         try:
-            verify(self.card, run)
+            verify(graph.card, classes_run(session, graph))
         except CertificateError as error:
-            raise CertificateError(f"{self.card.name} on {provider}: {error.message}") from error
+            name = f"{graph.card.name} on {opened.whole_provider}"
+            raise CertificateError(f"{name}: {error.message}") from error
+    return session

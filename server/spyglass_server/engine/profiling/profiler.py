@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Event, Thread
+from pathlib import Path
+from threading import Event, Lock, Thread
 
 from spyglass_contract.errors import ModelError
 from spyglass_contract.onnx_runtime import onnxruntime
@@ -22,13 +23,18 @@ from spyglass_server.engine.profiling.measuring import BATCH_SIZES, Bounds, Meas
 from spyglass_server.engine.profiling.profile import Profile
 from spyglass_server.engine.profiling.quiet import Load, Quiet, Stopped
 from spyglass_server.engine.profiling.store import Key, ProfileStore
+from spyglass_server.engine.profiling.turn import turn
 
 _log = logging.getLogger(__name__)
 
 # A run on a CPU that has begun is finished; the server does not wait longer for it, in seconds.
 _STOP_SECONDS = 1.0
+# How often the next measurement in the background looks whether its model was replaced, in seconds.
+_LOOK_SECONDS = 1.0
 # A model that is to replace another one waits for its measurement this many times the seconds that it takes.
 _PATIENCE = 3
+# So long it waits in the background for the measurements of other processes.
+_OTHERS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class _Task:
     key: Key
     store: ProfileStore
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether the model still serves, or is to serve."""
+        return self.model() is not None
+
     def use_stored(self) -> bool:
         """Give the model its stored profile; return whether it then has one."""
         model, profile = self.model(), self.store.find(self.key)
@@ -55,14 +66,26 @@ class Profiler:
     """Gives models their profiles. It measures one model after the other while the server has no work."""
 
     def __init__(
-        self, models: Iterable[Model], load: Load, seconds: float, meters: Meters | None = None
+        self,
+        models: Iterable[Model],
+        load: Load,
+        seconds: float,
+        meters: Meters | None = None,
+        lock: Path | None = None,
     ) -> None:
-        """Use the stored profiles. `seconds` is the time to measure a model, which must have a source."""
+        """Use the stored profiles. `seconds` is the time to measure a model, which must have a source.
+
+        `lock` is a file: of the processes that use it, one measures at a time, and the others then find what
+        it has stored.
+        """
+        self._lock = lock
         self._load = load
         self._seconds = seconds
         self._meters = meters or Meters(allocated=allocated_bytes())
         self._return_memory = memory_returner()
         self._stopped = Event()
+        # Measurements in the background take place one after the other.
+        self._measuring = Lock()
         self._processor = processor()
         tasks = [_task(model, model.source, self._processor) for model in models if model.source]
         for task in tasks:
@@ -83,8 +106,9 @@ class Profiler:
         task = _task(model, model.source, self._processor)
         if not task.use_stored():
             ends = time.monotonic() + _PATIENCE * self._seconds
-            with suppress(Stopped):
-                self._measure(task, Quiet(self._load, self._stopped, ends))
+            with suppress(Stopped), turn(self._lock, self._stopped, ends):
+                if not task.use_stored():
+                    self._measure(task, Quiet(self._load, self._stopped, ends))
             self._return_memory()
         Thread(target=self._run, args=([task],), name="profiler", daemon=True).start()
 
@@ -100,19 +124,30 @@ class Profiler:
         return not self._thread.is_alive()
 
     def _run(self, tasks: list[_Task]) -> None:
-        quiet = Quiet(self._load, self._stopped)
         for task in tasks:
-            try:
-                if _lacks_profile(task):
-                    self._measure(task, quiet)
-                self._widen(task, quiet)
-            except Stopped:
-                return
-            # The server serves the model without a profile.
-            except Exception:
-                _log.exception("%s: the speed could not be measured", task.name)
-            # Of the measurement, or of the load.
-            self._return_memory()
+            while not self._measuring.acquire(timeout=_LOOK_SECONDS):
+                if self._stopped.is_set() or not task.is_needed:
+                    break
+            else:
+                self._finish(task)
+                self._measuring.release()
+
+    def _finish(self, task: _Task) -> None:
+        """Measure a model if it has no profile, and open its network for lone requests."""
+        quiet = Quiet(self._load, self._stopped, is_needed=lambda: task.is_needed)
+        try:
+            if _lacks_profile(task):
+                with turn(self._lock, self._stopped, time.monotonic() + _OTHERS_SECONDS):
+                    if not task.use_stored():
+                        self._measure(task, quiet)
+            self._widen(task, quiet)
+        except Stopped:
+            pass
+        # The server serves the model without a profile.
+        except Exception:
+            _log.exception("%s: the speed could not be measured", task.name)
+        # Of the measurement, or of the load.
+        self._return_memory()
 
     def _measure(self, task: _Task, quiet: Quiet) -> None:
         key = task.key

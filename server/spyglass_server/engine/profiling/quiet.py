@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from threading import Event
 from typing import Protocol
 
@@ -14,7 +15,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Load(Protocol):
-    """The interface of `Workers` that tells whether the server has work."""
+    """The interface of `Engine` that tells whether the server has work."""
 
     @property
     def inside(self) -> int:
@@ -26,15 +27,22 @@ class Load(Protocol):
 
 
 class Stopped(Exception):
-    """The server ends, or has been busy for too long, so the measurement ends, too."""
+    """The server ends, has been busy for too long, or has replaced the model: the measurement ends, too."""
 
 
 class Quiet:
     """Waits until the server has no work, and notices work that came during a measurement."""
 
-    def __init__(self, load: Load, stopped: Event, ends: float = math.inf) -> None:
-        """At `ends`, in seconds of `time.monotonic()`, the measurement is given up."""
+    def __init__(
+        self,
+        load: Load,
+        stopped: Event,
+        ends: float = math.inf,
+        is_needed: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Give the measurement up at `ends`, in seconds of `time.monotonic()`, or if it is not needed."""
         self._ends = ends
+        self._is_needed = is_needed
         self._load = load
         self._stopped = stopped
         self._admitted = load.admitted
@@ -44,7 +52,7 @@ class Quiet:
         """Return when the server has had no request for a moment. Raises Stopped, also at the end."""
         while True:
             self._admitted = self._load.admitted
-            if self._stopped.wait(self._pause) or time.monotonic() > self._ends:
+            if self._stopped.wait(self._pause) or time.monotonic() > self._ends or not self._is_needed():
                 raise Stopped
             if not self.broken:
                 return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from spyglass_contract.files import write_whole
+from spyglass_server.engine.cache_folder import cache_folder
 from spyglass_server.engine.profiling.profile import Count, Profile
 
 _log = logging.getLogger(__name__)
@@ -96,20 +96,8 @@ class ProfileStore:
     def _paths(self) -> Iterator[Path]:
         if self._models:
             yield self._models / FOLDER / FILE
-        if cache := _cache_folder():
+        if cache := cache_folder():
             yield cache / FILE
-
-
-def _cache_folder() -> Path | None:
-    """Return the cache folder of Spyglass by the XDG Base Directory Specification; None: without a home."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification says to ignore a path that is not absolute.
-    if os.path.isabs(named):
-        return Path(named) / "spyglass"
-    try:
-        return Path.home() / ".cache" / "spyglass"
-    except RuntimeError:
-        return None
 
 
 def _read(path: Path) -> tuple[_Entry, ...]:

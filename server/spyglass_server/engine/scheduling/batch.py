@@ -34,6 +34,8 @@ def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lam
                 observation.queued, observation.decode_started = job.queued, before
             job.call.remaining()
             set_request_id(job.call.request_id)
+            if work.ready and _end_if_ready(job, work.ready, before):
+                continue
             prepared = work.prepare()
             entries.append((job, work, prepared, (time.monotonic() - before) * 1000))
         except Exception as error:
@@ -46,6 +48,17 @@ def run_batch(batch: Sequence[tuple[Job, Work]], alone: Callable[[], bool] = lam
         if run != usual:
             return []
     return [work for _, work, _, _ in live]
+
+
+def _end_if_ready(job: Job, ready: Callable[[float], object | None], now: float) -> bool:
+    """End a job whose response became known while it waited; return whether it was."""
+    response = ready((now - job.queued) * 1000)
+    if response is None:
+        return False
+    if observation := job.call.observation:
+        observation.cached = True
+    job.end(response)
+    return True
 
 
 def _run(entries: list[_Entry], run: Run[Any], started: float) -> None:

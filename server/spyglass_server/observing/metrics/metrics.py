@@ -13,12 +13,15 @@ from prometheus_client import (
 )
 
 from spyglass_server.engine.engine import Engine
+from spyglass_server.engine.models.lifecycle.lifecycle import Lifecycle
 from spyglass_server.limits import WireLimits
 from spyglass_server.logs import dropped_lines
 from spyglass_server.observing.capture import Capture
+from spyglass_server.observing.metrics.cached_responses import CachedResponses
 from spyglass_server.observing.metrics.counter import ReadCounter
 from spyglass_server.observing.metrics.http import Check, MetricsPort
 from spyglass_server.observing.metrics.model_drift import ModelDrift
+from spyglass_server.observing.metrics.model_versions import ModelVersions
 from spyglass_server.observing.metrics.requests import RequestMetrics
 from spyglass_server.observing.metrics.state import Gauge, ServerState, server_gauges
 from spyglass_server.observing.statistics import SeenByModels
@@ -32,6 +35,7 @@ class Metrics:
         engine: Engine,
         limits: WireLimits,
         is_serving: Callable[[], bool],
+        lifecycle: Lifecycle,
         certificate_seconds: Callable[[], float] | None = None,
         seen: SeenByModels | None = None,
         capture: Capture | None = None,
@@ -48,6 +52,9 @@ class Metrics:
             text = "Time until the certificate of the server ends."
             gauges.append(Gauge("spyglass_certificate_left_seconds", text, certificate_seconds))
         self.registry.register(ServerState(gauges, engine))
+        self.registry.register(ModelVersions(lifecycle))
+        if engine.responses:
+            self.registry.register(CachedResponses(engine.responses))
         if seen:
             self.registry.register(ModelDrift(seen, engine))
         self._count("spyglass_log_dropped_lines", "Lines of the log that nobody read in time.", dropped_lines)

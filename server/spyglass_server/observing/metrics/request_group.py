@@ -50,9 +50,9 @@ class RequestGroup:
             self.sent += observation.response_bytes
 
     def add_stages(self, observation: Observation) -> None:
-        """Count the stages of a request that a network answered."""
-        inferred, timing = observation.inferred, observation.timing
-        if inferred is None or timing is None:
+        """Count the stages of a request, or of one of its images, that a network answered."""
+        inferred, timing, served_by = observation.inferred, observation.timing, observation.served_by
+        if inferred is None or timing is None or served_by is None:
             return
         decode, queue, inference, encode = self.stages
         decode.add(inferred.decode_ms / 1000)
@@ -62,5 +62,4 @@ class RequestGroup:
         self.batch.add(inferred.batch_size)
         self.pixels += inferred.prepared.width * inferred.prepared.height
         self.formats[observation.image_format] += 1
-        served_by = observation.response.served_by
         self.answered[served_by.provider, served_by.precision] += 1

@@ -40,6 +40,9 @@ class RequestMetrics(Collector):
         """Count a request."""
         code = observation.code
         with self._lock:
+            if observation.kind == "image":
+                self._group_of(observation).add_stages(observation)
+                return
             if code in _REFUSED:
                 _count_reason(self._refused, observation)
             elif code in _DROPPED:
@@ -47,9 +50,7 @@ class RequestMetrics(Collector):
             if observation.kind == "stream":
                 self._streams[short_method(observation.method), code] += 1
                 return
-            card = observation.model.card if observation.model else None
-            key = (observation.method, card.name, card.version) if card else (observation.method, "", 0)
-            group = self._groups.get(key) or self._new_group(*key)
+            group = self._group_of(observation)
             group.add(observation)
             if code == "OK":
                 group.add_stages(observation)
@@ -62,6 +63,11 @@ class RequestMetrics(Collector):
             families.add(self._groups.values())
             families.add_reasons(self._streams, self._refused, self._dropped)
         return families.all()
+
+    def _group_of(self, observation: Observation) -> RequestGroup:
+        card = observation.model.card if observation.model else None
+        key = (observation.method, card.name, card.version) if card else (observation.method, "", 0)
+        return self._groups.get(key) or self._new_group(*key)
 
     def _new_group(self, path: str, name: str, version: int) -> RequestGroup:
         group = RequestGroup(short_method(path), name, str(version) if version else "")

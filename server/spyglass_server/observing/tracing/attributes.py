@@ -46,13 +46,17 @@ def _attributes(observation: Observation) -> Iterator[tuple[str, Value]]:
     yield "spyglass.response.size", observation.response_bytes
     yield "spyglass.image.format", observation.image_format
     if observation.model:
-        served_by = getattr(observation.response, "served_by", observation.model.served_by)
+        served_by = observation.served_by or observation.model.served_by
         yield "spyglass.model.name", served_by.model
         yield "spyglass.model.version", served_by.version
         yield "spyglass.provider", served_by.provider
         yield "spyglass.precision", served_by.precision
+    if observation.images:
+        yield "spyglass.request.images", len(observation.images)
     if observation.inferred:
         yield "spyglass.batch.size", observation.inferred.batch_size
+    if observation.cached:
+        yield "spyglass.cached", True
 
 
 def _peer(connection: str) -> Iterator[tuple[str, Value]]:

@@ -34,7 +34,8 @@ def stages_of(observation: Observation) -> Iterator[Stage]:
         ("encode", observation.encode_started, timing.encode_ms if timing else None),
     ]
     for name, started, milliseconds in spans:
-        if started:
+        # A response that became known in the queue has no other stage.
+        if started and (name == "queue" or not observation.cached):
             ended = observation.ended if milliseconds is None else started + milliseconds / 1000
             began = _inside(observation, started)
             ended = max(began, _inside(observation, ended))

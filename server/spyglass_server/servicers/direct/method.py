@@ -1,4 +1,4 @@
-"""One method of Vision, as direct calls need it."""
+"""One method, as direct calls need it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from spyglass.v1.vision_pb2 import DESCRIPTOR
+from spyglass_contract.errors import SpyglassError
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.interceptors.parsing import Parser
-
-_VISION = DESCRIPTOR.services_by_name["Vision"]
+from spyglass_server.servicers.costs import Cost
 
 
 @dataclass(frozen=True)
@@ -22,18 +21,13 @@ class Method:
 
     path: str
     parse: Parser
-    response: type[Message]
     start: Callable[[Any, Call, Done], object]
     # Raises Overloaded if a request of a call would most probably be refused.
     check: Callable[[Call], object]
-
-
-def method(
-    name: str,
-    request: Any,
-    response: type[Message],
-    start: Callable[[Any, Call, Done], object],
-    check: Callable[[Call], object],
-) -> Method:
-    """Return the method `name`, such as Classify, whose requests are messages of the class `request`."""
-    return Method(f"/{_VISION.full_name}/{name}", Parser(request.FromString), response, start, check)
+    # Returns the response of a stream to a request that failed, from its error and the id of the call.
+    failed: Callable[[Any, SpyglassError, str], Message]
+    # Returns the name of the model in a request; empty: the default one.
+    model_name: Callable[[Any], str]
+    cost: Cost
+    # The responses of a stream come in the order of their requests, whatever its metadata say.
+    ordered: bool = False

@@ -13,11 +13,9 @@ from google.protobuf.message import Message
 
 from spyglass_contract.errors import SpyglassError
 from spyglass_contract.status_codes import status_code
-from spyglass_contract.statuses import status_from_error
 from spyglass_server.access.entries import most_streams
 from spyglass_server.engine.capacity.places import Place, Places
 from spyglass_server.engine.observation import Observation
-from spyglass_server.engine.text import MAX_ID_CHARACTERS
 from spyglass_server.faults import public_error
 from spyglass_server.interceptors.grpcio_calls import AnnouncedCall, PendingCall
 from spyglass_server.interceptors.incoming import Incoming
@@ -99,7 +97,7 @@ class _Stream:
             pending.peer(), metadata, pending.remaining(), patient=True, request_id=self._request_id
         )
         self.call.observation, self._observation.call = self._observation, self.call
-        self._ordered = is_ordered(metadata)
+        self._ordered = calls.method.ordered or is_ordered(metadata)
         self._failures = StreamFailures()
         self._lock = Lock()
         # Requests whose response was not taken yet.
@@ -184,7 +182,7 @@ class _Stream:
             self._in_work += 1
             self._observation.messages += 1
         begin = partial(self._begin, request, number, 0 if data is None else len(data))
-        seconds = self._calls.entrance.reserve(self.call.caller, request)
+        seconds = self._calls.entrance.reserve(self.call.caller, request, self._calls.method.cost)
         if seconds:
             self._begin_later(begin, seconds)
         else:
@@ -243,18 +241,14 @@ class _Stream:
 
     def _failed(self, observation: Observation, error: Exception) -> bytes:
         """Return the response that holds an error."""
-        request = observation.request
+        request, method = observation.request, self._calls.method
         with self._lock:
             self._observation.failed += 1
-        self._failures.add(request.model.name, error)
+        self._failures.add(method.model_name(request), error)
         with using_request_id(self._request_id):
             public = public_error(error, self._request_id)
-        status = status_from_error(public, self._request_id)
         self._calls.observers.end(observation, status_code(public), public.reason)
-        response = cast(Any, self._calls.method.response)(
-            id=request.id[:MAX_ID_CHARACTERS], index=request.index, error=status
-        )
-        return cast(bytes, response.SerializeToString())
+        return method.failed(request, public, self._request_id).SerializeToString()
 
     def _go_on(self) -> None:
         """Send the next response if none is on its way, or end the call if there is nothing left to do."""

@@ -73,7 +73,7 @@ class UnaryCalls:
             call.observation, observation.call = observation, call
             call.caller = self._entrance.caller(self._method.path, pending)
             request = self._request(pending, incoming, observation, small=small)
-            leave = self._entrance.begin(call.caller, request)
+            leave = self._entrance.begin(call.caller, request, self._method.cost)
             if leave and not pending.on_end(leave):
                 leave()
             if not pending.on_end(call.cancel):

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from spyglass_server.engine.capacity.memory import allocated_bytes, memory_returner, usable_memory
+from spyglass_server.engine.capacity.memory import (
+    allocated_bytes,
+    free_memory,
+    memory_returner,
+    usable_memory,
+)
 
 MEMINFO = "MemTotal:       16384 kB\nMemFree:        1000 kB\n"
 V2 = {"proc/self/cgroup": "0::/pods/mine\n"}
@@ -36,12 +41,55 @@ V1 = {"proc/self/cgroup": "5:memory:/docker/abc\n"}
     ],
 )
 def test_the_smallest_limit_is_returned(tmp_path: Path, files: dict[str, str], expected: int) -> None:
-    for name, content in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+    write(tmp_path, files)
 
     assert usable_memory(tmp_path) == expected
+
+
+STAT = "anon 5\ninactive_file 300000\nactive_file 7\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"proc/meminfo": MEMINFO}, None),
+        ({"proc/meminfo": "MemAvailable:   8192 kB\n"}, 8 << 20),
+        (
+            {
+                **V2,
+                "proc/meminfo": "MemAvailable:   8192 kB\n",
+                "sys/fs/cgroup/pods/mine/memory.max": "5000000",
+                "sys/fs/cgroup/pods/mine/memory.current": "4000000",
+                "sys/fs/cgroup/pods/mine/memory.stat": STAT,
+                "sys/fs/cgroup/pods/memory.max": "max",
+                "sys/fs/cgroup/pods/memory.current": "4000000",
+            },
+            1_300_000,
+        ),
+        (
+            {
+                **V1,
+                "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "5000000",
+                "sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes": "6000000",
+            },
+            0,
+        ),
+    ],
+)
+def test_the_least_free_memory_is_returned(
+    tmp_path: Path, files: dict[str, str], expected: int | None
+) -> None:
+    write(tmp_path, files)
+
+    assert free_memory(tmp_path) == expected
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
 
 
 def test_this_machine_has_more_than_zero_bytes_of_memory() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -16,6 +19,7 @@ from spyglass_contract.errors import ModelError
 from spyglass_server.engine.models.model import Model, Network, Resources, Source
 from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.profiling.store import FILE, FOLDER
+from spyglass_server.engine.profiling.turn import turn
 
 PATIENCE = 30
 RESOURCES = Resources(workers=2)
@@ -41,8 +45,8 @@ class Site:
         return Model(self._network(1), sha256, resources, source=Source(self.folder, self._open))
 
     @contextmanager
-    def profiler(self, *models: Model) -> Iterator[Profiler]:
-        profiler = Profiler(models, self.load, 1.0, self.machine.meters)
+    def profiler(self, *models: Model, lock: Path | None = None) -> Iterator[Profiler]:
+        profiler = Profiler(models, self.load, 1.0, self.machine.meters, lock)
         yield profiler
         profiler.stop()
 
@@ -97,6 +101,22 @@ def test_a_stored_profile_is_used_without_a_measurement(site: Site) -> None:
         assert again.max_batch == 32
     site.measure(again)
 
+    assert site.opened == []
+
+
+def test_a_process_waits_for_the_measurement_of_another_one_and_uses_it(site: Site, tmp_path: Path) -> None:
+    model, lock = site.model(), tmp_path / "lock"
+    with site.profiler(model, lock=lock) as profiler:
+        with turn(lock, Event(), time.monotonic() + PATIENCE):
+            profiler.start()
+            # What the other one does meanwhile.
+            site.measure(site.model())
+            assert not profiler.wait(0.2)
+            assert model.profile is None
+            site.opened.clear()
+        assert profiler.wait(PATIENCE)
+
+    assert model.max_batch == 32
     assert site.opened == []
 
 
@@ -204,3 +224,46 @@ def test_a_server_that_always_has_work_is_never_disturbed(site: Site, load: Fake
 def test_a_profiler_that_did_not_start_can_be_stopped(site: Site) -> None:
     with site.profiler(site.model()) as profiler:
         profiler.stop()
+
+
+def test_the_measurement_of_a_model_that_was_replaced_is_given_up(site: Site, load: FakeLoad) -> None:
+    load.inside = 1
+    model = site.model()
+    profiler = Profiler([model], load, 1.0, site.machine.meters)
+    profiler.start()
+    assert not profiler.wait(0.1)
+
+    del model
+
+    assert profiler.wait(PATIENCE)
+    assert site.opened == []
+
+
+def test_models_that_come_later_are_measured_one_after_the_other(
+    site: Site,
+    load: FakeLoad,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    monkeypatch.setattr("spyglass_server.engine.profiling.profiler._PATIENCE", 0)
+    load.inside = 1
+    opened: list[str] = []
+
+    def opening(name: str) -> Callable[[int], Network]:
+        def open_network(threads: int) -> Network:
+            opened.append(name)
+            return site._open(threads)
+
+        return open_network
+
+    models = [
+        Model(site._network(1), name * 64, RESOURCES, source=Source(site.folder, opening(name)))
+        for name in "abc"
+    ]
+    with site.profiler() as profiler:
+        for model in models:
+            profiler.prepare(model)
+        assert [model.profile for model in models] == [None] * 3
+        load.inside = 0
+        eventually(lambda: all(model.profile for model in models))
+    assert len([name for name, _ in groupby(opened)]) == 3

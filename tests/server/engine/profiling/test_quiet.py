@@ -84,3 +84,10 @@ def test_the_end_of_the_server_ends_the_wait(load: FakeLoad) -> None:
 
     with pytest.raises(Stopped):
         Quiet(load, ScriptedWaiting(None, None)).wait()
+
+
+def test_a_measurement_that_nobody_needs_ends(load: FakeLoad) -> None:
+    load.inside = 1
+
+    with pytest.raises(Stopped):
+        Quiet(load, ScriptedWaiting(None, None), is_needed=lambda: False).wait()

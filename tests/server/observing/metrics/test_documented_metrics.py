@@ -16,7 +16,9 @@ def test_the_page_lists_every_metric(
 ) -> None:
     page = (repository_root / "docs/metrics.md").read_text()
     documented = set(re.findall(r"`(spyglass_[a-z_]+)`", page)) - {"spyglass_certificate_left_seconds"}
-    running = run_server(metrics_port=0, statistics=True, capture_folder=tmp_path)
+    running = run_server(
+        metrics_port=0, statistics=True, capture_folder=tmp_path, response_cache_bytes=1024 * 1024
+    )
     with urlopen(f"http://localhost:{running.server.metrics_port}/metrics", timeout=30) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 from urllib.request import urlopen
@@ -11,11 +13,16 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from spyglass.v1 import admin_pb2
+from spyglass.v1.admin_pb2_grpc import AdminStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelRef
 from spyglass_server.engine.observation import Observation
 from spyglass_server.observing.metrics.requests import RequestMetrics
+from spyglass_server.observing.model_totals import TotalsOfModels
+from spyglass_server.observing.request_log import RequestLog
+from tiny_classifier import tiny_card, write_tiny_model
 
 PATIENCE = 30
 
@@ -134,9 +141,28 @@ def test_the_server_and_its_models_are_shown(metered: Any) -> None:
     assert any(name == "python_gc_collections_total" for name, _ in samples)
 
 
+def test_states_labels_and_loads_of_versions_are_shown(
+    run_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path, tiny_card("colors", 1))
+    running = run_server(models=tmp_path, admin=True, metrics_port=0)
+    admin = AdminStub(running.channel)
+    admin.SetLabel(admin_pb2.SetLabelRequest(name="colors", label="stable", version=1), timeout=PATIENCE)
+    shutil.copytree(tmp_path / "colors/1", tmp_path / "colors/2")
+    admin.Reload(admin_pb2.ReloadRequest(), timeout=PATIENCE)
+
+    samples = scrape(running)
+    assert total(samples, "spyglass_model_state", version="1", state="SERVING") == 1
+    assert total(samples, "spyglass_model_state", version="2", state="FAILED") == 1
+    assert total(samples, "spyglass_model_label", model="colors", label="stable") == 1
+    assert total(samples, "spyglass_model_loads_total", outcome="served") == 1
+    assert total(samples, "spyglass_model_loads_total", outcome="failed") == 1
+
+
 def test_without_a_port_nothing_is_counted(server: Any) -> None:
     assert server.server.metrics_port == 0
-    assert len(server.server._observing.observers._observers) == 1
+    log, totals = server.server._observing.observers._observers
+    assert isinstance(log, RequestLog) and isinstance(totals, TotalsOfModels)
 
 
 def test_a_refused_stream_is_counted_by_its_reason(

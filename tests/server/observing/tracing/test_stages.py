@@ -58,5 +58,9 @@ def test_a_request_that_failed_in_a_stage_has_no_later_one() -> None:
     ]
 
 
+def test_a_response_that_became_known_in_the_queue_has_no_further_stage() -> None:
+    assert list(stages_of(observed(decode_started=102.0, cached=True))) == [Stage("queue", 101.0, 102.0)]
+
+
 def test_a_request_that_was_refused_has_no_stages() -> None:
     assert list(stages_of(observed(queued=0.0))) == []

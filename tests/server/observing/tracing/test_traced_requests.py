@@ -79,6 +79,21 @@ def test_a_request_has_a_span_with_its_stages_inside(
     assert span.attributes["network.peer.port"] > 0
 
 
+def test_a_request_that_the_cache_answered_says_so_and_has_no_stages(
+    run_server: Start, otlp_receiver: Any, received_spans: Wait, request_message: ClassifyRequest
+) -> None:
+    vision = run_server(
+        tracing_endpoint=otlp_receiver.address, tracing_sample=1.0, response_cache_bytes=1024 * 1024
+    ).vision
+    for name in ("computed", "kept"):
+        vision.Classify(request_message, metadata=[("x-request-id", name)])
+
+    spans = {span.attributes["spyglass.request.id"]: span for span in received_spans(CLASSIFY, 2)}
+    assert "spyglass.cached" not in spans["computed"].attributes
+    assert spans["kept"].attributes["spyglass.cached"] is True
+    assert not otlp_receiver.children_of(spans["kept"])
+
+
 def test_a_request_continues_the_trace_of_its_caller(
     traced: Any, received_spans: Wait, request_message: ClassifyRequest
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from spyglass_contract.errors import ModelError
 from spyglass_server.engine.models.routing import Routing
 from spyglass_server.engine.models.routing_file import read_routing, write_routing
+from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.store import Store, Stored
 
 _log = logging.getLogger(__name__)
@@ -29,8 +30,19 @@ class Found:
         return self.stored.stamp
 
     def fetch(self) -> Path:
-        """Return the path of its NAME/VERSION/model.onnx. Raises ModelError."""
-        return self.store.fetch(self.stored)
+        """Return the path of its NAME/VERSION/model.onnx. Raises ModelError, whose details are in the log."""
+        try:
+            return self.store.fetch(self.stored)
+        except StoreError as error:
+            # Callers see why a version does not serve.
+            title = f"{self.stored.name}/{self.stored.version}"
+            _log.warning("%s cannot be fetched: %s", title, error.message)
+            brief = error.brief.replace(f"{self.store.title}/", "")
+            raise StoreError(f"{title}: {brief}", reason=error.reason) from error
+
+    def release(self, path: Path) -> None:
+        """Take back one `fetch`: the files are not read any more."""
+        self.store.release(path)
 
 
 Versions = Mapping[int, Found]

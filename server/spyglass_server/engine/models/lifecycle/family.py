@@ -13,6 +13,7 @@ from spyglass_server.engine.models.lifecycle.status import State, Status, now
 from spyglass_server.engine.models.model import Model
 from spyglass_server.engine.models.repository import Versions
 from spyglass_server.engine.models.routing import NO_ROUTING, Routing
+from spyglass_server.engine.models.stores.store import PASSING_REASONS
 
 
 @dataclass
@@ -117,6 +118,12 @@ class Family:
             if not entry.model and not entry.loading and gone and version not in desired:
                 del self.entries[version]
         self.pinned &= self.found.keys()
+
+    def try_again(self) -> None:
+        """Let versions be fetched again that could not be fetched for a reason that may have passed."""
+        for entry in self.entries.values():
+            if entry.error and not entry.loading and entry.error.reason in PASSING_REASONS:
+                entry.refused = ""
 
     @property
     def is_empty(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from spyglass_server.engine.capacity.priority import give_way
 from spyglass_server.engine.models.lifecycle.catalog import Catalog, Found, RoutingFile
 from spyglass_server.engine.models.lifecycle.draining import Draining
 from spyglass_server.engine.models.lifecycle.family import Entry, Family
-from spyglass_server.engine.models.lifecycle.loading import OpenModel, load_model
+from spyglass_server.engine.models.lifecycle.loading import OpenModel, check_memory, load_model
 from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
 from spyglass_server.engine.models.lifecycle.status import State, Status, now
 from spyglass_server.engine.models.model import Model
@@ -57,6 +59,7 @@ class Lifecycle:
         self._prepare = prepare
         self._changed = changed
         self._published = published
+        self._ended_loads: Counter[tuple[str, str]] = Counter()
         self._families: dict[str, Family] = {}
         self._draining = Draining(ended)
         self._lock = RLock()
@@ -198,6 +201,11 @@ class Lifecycle:
         with self._lock:
             return {name: family.routing for name, family in self._families.items() if family.routing}
 
+    def loads(self) -> dict[tuple[str, str], int]:
+        """Return how many loads have ended, by the name of the model, and `served` or `failed`."""
+        with self._lock:
+            return dict(self._ended_loads)
+
     def tick(self) -> int:
         """Forget the models whose last request has ended, and return their number."""
         with self._lock:
@@ -224,6 +232,7 @@ class Lifecycle:
             routings = {family.name: self._read_routing(family) for family in families if family.found}
             with self._lock:
                 for family in families:
+                    family.try_again()
                     if family.name in routings and family.changes == changes[family.name]:
                         self._take_routing(family, routings[family.name])
                     self._settle(family)
@@ -303,9 +312,22 @@ class Lifecycle:
         stored = found.stored
         if self._closed:
             raise ModelError(f"{stored.name}/{stored.version}: the server ends", reason="SERVER_ENDS")
-        model = load_model(found.fetch(), self._open_model)
+        model = self._load_found(found)
         if self._started:
             self._prepare(model)
+        return model
+
+    def _load_found(self, found: Found) -> Model:
+        path = found.fetch()
+        try:
+            if self._started:
+                check_memory(path)
+            model = load_model(path, self._open_model)
+        except BaseException:
+            found.release(path)
+            raise
+        # Whoever keeps the model may read its files again.
+        weakref.finalize(model, found.release, path).atexit = False
         return model
 
     def _serve(self, family: Family, version: int, entry: Entry, model: Model, found: Found) -> None:
@@ -313,10 +335,12 @@ class Lifecycle:
             self._draining.add(entry.model)
         entry.model, entry.stamp = model, found.stamp
         entry.error, entry.refused = None, ""
+        self._ended_loads[family.name, "served"] += 1
         self._report(family, version, entry)
 
     def _fail(self, family: Family, version: int, entry: Entry, error: ModelError, found: Found) -> None:
         entry.error, entry.refused = error, found.stamp
+        self._ended_loads[family.name, "failed"] += 1
         if self._started:
             _log.error("%s; %s", error.message, _kept(family.serving()))
         self._report(family, version, entry)

@@ -68,6 +68,9 @@ class FolderStore:
         """See `Store.fetch`."""
         return self.root / stored.name / str(stored.version) / MODEL_FILE
 
+    def release(self, path: Path) -> None:
+        """See `Store.release`."""
+
     def read(self, name: str) -> bytes | None:
         """See `Store.read`."""
         try:

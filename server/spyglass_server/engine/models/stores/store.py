@@ -10,6 +10,8 @@ from typing import Protocol
 MODEL_FILE = "model.onnx"
 ROUTING_FILE = "routing.json"
 MAX_ROUTING_BYTES = 64 * 1024
+PASSING_REASONS = frozenset(("STORE_UNREACHABLE", "DOWNLOAD_INCOMPLETE", "CACHE_FULL", "CACHE_UNUSABLE"))
+"""The reasons of errors after which files are fetched again, though they have not changed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,13 @@ class Store(Protocol):
         """Return every version of every model, by name and version."""
 
     def fetch(self, stored: Stored) -> Path:
-        """Return the path of NAME/VERSION/model.onnx on this machine, with the files that belong to it."""
+        """Return the path of NAME/VERSION/model.onnx on this machine, with the files that belong to it.
+
+        They stay there until `release` gets the path.
+        """
+
+    def release(self, path: Path) -> None:
+        """Take back one `fetch` that returned this path."""
 
     def read(self, name: str) -> bytes | None:
         """Return NAME/routing.json, at most MAX_ROUTING_BYTES + 1 bytes of it; None: there is none."""

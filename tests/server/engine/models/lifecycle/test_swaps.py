@@ -11,6 +11,7 @@ import pytest
 from lifecycle_site import Site
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelRef
 from spyglass_contract.errors import CertificateError, ModelError
+from spyglass_server.engine.models.lifecycle import loading
 from spyglass_server.engine.models.stores.folder import FolderStore
 
 
@@ -186,6 +187,21 @@ def test_listed_versions_serve_and_others_do_not(site: Site) -> None:
 
     assert [site.served(selector) for selector in ("", "1", "2", "3")] == [2, 1, 2, 0]
     assert site.served(name="shapes") == 3
+
+
+def test_a_version_for_which_the_memory_does_not_suffice_is_refused(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write(1)
+    site.start()
+    monkeypatch.setattr(loading.check_memory, "__defaults__", (lambda: 5,))
+    site.write(2)
+
+    site.refresh()
+
+    failed = site.lifecycle.statuses()[1]
+    assert (site.served(), failed.reason) == (1, "MEMORY_SHORT")
+    assert failed.message.endswith("it takes about 6 bytes, and 5 are free")
 
 
 def test_a_start_with_a_bad_model_fails(site: Site) -> None:
