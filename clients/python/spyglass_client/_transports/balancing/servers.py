@@ -44,8 +44,14 @@ class BalancedServers:
     failed to connect, these calls fail at once.
     """
 
-    def __init__(self, servers: Sequence[Server], policy: Policy) -> None:
-        """`servers` are in the order of preference; those with one name are equal. `close` closes them."""
+    def __init__(
+        self, servers: Sequence[Server], policy: Policy, *, has_several_servers: bool = True
+    ) -> None:
+        """`servers` are in the order of preference; those with one name are equal. `close` closes them.
+
+        Without `has_several_servers`, all of them are connections to one server.
+        """
+        self.has_several_servers = has_several_servers
         self.servers = tuple(servers)
         self._ranks = [0] * len(self.servers)
         self._failover = policy == "failover"
