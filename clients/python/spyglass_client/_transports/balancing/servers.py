@@ -71,6 +71,9 @@ class BalancedServers:
         It is among the servers in the best state; of these, among those that were not tried; of these, among
         those with another address than the tried ones.
         """
+        rounds, number = divmod(turn, len(self.servers))
+        if not tried and not self._failover and self.servers[number].availability.state is State.AVAILABLE:
+            return number
         states = [server.availability.state for server in self.servers]
         if self._failover:
             # The first one comes first, although another one was faster to connect.
@@ -83,7 +86,8 @@ class BalancedServers:
             pool = [number for number in pool if self.servers[number].name not in names] or pool
         rank = min(self._ranks[number] for number in pool)
         pool = [number for number in pool if self._ranks[number] == rank]
-        return pool[turn % len(pool)]
+        # The others share the turns of a server that is not available: one each round.
+        return pool[(turn if self._failover else rounds) % len(pool)]
 
     def has_other(self, turn: int, tried: Collection[int]) -> bool:
         """Return whether the next attempt goes to a server that was not tried and may be available."""
