@@ -29,7 +29,7 @@ def application(routes: Iterable[BaseRoute], alive: Check, ready: Check) -> Star
     async def openapi(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    return Starlette(
+    made = Starlette(
         routes=[
             *routes,
             Route("/openapi.json", openapi, methods=["GET"]),
@@ -38,6 +38,9 @@ def application(routes: Iterable[BaseRoute], alive: Check, ready: Check) -> Star
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _fault},
     )
+    # A path has one form.
+    made.router.redirect_slashes = False
+    return made
 
 
 def _checked(check: Check) -> Callable[[Request], object]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from spyglass_contract.errors import InvalidInput
-from spyglass_server.http.fields import fill
+from spyglass_server.http.fields import fill, parse_dict
 
 JSON, FORM = "application/json", "multipart/form-data"
 _BINARY = "application/octet-stream"
@@ -61,13 +61,14 @@ def _set_image(message: Any, data: bytes) -> None:
 
 def _from_json(message: Message, body: bytes) -> None:
     try:
-        json_format.Parse(body, message)
-    except (json_format.ParseError, ValueError, RecursionError) as error:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
-            f"the body is not the JSON form of {message.DESCRIPTOR.name}: {str(error)[:200]}",
-            reason="JSON_INVALID",
-            field="body",
+            f"the body is not JSON: {str(error)[:200]}", reason="JSON_INVALID", field="body"
         ) from None
+    if not isinstance(values, dict):
+        raise InvalidInput("the body must be a JSON object", reason="JSON_INVALID", field="body")
+    parse_dict(values, message)
 
 
 class _Parser(MultiPartParser):
@@ -98,20 +99,19 @@ def _from_form(message: Message, request: Request, body: bytes) -> None:
             max_part_size=_MAX_FIELD_BYTES,
         )
         form = await parser.parse()
-        image, texts = b"", []
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
+        try:
+            files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+            texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+            for name, _ in files:
                 if name != IMAGE_FIELD:
                     raise InvalidInput(
                         f"the file of a form must be its field {IMAGE_FIELD}, not {name[:100]!r}",
                         reason="FIELD_UNKNOWN",
                         field="body",
                     )
-                image = await value.read()
-            else:
-                texts.append((name, value))
-        await form.close()
-        return image, texts
+            return await files[0][1].read() if files else b"", texts
+        finally:
+            await form.close()
 
     try:
         image, texts = _finished(read())

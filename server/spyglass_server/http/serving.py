@@ -48,7 +48,7 @@ class HttpServing:
         `shared`: other processes listen on the port, too. Raises ListenError and TlsError.
         """
         arrivals = Arrivals(
-            limits.bytes_in_flight, longest=settings.max_message_bytes, seconds=settings.receive_seconds
+            limits.bytes_in_flight, longest=settings.max_body_bytes, seconds=settings.receive_seconds
         )
         exchanges = Exchanges(readiness, entrance, observers, arrivals, threads)
         self._https = HttpsContext(settings.tls_files) if settings.tls_files else None
