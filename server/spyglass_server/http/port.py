@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
+from collections.abc import Iterable
 from threading import Event, Thread
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +19,27 @@ from spyglass_server.listening import ListenError, why_not
 
 _KEEP_ALIVE_SECONDS = 60
 _BACKLOG = 1024
+# As for gRPC.
+_HANDSHAKE_SECONDS = 10.0
+_GOODBYE_SECONDS = 5.0
+# Their lines, such as those about callers that send no HTTP, are not for operators.
+_SILENT = ("uvicorn.error", "python_multipart")
+# Another process can take the port of the first address before that of the second one is bound.
+_ATTEMPTS = 8
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop with bounds on the time of TLS handshakes, which uvicorn does not set."""
+
+    async def create_server(self, *args: Any, ssl: Any = None, **options: Any) -> asyncio.Server:
+        if ssl:
+            options = {
+                **options,
+                "ssl": ssl,
+                "ssl_handshake_timeout": _HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": _GOODBYE_SECONDS,
+            }
+        return await super().create_server(*args, **options)
 
 
 class HttpPort:
@@ -27,8 +51,8 @@ class HttpPort:
         """Bind the port; 0 takes any free one. Raises ListenError."""
         self._sockets = _bound(host, port)
         self.port: int = self._sockets[0].getsockname()[1]
-        # Its own lines, such as those about callers that send no HTTP, are not for operators.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        for name in _SILENT:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
             http=connections,
@@ -66,29 +90,59 @@ class HttpPort:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._server.serve(self._sockets))
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._server.serve(self._sockets))
         finally:
             self._ended.set()
 
 
 def _bound(host: str, port: int) -> list[socket.socket]:
-    """Return a socket for each address of a host, all with the same port."""
+    """Return a socket for each address of a host that this machine has, all with the same port."""
     bare = host.removeprefix("[").removesuffix("]")
-    found: list[socket.socket] = []
     try:
-        addresses = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(addresses):
-            bound = socket.socket(family, kind, protocol)
-            found.append(bound)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # `[::]` takes IPv4, too, as it does for gRPC.
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            taken = found[0].getsockname()[1] if len(found) > 1 else port
-            bound.bind((address[0], taken, *address[2:]))
-            bound.listen(_BACKLOG)
+        found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = [(family, address) for family, _, _, _, address in found]
+        for attempt in range(_ATTEMPTS):
+            try:
+                return _bound_to(addresses, port)
+            except OSError as error:
+                if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError
     except (OSError, OverflowError, UnicodeError) as error:
-        for bound in found:
-            bound.close()
         raise ListenError(f"HTTP cannot listen on {host}:{port}: {why_not(host, port)}") from error
+
+
+def _bound_to(addresses: Iterable[tuple[int, Any]], port: int) -> list[socket.socket]:
+    found: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, address in dict.fromkeys(addresses):
+        try:
+            found.append(_bound_socket(family, (address[0], port, *address[2:])))
+        except OSError as error:
+            # Such as `::1`, which a name can have on a machine without IPv6.
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                missing = error
+                continue
+            for bound in found:
+                bound.close()
+            raise
+        port = found[0].getsockname()[1]
+    if not found and missing:
+        raise missing
     return found
+
+
+def _bound_socket(family: int, address: tuple[Any, ...]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `[::]` takes IPv4, too, as it does for gRPC.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
