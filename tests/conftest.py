@@ -15,6 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Each plugin comes after the plugins that it imports.
 pytest_plugins = [
+    "http_callers",
     "plain_images",
     "hostile_images",
     "tiny_classifier",
@@ -23,6 +24,7 @@ pytest_plugins = [
     "changing_models",
     "quantisable",
     "server_process",
+    "supervised",
     "otlp_receiver",
     "authorities",
     "documented_commands",

@@ -84,12 +84,12 @@ def caller_quota(settings: ServerSettings) -> Quota:
     )
 
 
-def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
-    """Return the options of the gRPC server."""
+def channel_options(settings: ServerSettings, *, shares_port: bool = False) -> list[tuple[str, int]]:
+    """Return the options of the gRPC server; `shares_port`: with others of this user."""
     age_ms = round(settings.connection_age_seconds * 1000)
     options = [
-        # Without this, two servers on one port would share its calls without a warning.
-        ("grpc.so_reuseport", 0),
+        # By default, two servers on one port would share its calls without a warning.
+        ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", settings.effective_max_calls_per_connection),

@@ -17,11 +17,15 @@ _FLUSH_SECONDS = 1.0
 class LogWriter:
     """Writes lines in their order, many at a time. Lines wait for a slow reader, up to a limit in bytes."""
 
-    def __init__(self, descriptor: int, limit: int, dropped_line: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, descriptor: int, limit: int, dropped_line: Callable[[int], bytes], *, shared: bool = False
+    ) -> None:
         """At most `limit` bytes of lines wait; further lines are dropped.
 
         `dropped_line` returns the line that says how many were dropped. It follows the lines that waited.
+        `shared`: other processes write to the same pipe, so that lines must be written whole.
         """
+        self._at_once = _whole_lines if shared else len
         self._descriptor = descriptor
         self._limit = limit
         self._dropped_line = dropped_line
@@ -99,10 +103,21 @@ class LogWriter:
         rest = memoryview(text)
         while rest and not self._closed:
             try:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[os.write(self._descriptor, rest[: self._at_once(rest)]) :]
             # Somebody else has made the descriptor non-blocking.
             except BlockingIOError:
                 select.select([], [self._descriptor], [])
             except OSError:
                 return False
         return not rest
+
+
+def _whole_lines(text: memoryview) -> int:
+    """Return the number of bytes to write at a time: as many lines as a pipe takes whole, or a longer line.
+
+    Of more bytes, a pipe may take a part, and then something of another process.
+    """
+    if len(text) <= select.PIPE_BUF:
+        return len(text)
+    end = bytes(text[: select.PIPE_BUF]).rfind(b"\n") + 1
+    return end or bytes(text).find(b"\n") + 1 or len(text)

@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import UnsupportedOperation
 from typing import Literal, TextIO
 
@@ -26,12 +26,15 @@ _WAITING_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Send log records of `level` and above to standard error; of other libraries, not below INFO."""
+def configure_logging(log_format: LogFormat, level: str, fields: Mapping[str, object] | None = None) -> None:
+    """Send log records of `level` and above to standard error; of other libraries, not below INFO.
+
+    Each line gets `fields`, which tell the lines of several processes with one standard error apart.
+    """
     # Nothing shows them, and to find them takes time in each record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = _handler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
+    handler = _handler(sys.stderr, shared=fields is not None)
+    handler.setFormatter(JsonFormatter(fields) if log_format == "json" else ConsoleFormatter(fields))
     handler.addFilter(_is_shown)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
@@ -52,9 +55,9 @@ def dropped_lines() -> int:
     )
 
 
-def _handler(stream: TextIO) -> logging.Handler:
+def _handler(stream: TextIO, *, shared: bool) -> logging.Handler:
     try:
-        return LineHandler(stream.fileno())
+        return LineHandler(stream.fileno(), shared=shared)
     # A stream in memory, whose writes do not block.
     except (UnsupportedOperation, ValueError):
         return logging.StreamHandler(stream)
@@ -68,9 +71,10 @@ def _is_shown(record: logging.LogRecord) -> bool:
 class LineHandler(logging.Handler):
     """Writes each record as a line to a file descriptor, and never waits for its reader."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, shared: bool = False) -> None:
+        """`shared`: other processes write to the descriptor, too."""
         super().__init__()
-        self.writer = LogWriter(descriptor, _WAITING_BYTES, self._dropped_line)
+        self.writer = LogWriter(descriptor, _WAITING_BYTES, self._dropped_line, shared=shared)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it if too many wait."""
@@ -100,8 +104,10 @@ class LineHandler(logging.Handler):
 class JsonFormatter(logging.Formatter):
     """`{"time", "level", "logger", "message", "request_id", "trace_id", …}`, times in UTC, ISO 8601."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Mapping[str, object] | None = None) -> None:
+        """Each line gets `fields`."""
         super().__init__()
+        self._fields = dict(fields or {})
         self._clock = _Clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
         # Everything but ASCII is escaped: no character of a caller reaches a terminal as it is.
         self._encode = json.JSONEncoder(check_circular=False, default=str).encode
@@ -113,6 +119,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": shortened(record.getMessage()),
+            **self._fields,
         }
         for name, value in _context(record).items():
             line[name] = shortened(value) if isinstance(value, str) else value
@@ -124,14 +131,16 @@ class JsonFormatter(logging.Formatter):
 class ConsoleFormatter(logging.Formatter):
     """`12:34:56.789 INFO    message key=value …`, local time; the lines of a stack trace are indented."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Mapping[str, object] | None = None) -> None:
+        """Each line gets `fields`."""
         super().__init__()
+        self._fields = [f"{name}={_shown(value)}" for name, value in (fields or {}).items()]
         self._clock = _Clock("%H:%M:%S", time.localtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, and further ones if it has an exception."""
         message = escaped(shortened(record.getMessage().rstrip("\n")))
-        parts = [f"{self._clock.text(record.created)} {record.levelname:<7} {message}"]
+        parts = [f"{self._clock.text(record.created)} {record.levelname:<7} {message}", *self._fields]
         parts += [f"{name}={_shown(value)}" for name, value in _context(record).items()]
         line = " ".join(parts)
         if record.exc_info:

@@ -37,6 +37,7 @@ from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.response_cache.response_cache import ResponseCache
 from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
+from spyglass_server.exposed import warn_if_exposed
 from spyglass_server.handlers import Handlers
 from spyglass_server.interceptors import grpcio_loop
 from spyglass_server.interceptors.authenticated import Authenticated
@@ -48,7 +49,8 @@ from spyglass_server.interceptors.receiving import Receiving
 from spyglass_server.interceptors.stream_limit import StreamLimit
 from spyglass_server.limits import WireLimits, caller_quota, channel_options
 from spyglass_server.listening import ListenError, why_not
-from spyglass_server.observing.observing import STALL_SECONDS, Observing
+from spyglass_server.observing.observing import Observing
+from spyglass_server.observing.stall import STALL_SECONDS
 from spyglass_server.open_inference.inference import OpenInference
 from spyglass_server.servicers.admin import ADMIN, Admin
 from spyglass_server.servicers.announced import AnnouncedCalls
@@ -58,10 +60,12 @@ from spyglass_server.servicers.entrance import Entrance
 from spyglass_server.servicers.readiness import OPEN_INFERENCE, VISION, Readiness
 from spyglass_server.servicers.vision import Vision
 from spyglass_server.settings import ServerSettings
+from spyglass_server.sharing import Sharing
 from spyglass_server.ticker import Ticker
-from spyglass_server.tls.exposure import is_loopback
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from spyglass_server.http.serving import HttpServing
     from spyglass_server.tls.reloading import ReloadingCredentials
 
@@ -88,13 +92,17 @@ _LAST_TRACES_SECONDS = 0.5
 class Server:
     """Listens at once, responds UNAVAILABLE until every model is loaded, then serves."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, *, sharing: Sharing | None = None) -> None:
         """Bind the port.
+
+        `sharing`: other processes listen on it, too, and one of them serves the metrics. Then `start` binds
+        it when the models are loaded: a process that loads them gets no connections.
 
         Raises ListenError, TlsError and TokenFileError if files cannot be used, and InvalidInput for an
         invalid public key.
         """
         self._settings = settings
+        self._sharing = sharing
         self._rules = settings.file_rules
         self._readiness = Readiness()
         self._limits = WireLimits(settings)
@@ -104,6 +112,9 @@ class Server:
         self._engine = self._build_engine()
         self._open_model: OpenModel = partial(Model.load, resources=self._resources())
         self._lifecycle = self._build_lifecycle()
+        self._administration = Administration(self._lifecycle)
+        if sharing:
+            self._administration = sharing.administer(self._administration, self._lifecycle)
         self._polling = Polling(self._lifecycle, settings.poll_seconds) if settings.poll_seconds else None
         self._entrance = Entrance(self._gate, caller_quota(settings), self._engine.limits)
         self._tls = _credentials(settings)
@@ -115,6 +126,7 @@ class Server:
             lambda: self._readiness.is_open,
             self._lifecycle,
             (lambda: tls.seconds_left) if tls else None,
+            listens=sharing is None,
         )
         self._ticker = Ticker(
             [
@@ -135,9 +147,11 @@ class Server:
             settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
         )
         self._grpc = self._build_server()
-        self.port = self._bind()
-        self._http = self._build_http() if settings.http_port is not None else None
-        _warn_if_exposed(settings)
+        self.port = settings.port
+        self._http: HttpServing | None = None
+        if not sharing:
+            self._bind_all()
+            warn_if_exposed(settings)
 
     @property
     def http_port(self) -> int:
@@ -149,6 +163,11 @@ class Server:
         """The port of the metrics; 0: there is none."""
         return self._observing.metrics_port
 
+    @property
+    def metrics(self) -> CollectorRegistry | None:
+        """All metrics; None: nothing is counted."""
+        return self._observing.registry
+
     def start(self, open_model: OpenModel | None = None) -> None:
         """Respond to health checks from now on, load the models, then accept requests.
 
@@ -157,25 +176,40 @@ class Server:
         lower version may stand in for one that cannot be loaded.
         """
         started = time.monotonic()
-        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        if not self._sharing:
+            self._listen()
         self._ticker.start()
         self._observing.start()
-        if self._http:
-            self._http.start()
-            _log.info("HTTP on port %d", self._http.port)
         self._check_folders()
         self._open_model = open_model or self._open_model
         # Several at a time: most of a start is the replay of certificates, each of which runs on one thread.
         self._lifecycle.start(self._settings.effective_concurrency, strict=not self._settings.is_living)
         self._check_served(self._repository.names())
         if self._settings.profile_seconds:
-            self._profiler = Profiler(self._repository, self._engine, self._settings.profile_seconds)
+            lock = self._sharing.profile_lock if self._sharing else None
+            self._profiler = Profiler(
+                self._repository, self._engine, self._settings.profile_seconds, lock=lock
+            )
+        if self._sharing:
+            self._sharing.join()
+            self._bind_all()
+            self._listen()
         self._readiness.open()
         if self._profiler:
             self._profiler.start()
         if self._polling:
             self._polling.start()
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
+
+    def _bind_all(self) -> None:
+        self.port = self._bind()
+        self._http = self._build_http() if self._settings.http_port is not None else None
+
+    def _listen(self) -> None:
+        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        if self._http:
+            self._http.start()
+            _log.info("HTTP on port %d", self._http.port)
 
     def _check_folders(self) -> None:
         """Raise ModelError for folders without models before the first model is loaded."""
@@ -333,6 +367,7 @@ class Server:
             self._inference,
             self._descriptions,
             self._models,
+            shared=self._sharing is not None,
         )
 
     def _build_server(self) -> grpc.Server:
@@ -352,9 +387,8 @@ class Server:
         vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
         inference = self._inference = OpenInference(self._engine)
         waiting = Waiting(inference, observers, self._entrance, window=window)
-        administration = Administration(self._lifecycle)
         models = self._models = ModelRepository(
-            inference, self._lifecycle.statuses, administration if settings.admin else None
+            inference, self._lifecycle.statuses, self._administration if settings.admin else None
         )
         self._descriptions = Descriptions(inference, self._readiness, self._observing.totals)
         service = InferenceService(self._descriptions, self._readiness, waiting, models)
@@ -395,14 +429,14 @@ class Server:
                 StreamLimit(limits.streams),
                 Parsing(),
             ],
-            options=channel_options(settings),
+            options=channel_options(settings, shares_port=self._sharing is not None),
         )
         add_VisionServicer_to_server(vision, server)
         add_GRPCInferenceServiceServicer_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
         services = [VISION, OPEN_INFERENCE, HEALTH, reflection.SERVICE_NAME]
         if settings.admin:
-            add_AdminServicer_to_server(Admin(administration, self._readiness), server)
+            add_AdminServicer_to_server(Admin(self._administration, self._readiness), server)
             services.append(ADMIN)
         reflection.enable_server_reflection(services, server)
         return server
@@ -420,22 +454,6 @@ class Server:
 
 def _nothing_seen(model: Model) -> None:
     """Return the statistics of a model if nobody keeps them."""
-
-
-def _warn_if_exposed(settings: ServerSettings) -> None:
-    if is_loopback(settings.effective_host):
-        return
-    if not settings.is_protected:
-        _log.warning(
-            "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "
-            "or --host localhost",
-            settings.listen_address,
-        )
-    elif settings.tls_certificate is None:
-        _log.warning(
-            "callers send tokens to %s without encryption: set --tls-certificate, or let a proxy encrypt",
-            settings.listen_address,
-        )
 
 
 def _credentials(settings: ServerSettings) -> ReloadingCredentials | None:

@@ -20,3 +20,10 @@ def check_together(settings: BaseSettings) -> None:
     for name, other in _NEEDS:
         if getattr(settings, name) is not None and getattr(settings, other) is None:
             raise InvalidInput(f"{flag(name)} needs {flag(other)}, too", field=name)
+    workers, host = getattr(settings, "workers", 1), getattr(settings, "host", None) or ""
+    if workers > 1 and host.startswith("unix"):
+        raise InvalidInput(
+            f"{flag('workers')} must be 1 for {host[:100]!r}, not {workers}: processes cannot share a Unix "
+            "socket; use a host with a port",
+            field="workers",
+        )

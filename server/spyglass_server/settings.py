@@ -18,6 +18,7 @@ from spyglass_server.setting_groups.callers import CallerSettings
 from spyglass_server.setting_groups.models import ModelSettings
 from spyglass_server.setting_groups.network import NetworkSettings
 from spyglass_server.setting_groups.observing import ObservingSettings
+from spyglass_server.setting_groups.processes import ProcessSettings
 from spyglass_server.setting_groups.requests import RequestSettings
 from spyglass_server.setting_rules import check_together
 from spyglass_server.setting_sources import PREFIX, read_environment, read_file, without_empty
@@ -26,7 +27,9 @@ from spyglass_server.tls.exposure import EVERY_ADDRESS, LOOPBACK
 
 
 # The help shows the groups from the last one to the first.
-class ServerSettings(ObservingSettings, CallerSettings, RequestSettings, ModelSettings, NetworkSettings):
+class ServerSettings(
+    ObservingSettings, CallerSettings, RequestSettings, ProcessSettings, ModelSettings, NetworkSettings
+):
     """Values that were read elsewhere: `load_settings` reads flags, the environment and a file."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from spyglass.v1.classify_pb2 import ClassifyResponse
 from spyglass.v1.reply_pb2 import ClassScore
-from spyglass_client import AsyncClient, Client, Retry
+from spyglass_client import AsyncClient, Client, Hedging, Retry
 from spyglass_contract.errors import InvalidInput, Overloaded, SpyglassError
 
 IMAGE = b"not an image, which the server of the tests does not mind"
@@ -105,6 +106,44 @@ def test_a_retry_is_an_event_of_the_same_span(
     (event,) = call.events
     assert (event.name, event.attributes["error.type"]) == ("retry", "RESOURCE_EXHAUSTED")
     assert call.attributes["rpc.response.status_code"] == "OK"
+
+
+def test_a_span_names_the_server_that_responded_if_there_are_several(
+    spans: InMemorySpanExporter, start_server: Callable[..., Any]
+) -> None:
+    addresses = {start_server()[1], start_server()[1]}
+    with Client(sorted(addresses)) as client:
+        for _ in range(2):
+            client.classify(IMAGE)
+    assert {call.attributes["spyglass.server"] for call in spans.get_finished_spans()} == addresses
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+async def test_a_span_says_which_of_several_attempts_won(
+    spans: InMemorySpanExporter, start_server: Callable[..., Any], make: Any
+) -> None:
+    released = Event()
+
+    def wait_in_the_first(request: Any) -> Any:
+        if len(server.requests) == 1:
+            released.wait(20)
+        return ClassifyResponse(id=request.id, classes=[ClassScore(index=1, name="cat", score=0.75)])
+
+    server, address = start_server(wait_in_the_first)
+    client = make(address, hedging=Hedging(0.02))
+    result = client.classify(IMAGE)
+    if make is AsyncClient:
+        await result
+        await client.close()
+    else:
+        client.close()
+    released.set()
+
+    (call,) = spans.get_finished_spans()
+    (event,) = call.events
+    assert (event.name, event.attributes["spyglass.hedge.attempt"]) == ("hedge", 1)
+    assert call.attributes["spyglass.hedge.attempt"] == 1
+    assert server.metadata["traceparent"] == traceparent(call)
 
 
 def test_an_error_ends_the_span_with_its_code(

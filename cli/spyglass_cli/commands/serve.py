@@ -28,11 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
     # fill it.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from spyglass_server.logs import configure_logging
-    from spyglass_server.process import serve
     from spyglass_server.settings import read_settings
 
     loaded = read_settings(arguments.remainder)
     configure_logging(loaded.settings.log_format, loaded.settings.log_level)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
+    # The supervisor of several workers loads no models, and imports nothing that does.
+    if loaded.settings.workers > 1:
+        from spyglass_server.supervising.supervisor import supervise
+
+        return supervise(loaded.settings)
+    from spyglass_server.process import serve
+
     return serve(loaded.settings)

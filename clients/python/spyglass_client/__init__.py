@@ -12,9 +12,9 @@ from spyglass.v1.model_pb2 import ModelCard
 from spyglass_client._admin.admin import Admin
 from spyglass_client._admin.async_admin import AsyncAdmin
 from spyglass_client._async_client import AsyncClient
-from spyglass_client._client import DEFAULT_TARGET, Client
+from spyglass_client._client import Client
 from spyglass_client._images import ImageLike, read_image
-from spyglass_client._options import Credentials, Retry, Timeout
+from spyglass_client._options import Balance, Credentials, Hedging, KeepAlive, Retry, RetryBudget, Timeout
 from spyglass_client._results.classifications import (
     Classification,
     ClassScore,
@@ -37,6 +37,7 @@ from spyglass_client._results.versions import (
 )
 from spyglass_client._transports.addresses import Address, parse_addresses
 from spyglass_client._transports.channels import call_error, open_channel
+from spyglass_client._transports.opening import DEFAULT_TARGET
 from spyglass_client._transports.transport import (
     NonBlockingTransport,
     PendingResponse,
@@ -66,6 +67,7 @@ __all__ = [
     "Admin",
     "AsyncAdmin",
     "AsyncClient",
+    "Balance",
     "Cancelled",
     "ClassScore",
     "Classification",
@@ -75,10 +77,12 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "Heatmap",
+    "Hedging",
     "ImageError",
     "ImageLike",
     "InternalError",
     "InvalidInput",
+    "KeepAlive",
     "LimitExceeded",
     "ModelCard",
     "ModelDetails",
@@ -93,6 +97,7 @@ __all__ = [
     "Refinement",
     "ResponseStream",
     "Retry",
+    "RetryBudget",
     "Routing",
     "Segmentation",
     "SegmentedClass",

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Self
 
 from spyglass_client import _calls
 from spyglass_client._admin.async_admin import AsyncAdmin
-from spyglass_client._attempts import Attempts
-from spyglass_client._client import DEFAULT_TARGET, DEFAULT_WINDOW, Result, transport_for
+from spyglass_client._client import DEFAULT_WINDOW, Result
+from spyglass_client._dispatch import Dispatch
 from spyglass_client._images import ImageLike
 from spyglass_client._options import (
     ANONYMOUS,
+    DEFAULT_BALANCE,
+    DEFAULT_KEEP_ALIVE,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
+    Balance,
     Credentials,
+    Hedging,
+    KeepAlive,
     Retry,
     Timeout,
 )
@@ -27,8 +32,8 @@ from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._results.versions import ModelVersions
 from spyglass_client._sending import send_async
-from spyglass_client._streams.pipeline import Pipeline
 from spyglass_client._tracing import StreamSpan
+from spyglass_client._transports.opening import DEFAULT_TARGET, transport_for
 from spyglass_client._transports.transport import Transport
 from spyglass_contract.errors import SpyglassError
 
@@ -44,19 +49,30 @@ class AsyncClient:
 
     def __init__(
         self,
-        target: str = DEFAULT_TARGET,
+        target: str | Sequence[str] = DEFAULT_TARGET,
         *,
         timeout: Timeout = DEFAULT_TIMEOUT,
         retry: Retry = DEFAULT_RETRY,
         credentials: Credentials = ANONYMOUS,
+        balance: Balance = DEFAULT_BALANCE,
+        keep_alive: KeepAlive = DEFAULT_KEEP_ALIVE,
+        hedging: Hedging | None = None,
         bulk: bool = False,
         open_channel: Callable[[], grpc.Channel] | None = None,
         transport: Transport | None = None,
     ) -> None:
         """Connect to `target` at the first call; the arguments are those of `Client`."""
-        self._timeout = timeout
-        self._retry = retry
-        self._transport = transport_for(target, timeout, credentials, open_channel, transport, bulk=bulk)
+        opened = transport_for(
+            target,
+            timeout,
+            credentials,
+            open_channel,
+            transport,
+            bulk=bulk,
+            balance=balance,
+            keep_alive=keep_alive,
+        )
+        self._dispatch = Dispatch(opened, timeout, retry, hedging)
 
     async def classify(
         self,
@@ -169,8 +185,14 @@ class AsyncClient:
         return AsyncAdmin(self._send)
 
     async def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
-        attempts = Attempts(self._retry, self._timeout.override(timeout), repeatable=call.repeatable)
-        return await send_async(self._transport, call, attempts)
+        dispatch = self._dispatch
+        return await send_async(
+            call,
+            dispatch.route(),
+            dispatch.attempts(timeout, repeatable=call.repeatable),
+            dispatch.hedging(call),
+            blocking=dispatch.blocking,
+        )
 
     async def _send_image(
         self, image_call: _calls.ImageCall[Result], image: ImageLike, timeout: float | None
@@ -188,21 +210,16 @@ class AsyncClient:
     ) -> AsyncIterator[Result | Failure]:
         from spyglass_client._streams.async_stream import run_async
 
-        pipeline = Pipeline(
-            read=image_call.read,
-            window=window,
-            retry=self._retry,
-            seconds=self._timeout.override(timeout),
-            progress=progress,
-        )
+        route = self._dispatch.route()
+        pipeline = self._dispatch.pipeline(image_call, window, progress, timeout, route)
         span = StreamSpan(image_call.method)
-        start = span.starting(partial(self._transport.stream, image_call.method))
+        start = span.starting(partial(route.stream, image_call.method))
         results = run_async(pipeline, _requests(image_call, images), start)
         return span.over_async(results)
 
     async def close(self) -> None:
         """Close the transport; calls in progress are cancelled. May be called again."""
-        await asyncio.to_thread(self._transport.close)
+        await asyncio.to_thread(self._dispatch.transport.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from spyglass_client import _calls
 from spyglass_client._admin.admin import Admin
-from spyglass_client._attempts import Attempts
+from spyglass_client._dispatch import Dispatch
 from spyglass_client._images import ImageLike
 from spyglass_client._options import (
     ANONYMOUS,
+    DEFAULT_BALANCE,
+    DEFAULT_KEEP_ALIVE,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
+    Balance,
     Credentials,
+    Hedging,
+    KeepAlive,
     Retry,
     Timeout,
 )
@@ -25,22 +30,16 @@ from spyglass_client._results.models import ModelDetails, ServedModel, Task
 from spyglass_client._results.segmentations import MaskSize, Refinement, Segmentation
 from spyglass_client._results.versions import ModelVersions
 from spyglass_client._sending import send
-from spyglass_client._streams.pipeline import Pipeline
 from spyglass_client._tracing import StreamSpan
-from spyglass_client._transports.addresses import DEFAULT_PORT, parse_addresses
-from spyglass_client._transports.channels import needs_tls, open_address
-from spyglass_client._transports.several_servers import SeveralServers
-from spyglass_client._transports.transport import NonBlockingTransport, Transport
+from spyglass_client._transports.opening import DEFAULT_TARGET, transport_for
+from spyglass_client._transports.transport import Transport
 
 if TYPE_CHECKING:
     import grpc
 
 Result = TypeVar("Result")
 
-DEFAULT_TARGET = f"localhost:{DEFAULT_PORT}"
 DEFAULT_WINDOW = 16
-
-_BULK = (("x-priority", "bulk"),)
 
 
 class Client:
@@ -52,11 +51,14 @@ class Client:
 
     def __init__(
         self,
-        target: str = DEFAULT_TARGET,
+        target: str | Sequence[str] = DEFAULT_TARGET,
         *,
         timeout: Timeout = DEFAULT_TIMEOUT,
         retry: Retry = DEFAULT_RETRY,
         credentials: Credentials = ANONYMOUS,
+        balance: Balance = DEFAULT_BALANCE,
+        keep_alive: KeepAlive = DEFAULT_KEEP_ALIVE,
+        hedging: Hedging | None = None,
         bulk: bool = False,
         open_channel: Callable[[], grpc.Channel] | None = None,
         transport: Transport | None = None,
@@ -64,9 +66,11 @@ class Client:
         """Connect to `target` at the first call.
 
         `target` is HOST, HOST:PORT, [IPV6]:PORT, http://HOST:PORT, https://HOST:PORT (with TLS) or
-        unix:/PATH, or several of these, separated by commas: the client calls the first one until it is
-        unavailable, then the next. The port defaults to 50051, with https:// to 443. Raises InvalidInput for
-        a malformed address.
+        unix:/PATH, or several of these, separated by commas or in a list; or dns:///HOST:PORT for all servers
+        whose IP addresses the name has. The port defaults to 50051, with https:// to 443. `balance` says how
+        the client spreads its calls over several servers. Raises InvalidInput for a malformed address.
+
+        `hedging` sends a late request of one image to another server as well; None: never.
 
         The calls of a `bulk` client let those of others go first: for work that nobody waits for. They still
         get a part of the server's time.
@@ -74,11 +78,20 @@ class Client:
         `open_channel` replaces the client's own gRPC channel, for example by one with interceptors; it is
         called once in each process, and `target` and `timeout.connect` have no effect. `transport` replaces
         gRPC: `spyglass_server.local_client` uses it, and a test may pass any object with these methods. The
-        client closes it. Raises ValueError if `transport` is combined with an option of the connection.
+        client closes it. Raises ValueError if one of both is combined with an option of the connection, and
+        for `hedging` over a transport that only blocks.
         """
-        self._timeout = timeout
-        self._retry = retry
-        self._transport = transport_for(target, timeout, credentials, open_channel, transport, bulk=bulk)
+        opened = transport_for(
+            target,
+            timeout,
+            credentials,
+            open_channel,
+            transport,
+            bulk=bulk,
+            balance=balance,
+            keep_alive=keep_alive,
+        )
+        self._dispatch = Dispatch(opened, timeout, retry, hedging)
 
     def classify(
         self,
@@ -218,8 +231,9 @@ class Client:
         return Admin(self._send)
 
     def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
-        attempts = Attempts(self._retry, self._timeout.override(timeout), repeatable=call.repeatable)
-        return send(self._transport, call, attempts)
+        dispatch = self._dispatch
+        attempts = dispatch.attempts(timeout, repeatable=call.repeatable)
+        return send(call, dispatch.route(), attempts, dispatch.hedging(call))
 
     def _call_many(
         self,
@@ -231,22 +245,17 @@ class Client:
     ) -> Iterator[Result | Failure]:
         from spyglass_client._streams.stream import run
 
-        pipeline = Pipeline(
-            read=image_call.read,
-            window=window,
-            retry=self._retry,
-            seconds=self._timeout.override(timeout),
-            progress=progress,
-        )
+        route = self._dispatch.route()
+        pipeline = self._dispatch.pipeline(image_call, window, progress, timeout, route)
         requests = (image_call.request_or_error(image) for image in images)
         span = StreamSpan(image_call.method)
-        start = span.starting(partial(self._transport.stream, image_call.method))
+        start = span.starting(partial(route.stream, image_call.method))
         results = run(pipeline, requests, start)
         return span.over(results)
 
     def close(self) -> None:
         """Close the transport; calls in progress are cancelled. May be called again."""
-        self._transport.close()
+        self._dispatch.transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -258,41 +267,3 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def transport_for(
-    target: str,
-    timeout: Timeout,
-    credentials: Credentials,
-    open_channel: Callable[[], grpc.Channel] | None,
-    transport: Transport | None,
-    *,
-    bulk: bool,
-) -> Transport:
-    """Return `transport`, or a gRPC transport with these options.
-
-    Raises ValueError for both, and InvalidInput for a malformed `target`.
-    """
-    if transport is not None:
-        if target != DEFAULT_TARGET or credentials != ANONYMOUS or open_channel is not None or bulk:
-            raise ValueError("pass either transport or target, credentials, bulk and open_channel, not both")
-        return transport
-    metadata = credentials.metadata + (_BULK if bulk else ())
-    if open_channel is not None:
-        return _grpc_transport(open_channel, metadata)
-    addresses = parse_addresses(target)
-    for address in addresses:
-        # Now, and not at the first call.
-        needs_tls(address, credentials)
-    openers = (partial(open_address, address, timeout, credentials) for address in addresses)
-    servers = [_grpc_transport(opener, metadata) for opener in openers]
-    return servers[0] if len(servers) == 1 else SeveralServers(servers)
-
-
-def _grpc_transport(
-    open_channel: Callable[[], grpc.Channel], metadata: tuple[tuple[str, str], ...]
-) -> NonBlockingTransport:
-    # gRPC takes long to import, and a client with another transport does not need it.
-    from spyglass_client._transports.grpc import GrpcTransport
-
-    return GrpcTransport(open_channel, metadata)

@@ -73,6 +73,21 @@ class CallSpan:
             }
             self._span.add_event("retry", attributes)
 
+    def hedge(self, attempt: int, server: str) -> None:
+        """Note that one more attempt started while others run; `attempt` counts from 0, the first one."""
+        if self._trace:
+            self._span.add_event("hedge", _attempt(attempt, server))
+
+    def won(self, attempt: int, server: str) -> None:
+        """Note the attempt of several at the same time whose response the caller gets."""
+        if self._trace:
+            self._span.set_attributes(_attempt(attempt, server))
+
+    def answered_by(self, server: str) -> None:
+        """Note the address of the server that responded, if the client chose it among several."""
+        if self._trace and server:
+            self._span.set_attribute("spyglass.server", server)
+
     def end(self, error: BaseException | None = None) -> None:
         """End the span, with the error that the caller gets."""
         if not self._trace:
@@ -89,6 +104,11 @@ class CallSpan:
             self._span.set_attribute("error.type", code)
             self._span.set_status(self._trace.Status(self._trace.StatusCode.ERROR))
         self._span.end()
+
+
+def _attempt(number: int, server: str) -> dict[str, int | str]:
+    attributes: dict[str, int | str] = {"spyglass.hedge.attempt": number}
+    return {**attributes, "spyglass.server": server} if server else attributes
 
 
 @contextmanager

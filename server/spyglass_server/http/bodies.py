@@ -111,20 +111,19 @@ def _from_form(message: Message, request: Request, body: bytes) -> None:
             max_part_size=_MAX_FIELD_BYTES,
         )
         form = await parser.parse()
-        image, texts = b"", []
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
+        try:
+            files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+            texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+            for name, _ in files:
                 if name != IMAGE_FIELD:
                     raise InvalidInput(
                         f"the file of a form must be its field {IMAGE_FIELD}, not {name[:100]!r}",
                         reason="FIELD_UNKNOWN",
                         field="body",
                     )
-                image = await value.read()
-            else:
-                texts.append((name, value))
-        await form.close()
-        return image, texts
+            return await files[0][1].read() if files else b"", texts
+        finally:
+            await form.close()
 
     try:
         image, texts = _finished(read())

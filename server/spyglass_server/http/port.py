@@ -46,10 +46,20 @@ class HttpPort:
     """A port with a thread of its own, which runs its event loop."""
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, connections: type[Connection], tls: ssl.SSLContext | None
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        connections: type[Connection],
+        tls: ssl.SSLContext | None,
+        *,
+        shared: bool = False,
     ) -> None:
-        """Bind the port; 0 takes any free one. Raises ListenError."""
-        self._sockets = _bound(host, port)
+        """Bind the port; 0 takes any free one. `shared`: other processes of this user listen on it, too.
+
+        Raises ListenError.
+        """
+        self._sockets = _bound(host, port, shared=shared)
         self.port: int = self._sockets[0].getsockname()[1]
         for name in _SILENT:
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -96,7 +106,7 @@ class HttpPort:
             self._ended.set()
 
 
-def _bound(host: str, port: int) -> list[socket.socket]:
+def _bound(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     """Return a socket for each address of a host that this machine has, all with the same port."""
     bare = host.removeprefix("[").removesuffix("]")
     try:
@@ -104,7 +114,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         addresses = [(family, address) for family, _, _, _, address in found]
         for attempt in range(_ATTEMPTS):
             try:
-                return _bound_to(addresses, port)
+                return _bound_to(addresses, port, shared=shared)
             except OSError as error:
                 if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
                     raise
@@ -113,12 +123,12 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         raise ListenError(f"HTTP cannot listen on {host}:{port}: {why_not(host, port)}") from error
 
 
-def _bound_to(addresses: Iterable[tuple[int, Any]], port: int) -> list[socket.socket]:
+def _bound_to(addresses: Iterable[tuple[int, Any]], port: int, *, shared: bool) -> list[socket.socket]:
     found: list[socket.socket] = []
     missing: OSError | None = None
     for family, address in dict.fromkeys(addresses):
         try:
-            found.append(_bound_socket(family, (address[0], port, *address[2:])))
+            found.append(_bound_socket(family, (address[0], port, *address[2:]), shared=shared))
         except OSError as error:
             # Such as `::1`, which a name can have on a machine without IPv6.
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -133,10 +143,11 @@ def _bound_to(addresses: Iterable[tuple[int, Any]], port: int) -> list[socket.so
     return found
 
 
-def _bound_socket(family: int, address: tuple[Any, ...]) -> socket.socket:
+def _bound_socket(family: int, address: tuple[Any, ...], *, shared: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         if family == socket.AF_INET6:
             # `[::]` takes IPv4, too, as it does for gRPC.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -41,13 +41,15 @@ class HttpServing:
         inference: OpenInference,
         descriptions: Descriptions,
         models: ModelRepository,
+        *,
+        shared: bool = False,
     ) -> None:
         """Bind the port of the settings, which must have one.
 
-        Raises ListenError and TlsError.
+        `shared`: other processes listen on the port, too. Raises ListenError and TlsError.
         """
         arrivals = Arrivals(
-            limits.bytes_in_flight, longest=settings.max_message_bytes, seconds=settings.receive_seconds
+            limits.bytes_in_flight, longest=settings.max_body_bytes, seconds=settings.receive_seconds
         )
         exchanges = Exchanges(readiness, entrance, observers, arrivals, threads)
         self._https = (
@@ -66,6 +68,7 @@ class HttpServing:
             settings.http_port or 0,
             connections,
             self._https.context if self._https else None,
+            shared=shared,
         )
         self.port = self._port.port
         self.start = self._port.start

@@ -14,16 +14,16 @@ from spyglass_server.observing.model_totals import TotalsOfModels
 from spyglass_server.observing.observers import Observer, Observers
 from spyglass_server.observing.open_tracing import open_tracing
 from spyglass_server.observing.request_log import RequestLog
+from spyglass_server.observing.stall import stall_problem
 from spyglass_server.observing.statistics import SeenByModels
 from spyglass_server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from spyglass_server.observing.metrics.http import MetricsPort
+    from prometheus_client import CollectorRegistry
 
-# If requests wait and none has begun or ended for so long, the server is not well.
-STALL_SECONDS = 30.0
+    from spyglass_server.observing.metrics.http import MetricsPort
 
 
 class Observing:
@@ -37,12 +37,14 @@ class Observing:
         is_open: Callable[[], bool],
         lifecycle: Lifecycle,
         certificate_seconds: Callable[[], float] | None = None,
+        *,
+        listens: bool = True,
     ) -> None:
         """`is_open` returns whether the server accepts requests.
 
-        `certificate_seconds` returns the time until the certificate ends; None: there is none. Raises
-        ListenError if the port of the metrics cannot be bound, CaptureError if the folder for requests cannot
-        be used, and TracingError.
+        `certificate_seconds` returns the time until the certificate ends; None: there is none. `listens`:
+        serve the metrics here; otherwise another process reads `registry`. Raises ListenError if the port of
+        the metrics cannot be bound, CaptureError if the folder for requests cannot be used, and TracingError.
         """
         self._engine = engine
         self._is_open = is_open
@@ -65,6 +67,8 @@ class Observing:
             observers.append(self._capture)
         self._tracing = open_tracing(settings.tracing_endpoint, settings.tracing_sample)
         self._port: MetricsPort | None = None
+        self.registry: CollectorRegistry | None = None
+        """All metrics; None: nothing is counted."""
         if settings.metrics_port is not None:
             # The library takes long to import: only a server with metrics does.
             from spyglass_server.observing.metrics.metrics import Metrics
@@ -73,9 +77,11 @@ class Observing:
                 engine, limits, is_open, lifecycle, certificate_seconds, self.seen, self._capture
             )
             observers.append(metrics.observer)
-            self._port = metrics.listen(
-                settings.metrics_host, settings.metrics_port, self.not_alive, self.not_ready
-            )
+            self.registry = metrics.registry
+            if listens:
+                self._port = metrics.listen(
+                    settings.metrics_host, settings.metrics_port, self.not_alive, self.not_ready
+                )
         if self._tracing:
             observers.append(self._tracing)
         self.observers = Observers(observers, [self._tracing.begin] if self._tracing else [])
@@ -107,8 +113,7 @@ class Observing:
 
     def not_alive(self) -> str:
         """Return why the server does not work; an empty text: it does."""
-        stalled = self._engine.workers.stalled_seconds
-        return f"no request has begun or ended for {stalled:.0f} s" if stalled > STALL_SECONDS else ""
+        return stall_problem(self._engine.workers.stalled_seconds)
 
     def not_ready(self) -> str:
         """Return why the server accepts no requests; an empty text: it does."""

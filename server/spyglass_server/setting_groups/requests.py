@@ -94,6 +94,11 @@ class RequestSettings(BaseSettings):
         return self.max_image_bytes + max(self.max_image_bytes // 4, _MESSAGE_BYTES_BESIDE_IMAGE)
 
     @property
+    def max_body_bytes(self) -> int:
+        """The longest body of an HTTP request: an image in base64 takes a third more than its bytes."""
+        return max(self.max_message_bytes, 4 * (self.max_image_bytes // 3 + 1) + _MESSAGE_BYTES_BESIDE_IMAGE)
+
+    @property
     def effective_max_bytes_in_flight(self) -> int:
         """Bytes of requests that the server holds at a time."""
         return self.max_bytes_in_flight or usable_memory() // 16

@@ -1,4 +1,4 @@
-"""Connections of every kind: Unix sockets, TLS by the scheme, several servers, proxies in the environment."""
+"""Connections of every kind: Unix sockets, TLS by the scheme, proxies in the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ Serve = Callable[..., str]
 MakeVision = Callable[..., Any]
 
 ONCE = sc.Retry(attempts=1)
-NOBODY = "127.0.0.1:1"
 
 
 @pytest.mark.parametrize("scheme", ["http://", "grpc://", "tcp://", "dns:///", "dns:", ""])
@@ -53,80 +52,6 @@ def test_the_scheme_https_turns_tls_on(serve: Serve, connect: Connect, fake_visi
     with pytest.raises(sc.Unavailable) as caught:
         connect(f"https://{plain}", retry=sc.Retry()).classify(b"image", timeout=600)
     assert caught.value.reason == "TLS_FAILED"
-
-
-@pytest.fixture
-def calls() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def servers(serve: Serve, fake_vision: MakeVision, calls: list[str]) -> list[str]:
-    """The addresses of a first server, which can be made unavailable, and a second one."""
-    cat = fake_vision().respond
-
-    def respond(name: str) -> Callable[[Any], Any]:
-        def respond_as_named(request: Any) -> Any:
-            calls.append(name)
-            if name == "first" and request.model.name == "gone":
-                raise sc.Unavailable("draining", reason="DRAINING")
-            return cat(request)
-
-        return respond_as_named
-
-    return [serve(fake_vision(respond(name))) for name in ("first", "second")]
-
-
-def test_of_several_servers_the_first_one_is_called(
-    servers: list[str], connect: Connect, calls: list[str]
-) -> None:
-    client = connect(",".join(servers))
-    for _ in range(3):
-        client.classify(b"image")
-    assert calls == ["first"] * 3
-
-
-def test_the_next_server_takes_over_from_an_unreachable_one(
-    servers: list[str], connect: Connect, calls: list[str]
-) -> None:
-    client = connect(f"{NOBODY}, http://{servers[1]}")
-    assert client.classify(b"image").best.name == "cat"
-    assert [result.best.name for result in client.classify_many([b"a", b"b"])] == ["cat", "cat"]
-    assert calls == ["second"] * 3
-
-
-def test_the_next_server_takes_over_a_stream(servers: list[str], connect: Connect, calls: list[str]) -> None:
-    results = connect(f"{NOBODY},{servers[1]}").classify_many([b"image"] * 5)
-    assert [result.best.name for result in results] == ["cat"] * 5
-    assert calls == ["second"] * 5
-
-
-def test_the_client_stays_with_the_server_that_took_over(
-    servers: list[str], connect: Connect, calls: list[str]
-) -> None:
-    client = connect(",".join(servers))
-    client.classify(b"image", model="gone")
-    client.classify(b"image")
-    assert calls == ["first", "second", "second"]
-
-
-def test_an_error_of_the_request_does_not_change_the_server(
-    serve: Serve, connect: Connect, fake_vision: MakeVision, servers: list[str], calls: list[str]
-) -> None:
-    def refuse(request: Any) -> Any:
-        raise sc.NotFound("no such model")
-
-    client = connect(f"{serve(fake_vision(refuse))},{servers[1]}")
-    for _ in range(2):
-        with pytest.raises(sc.NotFound):
-            client.classify(b"image")
-    assert calls == []
-
-
-def test_if_no_server_is_reached_the_error_says_so(connect: Connect) -> None:
-    with pytest.raises(sc.Unavailable) as caught:
-        connect(f"{NOBODY},127.0.0.1:2").classify(b"image")
-    assert caught.value.reason == "UNREACHABLE"
 
 
 class Proxy:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass_client._attempts import RetryPolicy
+from spyglass_client._budget import Budget
 from spyglass_client._calls import Reply, Request
 from spyglass_client._options import Retry
 from spyglass_client._results.classifications import Failure
@@ -90,11 +91,14 @@ class Pipeline(Generic[Result]):
         seconds: float | None,
         progress: Callable[[int], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        budget: Budget | None = None,
+        elsewhere: Callable[[], bool] = lambda: False,
     ) -> None:
         """`read` makes a result of a request and its response.
 
         Each image may take `seconds` from the moment it is taken; None: no limit. `progress` is called with
-        the number of images that have their results, each time it grows. Raises ValueError for a window
+        the number of images that have their results, each time it grows. `budget` is that of the client;
+        `elsewhere` returns whether the next stream goes to another server. Raises ValueError for a window
         below 1.
         """
         if window < 1:
@@ -105,6 +109,8 @@ class Pipeline(Generic[Result]):
         self._seconds = seconds
         self._progress = progress
         self._clock = clock
+        self._budget = budget or Budget(None)
+        self._elsewhere = elsewhere
         self._entries: deque[_Entry[Result]] = deque()
         self._taken = 0
         self._given = 0
@@ -114,7 +120,7 @@ class Pipeline(Generic[Result]):
         # the attempts since then.
         self._heard: float | None = None
         self._silent_since: float | None = None
-        self._policy = RetryPolicy(retry)
+        self._policy = self._new_policy()
 
     def step(self) -> Step[Result]:
         """Return the next step: first what gives the server work, then what gives the caller results."""
@@ -143,6 +149,7 @@ class Pipeline(Generic[Result]):
             return
         request.index, request.id = index, str(index)
         now = self._clock()
+        self._budget.add_call()
         deadline = None if self._seconds is None else now + self._seconds
         self._entries.append(_Entry(request, now, deadline, due=now))
 
@@ -169,7 +176,7 @@ class Pipeline(Generic[Result]):
 
     def _settle(self, reply: Reply, now: float) -> None:
         """Store the result of a response; one whose image has its result, or was never sent, is dropped."""
-        self._heard, self._silent_since, self._policy = now, None, RetryPolicy(self._retry)
+        self._heard, self._silent_since, self._policy = now, None, self._new_policy()
         for entry in self._under_way():
             if entry.request.index == reply.index:
                 if reply.HasField("error"):
@@ -186,9 +193,10 @@ class Pipeline(Generic[Result]):
 
     def _put_off(self, entry: _Entry[Result], error: SpyglassError, now: float) -> None:
         """Retry later if a retry may help and there is time for it."""
-        entry.policy = entry.policy or RetryPolicy(self._retry)
-        pause = entry.policy.pause_after(error)
-        if pause is None or (entry.deadline is not None and now + pause >= entry.deadline):
+        entry.policy = entry.policy or self._new_policy()
+        left = None if entry.deadline is None else entry.deadline - now
+        pause = entry.policy.pause_after(error, longest=left)
+        if pause is None:
             entry.result = Failure(error, entry.request.id)
         else:
             entry.due = now + pause
@@ -225,16 +233,19 @@ class Pipeline(Generic[Result]):
         Raises `error` if there is none: a retry cannot help, or the server sent nothing for the time that one
         image may take.
         """
-        pause = self._policy.pause_after(error)
-        if pause is None:
-            raise error
+        left = None
         if self._seconds is not None:
             if self._silent_since is None:
                 taken = min((entry.taken for entry in under_way), default=now)
                 self._silent_since = taken if self._heard is None else max(taken, self._heard)
-            if now + pause >= self._silent_since + self._seconds:
-                raise error
+            left = self._silent_since + self._seconds - now
+        pause = self._policy.pause_after(error, elsewhere=self._elsewhere(), longest=left)
+        if pause is None:
+            raise error
         return pause
+
+    def _new_policy(self) -> RetryPolicy:
+        return RetryPolicy(self._retry, self._budget)
 
     def _under_way(self) -> list[_Entry[Result]]:
         return [entry for entry in self._entries if entry.result is None]

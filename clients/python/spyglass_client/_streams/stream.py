@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar, cast
 
@@ -13,13 +11,11 @@ from spyglass_client._calls import Reply, Request
 from spyglass_client._results.classifications import Failure
 from spyglass_client._streams.pipeline import Give, Pipeline, Send, Stop, Take, Wait
 from spyglass_client._transports.transport import ResponseStream
+from spyglass_client._waiting import get_within
 from spyglass_contract.errors import InternalError, SpyglassError, Unavailable
 
 # How long a call may take to end after its last response, in seconds.
 FAREWELL = 1.0
-
-# The longest wait before Python handles a signal, in seconds.
-_SLICE = 0.5
 
 Result = TypeVar("Result")
 
@@ -49,23 +45,11 @@ def run(
                 case Send(request):
                     stream.send(request)
                 case Wait(seconds):
-                    pipeline.receive(stream.notice(_get(received, seconds)))
+                    pipeline.receive(stream.notice(get_within(received, seconds)))
         if stream.finish():
-            _get(received, FAREWELL)
+            get_within(received, FAREWELL)
     finally:
         stream.cancel()
-
-
-def _get(received: SimpleQueue[Received], seconds: float | None) -> Received | None:
-    """Wait in slices: Python handles a signal that one of gRPC's threads received between two slices."""
-    end = math.inf if seconds is None else time.monotonic() + seconds
-    while True:
-        left = end - time.monotonic()
-        try:
-            return received.get(timeout=max(min(left, _SLICE), 0))
-        except Empty:
-            if left <= _SLICE:
-                return None
 
 
 class Stream:

@@ -6,14 +6,16 @@ host:port                   a name, an IPv4 address, or an IPv6 address as [::1]
 http://host:port            without TLS, as are grpc:// and tcp://
 https://host:port           with TLS, as is grpcs://; the port defaults to 443
 unix:/path                  a Unix socket, as are unix:///path and unix-abstract:name
-dns:///host:port            gRPC's own forms, as are ipv4:, ipv6: and xds:
-a:50051,b:50051             several servers, the first one preferred
+dns:///host:port            all servers whose IP addresses the name has; also with a DNS server: dns://10.0.0.53/host
+ipv4:1.2.3.4:50051          gRPC's own forms, as are ipv6: and xds:
+a:50051,b:50051             several servers
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from spyglass_contract.errors import InvalidInput
@@ -46,23 +48,34 @@ class Address:
     tls: bool | None = None
     # True for Unix sockets and loopback addresses, which no proxy can reach.
     local: bool = False
+    # True for dns://: the name stands for several servers, and all of them get calls.
+    several: bool = field(default=False, compare=False)
+
+    @property
+    def is_local_name(self) -> bool:
+        """Whether this is a name of this machine, such as localhost: its IP addresses are one server."""
+        return self.local and self.target.startswith("dns:")
 
 
-def parse_addresses(text: str) -> tuple[Address, ...]:
-    """Return the addresses in a text of one or more, separated by commas; blanks do not matter.
+def parse_addresses(servers: str | Sequence[str]) -> tuple[Address, ...]:
+    """Return the addresses in a text of one or more, separated by commas, or in several texts.
 
-    Raises InvalidInput, without looking up any name, if one of them is malformed.
+    Blanks do not matter. Raises InvalidInput, without looking up any name, if one of them is malformed.
     """
-    if not isinstance(text, str):
+    parts = [servers] if isinstance(servers, str) else servers
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise InvalidInput(
-            f"the server's address must be text such as {_EXPECTED}, not {type(text).__name__}",
+            f"the server's address must be text such as {_EXPECTED}, or a list of these, not "
+            f"{type(servers).__name__}",
             reason="ADDRESS_INVALID",
             field="server",
         )
-    entries = _entries(text)
+    entries = [(entry.strip(), part) for part in parts for entry in _entries(part)]
+    if not entries:
+        raise _invalid("", "there is no address")
     if len(entries) > _MAX_ADDRESSES:
-        raise _invalid(text, f"there are more than {_MAX_ADDRESSES} addresses")
-    addresses = (_parse(entry.strip(), text) for entry in entries)
+        raise _invalid(parts[0], f"there are more than {_MAX_ADDRESSES} addresses")
+    addresses = (_parse(entry, part) for entry, part in entries)
     # Without duplicates: to try the same server again is not to try another one.
     return tuple(dict.fromkeys(addresses))
 
@@ -126,7 +139,7 @@ def _parse_grpc(scheme: str, rest: str, text: str) -> Address:
         if not slash:
             raise _invalid(text, f"{scheme}:// needs a third slash, as in {scheme}:///host:50051")
     host, port = _host_and_port(endpoint, text)
-    address = _address(host, port or DEFAULT_PORT, None)
+    address = replace(_address(host, port or DEFAULT_PORT, None), several=scheme == "dns")
     if scheme != "dns":
         # gRPC resolves the same target either way, and a target without a scheme can be a part of a list.
         if not isinstance(_ip(host), IPv4Address if scheme == "ipv4" else IPv6Address):
@@ -136,7 +149,7 @@ def _parse_grpc(scheme: str, rest: str, text: str) -> Address:
         return address
     # A DNS server of the caller's choice.
     _host_and_port(server, text)
-    return Address(f"dns://{server}/{address.target.removeprefix('dns:///')}", local=address.local)
+    return replace(address, target=f"dns://{server}/{address.target.removeprefix('dns:///')}")
 
 
 def _host_and_port(authority: str, text: str) -> tuple[str, int | None]:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spyglass_client._options import ANONYMOUS, DEFAULT_TIMEOUT, Credentials, Timeout
+from spyglass_client._options import (
+    ANONYMOUS,
+    DEFAULT_KEEP_ALIVE,
+    DEFAULT_TIMEOUT,
+    Credentials,
+    KeepAlive,
+    Timeout,
+)
 from spyglass_client._transports.addresses import Address, parse_addresses
 from spyglass_contract.errors import InvalidInput, SpyglassError
 
@@ -14,6 +24,22 @@ if TYPE_CHECKING:
 _UNLIMITED = -1
 # gRPC's options are 32-bit integers.
 _LARGEST_OPTION = 2**31 - 1
+# gRPC looks a name up again when it loses a connection, but not more often than this.
+_LOOK_UP_MS = 2_000
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """The options that all connections of a client share."""
+
+    timeout: Timeout = DEFAULT_TIMEOUT
+    credentials: Credentials = ANONYMOUS
+    keep_alive: KeepAlive = DEFAULT_KEEP_ALIVE
+    # Whether calls go to all IP addresses of a name in turn, and not to the first one that can be reached.
+    round_robin: bool = False
+    # Whether only servers get calls whose health service says that they serve; this needs `round_robin`.
+    health: bool = False
+    proxy: bool = True
 
 
 def open_channel(
@@ -21,13 +47,16 @@ def open_channel(
     *,
     timeout: Timeout = DEFAULT_TIMEOUT,
     credentials: Credentials = ANONYMOUS,
+    keep_alive: KeepAlive = DEFAULT_KEEP_ALIVE,
     proxy: bool = True,
 ) -> grpc.Channel:
     """Return the channel that `Client` would open to one server; it connects when it is first used.
 
     It does not send `credentials.token`: the client does. Without `proxy` it ignores the proxies in the
-    environment. Raises InvalidInput for a malformed address, for several, and for a token that would be sent
-    without encryption.
+    environment. If a name has several IP addresses, the channel uses one that it can reach.
+
+    Raises InvalidInput for a malformed address, for several, and for a token that would be sent without
+    encryption.
     """
     addresses = parse_addresses(target)
     if len(addresses) > 1:
@@ -36,17 +65,16 @@ def open_channel(
             reason="ADDRESS_INVALID",
             field="server",
         )
-    return open_address(addresses[0], timeout, credentials, proxy=proxy)
+    return open_address(addresses[0], ConnectionOptions(timeout, credentials, keep_alive, proxy=proxy))
 
 
-def open_address(
-    address: Address, timeout: Timeout, credentials: Credentials, *, proxy: bool = True
-) -> grpc.Channel:
-    """Return a channel to `address`. Raises InvalidInput if the address and `credentials` do not fit."""
+def open_address(address: Address, connection: ConnectionOptions) -> grpc.Channel:
+    """Return a channel to `address`. Raises InvalidInput if the address and the credentials do not fit."""
     # gRPC takes long to import: not before it is needed.
     import grpc
 
-    options = channel_options(timeout, proxy=proxy and not address.local)
+    credentials = connection.credentials
+    options = channel_options(address, connection)
     if needs_tls(address, credentials):
         tls = grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate)
         name = credentials.server_name
@@ -86,21 +114,49 @@ def needs_tls(address: Address, credentials: Credentials) -> bool:
     return tls
 
 
-def channel_options(timeout: Timeout, *, proxy: bool) -> list[tuple[str, int]]:
+def channel_options(address: Address, connection: ConnectionOptions) -> list[tuple[str, int | str]]:
     """Return the options of a channel; times are in milliseconds."""
-    return [
+    options: list[tuple[str, int | str]] = [
         # The server limits the size of messages.
         ("grpc.max_send_message_length", _UNLIMITED),
         ("grpc.max_receive_message_length", _UNLIMITED),
-        # Pings find a dead connection while a call waits on it. The server allows a ping every ten seconds.
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
         # gRPC uses this as the least time for one attempt to connect.
-        ("grpc.min_reconnect_backoff_ms", max(1, round(min(timeout.connect * 1000, _LARGEST_OPTION)))),
+        ("grpc.min_reconnect_backoff_ms", _milliseconds(connection.timeout.connect)),
         # The client connects soon after a server starts.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 1_000),
-        ("grpc.enable_http_proxy", int(proxy)),
+        ("grpc.dns_min_time_between_resolutions_ms", _LOOK_UP_MS),
+        ("grpc.enable_http_proxy", int(connection.proxy and not address.local)),
         # Each client has a connection of its own: a server shares its time fairly among connections.
         ("grpc.use_local_subchannel_pool", 1),
     ]
+    return [*options, *_keep_alive_options(connection.keep_alive), *_service_config(address, connection)]
+
+
+def _keep_alive_options(keep_alive: KeepAlive) -> list[tuple[str, int | str]]:
+    """Return the options for pings that find a dead connection."""
+    return [
+        ("grpc.keepalive_time_ms", _milliseconds(keep_alive.interval)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(keep_alive.timeout)),
+        ("grpc.keepalive_permit_without_calls", int(keep_alive.idle)),
+        # Without this, gRPC sends only two pings in a time without data, however long a call takes.
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def _service_config(address: Address, connection: ConnectionOptions) -> list[tuple[str, int | str]]:
+    """Return the option for round robin and health checks; none if gRPC's own rules are to hold.
+
+    https://github.com/grpc/grpc/blob/master/doc/service_config.md
+    """
+    if not connection.round_robin or address.is_local_name or address.target.startswith("xds:"):
+        return []
+    config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if connection.health:
+        config["healthCheckConfig"] = {"serviceName": ""}
+    return [("grpc.service_config", json.dumps(config))]
+
+
+def _milliseconds(seconds: float) -> int:
+    # The largest value turns pings off.
+    return max(1, round(min(seconds * 1000, _LARGEST_OPTION))) if seconds < math.inf else _LARGEST_OPTION

@@ -48,6 +48,10 @@ class GrpcTransport:
         """See `Transport.stream`."""
         return GrpcStream(self._method(f"{method}Stream")(requests, metadata=self._headers()))
 
+    def channel(self) -> grpc.Channel:
+        """Return the channel of this process."""
+        return self._connection.get()[0]
+
     def close(self) -> None:
         """Close the connection; calls in progress are cancelled."""
         connection = self._connection.close()

@@ -8,12 +8,14 @@ import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from spyglass_client._attempts import CONNECTION_LOST, TLS_FAILED
+from spyglass_client._attempts import CONNECTION_LOST, NOT_SERVING, TLS_FAILED, UNREACHABLE
 from spyglass_client._streams.pipeline import MESSAGE_TOO_LARGE
 from spyglass_client._transports.tls_failures import closed_hint, tls_failure
 from spyglass_contract.errors import DeadlineExceeded, LimitExceeded, SpyglassError, Unavailable
 from spyglass_contract.statuses import REQUEST_ID_HEADER, error_from_status
 
+# How gRPC's text ends if the health check of the client's balance found no healthy server.
+_UNHEALTHY = "backend unhealthy"
 # How gRPC's text begins if no server got the request: none listens, none has that name, a proxy found none.
 _NOT_SENT = (
     "failed to connect",
@@ -67,9 +69,14 @@ def _unavailable(details: str) -> Unavailable:
     """Return the error for gRPC's own UNAVAILABLE; its text is all that tells the cases apart."""
     if failure := tls_failure(details):
         return Unavailable(f"the server cannot be reached with TLS: {failure}", reason=TLS_FAILED)
+    if details.endswith(_UNHEALTHY):
+        return Unavailable(
+            f"no server takes calls now: the health service reports NOT_SERVING ({details})",
+            reason=NOT_SERVING,
+        )
     if details.startswith(_NOT_SENT):
         details += closed_hint(details)
-        return Unavailable(f"the server cannot be reached: {details}", reason="UNREACHABLE")
+        return Unavailable(f"the server cannot be reached: {details}", reason=UNREACHABLE)
     return Unavailable(f"the connection to the server was lost: {details}", reason=CONNECTION_LOST)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from google.protobuf.message import Message
 
@@ -62,3 +62,57 @@ class NonBlockingTransport(Transport, Protocol):
 
     def start(self, method: str, request: Message, timeout: float | None) -> PendingResponse:
         """Send one request without waiting for the response; see `send`."""
+
+
+class Route(Protocol):
+    """The way of one call through a transport, for all attempts of the call.
+
+    The attempts may run at the same time, but one thread at a time starts them.
+    """
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the next attempt goes to another server, which may be available."""
+
+    @property
+    def server(self) -> str:
+        """The address of the last attempt, if there is a choice; else empty."""
+
+    def send(self, method: str, request: Message, timeout: float | None) -> Message:
+        """See `Transport.send`."""
+
+    def start(self, method: str, request: Message, timeout: float | None) -> PendingResponse:
+        """See `NonBlockingTransport.start`; only for transports that have it."""
+
+    def stream(self, method: str, requests: Iterator[Message]) -> ResponseStream:
+        """See `Transport.stream`."""
+
+
+@runtime_checkable
+class RoutingTransport(Transport, Protocol):
+    """A transport that chooses among several servers."""
+
+    def route(self) -> Route:
+        """Return the way of one call."""
+
+
+class DirectRoute:
+    """The way through a transport without a choice: all attempts are equal."""
+
+    elsewhere = False
+    server = ""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def send(self, method: str, request: Message, timeout: float | None) -> Message:
+        """See `Transport.send`."""
+        return self._transport.send(method, request, timeout)
+
+    def start(self, method: str, request: Message, timeout: float | None) -> PendingResponse:
+        """See `NonBlockingTransport.start`."""
+        return cast(NonBlockingTransport, self._transport).start(method, request, timeout)
+
+    def stream(self, method: str, requests: Iterator[Message]) -> ResponseStream:
+        """See `Transport.stream`."""
+        return self._transport.stream(method, requests)

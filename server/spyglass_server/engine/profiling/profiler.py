@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event, Lock, Thread
 
 from spyglass_contract.errors import ModelError
@@ -22,6 +23,7 @@ from spyglass_server.engine.profiling.measuring import BATCH_SIZES, Bounds, Meas
 from spyglass_server.engine.profiling.profile import Profile
 from spyglass_server.engine.profiling.quiet import Load, Quiet, Stopped
 from spyglass_server.engine.profiling.store import Key, ProfileStore
+from spyglass_server.engine.profiling.turn import turn
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ _STOP_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 # A model that is to replace another one waits for its measurement this many times the seconds that it takes.
 _PATIENCE = 3
+# So long it waits in the background for the measurements of other processes.
+_OTHERS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,19 @@ class Profiler:
     """Gives models their profiles. It measures one model after the other while the server has no work."""
 
     def __init__(
-        self, models: Iterable[Model], load: Load, seconds: float, meters: Meters | None = None
+        self,
+        models: Iterable[Model],
+        load: Load,
+        seconds: float,
+        meters: Meters | None = None,
+        lock: Path | None = None,
     ) -> None:
-        """Use the stored profiles. `seconds` is the time to measure a model, which must have a source."""
+        """Use the stored profiles. `seconds` is the time to measure a model, which must have a source.
+
+        `lock` is a file: of the processes that use it, one measures at a time, and the others then find what
+        it has stored.
+        """
+        self._lock = lock
         self._load = load
         self._seconds = seconds
         self._meters = meters or Meters(allocated=allocated_bytes())
@@ -92,8 +106,9 @@ class Profiler:
         task = _task(model, model.source, self._processor)
         if not task.use_stored():
             ends = time.monotonic() + _PATIENCE * self._seconds
-            with suppress(Stopped):
-                self._measure(task, Quiet(self._load, self._stopped, ends))
+            with suppress(Stopped), turn(self._lock, self._stopped, ends):
+                if not task.use_stored():
+                    self._measure(task, Quiet(self._load, self._stopped, ends))
             self._return_memory()
         Thread(target=self._run, args=([task],), name="profiler", daemon=True).start()
 
@@ -122,7 +137,9 @@ class Profiler:
         quiet = Quiet(self._load, self._stopped, is_needed=lambda: task.is_needed)
         try:
             if _lacks_profile(task):
-                self._measure(task, quiet)
+                with turn(self._lock, self._stopped, time.monotonic() + _OTHERS_SECONDS):
+                    if not task.use_stored():
+                        self._measure(task, quiet)
             self._widen(task, quiet)
         except Stopped:
             pass

@@ -34,8 +34,19 @@ Check = Callable[[], str]
 class MetricsPort:
     """Listens from its making on, and responds from `start` to `stop`."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, alive: Check, ready: Check) -> None:
-        """Bind the port; 0 takes any free one. Raises ListenError."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        alive: Check,
+        ready: Check,
+        well: Callable[[], str] = lambda: "ok",
+    ) -> None:
+        """Bind the port; 0 takes any free one. `well` returns what /readyz says if `ready` finds nothing.
+
+        Raises ListenError.
+        """
         bare = host.removeprefix("[").removesuffix("]")
         kind = _Server6 if ":" in bare else _Server
         try:
@@ -43,7 +54,7 @@ class MetricsPort:
         except (OSError, OverflowError) as error:
             reason = why_not(host, port)
             raise ListenError(f"the metrics cannot listen on {host}:{port}: {reason}") from error
-        self._server.set_app(application(registry, alive, ready))
+        self._server.set_app(application(registry, alive, ready, well))
         self.port = self._server.server_port
 
     def start(self) -> None:
@@ -59,10 +70,15 @@ class MetricsPort:
         self._server.end()
 
 
-def application(registry: CollectorRegistry, alive: Check, ready: Check) -> WSGIApplication:
+def application(
+    registry: CollectorRegistry, alive: Check, ready: Check, well: Callable[[], str] = lambda: "ok"
+) -> WSGIApplication:
     """Return the WSGI application of the three pages."""
     metrics = make_wsgi_app(registry)
-    checks = {"/healthz": alive, "/readyz": ready}
+    checks: dict[str, tuple[Check, Callable[[], str]]] = {
+        "/healthz": (alive, lambda: "ok"),
+        "/readyz": (ready, well),
+    }
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -81,9 +97,11 @@ def application(registry: CollectorRegistry, alive: Check, ready: Check) -> WSGI
                     "the metrics could not be read; the log of the server says why",
                 )
             return page
-        if check := checks.get(path):
-            problem = check()
-            return _text(start_response, "503 Service Unavailable" if problem else "200 OK", problem or "ok")
+        if found := checks.get(path):
+            check, describe = found
+            if problem := check():
+                return _text(start_response, "503 Service Unavailable", problem)
+            return _text(start_response, "200 OK", describe())
         return _text(start_response, "404 Not Found", "expected /metrics, /healthz or /readyz")
 
     return respond

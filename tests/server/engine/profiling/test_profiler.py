@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -17,6 +19,7 @@ from spyglass_contract.errors import ModelError
 from spyglass_server.engine.models.model import Model, Network, Resources, Source
 from spyglass_server.engine.profiling.profiler import Profiler
 from spyglass_server.engine.profiling.store import FILE, FOLDER
+from spyglass_server.engine.profiling.turn import turn
 
 PATIENCE = 30
 RESOURCES = Resources(workers=2)
@@ -42,8 +45,8 @@ class Site:
         return Model(self._network(1), sha256, resources, source=Source(self.folder, self._open))
 
     @contextmanager
-    def profiler(self, *models: Model) -> Iterator[Profiler]:
-        profiler = Profiler(models, self.load, 1.0, self.machine.meters)
+    def profiler(self, *models: Model, lock: Path | None = None) -> Iterator[Profiler]:
+        profiler = Profiler(models, self.load, 1.0, self.machine.meters, lock)
         yield profiler
         profiler.stop()
 
@@ -98,6 +101,22 @@ def test_a_stored_profile_is_used_without_a_measurement(site: Site) -> None:
         assert again.max_batch == 32
     site.measure(again)
 
+    assert site.opened == []
+
+
+def test_a_process_waits_for_the_measurement_of_another_one_and_uses_it(site: Site, tmp_path: Path) -> None:
+    model, lock = site.model(), tmp_path / "lock"
+    with site.profiler(model, lock=lock) as profiler:
+        with turn(lock, Event(), time.monotonic() + PATIENCE):
+            profiler.start()
+            # What the other one does meanwhile.
+            site.measure(site.model())
+            assert not profiler.wait(0.2)
+            assert model.profile is None
+            site.opened.clear()
+        assert profiler.wait(PATIENCE)
+
+    assert model.max_batch == 32
     assert site.opened == []
 
 

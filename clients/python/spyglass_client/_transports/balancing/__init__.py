@@ -1,0 +1,1 @@
+"""Several connections behind one transport, and which of them gets a call."""

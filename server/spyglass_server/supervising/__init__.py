@@ -1,0 +1,1 @@
+"""Worker processes that share a port, and the supervisor that starts, watches and replaces them."""
