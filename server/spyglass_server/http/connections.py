@@ -92,6 +92,8 @@ class Connection(HttpToolsProtocol):
         """End a request."""
         if not self.pipeline and not self.transport.is_closing():
             self.crowd.rest(self.transport)
+            if self._in_body:
+                self._start_timer()
         super().on_response_complete()
 
     def pause_writing(self) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
 import ssl
-from collections.abc import Iterable
 from threading import Event, Thread
 from typing import Any
 
@@ -15,17 +12,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from spyglass_server.http.connections import Connection
-from spyglass_server.listening import ListenError, why_not
+from spyglass_server.http.sockets import BACKLOG, bound_sockets
 
 _KEEP_ALIVE_SECONDS = 60
-_BACKLOG = 1024
 # As for gRPC.
 _HANDSHAKE_SECONDS = 10.0
 _GOODBYE_SECONDS = 5.0
 # Their lines, such as those about callers that send no HTTP, are not for operators.
 _SILENT = ("uvicorn.error", "python_multipart")
-# Another process can take the port of the first address before that of the second one is bound.
-_ATTEMPTS = 8
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -59,7 +53,7 @@ class HttpPort:
 
         Raises ListenError.
         """
-        self._sockets = _bound(host, port, shared=shared)
+        self._sockets = bound_sockets(host, port, shared=shared)
         self.port: int = self._sockets[0].getsockname()[1]
         for name in _SILENT:
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -72,7 +66,7 @@ class HttpPort:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             ssl_context_factory=(lambda config, default: tls) if tls else None,
         )
@@ -104,56 +98,3 @@ class HttpPort:
                 runner.run(self._server.serve(self._sockets))
         finally:
             self._ended.set()
-
-
-def _bound(host: str, port: int, *, shared: bool) -> list[socket.socket]:
-    """Return a socket for each address of a host that this machine has, all with the same port."""
-    bare = host.removeprefix("[").removesuffix("]")
-    try:
-        found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        addresses = [(family, address) for family, _, _, _, address in found]
-        for attempt in range(_ATTEMPTS):
-            try:
-                return _bound_to(addresses, port, shared=shared)
-            except OSError as error:
-                if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise ListenError(f"HTTP cannot listen on {host}:{port}: {why_not(host, port)}") from error
-
-
-def _bound_to(addresses: Iterable[tuple[int, Any]], port: int, *, shared: bool) -> list[socket.socket]:
-    found: list[socket.socket] = []
-    missing: OSError | None = None
-    for family, address in dict.fromkeys(addresses):
-        try:
-            found.append(_bound_socket(family, (address[0], port, *address[2:]), shared=shared))
-        except OSError as error:
-            # Such as `::1`, which a name can have on a machine without IPv6.
-            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                missing = error
-                continue
-            for bound in found:
-                bound.close()
-            raise
-        port = found[0].getsockname()[1]
-    if not found and missing:
-        raise missing
-    return found
-
-
-def _bound_socket(family: int, address: tuple[Any, ...], *, shared: bool) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
-        if family == socket.AF_INET6:
-            # `[::]` takes IPv4, too, as it does for gRPC.
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.bind(address)
-        bound.listen(_BACKLOG)
-    except OSError:
-        bound.close()
-        raise
-    return bound

@@ -30,13 +30,20 @@ class FollowingContext(ssl.SSLContext):
     most_connections: int
     _open: WeakSet[ssl.SSLObject]
 
-    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """Return the TLS of a new connection. Raises SSLError if there are too many."""
+    def wrap_bio(self, *args: Any, **options: Any) -> Any:
+        """Return the TLS of a new connection, whose handshake fails if there are too many."""
         if len(self._open) >= self.most_connections + _HANDSHAKES:
-            raise ssl.SSLError("too many connections")
+            return _Refused()
         opened = self.newest.wrap_bio(*args, **options)
         self._open.add(opened)
         return opened
+
+
+class _Refused:
+    """The TLS of a connection too many. The loop closes only those whose handshake fails."""
+
+    def do_handshake(self) -> None:
+        raise ssl.SSLError("too many connections")
 
 
 class HttpsContext:
