@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:VERSION|@LABEL]",
         help="model to use (default: the server's default model)",
     )
-    add_connection_options(parser)
+    add_connection_options(parser, several=True)
 
 
 def add_top_k(parser: argparse.ArgumentParser) -> None:

@@ -238,3 +238,21 @@ def test_versions_and_routings_as_json_have_the_fields_of_the_api() -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1:1,127.0.0.1:2", "dns:///vision", ["a:1", "b:1"]], ids=str)
+def test_a_change_of_models_is_rejected_if_the_client_has_several_servers(
+    connect: Connect, target: Any
+) -> None:
+    """It would change one of them, and nobody would know which."""
+    with pytest.raises(sc.InvalidInput, match="LoadModel changes one server, and the client has") as caught:
+        connect(target).admin.load("pets")
+    assert caught.value.reason == "SEVERAL_SERVERS"
+
+
+def test_several_connections_to_one_server_may_change_its_models(
+    serve: Serve, connect: Connect, fake_vision: Callable[..., Any]
+) -> None:
+    servicer = FakeAdmin()
+    address = serve(fake_vision(), admin=servicer)
+    assert connect(address, balance=sc.Balance(connections=2)).admin.load("pets").version == 3

@@ -81,7 +81,7 @@ def service_config(address: str, **chosen: Any) -> Any:
 def test_pings_reach_grpc_in_milliseconds() -> None:
     made = options("vision", keep_alive=KeepAlive(12, 3.5, idle=True))
     assert made["grpc.keepalive_time_ms"] == 12_000
-    assert made["grpc.keepalive_timeout_ms"] == 3_500
+    assert made["grpc.keepalive_timeout_ms"] == made["grpc.http2.ping_timeout_ms"] == 3_500
     assert made["grpc.keepalive_permit_without_calls"] == 1
 
 

@@ -18,7 +18,7 @@ from spyglass.v1.reply_pb2 import ClassScore
 Connect = Callable[..., Any]
 
 LATE = "late"
-HEDGING = sc.Hedging(delay=0.02)
+HEDGING = sc.Hedging(delay=0.01)
 
 
 def response(name: str, request_id: str = "") -> ClassifyResponse:
@@ -131,7 +131,7 @@ def test_each_further_attempt_takes_a_token_of_the_budget(over: Callable[..., An
     client = over(transport, retry=retry)
     assert client.classify(b"image").best.name == "second"
     # The budget is empty: there is no further attempt, although the response is late.
-    transport.after_start = lambda: Timer(10 * HEDGING.delay, transport.end_the_last).start()
+    transport.after_start = lambda: Timer(4 * HEDGING.delay, transport.end_the_last).start()
     assert client.classify(b"image").best.name == "late"
     assert len(transport.started) == 3
 

@@ -22,7 +22,7 @@ def test_the_python_of_the_page_runs(
 ) -> None:
     page = (repository_root / "docs/client.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 10
     server = Server(ServerSettings(models=repository_root / "models", port=0, profile_seconds=0))
     server.start()
     # The page names images of the repository, and files that a reader has.
@@ -41,4 +41,4 @@ def test_the_python_of_the_page_runs(
         server.stop()
     first, *others = printed.getvalue().splitlines()
     assert first.startswith("tiger cat 0.38")
-    assert others == ["tiger cat", "IMAGE_UNREADABLE", "tiger cat"]
+    assert others == ["tiger cat", "tiger cat", "IMAGE_UNREADABLE", "tiger cat", "tiger cat"]

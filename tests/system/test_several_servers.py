@@ -1,8 +1,9 @@
-"""Clients of several server processes: one is killed under load, comes back, or is slow."""
+"""Clients of several server processes under load, of which one ends and comes back."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -95,11 +96,13 @@ def folders(tmp_path: Path) -> list[Path]:
     return folders
 
 
-def test_no_call_fails_if_one_of_two_servers_is_killed_under_load_and_it_gets_calls_again_when_it_is_back(
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_no_call_fails_if_one_of_two_servers_ends_under_load_and_it_gets_calls_again_when_it_is_back(
     spawn_server: Callable[..., Any],
     folders: list[Path],
     chelsea: bytes,
     eventually: Callable[[Callable[[], bool]], None],
+    ending: signal.Signals,
 ) -> None:
     servers = [spawn_server("--models", folder) for folder in folders]
     for server in servers:
@@ -113,7 +116,7 @@ def test_no_call_fails_if_one_of_two_servers_is_killed_under_load_and_it_gets_ca
     for _ in range(3):
         for version in (1, 2):
             eventually(served_more(version, 20))
-        servers[0].process.kill()
+        servers[0].process.send_signal(ending)
         servers[0].wait_until_ended()
         eventually(served_more(2, 50))
         servers[0] = spawn_server("--models", folders[0], "--port", servers[0].port)

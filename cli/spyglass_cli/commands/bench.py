@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="write a plot of latency over throughput as PNG"
     )
-    add_connection_options(parser, default_seconds=10.0)
+    add_connection_options(parser, default_seconds=10.0, several=True)
     parser.set_defaults(func=run)
 
 

@@ -25,20 +25,23 @@ def add_connection_options(
     default_seconds: float | None = DEFAULT_SECONDS,
     *,
     otherwise: str = "",
+    several: bool = False,
 ) -> None:
     """Add `--server`, `--timeout`, and the flags of TLS and of the token.
 
     The environment variable SPYGLASS_SERVER overrides `default_server`. Without both, `--server` defaults to
-    None; `otherwise` says in the help what that means.
+    None; `otherwise` says in the help what that means. `several` is for commands that spread their calls over
+    several servers.
     """
     otherwise = otherwise or default_server
+    whose = "the server, or of several, separated by commas" if several else "the server"
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--server",
         type=_server,
         default=os.environ.get(SERVER_VARIABLE, "").strip() or default_server or None,
         metavar="HOST:PORT",
-        help=f"address of the server (default: the environment variable {SERVER_VARIABLE}"
+        help=f"address of {whose} (default: the environment variable {SERVER_VARIABLE}"
         f"{', or ' if otherwise else ''}{otherwise})",
     )
     group.add_argument(

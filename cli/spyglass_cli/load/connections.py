@@ -62,8 +62,9 @@ class ToServer:
         credentials = self.flags.read()
         timeout = Timeout(call=self.timeout)
         options = {"timeout": timeout, "retry": _NO_RETRY, "credentials": credentials}
-        # The client chooses between several servers itself, by channels of its own.
-        if traffic is None or len(parse_addresses(self.address)) > 1:
+        addresses = parse_addresses(self.address)
+        # The client chooses among several servers itself, by channels of its own.
+        if traffic is None or len(addresses) > 1 or addresses[0].several:
             return {**options, "target": self.address}
 
         def counting() -> CountingChannel:

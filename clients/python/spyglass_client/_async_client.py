@@ -189,7 +189,7 @@ class AsyncClient:
         return await send_async(
             call,
             dispatch.route(),
-            dispatch.attempts(timeout, repeatable=call.repeatable),
+            dispatch.attempts(call, timeout),
             dispatch.hedging(call),
             blocking=dispatch.blocking,
         )

@@ -232,7 +232,7 @@ class Client:
 
     def _send(self, call: _calls.Call[Result], timeout: float | None = None) -> Result:
         dispatch = self._dispatch
-        attempts = dispatch.attempts(timeout, repeatable=call.repeatable)
+        attempts = dispatch.attempts(call, timeout)
         return send(call, dispatch.route(), attempts, dispatch.hedging(call))
 
     def _call_many(

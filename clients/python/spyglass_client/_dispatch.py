@@ -17,6 +17,7 @@ from spyglass_client._transports.transport import (
     RoutingTransport,
     Transport,
 )
+from spyglass_contract.errors import InvalidInput
 
 
 class Dispatch:
@@ -32,6 +33,8 @@ class Dispatch:
         self._retry = retry
         self._hedging = hedging
         self._budget = Budget(retry.budget)
+        # Only transports of gRPC have several.
+        self._has_several_servers = getattr(transport, "has_several_servers", False)
         self.route: Callable[[], Route]
         if isinstance(transport, RoutingTransport):
             self.route = transport.route
@@ -39,13 +42,20 @@ class Dispatch:
             direct = DirectRoute(transport)
             self.route = lambda: direct
 
-    def attempts(self, timeout: float | None, *, repeatable: bool = True) -> Attempts:
-        """Return the attempts of a call that starts now; see `Call.repeatable`.
+    def attempts(self, call: Call[Result], timeout: float | None) -> Attempts:
+        """Return the attempts of a call that starts now.
 
-        Raises InvalidInput for an invalid `timeout`.
+        Raises InvalidInput for an invalid `timeout`, and for a change of models if there are several servers.
         """
+        if call.service == "Admin" and self._has_several_servers:
+            raise InvalidInput(
+                f"{call.method} changes one server, and the client has the address of several; make a client "
+                "with the address of each (HOST:PORT)",
+                reason="SEVERAL_SERVERS",
+                field="server",
+            )
         seconds = self._timeout.override(timeout)
-        return Attempts(self._retry, seconds, self._budget, repeatable=repeatable)
+        return Attempts(self._retry, seconds, self._budget, repeatable=call.repeatable)
 
     def hedging(self, call: Call[Result]) -> Hedging | None:
         """Return when to hedge `call`; None: never."""

@@ -185,10 +185,14 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def test_a_forked_process_has_a_connection_of_its_own(serve: Serve, fake_vision: MakeVision) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-c", FORK, serve(fake_vision())], capture_output=True, timeout=50, check=False
-    )
+@pytest.mark.parametrize(
+    "others", ["", pytest.param(",127.0.0.1:1", marks=pytest.mark.slow)], ids=["alone", "several"]
+)
+def test_a_forked_process_has_a_connection_of_its_own(
+    serve: Serve, fake_vision: MakeVision, others: str
+) -> None:
+    command = [sys.executable, "-c", FORK, serve(fake_vision()) + others]
+    finished = subprocess.run(command, capture_output=True, timeout=50, check=False)
     assert finished.returncode == 0, finished.stderr.decode()
 
 

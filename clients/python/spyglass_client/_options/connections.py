@@ -50,10 +50,11 @@ class Balance:
 class KeepAlive:
     """How a client finds out that a connection is dead: by pings, times in seconds.
 
-    After `interval` seconds in which nothing arrived, the client sends a ping. If no response to it arrives
-    within `timeout` seconds, the connection is lost, and the client retries the calls on it. An infinite
-    `interval` turns pings off. Without `idle`, the client sends pings only while a call is in progress; with
-    `idle` always: then gateways between client and server do not forget a connection without calls.
+    After `interval` seconds in which nothing arrived, the client sends a ping. If no response to a ping
+    arrives within `timeout` seconds, the connection is lost, and the client retries the calls on it. An
+    infinite `interval` turns these pings off. Without `idle`, the client sends them only while a call is in
+    progress; with `idle` always: then gateways between client and server do not forget a connection without
+    calls.
 
     A server of Spyglass allows a ping every 10 seconds, and closes connections with more. Raises ValueError
     unless interval >= 10 and timeout > 0.

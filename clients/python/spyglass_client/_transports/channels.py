@@ -138,6 +138,8 @@ def _keep_alive_options(keep_alive: KeepAlive) -> list[tuple[str, int | str]]:
     return [
         ("grpc.keepalive_time_ms", _milliseconds(keep_alive.interval)),
         ("grpc.keepalive_timeout_ms", _milliseconds(keep_alive.timeout)),
+        # Without this, gRPC 1.85 waits 60 s for the response to a ping, whatever the option above says.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(keep_alive.timeout)),
         ("grpc.keepalive_permit_without_calls", int(keep_alive.idle)),
         # Without this, gRPC sends only two pings in a time without data, however long a call takes.
         ("grpc.http2.max_pings_without_data", 0),

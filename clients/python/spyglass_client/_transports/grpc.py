@@ -26,9 +26,17 @@ class GrpcTransport:
     """A connection to one server; a process forked from this one opens a connection of its own."""
 
     def __init__(
-        self, open_channel: Callable[[], grpc.Channel], metadata: tuple[tuple[str, str], ...] = ()
+        self,
+        open_channel: Callable[[], grpc.Channel],
+        metadata: tuple[tuple[str, str], ...] = (),
+        *,
+        has_several_servers: bool = False,
     ) -> None:
-        """Each process calls `open_channel` at its first call; every call carries `metadata`."""
+        """Each process calls `open_channel` at its first call; every call carries `metadata`.
+
+        With `has_several_servers`, the channel gives calls to several servers in turn.
+        """
+        self.has_several_servers = has_several_servers
         self._connection = PerProcess(lambda: _connect(open_channel))
         self._metadata = metadata
 

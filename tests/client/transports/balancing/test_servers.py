@@ -75,8 +75,12 @@ class Several:
 
 def test_available_servers_get_equal_numbers_of_calls_and_the_others_none() -> None:
     assert Several("abc", UP, UP, UP).counts(30) == {"a0": 10, "b1": 10, "c2": 10}
-    # The part of the one that is missing goes to both others.
+    # The parts of those that are missing go to the others.
     assert Several("abc", UP, DOWN, UP).counts(30) == {"a0": 15, "c2": 15}
+    assert Several("abcd", UP, DOWN, UP, DOWN).counts(40) == {"a0": 20, "c2": 20}
+    assert Several("abcdef", DOWN, UP, UP, DOWN, UP, UP).counts(240) == dict.fromkeys(
+        ("b1", "c2", "e4", "f5"), 60
+    )
 
 
 def test_servers_that_are_not_connected_yet_come_before_unavailable_ones() -> None:

@@ -52,6 +52,7 @@ def test_all_servers_get_calls_in_turn(
     assert [server.calls for server in pair] == [10, 10]
 
 
+@pytest.mark.slow
 def test_with_failover_the_first_available_server_gets_all_calls(
     pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:
@@ -72,6 +73,7 @@ def test_with_failover_the_first_available_server_gets_all_calls(
     eventually(is_back)
 
 
+@pytest.mark.slow
 def test_calls_go_on_without_a_pause_if_one_of_the_servers_stops_and_it_comes_back(
     pair: list[Any], connect: Connect, eventually: Eventually
 ) -> None:

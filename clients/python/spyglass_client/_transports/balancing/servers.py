@@ -44,8 +44,14 @@ class BalancedServers:
     failed to connect, these calls fail at once.
     """
 
-    def __init__(self, servers: Sequence[Server], policy: Policy) -> None:
-        """`servers` are in the order of preference; those with one name are equal. `close` closes them."""
+    def __init__(
+        self, servers: Sequence[Server], policy: Policy, *, has_several_servers: bool = True
+    ) -> None:
+        """`servers` are in the order of preference; those with one name are equal. `close` closes them.
+
+        Without `has_several_servers`, all of them are connections to one server.
+        """
+        self.has_several_servers = has_several_servers
         self.servers = tuple(servers)
         self._ranks = [0] * len(self.servers)
         self._failover = policy == "failover"
@@ -65,6 +71,9 @@ class BalancedServers:
         It is among the servers in the best state; of these, among those that were not tried; of these, among
         those with another address than the tried ones.
         """
+        rounds, number = divmod(turn, len(self.servers))
+        if not tried and not self._failover and self.servers[number].availability.state is State.AVAILABLE:
+            return number
         states = [server.availability.state for server in self.servers]
         if self._failover:
             # The first one comes first, although another one was faster to connect.
@@ -77,7 +86,8 @@ class BalancedServers:
             pool = [number for number in pool if self.servers[number].name not in names] or pool
         rank = min(self._ranks[number] for number in pool)
         pool = [number for number in pool if self._ranks[number] == rank]
-        return pool[turn % len(pool)]
+        # The others share the turns of a server that is not available: one each round.
+        return pool[(turn if self._failover else rounds) % len(pool)]
 
     def has_other(self, turn: int, tried: Collection[int]) -> bool:
         """Return whether the next attempt goes to a server that was not tried and may be available."""
