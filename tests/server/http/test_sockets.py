@@ -23,7 +23,7 @@ def test_an_address_that_the_machine_lacks_is_left_out(addresses: list[tuple[int
 
 
 def test_a_host_of_which_no_address_is_here_is_refused() -> None:
-    with pytest.raises(ListenError, match="HTTP cannot listen on 192.0.2.1:0"):
+    with pytest.raises(ListenError, match=r"HTTP cannot listen on 192\.0\.2\.1:0"):
         bound_sockets("192.0.2.1", 0, shared=False)
 
 
