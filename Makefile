@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 QUIET := --quiet --disable-pip-version-check
 INSTALL := $(BIN)/pip install $(QUIET) --constraint constraints.txt
 
-.PHONY: demo test fast fuzz floor client-wheel torch lint errors format protos lock audit sbom clean
+.PHONY: demo test fast fuzz floor client-wheel torch lint errors openapi format protos lock audit sbom clean
 
 demo: $(VENV)/.server  ## start a server; classify, explain and segment photos over gRPC
 	PATH="$(abspath $(BIN)):$$PATH" examples/demo
@@ -44,6 +44,7 @@ lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto fi
 	$(BIN)/lint-imports
 	$(BIN)/python tools/plain_words.py
 	$(BIN)/python tools/error_reasons.py --check
+	$(BIN)/python tools/openapi.py --check
 	$(BIN)/python tools/pins.py
 	$(BIN)/python tools/licences.py
 	PYTHON=$(abspath $(BIN))/python protos/generate --check
@@ -51,6 +52,9 @@ lint: $(VENV)/.everything  ## check style, types, import rules, words, .proto fi
 
 errors: $(VENV)/.everything  ## write docs/errors.md from the code
 	$(BIN)/python tools/error_reasons.py
+
+openapi: $(VENV)/.everything  ## write the OpenAPI document of the HTTP port from the .proto files
+	$(BIN)/python tools/openapi.py
 
 format: $(VENV)/.everything  ## fix style
 	$(BIN)/ruff check --fix .

@@ -15,13 +15,18 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from PIL import Image
 
 from explaining_classifiers import add_heatmap
 from plain_images import COLORS, encode_image
+from spyglass.inference.v2_pb2 import ModelInferRequest, ModelInferResponse
+from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceStub
 from spyglass.v1.model_pb2 import RESIZE_RULE_STRETCH
 from spyglass_client import Client, Failure, Timeout
+from spyglass_server.open_inference.byte_strings import join_strings
 from tiny_classifier import tiny_card, write_tiny_model
 from tiny_segmentation import segmentation_card, write_segmentation_model
 
@@ -80,18 +85,14 @@ RED = COLORS["red"]
 
 def red_image() -> bytes:
     """Return a red PNG."""
-    from PIL import Image
-
     return encode_image(Image.new("RGB", (32, 24), RED))
 
 
 def check_classified(result: Any) -> int:
     """Return the version that a classification of the red image names, which must be the one that made it."""
     version = int(result.model.version)
-    logits = np.array(RED) / DIVISORS[version % 2]
-    expected = np.exp(logits - logits.max())
     assert result.best.name == "red"
-    assert abs(result.best.score - expected.max() / expected.sum()) < 1e-4, version
+    assert abs(result.best.score - _red_score(version)) < 1e-4, version
     return version
 
 
@@ -102,7 +103,22 @@ def check_mask(result: Any) -> int:
     return version
 
 
-KINDS = ("classify", "heatmap", "stream", "segment")
+def check_tensor(response: ModelInferResponse) -> int:
+    """Return the version that a response of the Open Inference Protocol names, which must have made it."""
+    version = int(response.model_version)
+    probabilities = np.frombuffer(response.raw_output_contents[0], np.float32)
+    assert abs(probabilities[0] - _red_score(version)) < 1e-4, version
+    return version
+
+
+def _red_score(version: int) -> float:
+    """Return the score of the class red for the red image."""
+    logits = np.array(RED) / DIVISORS[version % 2]
+    expected = np.exp(logits - logits.max())
+    return float(expected.max() / expected.sum())
+
+
+KINDS = ("classify", "heatmap", "stream", "segment", "v2")
 
 
 @dataclass
@@ -157,6 +173,9 @@ class Load:
         if kind == "stream":
             yield from self._stream(client, image)
             return
+        if kind == "v2":
+            yield from self._v2(image)
+            return
         ask: dict[str, Callable[[], int]] = {
             "classify": lambda: check_classified(client.classify(image, model="colors")),
             "heatmap": lambda: check_classified(client.heatmap(image, model="colors")),
@@ -177,3 +196,17 @@ class Load:
         for result in client.classify_many(images(), model="colors", window=4):
             assert not isinstance(result, Failure), result.error
             yield started.popleft(), check_classified(result)
+
+    def _v2(self, image: bytes) -> Iterator[tuple[tuple[int, int], int]]:
+        tensor = ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[1])
+        request = ModelInferRequest(
+            model_name="colors",
+            inputs=[tensor],
+            outputs=[{"name": "probabilities"}],
+            raw_input_contents=[join_strings([image])],
+        )
+        with grpc.insecure_channel(self.address) as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            while not self._stop.is_set():
+                allowed = (self.oldest, self.newest)
+                yield allowed, check_tensor(stub.ModelInfer(request, timeout=30))

@@ -69,10 +69,9 @@ class Handled:
         first, *further = (_target(target) for target in targets)
         request = HeatmapRequest(
             image=message(image),
-            size=MAP_SIZE_AS_FEATURE_MAP,
             further=[HeatmapTarget(**target) for target in further],
             **first,
-            **fields,
+            **{"size": MAP_SIZE_AS_FEATURE_MAP, **fields},
         )
         return self.handlers.heatmap(request, call or Call())
 

@@ -30,6 +30,14 @@ class ProcessTree:
                 total += process.memory_info().rss
         return total
 
+    def proportional_bytes(self) -> int:
+        """Return the memory of all processes; a page that several share counts for each by its part."""
+        total = 0
+        for process in self._all():
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().pss
+        return total
+
     def suspend(self) -> None:
         """Stop the processes (SIGSTOP), so that they cost nothing while another server is measured."""
         for process in self._all():

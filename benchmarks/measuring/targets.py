@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,19 @@ class GrpcTarget:
                     raise CallFailed(error.code().name) from None  # type: ignore[attr-defined]
 
             yield [call] * callers
+
+
+@dataclass(frozen=True)
+class OwnConnections:
+    """A gRPC method whose callers have a connection each, as separate programs do."""
+
+    target: GrpcTarget
+
+    @contextmanager
+    def connect(self, callers: int) -> Iterator[list[Callable[[], bytes]]]:
+        """See `Target`. A call raises CallFailed."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.target.connect(1))[0] for _ in range(callers)]
 
 
 @dataclass(frozen=True)

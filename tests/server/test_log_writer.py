@@ -152,3 +152,34 @@ def test_a_file_gets_every_line(tmp_path: Path) -> None:
         log.close()
     assert log.dropped == 0
     assert (tmp_path / "log").stat().st_size == 3 * LIMIT
+
+
+def test_the_lines_of_several_writers_to_one_pipe_stay_whole(pipe: tuple[int, int]) -> None:
+    dropped = b"%d dropped\n"
+    writers = [LogWriter(pipe[1], 4_000_000, lambda count: dropped % count, shared=True) for _ in "ab"]
+    expected = []
+    for number in range(3000):
+        for writer, letter in zip(writers, b"ab", strict=True):
+            # More than the pipe holds: the writers wait for room, and take turns.
+            line = bytes([letter]) * (number % 400) + b"\n"
+            expected.append(line)
+            writer.write(line)
+
+    size = sum(map(len, expected))
+    found = b""
+    while len(found) < size:
+        found += os.read(pipe[0], 1000)
+
+    assert sorted(found.splitlines(keepends=True)) == sorted(expected)
+    for writer in writers:
+        writer.close()
+
+
+def test_a_line_that_is_longer_than_a_pipe_takes_whole_is_written(pipe: tuple[int, int]) -> None:
+    writer = LogWriter(pipe[1], 100_000, lambda count: b"", shared=True)
+    lines = [b"short\n", b"x" * 10_000 + b"\n", b"last\n"]
+    for line in lines:
+        writer.write(line)
+
+    assert read_all(pipe, b"last\n") == b"".join(lines)
+    writer.close()

@@ -134,6 +134,8 @@ def test_the_server_imports_no_package_of_training_or_export(tiny_models: Path) 
     loaded = {name.partition(".")[0] for name in json.loads(finished.stdout)}
     assert "onnxruntime" in loaded
     assert not loaded & {"onnx", "matplotlib", "tensorflow", "keras", "torch", "spyglass_training"}
+    # Only models at URLs need these.
+    assert not loaded & {"fsspec", "aiohttp"}
     assert not loaded & {"spyglass_export", "spyglass_client"}
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from spyglass_cli.main import main
+
 PATIENCE = 120
 
 pytestmark = pytest.mark.slow
@@ -31,11 +33,12 @@ def serving(spawn_server: Callable[..., Any], repository_root: Path) -> str:
 def run(repository_root: Path) -> Callable[..., str]:
     """Run a case of `triton_calls.py` against an address, and return what it prints."""
 
-    def start(case: str, address: str = "", script: str = "triton_calls.py") -> str:
+    def start(case: str, address: str = "", script: str = "triton_calls.py", given: str = "") -> str:
         photo = repository_root / "examples/chelsea.jpg"
         ended = subprocess.run(
             [sys.executable, Path(__file__).with_name(script), *filter(None, [case]), address, photo],
             capture_output=True,
+            input=given,
             text=True,
             check=False,
             timeout=PATIENCE,
@@ -64,6 +67,24 @@ def test_an_operator_unloads_and_loads_models(
     server = spawn_server("--models", repository_root / "models", "--admin", "true")
     server.wait_until_serving()
     run("operating", server.address)
+
+
+@needs_tritonclient
+def test_the_client_sends_a_token(
+    run: Callable[..., str],
+    spawn_server: Callable[..., Any],
+    repository_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokens = tmp_path / "tokens.jsonl"
+    assert (
+        main(["token", "new", "--name", "t", "--scope", "classify", "--scope", "model:*", str(tokens)]) == 0
+    )
+    token = capsys.readouterr().out
+    server = spawn_server("--models", repository_root / "models", "--tokens", tokens)
+    server.wait_until_serving()
+    run("authorised", server.address, given=token)
 
 
 @needs_tritonclient

@@ -99,7 +99,7 @@ def test_the_commands_of_the_page_serve_a_repository_of_a_web_server(
 
     assert outputs[0] == "my-models/models.json: versions: 1, files: 1\n"
     assert re.search(r"digits:1 +serving", outputs[-1])
-    (copy,) = (shell.folder / "copies/versions").glob("*/digits/1/model.onnx")
+    (copy,) = (shell.folder / "copies/versions").glob("*/files/digits/1/model.onnx")
     assert copy.read_bytes() == (shell.folder / "my-models/digits/1/model.onnx").read_bytes()
 
     # A new version serves when the index has it, and the server says which.

@@ -11,6 +11,7 @@ import pytest
 
 from server_process import ServerProcess
 from spyglass_client import Client
+from tiny_classifier import tiny_card, write_tiny_model
 from web_folder import WebFolder, web_folder
 
 pytestmark = pytest.mark.slow
@@ -74,3 +75,39 @@ def test_a_cache_folder_that_cannot_be_used_ends_the_start(web: WebFolder, tmp_p
     assert code == 1
     assert "set --model-cache to a folder that this user may write to" in log
     assert "Traceback" not in log
+
+
+def test_worker_processes_download_once(
+    web: WebFolder,
+    tmp_path: Path,
+    spawn_server: Callable[..., ServerProcess],
+    color_image: Callable[[str], bytes],
+) -> None:
+    server = spawn_server(
+        "--models", web.url, "--model-cache", tmp_path / "copies", "--workers", "2", "--concurrency", "1"
+    )
+    server.wait_until_serving()
+    with Client(server.address) as client:
+        assert client.classify(color_image("blue")).classes[0].name == "blue"
+    server.end()
+    assert web.gets["/colors/1/model.onnx"] == 1
+
+
+def test_a_server_ends_in_the_middle_of_a_download(
+    tmp_path: Path,
+    spawn_server: Callable[..., ServerProcess],
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    write_tiny_model(tmp_path / "web", tiny_card())
+    with web_folder(tmp_path / "web") as web:
+        server = spawn_server(
+            "--models", web.url, "--model-cache", tmp_path / "copies", "--poll-seconds", "0.1"
+        )
+        server.wait_until_serving()
+        path = "/colors/2/model.onnx"
+        web.stalled[path] = 100
+        write_tiny_model(tmp_path / "web", tiny_card(version=2))
+        eventually(lambda: web.gets[path] > 0)
+        server.process.terminate()
+        assert server.wait_until_ended() == 0
+    assert not any("Traceback" in line or "ERROR" in line for line in server.log)

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.slow
 SWAPS = 50
 
 
-@pytest.mark.parametrize("flags", [(), ("--response-cache-bytes", 2**20)], ids=["plain", "cache"])
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("--response-cache-bytes", 2**20), ("--workers", 2)],
+    ids=["plain", "cache", "workers"],
+)
 def test_no_request_fails_while_versions_are_swapped(
     spawn_server: Callable[..., Any],
     repository: Repository,

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -123,6 +123,25 @@ def test_no_call_fails_while_workers_are_killed(supervised: Supervised, color_im
     assert 0 < counted <= load.calls + 6 * 6
 
 
+def test_a_stream_survives_the_kill_of_its_worker(supervised: Supervised, color_image: ColorImage) -> None:
+    images = [color_image(color) for color in COLORS]
+    kills = {300: 1, 600: 2}
+
+    def numbered() -> Iterator[bytes]:
+        for number in range(900):
+            if number in kills:
+                supervised.wait_until_all_serve()
+                supervised.kill(kills[number])
+            yield images[number % 3]
+
+    with sc.Client(supervised.address) as client:
+        results = list(client.classify_many(numbered()))
+
+    assert [result.best.name for result in results if isinstance(result, sc.Classification)] == [
+        COLORS[number % 3] for number in range(900)
+    ]
+
+
 def test_only_the_calls_of_a_killed_worker_fail_and_they_are_unavailable(
     supervised: Supervised, color_image: ColorImage
 ) -> None:
@@ -170,11 +189,25 @@ def test_a_signal_drains_all_workers(supervised: Supervised) -> None:
     assert log.rstrip().endswith("stopped")
 
 
-def test_a_signal_to_all_processes_of_a_terminal_drains_once(supervised: Supervised) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_drains_once(supervised: Supervised, number: signal.Signals) -> None:
+    # As a terminal does, or a service manager.
     for pid in (*supervised.pids().values(), supervised.process.process.pid):
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
 
     assert supervised.process.wait_until_ended() == 0
+
+
+def test_a_worker_that_is_told_to_end_drains_and_is_replaced(supervised: Supervised) -> None:
+    first = supervised.pids()[1]
+
+    os.kill(first, signal.SIGTERM)
+
+    wait_for(lambda: supervised.pids()[1] != first)
+    supervised.wait_until_all_serve()
+    log = "".join(supervised.process.log)
+    assert "draining for up to 20 s worker=1" in log
+    assert "worker 1 has ended with exit code 0: another one starts" in log
 
 
 def test_a_second_signal_ends_all_processes_at_once(supervise: Supervise, tiny_models: Path) -> None:

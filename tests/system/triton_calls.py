@@ -198,6 +198,25 @@ def operating(address: str, image: bytes) -> None:
         assert client.infer("mnist-convnet", [pixels(1)]).as_numpy("probabilities").shape == (1, 10)
 
 
+def authorised(address: str, image: bytes) -> None:
+    """Send the token that standard input has, with each call and by a plugin."""
+    headers = {"authorization": f"Bearer {sys.stdin.read().strip()}"}
+
+    class Token(triton.InferenceServerClientPlugin):
+        def __call__(self, request: Any) -> None:
+            request.headers.update(headers)
+
+    with triton.InferenceServerClient(address) as client:
+        assert refusal(client.is_server_live) == "StatusCode.UNAUTHENTICATED"
+        assert client.infer("imagenet", [files(image, 1)], headers=headers).as_numpy("probabilities").any()
+        client.register_plugin(Token())
+        assert client.is_model_ready("imagenet")
+        assert client.infer("imagenet", [files(image, 2)]).as_numpy("probabilities").any()
+        heatmap = [triton.InferRequestedOutput("heatmap")]
+        call = lambda: client.infer("imagenet", [files(image, 1)], outputs=heatmap)  # noqa: E731
+        assert refusal(call) == "StatusCode.PERMISSION_DENIED"
+
+
 def together(address: str, image: bytes) -> None:
     """Use this client and `spyglass_client` in one process, and compare what they get."""
     from spyglass_client import AsyncClient, Client
@@ -246,7 +265,16 @@ def methods(address: str, image: bytes) -> None:
 
 CASES = {
     function.__name__: function
-    for function in (blocking, streaming, asynchronous, operating, together, messages, methods)
+    for function in (
+        blocking,
+        streaming,
+        asynchronous,
+        operating,
+        authorised,
+        together,
+        messages,
+        methods,
+    )
 }
 
 if __name__ == "__main__":

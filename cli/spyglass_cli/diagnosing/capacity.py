@@ -19,12 +19,14 @@ def check_capacity(subject: Subject) -> Iterator[Finding]:
 
     settings, processors, memory = subject.settings, usable_cpus(subject.root), usable_memory(subject.root)
     problems = []
-    threads = settings.effective_concurrency * settings.threads_per_worker
+    # Each worker process has at least one.
+    runs = max(settings.effective_concurrency, settings.workers)
+    threads = runs * settings.threads_per_worker
     if threads > processors:
         problems.append(
             warn(
                 f"concurrency x threads_per_worker is {threads}, and {processors} processors are usable",
-                "set --concurrency 0, or give the container more processors",
+                "set --concurrency 0 and fewer --workers, or give the container more processors",
             )
         )
     if memory < _LEAST_MEMORY:

@@ -145,8 +145,8 @@ class Observation:
     def forget(self) -> None:
         """Free the image: gRPC holds the call, and so this object, until the response has been sent."""
         self.request = self.image = None
-        for image in self.images:
-            image.forget()
+        # They hold the inputs of the network.
+        self.images = []
         # The two hold each other: without a cycle, their memory is freed at once.
         if self.call:
             self.call.observation = None

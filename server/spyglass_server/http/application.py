@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from spyglass_contract.errors import NotFound, SpyglassError, Unimplemented
 from spyglass_server.faults import public_error
+from spyglass_server.http.open_inference.answers import error_response
 from spyglass_server.http.statuses import problem_response
 
 Check = Callable[[], str]
@@ -29,7 +30,7 @@ def application(routes: Iterable[BaseRoute], alive: Check, ready: Check) -> Star
     async def openapi(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    made = Starlette(
+    app = Starlette(
         routes=[
             *routes,
             Route("/openapi.json", openapi, methods=["GET"]),
@@ -38,9 +39,9 @@ def application(routes: Iterable[BaseRoute], alive: Check, ready: Check) -> Star
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _fault},
     )
-    # A path has one form.
-    made.router.redirect_slashes = False
-    return made
+    # A redirection would name the host that the caller named.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _checked(check: Check) -> Callable[[Request], object]:
@@ -63,11 +64,16 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         )
     else:
         problem = NotFound(f"there is no path {path!r}; /openapi.json lists them", reason="PATH_UNKNOWN")
-    response = problem_response(problem, uuid.uuid4().hex)
+    response = _told(request, problem, uuid.uuid4().hex)
     response.headers.update(error.headers or {})
     return response
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     request_id = uuid.uuid4().hex
-    return problem_response(public_error(error, request_id), request_id)
+    return _told(request, public_error(error, request_id), request_id)
+
+
+def _told(request: Request, error: SpyglassError, request_id: str) -> Response:
+    told = error_response if f"{request.url.path}/".startswith("/v2/") else problem_response
+    return told(error, request_id)

@@ -16,6 +16,12 @@ _RETRY_SECONDS = 0.5
 _PART = 4
 
 
+class MediaTypeUnsupported(InvalidInput):
+    """The body is in no form that the server reads."""
+
+    default_reason = "MEDIA_TYPE_UNSUPPORTED"
+
+
 class _Arrival:
     """A body on its way."""
 
@@ -27,7 +33,9 @@ class _Arrival:
     def push_out(self) -> None:
         """End it: others need the memory."""
         self.pushed_out = True
-        self._limit.reschedule(0)
+        # One whose time is over ends anyway.
+        if not self._limit.expired():
+            self._limit.reschedule(0)
 
 
 class Body:
@@ -61,9 +69,10 @@ class Arrivals:
     async def receive(self, request: Request) -> Body:
         """Return the body of a request.
 
-        Raises LimitExceeded, DeadlineExceeded, Cancelled, InvalidInput, and Overloaded if the server holds
-        too many bytes.
+        Raises LimitExceeded, DeadlineExceeded, Cancelled, MediaTypeUnsupported, and Overloaded if the server
+        holds too many bytes.
         """
+        _check_encoding(request)
         self._check_length(request)
         try:
             async with asyncio.timeout(self._seconds) as limit:
@@ -79,6 +88,9 @@ class Arrivals:
     async def _read(self, request: Request, arrival: _Arrival) -> bytes:
         parts = []
         async for part in request.stream():
+            if arrival.pushed_out:
+                # It is not counted any more, and ends as soon as it waits.
+                break
             arrival.bytes += len(part)
             self._arriving_bytes += len(part)
             if arrival.bytes > self._longest:
@@ -90,6 +102,8 @@ class Arrivals:
                 oldest.push_out()
                 # Its memory is free when its task has run.
                 await asyncio.sleep(0)
+        if arrival.pushed_out:
+            raise TimeoutError
         return b"".join(parts)
 
     @contextmanager
@@ -108,11 +122,8 @@ class Arrivals:
 
     def _check_length(self, request: Request) -> None:
         length = request.headers.get("content-length", "0")
-        if not length.isdecimal():
-            raise InvalidInput(
-                f"Content-Length must be a number of bytes, not {length[:20]!r}", reason="MESSAGE_INVALID"
-            )
-        if int(length[:20]) > self._longest:
+        # The parser has refused all that is no number of 64 bits.
+        if int(length) > self._longest:
             raise self._too_large()
 
     def _too_large(self) -> LimitExceeded:
@@ -129,4 +140,13 @@ class Arrivals:
             )
         return DeadlineExceeded(
             f"the request did not arrive within {self._seconds:g} s", reason="REQUEST_TOO_SLOW"
+        )
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise MediaTypeUnsupported(
+            f"the body must not be compressed; its Content-Encoding is {encoding[:50]!r}",
+            field="content-encoding",
         )

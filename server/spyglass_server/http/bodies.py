@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from spyglass_contract.errors import InvalidInput
+from spyglass_server.http.arrivals import MediaTypeUnsupported
 from spyglass_server.http.fields import fill, parse_dict
+from spyglass_server.http.json_text import parse_json
 
 JSON, FORM = "application/json", "multipart/form-data"
 _BINARY = "application/octet-stream"
 _MAX_FIELDS = 64
 _MAX_FIELD_BYTES = 64 * 1024
+# Of a request in JSON.
+_MAX_VALUES = 10_000
+_MAX_BOUNDARY = 70
 IMAGE_FIELD = "image"
 
 RequestMessage = TypeVar("RequestMessage", bound=Message)
 _Result = TypeVar("_Result")
-
-
-class MediaTypeUnsupported(InvalidInput):
-    """The body is in no form that the server reads."""
-
-    default_reason = "MEDIA_TYPE_UNSUPPORTED"
 
 
 def message_of(kind: Callable[[], RequestMessage]) -> Callable[[Request, bytes], RequestMessage]:
@@ -60,15 +59,10 @@ def _set_image(message: Any, data: bytes) -> None:
 
 
 def _from_json(message: Message, body: bytes) -> None:
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"the body is not JSON: {str(error)[:200]}", reason="JSON_INVALID", field="body"
-        ) from None
-    if not isinstance(values, dict):
-        raise InvalidInput("the body must be a JSON object", reason="JSON_INVALID", field="body")
-    parse_dict(values, message)
+    value = parse_json(body, most_values=_MAX_VALUES)
+    if not isinstance(value, dict):
+        raise InvalidInput("the JSON must be an object", reason="JSON_INVALID", field="body")
+    parse_dict(value, message, "body")
 
 
 class _Parser(MultiPartParser):
@@ -86,7 +80,25 @@ def _finished(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
     raise RuntimeError("the form waits for something outside of memory")
 
 
+def _check_parts(request: Request, body: bytes) -> None:
+    """Raise InvalidInput for a form with many parts before the parser takes seconds for it."""
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
+    if not 0 < len(boundary) <= _MAX_BOUNDARY:
+        raise InvalidInput(
+            f"Content-Type {FORM} must have a boundary of 1 to {_MAX_BOUNDARY} characters",
+            reason="FORM_INVALID",
+            field="content-type",
+        )
+    # The image and the end have one, too, and the image may contain some by chance.
+    if body.count(b"--" + boundary) > 2 * _MAX_FIELDS:
+        raise InvalidInput(
+            f"a form may have the image and at most {_MAX_FIELDS} fields", reason="FORM_INVALID", field="body"
+        )
+
+
 def _from_form(message: Message, request: Request, body: bytes) -> None:
+    _check_parts(request, body)
+
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 

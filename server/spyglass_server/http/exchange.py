@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import get_ident
 from traceback import clear_frames
 from typing import Any
 
@@ -33,7 +34,7 @@ from spyglass_server.servicers.readiness import Readiness
 TIMEOUT_HEADER = "x-request-timeout"
 """The seconds that a caller waits for the response; then the server drops the request."""
 
-# What takes longer to parse goes to a thread.
+# What takes longer to parse, or to look up in the response cache, goes to a thread.
 _SMALL_BYTES = 16 * 1024
 _LONGEST_TIMEOUT = 1e8
 
@@ -60,7 +61,7 @@ class Operation:
     parse: Callable[[Request, bytes], Any]
     # Starts a request; see `Handlers.start`.
     start: Callable[[Any, Call, Done], object]
-    # Makes the answer of the handlers' response, in the thread that responds.
+    # Makes the answer of the handlers' response, in the thread that responds; not in that of the loop.
     render: Callable[[Request, Any], Answer]
     # None: callers' limits do not count the request.
     cost: Cost | None = None
@@ -88,7 +89,7 @@ class Exchanges:
         """Return the response to a request, or the problem with it."""
         metadata = metadata_of(request)
         observation = self._observers.begin(Observation(operation.method, request_id_of(metadata), metadata))
-        exchange = _Exchange(request, operation, observation)
+        exchange = _Exchange(request, operation, observation, self._threads)
         try:
             answer = await self._answer(exchange, metadata)
         except Exception as error:
@@ -158,18 +159,28 @@ class Exchanges:
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, request: Request, operation: Operation, observation: Observation) -> None:
+    def __init__(
+        self, request: Request, operation: Operation, observation: Observation, threads: ThreadPoolExecutor
+    ) -> None:
         self.request = request
         self.operation = operation
         self.observation = observation
+        self._threads = threads
 
     async def response(self, parsed: Any, call: Call) -> Answer:
         """Start the request, and wait for its answer, or for the end of the connection."""
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Answer] = loop.create_future()
+        thread_of_loop = get_ident()
 
         def done(response: object, error: Exception | None) -> None:
             # In the thread that responds: the loop only sends bytes.
+            if error is None and get_ident() == thread_of_loop:
+                self._threads.submit(finish, response, None)
+            else:
+                finish(response, error)
+
+        def finish(response: object, error: Exception | None) -> None:
             answer = None
             if not error:
                 try:
@@ -180,7 +191,10 @@ class _Exchange:
 
         gone = asyncio.ensure_future(_disconnected(self.request.receive))
         try:
-            self.operation.start(parsed, call, done)
+            if self.observation.request_bytes <= _SMALL_BYTES:
+                self.operation.start(parsed, call, done)
+            else:
+                await loop.run_in_executor(self._threads, self.operation.start, parsed, call, done)
             await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
             if not answered.done():
                 call.cancel()

@@ -43,18 +43,23 @@ def fill(message: Message, texts: Iterable[tuple[str, str]]) -> None:
             message.model.CopyFrom(model_ref(text))  # type: ignore[attr-defined]
         values[field.name] = _value(field, text)
     values.pop("model", None)
-    parse_dict(values, message)
+    for name, value in values.items():
+        parse_dict({name: value}, message, name)
 
 
-def parse_dict(values: dict[str, Any], message: Message) -> None:
-    """Set fields of a message from the values of its JSON form. Raises InvalidInput."""
+def parse_dict(values: dict[str, Any], message: Message, source: str) -> None:
+    """Set fields of a message from the values of its JSON form, from the `body` or of one field.
+
+    Raises InvalidInput.
+    """
+    described = f"the JSON form of {message.DESCRIPTOR.name}" if source == "body" else source
     try:
         json_format.ParseDict(values, message)
     except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(
-            f"the request is not the JSON form of {message.DESCRIPTOR.name}: {str(error)[:200]}",
-            reason="JSON_INVALID",
-            field="body",
+            f"{described} is invalid: {str(error)[:200]}",
+            reason="JSON_INVALID" if source == "body" else "FIELD_INVALID",
+            field=source,
         ) from None
 
 

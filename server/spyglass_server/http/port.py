@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 from threading import Event, Thread
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from spyglass_server.http.connections import Connection
-from spyglass_server.listening import ListenError, why_not
+from spyglass_server.http.sockets import BACKLOG, bound_sockets
 
 _KEEP_ALIVE_SECONDS = 60
-_BACKLOG = 1024
+# As for gRPC.
+_HANDSHAKE_SECONDS = 10.0
+_GOODBYE_SECONDS = 5.0
+# Their lines, such as those about callers that send no HTTP, are not for operators.
+_SILENT = ("uvicorn.error", "python_multipart")
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop with bounds on the time of TLS handshakes, which uvicorn does not set."""
+
+    async def create_server(self, *args: Any, ssl: Any = None, **options: Any) -> asyncio.Server:
+        if ssl:
+            options = {
+                **options,
+                "ssl": ssl,
+                "ssl_handshake_timeout": _HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": _GOODBYE_SECONDS,
+            }
+        return await super().create_server(*args, **options)
 
 
 class HttpPort:
@@ -35,10 +53,10 @@ class HttpPort:
 
         Raises ListenError.
         """
-        self._sockets = _bound(host, port, shared=shared)
+        self._sockets = bound_sockets(host, port, shared=shared)
         self.port: int = self._sockets[0].getsockname()[1]
-        # Its own lines, such as those about callers that send no HTTP, are not for operators.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        for name in _SILENT:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
             http=connections,
@@ -48,7 +66,7 @@ class HttpPort:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             ssl_context_factory=(lambda config, default: tls) if tls else None,
         )
@@ -76,30 +94,7 @@ class HttpPort:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._server.serve(self._sockets))
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._server.serve(self._sockets))
         finally:
             self._ended.set()
-
-
-def _bound(host: str, port: int, *, shared: bool) -> list[socket.socket]:
-    """Return a socket for each address of a host, all with the same port."""
-    bare = host.removeprefix("[").removesuffix("]")
-    found: list[socket.socket] = []
-    try:
-        addresses = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(addresses):
-            bound = socket.socket(family, kind, protocol)
-            found.append(bound)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
-            if family == socket.AF_INET6:
-                # `[::]` takes IPv4, too, as it does for gRPC.
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            taken = found[0].getsockname()[1] if len(found) > 1 else port
-            bound.bind((address[0], taken, *address[2:]))
-            bound.listen(_BACKLOG)
-    except (OSError, OverflowError, UnicodeError) as error:
-        for bound in found:
-            bound.close()
-        raise ListenError(f"HTTP cannot listen on {host}:{port}: {why_not(host, port)}") from error
-    return found

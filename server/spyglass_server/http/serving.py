@@ -8,6 +8,7 @@ from spyglass_server.handlers import Handlers
 from spyglass_server.http.application import Check, application
 from spyglass_server.http.arrivals import Arrivals
 from spyglass_server.http.connections import limited
+from spyglass_server.http.crowd import Crowd
 from spyglass_server.http.exchange import Exchanges
 from spyglass_server.http.open_inference.routes import InferenceRoutes
 from spyglass_server.http.port import HttpPort
@@ -51,12 +52,15 @@ class HttpServing:
             limits.bytes_in_flight, longest=settings.max_body_bytes, seconds=settings.receive_seconds
         )
         exchanges = Exchanges(readiness, entrance, observers, arrivals, threads)
-        self._https = HttpsContext(settings.tls_files) if settings.tls_files else None
+        self._https = (
+            HttpsContext(settings.tls_files, most_connections=settings.max_connections)
+            if settings.tls_files
+            else None
+        )
         inferring = InferenceRoutes(inference, descriptions, models, readiness, exchanges)
         routes = [*vision_routes(handlers, exchanges), *inferring.routes()]
-        connections = limited(
-            most_connections=settings.max_connections, head_seconds=settings.receive_seconds
-        )
+        crowd = Crowd(most_connections=settings.max_connections, bytes_in_flight=limits.bytes_in_flight.limit)
+        connections = limited(crowd, seconds=settings.receive_seconds)
         host = settings.effective_host
         self._port = HttpPort(
             application(routes, alive, ready),

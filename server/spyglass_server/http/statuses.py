@@ -80,7 +80,9 @@ def problem_of(error: SpyglassError, request_id: str) -> dict[str, object]:
 
 def detail_of(error: SpyglassError) -> str:
     """Return the message of an error, cut if it is long."""
-    return error.message if len(error.message) <= _MAX_DETAIL else f"{error.message[:_MAX_DETAIL]}…"
+    text = error.message if len(error.message) <= _MAX_DETAIL else f"{error.message[:_MAX_DETAIL]}…"
+    # Texts of callers can hold halves of surrogate pairs, which UTF-8 does not have.
+    return text.encode("utf-8", "replace").decode()
 
 
 def problem_response(error: SpyglassError, request_id: str) -> Response:

@@ -56,12 +56,14 @@ class CaptureOptions:
     """Where captured requests go.
 
     `sample` is the part of the answered requests that is captured, above 0 and up to 1. Capturing stops when
-    the files in `folder` have `max_bytes`, those of earlier runs included: nothing is deleted.
+    the files in `folder` have `max_bytes`, those of earlier runs included: nothing is deleted. If several
+    `processes` capture, each may write an equal part of what is left at its start.
     """
 
     folder: Path
     sample: float
     max_bytes: int
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ class Capture:
             raise CaptureError(
                 f"{options.folder}: {error.strerror}; expected a folder that the server may write to"
             ) from error
+        left = max(0, options.max_bytes - self._bytes)
+        # The bytes that this process knows of when it stops.
+        self._most = self._bytes + left // options.processes
         self._failed = False
         self.written = 0
         self.left_out = 0
@@ -155,7 +160,7 @@ class Capture:
 
     @property
     def _is_full(self) -> bool:
-        return self._bytes >= self._options.max_bytes
+        return self._bytes >= self._most
 
     def _write_all(self) -> None:
         while captured := self._queue.get():
@@ -174,11 +179,11 @@ class Capture:
     def _write(self, captured: _Captured) -> None:
         image, text = _image_file(captured), _description(captured)
         size = len(image) + len(text)
-        if self._bytes + size > self._options.max_bytes:
+        if self._bytes + size > self._most:
             self.left_out += 1
             if not self._is_full:
                 _log.warning("no more requests are stored: the folder has %d bytes", self._bytes)
-                self._bytes = self._options.max_bytes
+                self._bytes = self._most
             return
         day = datetime.fromtimestamp(captured.time, UTC).strftime("%Y-%m-%d")
         folder = self._options.folder / captured.model / str(captured.version) / day

@@ -33,6 +33,8 @@ class ModelTotals:
     succeeded_seconds: float = 0.0
     failed: int = 0
     failed_seconds: float = 0.0
+    # Images for which no network ran, because the response cache had their outputs.
+    cached: int = 0
     # The time of the last response, in seconds since 1970; 0: there was none.
     last: float = 0.0
     # The answered images by the size of the batch that they ran in.
@@ -79,6 +81,8 @@ class TotalsOfModels:
                 totals.succeeded += 1
                 totals.succeeded_seconds += observation.seconds
                 totals.last = time.time()
+            if observation.cached and not observation.images:
+                totals.cached += 1
             inferred, timing = observation.inferred, observation.timing
             if inferred is None or timing is None:
                 return
@@ -100,6 +104,7 @@ class TotalsOfModels:
                 found.succeeded_seconds,
                 found.failed,
                 found.failed_seconds,
+                found.cached,
                 found.last,
                 {size: part.copy() for size, part in sorted(found.batches.items())},
             )

@@ -123,5 +123,7 @@ class Observing:
 def _capture(settings: ServerSettings) -> Capture | None:
     if settings.capture_folder is None:
         return None
-    options = CaptureOptions(settings.capture_folder, settings.capture_sample, settings.capture_max_bytes)
+    options = CaptureOptions(
+        settings.capture_folder, settings.capture_sample, settings.capture_max_bytes, settings.workers
+    )
     return Capture(options)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ from spyglass_server.open_inference.tensors import InferResult
 
 Image = bytes | Prepared
 """A file to decode, or an input that is ready for the network."""
+
+Respond = Callable[[ImageOutput, Inferred[Any]], object]
+"""Makes the response of a work from the output for its image, and the times."""
 
 
 class Batch:
@@ -69,14 +73,15 @@ class Batch:
 
     def result(self, responses: list[ImageParts]) -> InferResult:
         """Return the result of the request from the responses to all its images."""
-        parts = zip(*(response.parts for response in responses), strict=True)
-        joined = tuple(output.joined(each) for output, each in zip(self._outputs, parts, strict=True))
-        cached = all(response.cached for response in responses)
+        # For each output what each image contributes to it.
+        parts = zip(*[response.parts for response in responses], strict=True)
+        joined = tuple([output.joined(each) for output, each in zip(self._outputs, parts, strict=True)])
+        cached = all([response.cached for response in responses])
         if self._observation:
             self._observation.cached = cached
         return InferResult(self._id, self._model, self._served_by, joined, cached)
 
-    def _work(self, image: Image, respond: Callable[[Inferred[ImageOutput]], object]) -> Work:
+    def _work(self, image: Image, respond: Respond) -> Work:
         model = self._model
         if self._explained is None:
             kind = "segment" if model.task == TASK_SEGMENT else ""
@@ -86,8 +91,9 @@ class Batch:
         classes = (self._explained,)
         return explaining_work(self._engine, image, model, classes, partial(_of_explained, respond), None)
 
-    def _parts(self, inferred: Inferred[ImageOutput], observation: Observation | None) -> ImageParts:
-        image = inferred.output
+    def _parts(
+        self, image: ImageOutput, inferred: Inferred[Any], observation: Observation | None
+    ) -> ImageParts:
         check_finite(self._model, image.probabilities)
         if image.heatmap is not None:
             check_finite(self._model, image.heatmap)
@@ -122,16 +128,10 @@ def _kept(response: ImageParts) -> bytes:
     return kept_parts(response.parts)
 
 
-def _of_probabilities(
-    respond: Callable[[Inferred[ImageOutput]], object], inferred: Inferred[NDArray[np.float32]]
-) -> object:
-    output = ImageOutput(inferred.output, inferred.prepared)
-    return respond(inferred.with_output(output, inferred.inference_ms))
+def _of_probabilities(respond: Respond, inferred: Inferred[NDArray[np.float32]]) -> object:
+    return respond(ImageOutput(inferred.output, inferred.prepared), inferred)
 
 
-def _of_explained(
-    respond: Callable[[Inferred[ImageOutput]], object], inferred: Inferred[Explained]
-) -> object:
+def _of_explained(respond: Respond, inferred: Inferred[Explained]) -> object:
     explained = inferred.output
-    output = ImageOutput(explained.probabilities, inferred.prepared, explained.maps[0])
-    return respond(inferred.with_output(output, inferred.inference_ms))
+    return respond(ImageOutput(explained.probabilities, inferred.prepared, explained.maps[0]), inferred)

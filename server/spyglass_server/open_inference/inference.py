@@ -50,6 +50,11 @@ class OpenInference:
             return False
         return True
 
+    @property
+    def keeps_responses(self) -> bool:
+        """Whether the server has a response cache."""
+        return self._engine.responses is not None
+
     def check(self, call: Call) -> None:
         """Raise Overloaded if a request of this call would most probably be refused; takes little time."""
         self._engine.check(call)

@@ -40,7 +40,7 @@ Part = Any
 """What one image contributes to an output."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImageOutput:
     """The output of a network for one image."""
 

@@ -14,8 +14,19 @@ from spyglass_server.open_inference.outputs import Part
 from spyglass_server.open_inference.tensors import InferRequest, Value
 
 _HEADER_LENGTH = 4
-# The parameters of a request that change nothing in its response. Any other one may.
-_NO_OPTIONS = frozenset({"timeout", "priority", "sequence_id", "sequence_start", "sequence_end"})
+# The parameters of a request that change nothing in its outputs. Any other one may.
+_NO_OPTIONS = frozenset(
+    {
+        "timeout",
+        "priority",
+        "sequence_id",
+        "sequence_start",
+        "sequence_end",
+        # How outputs are written, over HTTP.
+        "binary_data_output",
+        "binary_data",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +40,12 @@ class ImageParts:
 
 def options_of(request: InferRequest) -> bytes:
     """Return the outputs of a request and every parameter that may change them."""
-    outputs = [[each.name, _sorted(each.parameters)] for each in request.outputs]
-    parameters = {key: value for key, value in request.parameters.items() if key not in _NO_OPTIONS}
-    return b"inference\0" + json.dumps([outputs, _sorted(parameters)]).encode()
+    outputs = [[each.name, _options(each.parameters)] for each in request.outputs]
+    return b"inference\0" + json.dumps([outputs, _options(request.parameters)]).encode()
 
 
-def _sorted(parameters: Mapping[str, Value]) -> list[tuple[str, Value]]:
-    return sorted(parameters.items())
+def _options(parameters: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    return sorted(item for item in parameters.items() if item[0] not in _NO_OPTIONS)
 
 
 def kept_parts(parts: Sequence[Part]) -> bytes:

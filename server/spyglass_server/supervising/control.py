@@ -20,8 +20,8 @@ from spyglass_server.interceptors.statuses import abort_status
 _log = logging.getLogger(__name__)
 
 _SERVICE = "spyglass.supervising.Control"
-# A call to the supervisor may wait for calls of other workers that wait for the supervisor.
-_THREADS = 16
+# Many changes of the models may wait for their end, and other calls must get a thread all the same.
+_THREADS = 64
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _STOP_SECONDS = 0.5
 _LOOK_SECONDS = 0.1

@@ -27,7 +27,7 @@ _WILDCARDS = ("0.0.0.0", "::")
 def held_port(host: str, port: int, what: str = "the server") -> Iterator[int]:
     """Hold a port of every address of `host`, and yield its number; port 0 is any free one.
 
-    `what` listens on it, for messages. Sockets with SO_REUSEPORT of the same user may then listen on it, and
+    `what` listens on it, for messages. Sockets with SO_REUSEPORT of the same user may then do so, too, and
     no others. Raises ListenError: the port is in use, also by the workers of another supervisor.
     """
     ends = time.monotonic() + (_PATIENCE_SECONDS if port else 0)

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from spyglass_contract.errors import SpyglassError
-from spyglass_server.observing.stall import stall_problem
+from spyglass_server.observing.stall import STALL_SECONDS, stall_problem
 from spyglass_server.supervising.control import ControlClient
 from spyglass_server.supervising.crew import Crew
 from spyglass_server.supervising.families import Family, families_of, from_bytes
@@ -45,6 +45,8 @@ class JoinedMetrics(Collector):
         self._lock = Lock()
         self._clients: dict[int, ControlClient] = {}
         self._readings: dict[int, list[Family]] = {}
+        # When each worker responded last, by `time.monotonic`.
+        self._responded: dict[int, float] = {}
         self._past: dict[str, Family] = {}
         self._read_at = 0.0
         self._pool = ThreadPoolExecutor(min(count, 16), "read-metrics")
@@ -61,16 +63,20 @@ class JoinedMetrics(Collector):
         """Keep the last counts of a worker that has ended, and call it no more."""
         with self._lock:
             self._past = add_totals(self._past, self._readings.pop(number, []))
+            self._responded.pop(number, None)
             client = self._clients.pop(number, None)
         if client:
             client.close()
 
     def stalled(self) -> str:
-        """Return which worker makes no progress; empty: each does."""
+        """Return which worker makes no progress, or does not respond; empty: each does."""
+        now = time.monotonic()
         with self._lock:
-            readings = dict(self._readings)
-        for number, families in readings.items():
-            seconds = max(_values(families, "spyglass_stalled_seconds"), default=0.0)
+            readings, responded = dict(self._readings), dict(self._responded)
+        for number, moment in responded.items():
+            if now - moment > STALL_SECONDS:
+                return f"worker {number} has not responded for {now - moment:.0f} s"
+            seconds = max(_values(readings.get(number, []), "spyglass_stalled_seconds"), default=0.0)
             if problem := stall_problem(seconds):
                 return f"worker {number}: {problem}"
         return ""
@@ -109,6 +115,7 @@ class JoinedMetrics(Collector):
             client = self._clients.get(number)
             if client is None:
                 client = self._clients[number] = ControlClient(worker_socket(self._folder, number))
+                self._responded[number] = time.monotonic()
         try:
             families = from_bytes(client.call("Metrics", seconds=_PATIENCE_SECONDS))
         except SpyglassError as error:
@@ -122,6 +129,7 @@ class JoinedMetrics(Collector):
             # Otherwise the worker has ended meanwhile, and its last counts are kept already.
             if self._clients.get(number) is client:
                 self._readings[number] = kept
+                self._responded[number] = time.monotonic()
 
 
 def _values(families: list[Family], name: str) -> list[float]:

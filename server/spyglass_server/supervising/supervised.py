@@ -77,6 +77,7 @@ class Supervised:
                     self._made(Change.from_bytes(text.encode()))
                 except SpyglassError as error:
                     _log.error("a change of the models could not be repeated: %s", error.message)
+            self._lifecycle_of_server.settled()
 
     def serving(self) -> None:
         """Tell the supervisor that this process serves."""
@@ -112,12 +113,11 @@ class Supervised:
         with self._joining:
             pass
         change = Change.from_bytes(request)
-        assert self._lifecycle
         if change.method != "SetLabel":
             self._look()
             return b""
         message = change.message()
-        with self._lifecycle.holding(message.name, message.version) as loading:
+        with self._lifecycle_of_server.holding(message.name, message.version) as loading:
             try:
                 loading.result()
             except ModelError as error:
@@ -131,10 +131,14 @@ class Supervised:
         self._look()
         return b""
 
-    def _look(self) -> None:
+    @property
+    def _lifecycle_of_server(self) -> Lifecycle:
         assert self._lifecycle
+        return self._lifecycle
+
+    def _look(self) -> None:
         try:
-            self._lifecycle.refresh()
+            self._lifecycle_of_server.refresh()
         # The catalog has logged it.
         except ModelError as error:
             _log.debug("the models could not be looked for: %s", error.message)

@@ -33,7 +33,7 @@ def test_models_at_urls_are_copied_and_checked(find: Find, make_model: MakeModel
     (found,) = find(check_models, models=url, model_cache=tmp_path / "copies")
 
     assert (found.status, found.message[:8]) == ("ok", "colors/1")
-    assert list((tmp_path / "copies/versions").glob("*/colors/1/model.onnx"))
+    assert list((tmp_path / "copies/versions").glob("*/files/colors/1/model.onnx"))
 
 
 def test_models_at_urls_that_cannot_be_read_are_found(find: Find, tmp_path: Path) -> None:

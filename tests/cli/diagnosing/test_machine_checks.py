@@ -67,6 +67,15 @@ def test_more_threads_than_processors_and_more_bytes_than_memory_are_found(
     assert in_flight.message == "max_bytes_in_flight is 200 MiB of 256 MiB of memory"
 
 
+def test_more_workers_than_processors_are_found(find: Find, tmp_path: Path) -> None:
+    root = control_group(tmp_path, 2, 4096)
+
+    assert [each.status for each in find(check_capacity, root=root, concurrency=2, workers=2)] == ["ok"]
+    (finding,) = find(check_capacity, root=root, concurrency=2, workers=4)
+
+    assert finding.message == "concurrency x threads_per_worker is 4, and 2 processors are usable"
+
+
 def test_a_port_in_use_is_found(find: Find) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -22,7 +22,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from spyglass.v1.heatmap_pb2 import MAP_SIZE_AS_FEATURE_MAP, HeatmapRequest, HeatmapResponse
+from spyglass.v1.heatmap_pb2 import (
+    MAP_SIZE_AS_FEATURE_MAP,
+    MAP_SIZE_AS_MODEL,
+    HeatmapRequest,
+    HeatmapResponse,
+)
 from spyglass.v1.image_pb2 import Image as ImageInput
 from spyglass.v1.model_pb2 import GoldenImage, GoldenTensor, ModelCard
 from spyglass_contract.errors import Cancelled, CardError, DeadlineExceeded
@@ -35,6 +40,8 @@ from spyglass_export.session_options import session_options
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.session import Session
+from spyglass_server.open_inference.inference import OpenInference
+from spyglass_server.open_inference.tensors import InferRequest, InputTensor, RequestedOutput
 
 PATIENCE = 30
 CHANNELS, PLACES = 6, 4
@@ -210,6 +217,20 @@ def test_each_class_is_explained_as_in_the_paper(
     assert not np.allclose(maps[0], maps[1], atol=1e-3)
     (expected,) = _outputs(plain, pixels[np.newaxis], "probabilities")
     assert found.classes[0].score == pytest.approx(float(expected.max()), abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tensor_of_several_images_gets_the_same_maps(
+    open_handled: Callable[..., Handled], pixels: NDArray[np.uint8], count: int
+) -> None:
+    handled = open_handled(max_batch=2)
+    (expected,) = _maps(handled.heatmap(pixels, size=MAP_SIZE_AS_MODEL))
+    batch = InputTensor("image", "UINT8", (count, *pixels.shape), pixels.tobytes() * count)
+    request = InferRequest("masked", "", "", (batch,), (RequestedOutput("heatmap"),))
+
+    (heatmap,) = OpenInference(handled.engine).infer(request, Call()).outputs
+
+    np.testing.assert_allclose(heatmap.values, np.stack([expected] * count), atol=1e-6)
 
 
 def test_all_classes_share_one_pass_for_each_channel_that_is_not_flat(

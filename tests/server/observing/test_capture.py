@@ -139,16 +139,18 @@ def test_a_part_of_the_requests_is_stored(
     assert capture.written == 2 and len(files_in(tmp_path, "*.png")) == 2
 
 
+@pytest.mark.parametrize(("workers", "most"), [(1, 6000), (3, 4000)])
 def test_capturing_stops_at_the_limit_and_nothing_is_deleted(
     run_server: Callable[..., Any],
     tmp_path: Path,
     color_image: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
+    workers: int,
+    most: int,
 ) -> None:
-    # Files of an earlier run count, too.
+    # Files of an earlier run count, too; of the rest, each worker process gets its part.
     (tmp_path / "old.bin").write_bytes(bytes(3000))
-    limit = 6000
-    running = run_server(capture_folder=tmp_path, capture_sample=1.0, capture_max_bytes=limit)
+    running = run_server(capture_folder=tmp_path, capture_sample=1.0, capture_max_bytes=6000, workers=workers)
     with caplog.at_level(logging.WARNING):
         for _ in range(20):
             running.vision.Classify(
@@ -158,7 +160,7 @@ def test_capturing_stops_at_the_limit_and_nothing_is_deleted(
         capture.stop()
 
     assert capture.written >= 1 and capture.left_out == 20 - capture.written
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= limit
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= most
     assert len([each for each in caplog.records if "no more requests are stored" in each.message]) == 1
 
 

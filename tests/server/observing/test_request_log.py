@@ -13,6 +13,8 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 
+from spyglass.inference.v2_pb2 import ModelInferRequest
+from spyglass.inference.v2_pb2_grpc import GRPCInferenceServiceStub
 from spyglass.v1.classify_pb2 import ClassifyRequest
 from spyglass.v1.image_pb2 import Image, RawImage
 from spyglass.v1.model_pb2 import ListModelsRequest, ModelRef
@@ -129,10 +131,15 @@ def test_the_page_lists_every_field(
     lines: Lines,
     repository_root: Path,
 ) -> None:
-    vision = run_server(slow_request_seconds=1e-9, response_cache_bytes=1024 * 1024).vision
+    running = run_server(slow_request_seconds=1e-9, response_cache_bytes=1024 * 1024)
+    vision = running.vision
     good, bad = (ClassifyRequest(image=Image(encoded=each)) for each in (color_image("red"), b"no image"))
     assert len(list(vision.ClassifyStream(iter([good, bad]), timeout=PATIENCE))) == 2
     vision.Classify(good, timeout=PATIENCE)
+    tensor = ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[2])
+    tensor.contents.bytes_contents.extend([color_image("red"), color_image("blue")])
+    batch = ModelInferRequest(model_name="colors", inputs=[tensor])
+    GRPCInferenceServiceStub(running.channel).ModelInfer(batch, timeout=PATIENCE)
 
     found = {name for line in lines() for name in line} - {"level", "message"}
     page = (repository_root / "docs/logs.md").read_text()

@@ -33,15 +33,18 @@ def infer_answer(message: ModelInferRequest, result: InferResult) -> Answer:
     }
     raw: list[bytes] = []
     outputs = [_output(output, raw, binary.get(output.name, whole)) for output in result.outputs]
+    parameters: dict[str, Any] = {
+        "sha256": served_by.sha256,
+        "provider": served_by.provider,
+        "precision": served_by.precision,
+    }
+    if result.cached:
+        parameters["cached"] = True
     content = {
         "id": result.id,
         "model_name": served_by.model,
         "model_version": str(served_by.version),
-        "parameters": {
-            "sha256": served_by.sha256,
-            "provider": served_by.provider,
-            "precision": served_by.precision,
-        },
+        "parameters": parameters,
         "outputs": outputs,
     }
     head = json.dumps(content).encode()

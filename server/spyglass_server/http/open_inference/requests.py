@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from spyglass.inference.v2_pb2 import InferParameter, ModelInferRequest
 from spyglass_contract.errors import InvalidInput
 from spyglass_server.engine.text import quoted
+from spyglass_server.http.json_text import parse_json
 from spyglass_server.open_inference.byte_strings import join_strings
 from spyglass_server.open_inference.tensors import BYTES, UINT8
 
@@ -23,6 +23,10 @@ BINARY_SIZE, BINARY_OUTPUT, BINARY_DATA = "binary_data_size", "binary_data_outpu
 # Lists in lists, of a tensor as nested as the protocol allows.
 _MAX_DEPTH = 8
 _MAX_LISTED = 64
+_SHARED = "shared_memory"
+# Of a request: some images of 224 x 224 pixels.
+_MAX_VALUES = 1_000_000
+_OTHERWISE = f": send elements after the JSON, with {HEADER_LENGTH}"
 
 
 def infer_request(request: Request, body: bytes) -> ModelInferRequest:
@@ -31,10 +35,6 @@ def infer_request(request: Request, body: bytes) -> ModelInferRequest:
     The elements of a BYTES tensor in JSON are base64, since the files of images are no text. Raises
     InvalidInput.
     """
-    if "content-encoding" in request.headers:
-        raise InvalidInput(
-            "the body must not be compressed", reason="MEDIA_TYPE_UNSUPPORTED", field="content-encoding"
-        )
     head, rest = _split(request, body)
     content = json_object(head)
     message = ModelInferRequest(
@@ -80,6 +80,10 @@ def _add_input(message: ModelInferRequest, tensor: dict[str, Any], rest: bytes) 
     size = parameters.get(BINARY_SIZE)
     kept = {key: value for key, value in parameters.items() if key != BINARY_SIZE}
     _add_parameters(added.parameters, kept, "inputs.parameters")
+    if size is None and "data" not in tensor and any(key.startswith(_SHARED) for key in kept):
+        # Refused later, as in gRPC's requests.
+        message.raw_input_contents.append(b"")
+        return rest
     if size is None:
         message.raw_input_contents.append(_elements(added.datatype, tensor.get("data")))
         return rest
@@ -145,12 +149,8 @@ def _add_parameters(target: Any, parameters: object, field: str) -> None:
 
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the object in a body; an empty body is an empty object. Raises InvalidInput."""
-    try:
-        return _object(json.loads(body or b"{}"), "body")
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"the body is not JSON: {str(error)[:200]}", reason="JSON_INVALID", field="body"
-        ) from None
+    value = parse_json(body or b"{}", most_values=_MAX_VALUES, otherwise=_OTHERWISE)
+    return _object(value, "body")
 
 
 def _object(value: object, field: str) -> dict[str, Any]:

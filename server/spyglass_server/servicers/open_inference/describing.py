@@ -15,6 +15,7 @@ from spyglass.inference.v2_pb2 import (
     ModelInstanceGroup,
     ModelMetadataResponse,
     ModelOutput,
+    ModelResponseCache,
     ModelStatistics,
     ModelTensorReshape,
     ModelTransactionPolicy,
@@ -52,7 +53,7 @@ def metadata_message(metadata: ModelMetadata) -> ModelMetadataResponse:
     )
 
 
-def config_message(model: Model, metadata: ModelMetadata) -> ModelConfig:
+def config_message(model: Model, metadata: ModelMetadata, *, keeps_responses: bool) -> ModelConfig:
     """Return how the server runs a model."""
     served_by = model.served_by
     config = ModelConfig(
@@ -77,6 +78,7 @@ def config_message(model: Model, metadata: ModelMetadata) -> ModelConfig:
             default_priority_level=1,
         ),
         model_transaction_policy=ModelTransactionPolicy(decoupled=False),
+        response_cache=ModelResponseCache(enable=keeps_responses),
     )
     config.parameters["sha256"].string_value = served_by.sha256
     config.parameters["provider"].string_value = served_by.provider
@@ -109,7 +111,7 @@ def statistics_message(model: Model, totals: ModelTotals) -> ModelStatistics:
         name=model.card.name,
         version=str(model.card.version),
         last_inference=int(totals.last * 1000),
-        inference_count=count,
+        inference_count=count + totals.cached,
         execution_count=totals.runs,
         inference_stats=InferStatistics(
             success=_duration(totals.succeeded, totals.succeeded_seconds * _NANOSECONDS),
@@ -118,6 +120,7 @@ def statistics_message(model: Model, totals: ModelTotals) -> ModelStatistics:
             compute_input=_duration(count, images.decode_ms * _NANOSECONDS_OF_MS),
             compute_infer=_duration(count, images.inference_ms * _NANOSECONDS_OF_MS),
             compute_output=_duration(count, images.encode_ms * _NANOSECONDS_OF_MS),
+            cache_hit=_duration(totals.cached, 0),
         ),
         batch_stats=[_batches(size, part) for size, part in totals.batches.items()],
     )

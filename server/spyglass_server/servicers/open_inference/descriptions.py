@@ -50,7 +50,8 @@ class Descriptions:
     def config(self, request: ModelConfigRequest, call: Call) -> ModelConfigResponse:
         """Return how the server runs a model."""
         model = self._inference.find(request.name, request.version, call)
-        return ModelConfigResponse(config=config_message(model, metadata_of(model, [model])))
+        metadata, keeps = metadata_of(model, [model]), self._inference.keeps_responses
+        return ModelConfigResponse(config=config_message(model, metadata, keeps_responses=keeps))
 
     def statistics(self, request: ModelStatisticsRequest, call: Call) -> ModelStatisticsResponse:
         """Return what a version, the versions of a model, or all models have done."""

@@ -267,7 +267,7 @@ def test_a_cache_that_many_threads_use_gives_each_image_its_own_response(
     open_network: Callable[[Path], Model], network: Any, color_image: MakeImage
 ) -> None:
     # A few of the 40 responses fit.
-    small = ResponseCache(7_000)
+    small = ResponseCache(8_500)
     images = {number: color_image((number * 6, 255 - number * 6, 7)) for number in range(40)}
     with closing(Handled(Path("colors/1/model.onnx"), open_network, workers=2)) as handled:
         expected = {number: handled.classify(image).classes for number, image in images.items()}
@@ -276,7 +276,7 @@ def test_a_cache_that_many_threads_use_gives_each_image_its_own_response(
         def ask(seed: int) -> int:
             chance = Random(seed)
             for _ in range(250):
-                number = min(int(chance.expovariate(0.2)), 39)
+                number = min(int(chance.expovariate(0.1)), 39)
                 response = handled.classify(images[number], Call(patient=True), id=str(number))
                 assert (response.id, response.classes) == (str(number), expected[number])
                 assert small.held_bytes <= small.limit_bytes

@@ -10,7 +10,7 @@ import pytest
 from spyglass_server.engine.response_cache.segmented_lru import SegmentedLru
 
 LIMIT = 64 * 1024
-# With its key and its order an entry of 1,000 bytes takes 1,226: 53 of them fit.
+# With its key and its order an entry of 1,000 bytes takes 1,290: 50 of them fit.
 VALUE = bytes(1000)
 
 
@@ -66,41 +66,41 @@ def test_the_bytes_are_those_that_the_process_takes() -> None:
     finally:
         tracemalloc.stop()
 
-    # Python doubles the table of a dictionary at once, so the share of an entry varies.
-    assert 0.8 * cache.held_bytes < taken <= cache.held_bytes
+    # Python enlarges the table of a dictionary in large steps, so the share of an entry varies.
+    assert 0.7 * cache.held_bytes < taken <= cache.held_bytes
     assert len(cache) > 4_000
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    cache = filled(53)
+    cache = filled(50)
     assert cache.evicted == 0
 
-    cache.put(key(53), VALUE)
+    cache.put(key(50), VALUE)
 
-    assert present(cache, 54) == set(range(1, 54))
+    assert present(cache, 51) == set(range(1, 51))
 
 
 def test_what_was_read_again_survives_a_flood_of_what_is_sent_once() -> None:
-    cache = filled(53)
+    cache = filled(50)
     for number in range(10):
         assert cache.get(key(number)) == VALUE
 
     for number in range(1000, 3000):
         cache.put(key(number), VALUE)
 
-    assert present(cache, 53) == set(range(10))
+    assert present(cache, 50) == set(range(10))
 
 
 def test_protected_entries_leave_room_for_new_ones() -> None:
-    cache = filled(53)
+    cache = filled(50)
     for _ in range(3):
-        for number in range(53):
+        for number in range(50):
             cache.get(key(number))
 
     cache.put(key(100), VALUE)
 
     assert cache.get(key(100)) == VALUE
-    assert len(cache) == 53
+    assert len(cache) == 50
 
 
 def test_a_protected_entry_that_is_not_read_for_long_can_go() -> None:
@@ -130,8 +130,8 @@ def test_a_second_value_for_a_key_changes_nothing(protected: bool) -> None:
 
 
 def test_a_large_value_is_not_kept_and_pushes_nothing_out() -> None:
-    cache = filled(53)
-    overhead = cache.held_bytes // 53 - 1000
+    cache = filled(50)
+    overhead = cache.held_bytes // 50 - 1000
 
     cache.put(key(100), bytes(cache.largest_bytes - overhead + 1))
     assert (cache.get(key(100)), cache.evicted) == (None, 0)

@@ -36,7 +36,8 @@ class Found:
         except StoreError as error:
             # Callers see why a version does not serve.
             title = f"{self.stored.name}/{self.stored.version}"
-            _log.warning("%s cannot be fetched: %s", title, error.message)
+            if error.reason != "SERVER_ENDS":
+                _log.warning("%s cannot be fetched: %s", title, error.message)
             brief = error.brief.replace(f"{self.store.title}/", "")
             raise StoreError(f"{title}: {brief}", reason=error.reason) from error
 
@@ -74,6 +75,11 @@ class Catalog:
                     versions[stored.version] = Found(store, stored)
         return found
 
+    def close(self) -> None:
+        """Let looks and fetches in progress end soon."""
+        for store in self._stores:
+            store.close()
+
     @property
     def problems(self) -> list[str]:
         """Why stores could not be read when `look` was called last."""
@@ -83,7 +89,7 @@ class Catalog:
         try:
             self._held[number] = store.versions()
         except ModelError as error:
-            if self._problems.get(number) != error.message:
+            if self._problems.get(number) != error.message and error.reason != "SERVER_ENDS":
                 _log.warning("the models stay as they are: %s", error.message)
             self._problems[number] = error.message
         else:

@@ -212,8 +212,9 @@ class Lifecycle:
             return self._draining.sweep()
 
     def close(self) -> None:
-        """Begin no further load; may be called again."""
+        """Begin no further load, and give up downloads; may be called again."""
         self._closed = True
+        self._catalog.close()
         self._loads.shutdown(wait=False)
 
     def _look(self) -> None:
@@ -341,7 +342,7 @@ class Lifecycle:
     def _fail(self, family: Family, version: int, entry: Entry, error: ModelError, found: Found) -> None:
         entry.error, entry.refused = error, found.stamp
         self._ended_loads[family.name, "failed"] += 1
-        if self._started:
+        if self._started and not self._closed:
             _log.error("%s; %s", error.message, _kept(family.serving()))
         self._report(family, version, entry)
 
@@ -434,6 +435,12 @@ def _model_error(error: Exception, found: Found) -> ModelError:
     if isinstance(error, ModelError):
         return type(error)(error.message, reason=error.reason)
     stored = found.stored
+    if isinstance(error, OSError):
+        # Often a version that is deleted while it is loaded. The text has no path: others read it, too.
+        cause = error.strerror or type(error).__name__
+        return ModelError(
+            f"{stored.name}/{stored.version}: its files cannot be read: {cause}", reason="FILE_UNREADABLE"
+        )
     _log.error("%s/%d could not be loaded", stored.name, stored.version, exc_info=error)
     return ModelError(
         f"{stored.name}/{stored.version}: it could not be loaded; the server's log has the cause",

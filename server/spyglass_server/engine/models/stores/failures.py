@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
-from threading import Thread
 from typing import TypeVar
 
 from spyglass_contract.errors import ModelError
@@ -106,26 +103,3 @@ def retried(attempt: Callable[[], Value], patience: Patience) -> Value:
         # Others may have failed at the same moment.
         time.sleep(min(patience.max_pause, patience.pause * 2**number) * random.uniform(0.5, 1))
     raise AssertionError
-
-
-def within(seconds: float, work: Callable[[], Value]) -> Value:
-    """Return what `work` returns. Raises its errors, and TimeoutError after some seconds.
-
-    Some file systems have no timeouts: a thread that does not return is left behind.
-    """
-    outcome: Future[Value] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except BaseException as error:
-            with suppress(Exception):
-                outcome.set_exception(error)
-
-    Thread(target=run, name="store", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except TimeoutError:
-        if outcome.done():
-            raise
-        raise TimeoutError(f"no response within {seconds:g} seconds") from None

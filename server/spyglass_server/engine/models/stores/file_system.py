@@ -7,23 +7,22 @@ import secrets
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from spyglass_server.engine.models.stores.entry import Entry, entry_of
 from spyglass_server.engine.models.stores.failures import (
     MissingError,
     StoreError,
     Value,
     retried,
     store_error,
-    within,
 )
 from spyglass_server.engine.models.stores.opened import open_file_system, root_of
 from spyglass_server.engine.models.stores.options import PATIENCE, Patience
 from spyglass_server.engine.models.stores.url import StoreUrl
+from spyglass_server.engine.models.stores.waiting import Waiting
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -33,26 +32,6 @@ MIN_BYTES_PER_SECOND = 16 * 1024
 """A download that is slower is given up, after the first `seconds`."""
 MAX_ENTRIES = 10_000
 """The most entries of one folder."""
-
-# What changes with a file, the surest first: of the first row that a file system has, all count.
-_STATES = (
-    ("ETag", "etag", "md5Hash", "crc32c", "generation", "Content-MD5", "Digest"),
-    ("mtime", "ino", "LastModified", "last_modified", "Last-Modified", "updated", "modified"),
-    ("created",),
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder."""
-
-    # The last part of its path.
-    name: str
-    is_folder: bool
-    # None: the file system does not say it.
-    size: int | None
-    # What changes when the file is written, as a text; empty: the file system does not say it.
-    state: str
 
 
 class FileSystem:
@@ -65,6 +44,11 @@ class FileSystem:
         self.url = url
         self._patience = patience
         self._seconds = patience.seconds
+        self._waiting = Waiting()
+
+    def close(self) -> None:
+        """Let every call end at once with StoreError (SERVER_ENDS)."""
+        self._waiting.close()
 
     @cached_property
     def _opened(self) -> AbstractFileSystem:
@@ -84,7 +68,7 @@ class FileSystem:
 
     def state(self, path: str) -> Entry:
         """Return what a file is now. Raises MissingError."""
-        return _entry_of(path, self._call(path, lambda: self._opened.info(self._at(path))))
+        return entry_of(path, self._call(path, lambda: self._opened.info(self._at(path))))
 
     def chunks(self, path: str) -> Generator[bytes]:
         """Yield the content of a file. Raises MissingError."""
@@ -189,7 +173,7 @@ class FileSystem:
                 info = self._call(name, lambda: self._opened.info(full))
             except MissingError:
                 return None
-        return _entry_of(name, info) if info["type"] in ("file", "directory") else None
+        return entry_of(name, info) if info["type"] in ("file", "directory") else None
 
     def _call(self, path: str, work: Callable[[], Value]) -> Value:
         return retried(lambda: self._once(path, work), self._patience)
@@ -197,29 +181,9 @@ class FileSystem:
     def _once(self, path: str, work: Callable[[], Value]) -> Value:
         """Return what `work` returns, in time. Raises StoreError for every error of the file system."""
         try:
-            return within(2 * self._seconds, work)
+            return self._waiting.within(2 * self._seconds, work)
         except (StoreError, NotImplementedError):
             raise
         # The errors of file systems have no common base.
         except Exception as error:
             raise store_error(error, self.url, path) from None
-
-
-def _entry_of(path: str, info: dict[str, Any]) -> Entry:
-    size = info.get("size")
-    state: list[str] = []
-    for names in _STATES:
-        state = state or [f"{name}={_text(info[name])}" for name in names if info.get(name)]
-    return Entry(
-        posixpath.basename(path),
-        info["type"] == "directory",
-        size if isinstance(size, int) else None,
-        " ".join(state)[:1000],
-    )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, datetime):
-        return repr(value.timestamp())
-    # Of an ETag: the same with and without quotes.
-    return repr(value) if isinstance(value, float) else str(value).strip('"')

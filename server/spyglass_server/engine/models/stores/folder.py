@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -37,18 +37,24 @@ class FolderStore:
 
     def versions(self) -> list[Stored]:
         """See `Store.versions`."""
-        return [
-            Stored(path.parent.parent.name, int(path.parent.name), _stamp(path.parent))
-            for path in self.files()
-        ]
+        found = []
+        for path in self.files():
+            # Others may delete a version at any moment.
+            with suppress(FileNotFoundError):
+                stored = Stored(path.parent.parent.name, int(path.parent.name), _stamp(path.parent))
+                found.append(stored)
+        return found
 
     def files(self) -> list[Path]:
         """Return each NAME/VERSION/model.onnx. Raises ModelError if the folder cannot be read."""
         found = []
         try:
-            # `glob` would report a folder that cannot be read as an empty one.
-            os.listdir(self.root)
-            paths = sorted(self.root.glob(f"*/*/{MODEL_FILE}"))
+            paths = [
+                self.root / name / version / MODEL_FILE
+                for name in os.listdir(self.root)
+                for version in _listed(self.root / name)
+            ]
+            paths = sorted(path for path in paths if path.exists())
         except OSError as error:
             raise ModelError(
                 f"the folder of models {self.root} cannot be read: {error.strerror}",
@@ -70,6 +76,9 @@ class FolderStore:
 
     def release(self, path: Path) -> None:
         """See `Store.release`."""
+
+    def close(self) -> None:
+        """See `Store.close`."""
 
     def read(self, name: str) -> bytes | None:
         """See `Store.read`."""
@@ -113,8 +122,19 @@ class FolderStore:
                 os.close(folder)
 
 
+def _listed(folder: Path) -> list[str]:
+    """Return the names in a folder; none of what is no folder, was deleted, or is not for this process."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
 def _stamp(folder: Path) -> str:
-    """Return a text that changes with the files of a version: their names, sizes, times or places."""
+    """Return a text that changes with the files of a version: their names, sizes, times or places.
+
+    Raises FileNotFoundError if the folder was deleted.
+    """
     found = []
     for entry in sorted(folder.iterdir()):
         try:

@@ -21,8 +21,6 @@ MAX_INDEX_BYTES = 16 * 1024 * 1024
 MAX_FILES = 1000
 """The most files of one version."""
 
-_CHUNK = 1024 * 1024
-
 
 def _name(text: str) -> str:
     if not is_name(text):
@@ -131,12 +129,9 @@ def _files(folder: Path, depth: int = 1) -> Iterator[Path]:
 
 
 def _indexed(path: Path, folder: Path) -> IndexedFile:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return IndexedFile(path.relative_to(folder).as_posix(), digest.hexdigest(), size)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return IndexedFile(path.relative_to(folder).as_posix(), digest, file.tell())
 
 
 def _invalid(place: str, problem: str) -> StoreError:

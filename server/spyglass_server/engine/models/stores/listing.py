@@ -6,11 +6,13 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 
 from spyglass_contract.images.folders import is_hidden
+from spyglass_server.engine.models.stores.entry import Entry
 from spyglass_server.engine.models.stores.failures import MissingError, StoreError
-from spyglass_server.engine.models.stores.file_system import Entry, FileSystem
+from spyglass_server.engine.models.stores.file_system import FileSystem
 from spyglass_server.engine.models.stores.index import (
     INDEX_FILE,
     MAX_FILES,
@@ -68,11 +70,18 @@ class Listing:
         self._lock = Lock()
         self._ignored: set[str] = set()
         self.has_index = False
-        """Whether the last list was that of an index."""
+        """Whether the repository has an index, as far as is known."""
 
     def versions(self) -> list[RemoteVersion]:
         """Return every version of every model, by name and version. Raises StoreError."""
         data = self._files.read(INDEX_FILE, MAX_INDEX_BYTES)
+        if data is None and self.has_index:
+            # Without it, every version would count as changed, and nothing would vouch for the files.
+            raise StoreError(
+                f"{self._files.url} had the index {INDEX_FILE}, and has none any more; write it again with "
+                "`spyglass models index FOLDER`, or restart the server",
+                reason="STORE_INDEX_INVALID",
+            )
         self.has_index = data is not None
         if data is not None:
             index = read_index(data, f"{self._files.url}/{INDEX_FILE}")
@@ -101,7 +110,9 @@ class Listing:
                 if not is_version(version.name):
                     self._ignore(folder, "a version must be a whole number without leading zeros")
                     continue
-                files = tuple(self._below(folder, ""))
+                files = tuple(islice(self._below(folder, ""), MAX_FILES + 1))
+                if len(files) > MAX_FILES:
+                    raise _too_large(self._files, f"more than {MAX_FILES} files in {folder}")
                 # What is being uploaded has no model file yet.
                 if any(file.path == MODEL_FILE for file in files):
                     count += 1
@@ -111,7 +122,6 @@ class Listing:
 
     def _below(self, folder: str, below: str, depth: int = 1) -> Iterator[RemoteFile]:
         """Yield the files of a version in its sub-folder `below`, which is empty or ends with a slash."""
-        count = 0
         for entry in self._entries(f"{folder}/{below}".rstrip("/")):
             path = f"{below}{entry.name}"
             if is_hidden(entry.name):
@@ -119,12 +129,9 @@ class Listing:
             if not is_file_path(path):
                 self._ignore(f"{folder}/{path}", "such a path cannot be a file of a model")
             elif not entry.is_folder:
-                count += 1
                 yield self._file(folder, path, entry)
             elif depth < MAX_DEPTH:
                 yield from self._below(folder, f"{path}/", depth + 1)
-            if count > MAX_FILES:
-                raise _too_large(self._files, f"more than {MAX_FILES} files in {folder}")
 
     def _file(self, folder: str, path: str, entry: Entry) -> RemoteFile:
         # A list of links says no more than names.

@@ -1,8 +1,8 @@
 """Copies of models on this machine, which servers and their processes share.
 
-    versions/KEY/NAME/VERSION/…     the files of one version, complete if versions/KEY/content.json is there
-    blobs/ab/abcd…                  the same files by their SHA-256, as hard links
-    downloads/KEY/…                 files that arrive; after a crash the next server deletes them
+    versions/KEY/files/NAME/VERSION/…   one version, complete if versions/KEY/content.json is there
+    blobs/ab/abcd…                      the same files by their SHA-256, as hard links
+    downloads/KEY/…                     files that arrive; after a crash the next server deletes them
 
 A key is of a repository, a version and its stamp, so nothing here is ever written again. A file is written,
 flushed to the disk and then renamed: a reader finds all of it or nothing.
@@ -11,40 +11,26 @@ flushed to the disk and then renamed: a reader finds all of it or nothing.
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
-from typing import Literal
+from threading import RLock
 
-from pydantic import TypeAdapter, ValidationError
-
-from spyglass_contract.files import whole_file
+from spyglass_server.engine.models.stores.content import CONTENT, Held, is_complete, write_content
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
 from spyglass_server.engine.models.stores.options import RemoteOptions
-from spyglass_server.engine.models.stores.room import CONTENT, FILL_LOCK, USE_LOCK, Budget, Room
+from spyglass_server.engine.models.stores.room import FILES, FILL_LOCK, USE_LOCK, Budget, Room
 from spyglass_server.engine.models.stores.store import MODEL_FILE
-from spyglass_server.engine.models.stores.wanted import Held, Wanted, file_chunks, receive, receive_once
+from spyglass_server.engine.models.stores.wanted import Wanted, file_chunks, receive, receive_once
 
 _log = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MAX_CONTENT_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class _Content:
-    format: Literal[1]
-    files: tuple[Held, ...]
-
-
-_CONTENT = TypeAdapter(_Content)
 
 
 @dataclass(frozen=True)
@@ -56,8 +42,8 @@ class Slot:
     version: int
 
     def folder(self, below: Path) -> Path:
-        """Return its NAME/VERSION below a folder."""
-        return below / self.name / str(self.version)
+        """Return its NAME/VERSION below a folder of the cache."""
+        return below / FILES / self.name / str(self.version)
 
 
 class ModelCache:
@@ -79,7 +65,8 @@ class ModelCache:
         self._patience = options.patience
         self._max_file_bytes = options.max_file_bytes
         self._room = Room(options.cache, options.cache_bytes)
-        self._lock = Lock()
+        # A model that ends may release its files in the middle of a `fetch` of the same thread.
+        self._lock = RLock()
         # Of each version in use: the lock that says so to other processes, once for each user.
         self._held: dict[Path, list[int]] = {}
 
@@ -98,10 +85,10 @@ class ModelCache:
             lock = lock_file(folder / USE_LOCK, shared=True)
             assert lock is not None
             try:
-                if not self._is_complete(slot):
+                if not is_complete(folder, slot.folder(folder)):
                     with locked(folder / FILL_LOCK):
                         # Another process may have got it meanwhile.
-                        if not self._is_complete(slot):
+                        if not is_complete(folder, slot.folder(folder)):
                             self._fill(slot, wanted())
                 os.utime(folder / USE_LOCK)
             except BaseException:
@@ -115,32 +102,13 @@ class ModelCache:
         """Take back one `fetch`: after the last one the version may be deleted to make room."""
         with self._lock:
             if locks := self._held.get(path):
-                os.close(locks.pop())
+                lock = locks.pop()
+                # It was in use until now.
+                with suppress(OSError):
+                    os.utime(lock)
+                os.close(lock)
             if not locks:
                 self._held.pop(path, None)
-
-    def _is_complete(self, slot: Slot) -> bool:
-        """Return whether all files are here with the right hashes."""
-        folder = self._room.versions / slot.key
-        try:
-            if (folder / CONTENT).stat().st_size > _MAX_CONTENT_BYTES:
-                raise ValueError
-            content = _CONTENT.validate_json((folder / CONTENT).read_bytes())
-        except FileNotFoundError:
-            return False
-        except (ValidationError, ValueError):
-            _log.warning("%s is damaged: the files are fetched again", folder / CONTENT)
-            return False
-        for held in content.files:
-            path = slot.folder(folder) / held.path
-            try:
-                is_good = path.stat().st_size == held.bytes and _sha256(path) == held.sha256
-            except OSError:
-                is_good = False
-            if not is_good:
-                _log.warning("%s is damaged: the files of the version are fetched again", path)
-                return False
-        return True
 
     def _fill(self, slot: Slot, files: Sequence[Wanted]) -> None:
         for file in files:
@@ -178,6 +146,8 @@ class ModelCache:
                 # Deleted meanwhile.
                 pass
             except StoreError as error:
+                if not error.passing:
+                    raise
                 _log.warning("%s is damaged, and is fetched again: %s", blob, error.message)
                 blob.unlink(missing_ok=True)
         return receive(wanted, target, take, self._patience)
@@ -191,13 +161,10 @@ class ModelCache:
                 os.link(slot.folder(download) / file.path, blob)
         with suppress(FileNotFoundError):
             # Damaged: it leaves with the download.
-            (folder / slot.name).rename(download / ".damaged")
-        (download / slot.name).rename(folder / slot.name)
+            (folder / FILES).rename(download / "damaged")
+        (download / FILES).rename(folder / FILES)
         _sync(folder)
-        with whole_file(folder / CONTENT) as path, path.open("wb") as written:
-            written.write(_CONTENT.dump_json(_Content(1, tuple(held)), indent=1))
-            written.flush()
-            os.fsync(written.fileno())
+        write_content(folder, held)
 
     def _blob(self, sha256: str) -> Path:
         return self._room.blobs / sha256[:2] / sha256
@@ -220,14 +187,6 @@ class ModelCache:
                 reason="CACHE_UNUSABLE",
                 detail=f"{self.folder}: {error.strerror}",
             ) from None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with closing(file_chunks(path)) as chunks:
-        for chunk in chunks:
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _sync_folders(folder: Path) -> None:

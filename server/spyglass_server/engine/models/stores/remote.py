@@ -75,6 +75,10 @@ class RemoteStore:
         """See `Store.release`."""
         self._cache.release(path)
 
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._files.close()
+
     def read(self, name: str) -> bytes | None:
         """See `Store.read`."""
         _check_name(name)

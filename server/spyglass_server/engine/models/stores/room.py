@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spyglass_server.engine.models.stores.content import CONTENT
 from spyglass_server.engine.models.stores.failures import StoreError
 from spyglass_server.engine.models.stores.locks import lock_file, locked
 
 _log = logging.getLogger(__name__)
 
-USE_LOCK, FILL_LOCK, CONTENT = "use.lock", "fill.lock", "content.json"
-"""The files of a version in a cache: held by its users, held while it is filled, and written at the end."""
+USE_LOCK, FILL_LOCK, FILES = "use.lock", "fill.lock", "files"
+"""Of a version in a cache: the file that its users hold, the one that who fills it holds, and its folder."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Budget:
 
 
 def _title(folder: Path) -> str:
-    found = next(folder.glob("*/*/"), None)
+    found = next(folder.glob(f"{FILES}/*/*/"), None)
     return "/".join(found.parts[-2:]) if found else folder.name
 
 

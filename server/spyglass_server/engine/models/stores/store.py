@@ -45,6 +45,9 @@ class Store(Protocol):
     def release(self, path: Path) -> None:
         """Take back one `fetch` that returned this path."""
 
+    def close(self) -> None:
+        """Let calls in progress end soon, with an error if need be: the server ends."""
+
     def read(self, name: str) -> bytes | None:
         """Return NAME/routing.json, at most MAX_ROUTING_BYTES + 1 bytes of it; None: there is none."""
 

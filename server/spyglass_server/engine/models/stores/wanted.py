@@ -8,10 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
+from spyglass_server.engine.models.stores.content import Held
 from spyglass_server.engine.models.stores.failures import StoreError, retried
 from spyglass_server.engine.models.stores.options import Patience
 
@@ -35,15 +33,6 @@ class Wanted:
     sha256: str
     # Yields the content; raises StoreError.
     chunks: Chunks
-
-
-@dataclass(frozen=True)
-class Held:
-    """A file that the cache has."""
-
-    path: Annotated[str, Field(max_length=2000)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    bytes: Annotated[int, Field(ge=0)]
 
 
 def receive(wanted: Wanted, target: Path, take: Take, patience: Patience) -> Held:

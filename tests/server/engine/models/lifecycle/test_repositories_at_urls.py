@@ -49,7 +49,7 @@ class Site:
         return failed.reason, failed.message
 
     def copies(self) -> list[str]:
-        return sorted(path.read_text() for path in self.cache.glob("versions/*/*/*/model.onnx"))
+        return sorted(path.read_text() for path in self.cache.glob("versions/*/files/*/*/model.onnx"))
 
 
 @pytest.fixture

@@ -139,6 +139,26 @@ def test_a_version_that_is_deleted_while_it_loads_never_serves(site: Site) -> No
     assert (site.served(), site.served("2"), site.states()) == (1, 0, {1: "SERVING"})
 
 
+def test_files_that_cannot_be_read_are_refused_without_a_stack_trace_or_a_path(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.write(1)
+    site.start()
+    site.write(2)
+    site.hold_loads()
+    loading = site.lifecycle.load("colors", 2)
+    assert site.begun.wait(10)
+    shutil.rmtree(site.folder / "colors/2")
+    site.gate.set()
+
+    with pytest.raises(ModelError) as caught:
+        loading.result(10)
+
+    assert caught.value.reason == "FILE_UNREADABLE"
+    assert caught.value.message == "colors/2: its files cannot be read: No such file or directory"
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_a_version_that_changes_while_it_loads_is_loaded_again(site: Site) -> None:
     site.write(1)
     site.start()

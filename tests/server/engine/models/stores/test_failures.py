@@ -12,7 +12,6 @@ from spyglass_server.engine.models.stores.failures import (
     StoreError,
     retried,
     store_error,
-    within,
 )
 from spyglass_server.engine.models.stores.options import Patience
 from spyglass_server.engine.models.stores.url import StoreUrl
@@ -98,12 +97,3 @@ def test_what_does_not_pass_is_not_tried_again() -> None:
     with pytest.raises(MissingError):
         retried(attempt, Patience(pause=0))
     assert len(tries) == 1
-
-
-def test_a_timeout_of_the_work_itself_is_not_ours() -> None:
-    def work() -> None:
-        raise TimeoutError("of the work")
-
-    with pytest.raises(TimeoutError, match="of the work"):
-        within(5, work)
-    assert within(5, lambda: 7) == 7

@@ -304,3 +304,22 @@ def test_a_process_waits_for_another_that_downloads_the_same(open_cache: OpenCac
         waiting.stdout.close()
     source.get(open_cache())
     assert source.reads == 0
+
+
+@pytest.mark.parametrize("name", ["use.lock", "fill.lock", "content.json", "files"])
+def test_a_model_may_have_any_name(open_cache: OpenCache, name: str) -> None:
+    source = Source(b"model")
+    path = open_cache().fetch(Slot("key", name, 1), lambda: source.wanted)
+    assert path.parts[-3:] == (name, "1", "model.onnx")
+    assert path.read_bytes() == b"model"
+
+
+def test_a_version_counts_as_used_until_its_release(open_cache: OpenCache, folder: Path) -> None:
+    cache = open_cache(10_000)
+    long_used = Source(b"0" * 4000).get(cache, "key0")
+    cache.release(Source(b"1" * 4000).get(cache, "key1"))
+    os.utime(folder / "versions/key0/use.lock", (1, 1))
+    os.utime(folder / "versions/key1/use.lock", (2, 2))
+    cache.release(long_used)
+    Source(b"2" * 4000, indexed=True).get(cache, "key2")
+    assert sorted(os.listdir(folder / "versions")) == ["key0", "key2"]

@@ -230,6 +230,21 @@ def test_a_hash_that_is_not_that_of_the_index_is_refused(web: WebFolder, open_re
     assert caught.value.reason == "DOWNLOAD_DAMAGED"
 
 
+def test_an_index_that_is_gone_is_an_error(web: WebFolder, open_remote: OpenStore) -> None:
+    web.write("a/1/model.onnx", b"model")
+    store = open_remote(web.url)
+    before = store.versions()
+    write_index_of(web)
+    indexed = store.versions()
+    assert indexed != before
+    (web.root / "models.json").unlink()
+    with pytest.raises(ModelError, match="had the index") as caught:
+        store.versions()
+    assert caught.value.reason == "STORE_INDEX_INVALID"
+    write_index_of(web)
+    assert store.versions() == indexed
+
+
 @pytest.mark.parametrize("index", [True, False])
 def test_a_file_above_the_limit_is_refused(web: WebFolder, open_remote: OpenStore, index: bool) -> None:
     web.write("a/1/model.onnx", b"model" * 1000)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spyglass_server.engine.models.stores.url import StoreUrl, is_url, without_credentials
+
+# Longer than what is part of the text itself; a comma ends a URL.
+SECRETS = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"]), min_size=8, max_size=20)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,17 @@ def test_a_url_shows_no_credentials() -> None:
     assert url.secrets == ("pat", "p%40ss-w0rd", "p@ss-w0rd")
     said = "cannot connect to https://pat:p%40ss-w0rd@host/models/a?X=1 with p@ss-w0rd"
     assert url.hide(said) == "cannot connect to https://host/models/a with ***"
+
+
+@settings(max_examples=50)
+@given(user=SECRETS, password=SECRETS)
+def test_no_text_shows_a_password(user: str, password: str) -> None:
+    text = f"https://{quote(user, safe='')}:{quote(password, safe='')}@host/models"
+    url = StoreUrl.parse(text)
+    for shown in (str(url), repr(url), url.hide(f"cannot open {url.full}: {password}"), url.shown):
+        assert password not in shown
+        assert quote(password, safe="") not in shown
+    assert password not in without_credentials(f"/srv/models,https://{user}:{password}@host/x")
 
 
 def test_texts_with_several_urls_lose_all_credentials() -> None:

@@ -1,0 +1,33 @@
+"""The addresses that the HTTP port takes."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack, closing
+
+import pytest
+
+from spyglass_server.http.sockets import bound_sockets, bound_to
+from spyglass_server.listening import ListenError
+
+LOOPBACK = (socket.AF_INET, ("127.0.0.1", 0))
+# For documentation: no machine has it.
+ELSEWHERE = (socket.AF_INET, ("192.0.2.1", 0))
+
+
+@pytest.mark.parametrize("addresses", [[ELSEWHERE, LOOPBACK], [LOOPBACK, ELSEWHERE]])
+def test_an_address_that_the_machine_lacks_is_left_out(addresses: list[tuple[int, tuple[str, int]]]) -> None:
+    (bound,) = bound_to(addresses, 0, shared=False)
+    with closing(bound):
+        assert bound.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_host_of_which_no_address_is_here_is_refused() -> None:
+    with pytest.raises(ListenError, match=r"HTTP cannot listen on 192\.0\.2\.1:0"):
+        bound_sockets("192.0.2.1", 0, shared=False)
+
+
+def test_all_addresses_of_a_name_have_one_port() -> None:
+    with ExitStack() as stack:
+        bound = [stack.enter_context(closing(one)) for one in bound_sockets("localhost", 0, shared=False)]
+        assert len({one.getsockname()[1] for one in bound}) == 1
