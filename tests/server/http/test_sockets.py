@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import ExitStack, closing
 
@@ -31,3 +32,26 @@ def test_all_addresses_of_a_name_have_one_port() -> None:
     with ExitStack() as stack:
         bound = [stack.enter_context(closing(one)) for one in bound_sockets("localhost", 0, shared=False)]
         assert len({one.getsockname()[1] for one in bound}) == 1
+
+
+def test_connections_send_small_packets_at_once() -> None:
+    async def delays() -> int:
+        handled = asyncio.Event()
+        found = []
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            found.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+            handled.set()
+
+        (bound,) = bound_sockets("127.0.0.1", 0, shared=False)
+        server = await asyncio.start_server(connected, sock=bound)
+        async with server:
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            await handled.wait()
+            writer.close()
+            await writer.wait_closed()
+        return int(found[0])
+
+    assert asyncio.run(delays()) == 1
