@@ -66,7 +66,7 @@ def main() -> int:
             table(["request", "", "processor time", "ratio", "more"], alone),
             f"Servers with {options.concurrency} callers on the same cores; medians of {options.rounds} "
             f"rounds of {options.seconds:g} s:",
-            table(["request", "", "processor time", "ratio", "requests", "p50"], loaded),
+            table(["request", "", "processor time", "ratio"], loaded),
         ]
     )
     print(text)
@@ -172,8 +172,6 @@ def _rows_of(case: str, found: dict[str, list[Figures]]) -> list[list[str]]:
                 name,
                 f"{statistics.median(each.cpu_ms for each in rounds):.3f} ms",
                 f"{statistics.median(ratios):.3f}",
-                f"{statistics.median(each.per_second for each in rounds):,.0f}/s",
-                f"{statistics.median(each.p50_ms for each in rounds):.2f} ms",
             ]
         )
     return rows

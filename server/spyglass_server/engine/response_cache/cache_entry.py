@@ -27,6 +27,8 @@ class CacheEntry:
         self._cache = cache
         self._key = key
         self._reuse = reuse
+        # The response became known while the work waited.
+        self._found = False
 
     def respond(self, call: Call, done: Done) -> bool:
         """Give `done` the response if it is kept, at once or from another thread; return whether it is."""
@@ -52,7 +54,7 @@ class CacheEntry:
         """Return `done` that keeps the response first; errors are not kept."""
 
         def keep(response: object, error: Exception | None) -> None:
-            if error is None:
+            if error is None and not self._found:
                 self._keep(response)
             done(response, error)
 
@@ -67,7 +69,10 @@ class CacheEntry:
 
     def _ready(self, queue_ms: float) -> object | None:
         kept = self._cache.find(self._key, last=True)
-        return None if kept is None else self._reuse.restored(kept, queue_ms)
+        if kept is None:
+            return None
+        self._found = True
+        return self._reuse.restored(kept, queue_ms)
 
     def _respond(self, kept: bytes, call: Call, done: Done) -> None:
         response, failure = None, None
