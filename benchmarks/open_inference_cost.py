@@ -36,6 +36,8 @@ from spyglass_server.engine.models.bundled import bundled_models
 
 _WARM_UP_SECONDS = 0.4
 _BATCH = 8
+# Bytes of a file, or rows of pixels.
+_SMALL = 4096
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def main() -> int:
 
 def _rows(address: str, model: str, image: bytes | NDArray[np.uint8]) -> list[_Row]:
     client, typed = "`spyglass_client`, Classify", "prepared message, Classify"
-    return [
+    rows = [
         _Row(client, SpyglassTarget(address, model, image)),
         _Row("`tritonclient`, probabilities of all classes", TritonTarget(address, model, image), client),
         _Row("`tritonclient`, 5 classes with names", TritonTarget(address, model, image, 5), client),
@@ -84,13 +86,18 @@ def _rows(address: str, model: str, image: bytes | NDArray[np.uint8]) -> list[_R
         _Row(
             "prepared message, ModelInfer", GrpcTarget(address, INFER, infer_payload(model, [image])), typed
         ),
-        _Row(
-            f"prepared message, ModelInfer of {_BATCH} images, for each image",
-            GrpcTarget(address, INFER, infer_payload(model, [image] * _BATCH)),
-            typed,
-            _BATCH,
-        ),
     ]
+    # Of larger images, a busy machine would refuse some: too much work would wait.
+    if len(image) < _SMALL:
+        rows.append(
+            _Row(
+                f"prepared message, ModelInfer of {_BATCH} images, for each image",
+                GrpcTarget(address, INFER, infer_payload(model, [image] * _BATCH)),
+                typed,
+                _BATCH,
+            )
+        )
+    return rows
 
 
 def _typed_payload(model: str, image: bytes | NDArray[np.uint8]) -> bytes:
