@@ -142,7 +142,7 @@ def main() -> int:
                 before = time.monotonic()
                 time.sleep(options.steady_seconds)
                 steady = [(before, time.monotonic())]
-                memory, swaps = _swap(repository, clients, server, options.swaps)
+                memory, swaps = _swap(repository, clients, server, options.swaps, options.rest)
             finally:
                 clients.end()
     text, met = _report(options, clients, steady, swaps, memory)
@@ -154,7 +154,7 @@ def main() -> int:
 
 
 def _swap(
-    repository: Repository, clients: Clients, server: psutil.Process, count: int
+    repository: Repository, clients: Clients, server: psutil.Process, count: int, rest: float
 ) -> tuple[list[float], list[tuple[float, float]]]:
     """Return the megabytes after each swap, the first before any, and when each swap began and ended."""
     memory, swaps = [server.memory_info().rss / 1e6], []
@@ -168,6 +168,7 @@ def _swap(
             repository.delete(version - 1)
             while any(status.state != "serving" for status in client.admin.versions().versions):
                 time.sleep(0.05)
+            time.sleep(rest)
             memory.append(server.memory_info().rss / 1e6)
             print(f"{version - 1} swaps, {memory[-1]:.0f} MB, {len(clients.failures)} failures", flush=True)
     return memory, swaps
@@ -236,6 +237,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--swaps", type=int, default=50, help="number of swaps (default: 50)")
     parser.add_argument("--pause", type=float, default=0.1, help="pause of each client, in s (default: 0.1)")
+    parser.add_argument("--rest", type=float, default=1.0, help="time after each swap, in s (default: 1)")
     parser.add_argument("--warm-seconds", type=float, default=10, help="load before the measurement, in s")
     parser.add_argument("--steady-seconds", type=float, default=30, help="load without swaps, in s")
     parser.add_argument("--docs", action="store_true", help="write the results into docs/performance.md")

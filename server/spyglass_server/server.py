@@ -351,7 +351,8 @@ class Server:
             from spyglass_server.http.serving import HttpServing
         except ImportError as error:
             raise ListenError(
-                f"--http-port needs the extra http: pip install 'spyglass[http]' ({error.name} is missing)",
+                f"--http-port needs {error.name}, which is not installed: install Spyglass with the extra "
+                "http",
                 reason="EXTRA_MISSING",
             ) from None
         return HttpServing(

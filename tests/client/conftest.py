@@ -40,10 +40,12 @@ class FakeVision(VisionServicer):
         self.respond = respond
         self.requests: list[ClassifyRequest] = []
         self.metadata: dict[str, str | bytes] = {}
+        self.peers: set[str] = set()
 
     def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
         self.requests.append(request)
         self.metadata = dict(context.invocation_metadata())
+        self.peers.add(context.peer())
         return self._checked(lambda: self.respond(request), context)
 
     def ClassifyStream(

@@ -81,7 +81,8 @@ def fuzzed(
 
     def start(*flags: object) -> Fuzzed:
         limits = ("--max-image-bytes", 4 << 20, "--max-image-pixels", 4 << 20)
-        server = spawn_server("--models", tiny_models, *limits, *flags)
+        models = () if "--models" in flags else ("--models", tiny_models)
+        server = spawn_server(*models, *limits, *flags)
         server.wait_until_serving()
         return Fuzzed(server, request.config.getoption("fuzz_seconds"), request.config.getoption("fuzz_seed"))
 

@@ -17,7 +17,14 @@ from spyglass_cli.output.version_rows import (
     routing_rows,
     status_rows,
 )
-from spyglass_client import Admin, DeadlineExceeded, InvalidInput, Routing, VersionStatus
+from spyglass_client import (
+    Admin,
+    DeadlineExceeded,
+    InvalidInput,
+    Routing,
+    VersionStatus,
+    parse_addresses,
+)
 
 LOAD_SECONDS = 600.0
 """How long a command waits for a model by default: as long as the largest take to load."""
@@ -177,6 +184,12 @@ def run_reload(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _admin(arguments: argparse.Namespace) -> Iterator[Admin]:
+    if (count := len(parse_addresses(arguments.server))) > 1:
+        raise InvalidInput(
+            f"a change is for one server: give one address, not {count}; for several servers run the command "
+            "for each",
+            field="server",
+        )
     with open_client(arguments) as client:
         try:
             yield client.admin

@@ -205,6 +205,11 @@ def test_invalid_usage_is_refused_before_anything_is_sent(
     assert expected in capsys.readouterr().err
 
 
+def test_a_change_is_for_one_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "reload", "--server", "127.0.0.1:1,127.0.0.1:2"]) == 2
+    assert "give one address, not 2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("percent", ["101", "-1", "nan", "ten"])
 def test_a_percentage_is_from_0_to_100(percent: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -61,8 +61,13 @@ class Routing:
 
     @property
     def kept(self) -> set[int]:
-        """The versions that must serve: those with labels, and those that a rollback would need."""
-        return {*self.labels.values(), *(versions[-1] for versions in self.history.values() if versions)}
+        """The versions that must serve: those of labels and shares, and those that a rollback would need."""
+        targets = (share.target for share in self.shares)
+        return {
+            *self.labels.values(),
+            *(target for target in targets if isinstance(target, int)),
+            *(versions[-1] for versions in self.history.values() if versions),
+        }
 
     def version(self, selector: Selector) -> int | None:
         """Return the version of a selector; None: no version has the label."""

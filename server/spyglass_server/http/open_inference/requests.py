@@ -23,6 +23,7 @@ BINARY_SIZE, BINARY_OUTPUT, BINARY_DATA = "binary_data_size", "binary_data_outpu
 # Lists in lists, of a tensor as nested as the protocol allows.
 _MAX_DEPTH = 8
 _MAX_LISTED = 64
+_SHARED = "shared_memory"
 # Of a request: some images of 224 x 224 pixels.
 _MAX_VALUES = 1_000_000
 _OTHERWISE = f": send elements after the JSON, with {HEADER_LENGTH}"
@@ -79,6 +80,10 @@ def _add_input(message: ModelInferRequest, tensor: dict[str, Any], rest: bytes) 
     size = parameters.get(BINARY_SIZE)
     kept = {key: value for key, value in parameters.items() if key != BINARY_SIZE}
     _add_parameters(added.parameters, kept, "inputs.parameters")
+    if size is None and "data" not in tensor and any(key.startswith(_SHARED) for key in kept):
+        # Refused later, as in gRPC's requests.
+        message.raw_input_contents.append(b"")
+        return rest
     if size is None:
         message.raw_input_contents.append(_elements(added.datatype, tensor.get("data")))
         return rest

@@ -42,7 +42,8 @@ class Stoppable:
             ("grpc.max_concurrent_streams", self._calls_per_connection),
         ]
         server = grpc.server(ThreadPoolExecutor(16), options=options)
-        add_VisionServicer_to_server(self._fake_vision(self._respond), server)
+        self.vision = self._fake_vision(self._respond)
+        add_VisionServicer_to_server(self.vision, server)
         add_HealthServicer_to_server(self.health, server)
         self.report(serving=True)
         assert server.add_insecure_port(self.address)

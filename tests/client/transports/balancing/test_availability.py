@@ -11,7 +11,6 @@ import pytest
 
 from spyglass_client import NotFound, Overloaded, SpyglassError, Unavailable, open_channel
 from spyglass_client._transports.balancing.availability import (
-    GRACE_SECONDS,
     REST_SECONDS,
     Availability,
     State,
@@ -46,14 +45,12 @@ def probed() -> Probed:
 
 
 def test_a_connection_is_unknown_until_its_server_has_answered(probed: Probed) -> None:
-    probed.now += GRACE_SECONDS
     assert probed.state is State.UNKNOWN
     probed.end_probe(takes_calls=True)
     assert probed.state is State.AVAILABLE
 
 
-def test_a_new_connection_counts_as_available_for_a_moment_if_no_call_fails(probed: Probed) -> None:
-    assert probed.state is State.AVAILABLE
+def test_a_call_that_fails_ends_the_doubt(probed: Probed) -> None:
     probed.availability.note(Unavailable("nobody", reason="UNREACHABLE"))
     assert probed.state is State.UNAVAILABLE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -116,6 +117,22 @@ def test_a_server_that_cannot_be_reached_gets_no_call_of_a_new_client(
         assert client.classify(b"image", timeout=10).best.name == "cat"
 
 
+@pytest.mark.slow
+def test_a_server_that_accepts_connections_and_stays_silent_delays_at_most_the_first_calls(
+    make_server: MakeServer, connect: Connect
+) -> None:
+    server = make_server()
+    for _ in range(4):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            timeout = sc.Timeout(call=20, connect=2)
+            client = connect([address, server.address], timeout=timeout, retry=SLOW_RETRY)
+            assert client.classify(b"image").best.name == "cat"
+            # The first call may have gone to the silent server first, but no other one does.
+            for _ in range(10):
+                assert client.classify(b"image", timeout=1.5).best.name == "cat"
+
+
 def test_a_server_that_refuses_tls_does_not_keep_calls_from_the_others(
     make_server: MakeServer, connect: Connect
 ) -> None:
@@ -213,9 +230,16 @@ def test_several_connections_to_one_address_carry_more_calls_at_a_time(
     make_server: MakeServer, eventually: Eventually
 ) -> None:
     server = make_server(calls_per_connection=1)
-    server.released.clear()
     balance = sc.Balance(connections=3, health=False)
     with sc.Client(server.address, balance=balance) as client, ThreadPoolExecutor(4) as pool:
+
+        def all_connected() -> bool:
+            client.classify(b"image")
+            return len(server.vision.peers) == 3
+
+        eventually(all_connected)
+        server.released.clear()
+        server.calls = 0
         pending = [pool.submit(client.classify, b"image") for _ in range(4)]
         eventually(lambda: server.calls == 3)
         server.released.set()

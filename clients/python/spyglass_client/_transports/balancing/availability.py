@@ -12,9 +12,6 @@ from spyglass_contract.errors import SpyglassError, Unavailable
 
 # A server that refuses calls, or whose probe fails, gets no call for this time, in seconds, if others can.
 REST_SECONDS = 1.0
-# A new connection counts as available for this time, in seconds: otherwise the server that is the fastest to
-# connect would get all calls that a client begins with.
-GRACE_SECONDS = 0.1
 
 _NOT_CONNECTED = {CONNECTION_LOST, NOT_SERVING, TLS_FAILED, UNREACHABLE}
 
@@ -49,7 +46,6 @@ class Availability:
         self._probe = probe
         self._clock = clock
         self._known = State.UNKNOWN
-        self._grace_until = clock() + GRACE_SECONDS
         self._rests_until = 0.0
         self._probing = False
         self._start_probe()
@@ -59,11 +55,8 @@ class Availability:
         """The state now."""
         if self._rests_until and self._clock() < self._rests_until:
             return State.UNAVAILABLE
-        if self._known is State.AVAILABLE:
-            return State.AVAILABLE
-        self._start_probe()
-        if self._known is State.UNKNOWN and self._clock() < self._grace_until:
-            return State.AVAILABLE
+        if self._known is not State.AVAILABLE:
+            self._start_probe()
         return self._known
 
     def note(self, error: SpyglassError) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from spyglass_contract.errors import ModelError
+from spyglass_contract.errors import FailedPrecondition, ModelError, NotFound
 from spyglass_server.engine.models.lifecycle.catalog import Found
 from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
 from spyglass_server.engine.models.lifecycle.status import State, Status, now
@@ -81,6 +81,73 @@ class Family:
         }
         kept = (self.routing.kept | self.pinned | {*self.held}) & usable
         return policy.choose(self.name, usable) | kept
+
+    def allow(self, version: int) -> None:
+        """Let a version be loaded again that was ended or refused. Raises NotFound."""
+        if version not in self.found:
+            found = ", ".join(map(str, sorted(self.found))) or "none"
+            raise NotFound(
+                f"the repository has no version {version} of {self.name}; it has: {found}",
+                reason="VERSION_NOT_FOUND",
+                field="version",
+            )
+        if self.is_off:
+            self.ended |= self.found.keys()
+            self.is_off = False
+        self.ended.discard(version)
+        entry = self.entries.get(version)
+        if entry and not entry.loading:
+            entry.refused = ""
+
+    def end(self, version: int) -> set[int]:
+        """Let a version not serve any more, 0: none of them; return what is to end.
+
+        Raises NotFound, and FailedPrecondition for one version that has a label.
+        """
+        if version and version not in self.entries:
+            raise NotFound(
+                f"{self.name} has no version {version} that serves",
+                reason="VERSION_NOT_FOUND",
+                field="version",
+            )
+        labels = [label for label, of in self.routing.labels.items() if of == version]
+        if labels:
+            raise FailedPrecondition(
+                f"version {version} of {self.name} has the label {labels[0]}; move or remove the label first",
+                reason="VERSION_LABELLED",
+                field="version",
+            )
+        ends = {version} if version else {*self.found, *self.entries}
+        self.ended |= ends
+        self.pinned -= ends
+        self.is_off = self.is_off or not version
+        return ends
+
+    def check_routable(self, before: Routing, after: Routing) -> None:
+        """Raise FailedPrecondition if a new label or share leads to a version that does not serve."""
+        needed = {
+            f"the label {label}": version
+            for label, version in after.labels.items()
+            if before.labels.get(label) != version
+        }
+        for share in after.shares:
+            if share not in before.shares:
+                needed[f"the share of {share.source}"] = after.version(share.target) or 0
+        for what, version in needed.items():
+            if version not in self.serving():
+                raise FailedPrecondition(
+                    f"{what} needs version {version} of {self.name}, which does not serve; load it first",
+                    reason="VERSION_NOT_SERVING",
+                    field="version",
+                )
+
+    def check_started(self, *, strict: bool) -> None:
+        """Raise ModelError if a version could not be loaded; not strict: only if none could."""
+        if self.routing_error:
+            raise self.routing_error
+        failed = [entry.error for _, entry in sorted(self.entries.items()) if entry.error]
+        if failed and (strict or not self.serving()):
+            raise failed[0]
 
     def to_load(self, desired: set[int]) -> Iterator[int]:
         """Yield the desired versions whose files are not the ones that serve, load, or were refused."""

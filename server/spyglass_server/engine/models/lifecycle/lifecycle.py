@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,7 +14,7 @@ from spyglass_server.engine.capacity.priority import give_way
 from spyglass_server.engine.models.lifecycle.catalog import Catalog, Found, RoutingFile
 from spyglass_server.engine.models.lifecycle.draining import Draining
 from spyglass_server.engine.models.lifecycle.family import Entry, Family
-from spyglass_server.engine.models.lifecycle.loading import OpenModel, check_memory, load_model
+from spyglass_server.engine.models.lifecycle.loading import Loader, OpenModel, load_error
 from spyglass_server.engine.models.lifecycle.policy import VersionPolicy
 from spyglass_server.engine.models.lifecycle.status import State, Status, now
 from spyglass_server.engine.models.model import Model
@@ -55,8 +54,7 @@ class Lifecycle:
         self._catalog = Catalog(stores)
         self._repository = repository
         self._policy = policy
-        self._open_model = open_model
-        self._prepare = prepare
+        self._loader = Loader(open_model, prepare)
         self._changed = changed
         self._published = published
         self._ended_loads: Counter[tuple[str, str]] = Counter()
@@ -67,7 +65,7 @@ class Lifecycle:
         self._looking, self._routing_changes = Lock(), Lock()
         # One load at a time, so that it takes little from the requests.
         self._loads = ThreadPoolExecutor(1, "load", give_way)
-        self._started = self._closed = False
+        self._started = False
 
     def start(self, at_once: int, *, strict: bool = True) -> None:
         """Load what should serve, several models at a time, and return when all are loaded.
@@ -84,7 +82,7 @@ class Lifecycle:
                 wait(loads)
         self._loads = background
         for _, family in sorted(self._families.items()):
-            self._check_started(family, strict=strict)
+            family.check_started(strict=strict)
         self._started = True
 
     def refresh(self) -> None:
@@ -112,7 +110,7 @@ class Lifecycle:
         with self._lock:
             family = self._family(name)
             version = version or max(family.found, default=0)
-            self._allow(family, version)
+            family.allow(version)
             if version not in self._policy.choose(name, family.found.keys() - family.ended):
                 family.pinned.add(version)
             return self._begun(family, version)
@@ -123,7 +121,7 @@ class Lifecycle:
         self._look()
         with self._lock:
             family = self._family(name)
-            self._allow(family, version)
+            family.allow(version)
             family.held.append(version)
             loading = self._begun(family, version)
         try:
@@ -140,23 +138,7 @@ class Lifecycle:
         """
         with self._lock:
             family = self._family(name)
-            ends = {version} if version else {*family.found, *family.entries}
-            if version and version not in family.entries:
-                raise NotFound(
-                    f"{name} has no version {version} that serves",
-                    reason="VERSION_NOT_FOUND",
-                    field="version",
-                )
-            labels = [label for label, of in family.routing.labels.items() if of == version]
-            if labels:
-                raise FailedPrecondition(
-                    f"version {version} of {name} has the label {labels[0]}; move or remove the label first",
-                    reason="VERSION_LABELLED",
-                    field="version",
-                )
-            family.ended |= ends
-            family.pinned -= ends
-            family.is_off = family.is_off or not version
+            ends = family.end(version)
             self._settle(family)
             return [status for status in self.statuses() if status.name == name and status.version in ends]
 
@@ -175,7 +157,7 @@ class Lifecycle:
                     before = file.read()
                     routing = change(before)
                     with self._lock:
-                        self._check_routable(family, before, routing)
+                        family.check_routable(before, routing)
                     file.write(routing)
             except ModelError as error:
                 raise FailedPrecondition(error.message, reason=error.reason) from error
@@ -213,7 +195,7 @@ class Lifecycle:
 
     def close(self) -> None:
         """Begin no further load, and give up downloads; may be called again."""
-        self._closed = True
+        self._loader.close()
         self._catalog.close()
         self._loads.shutdown(wait=False)
 
@@ -286,9 +268,9 @@ class Lifecycle:
 
     def _load(self, family: Family, version: int, found: Found, loading: Future[Model]) -> None:
         try:
-            outcome: Model | ModelError = self._opened(found)
+            outcome: Model | ModelError = self._loader.load(found, beside_others=self._started)
         except Exception as error:
-            outcome = _model_error(error, found)
+            outcome = load_error(error, found)
         with self._lock:
             entry = family.entries[version]
             entry.loading = None
@@ -309,28 +291,6 @@ class Lifecycle:
         else:
             loading.set_result(outcome)
 
-    def _opened(self, found: Found) -> Model:
-        stored = found.stored
-        if self._closed:
-            raise ModelError(f"{stored.name}/{stored.version}: the server ends", reason="SERVER_ENDS")
-        model = self._load_found(found)
-        if self._started:
-            self._prepare(model)
-        return model
-
-    def _load_found(self, found: Found) -> Model:
-        path = found.fetch()
-        try:
-            if self._started:
-                check_memory(path)
-            model = load_model(path, self._open_model)
-        except BaseException:
-            found.release(path)
-            raise
-        # Whoever keeps the model may read its files again.
-        weakref.finalize(model, found.release, path).atexit = False
-        return model
-
     def _serve(self, family: Family, version: int, entry: Entry, model: Model, found: Found) -> None:
         if entry.model:
             self._draining.add(entry.model)
@@ -342,7 +302,7 @@ class Lifecycle:
     def _fail(self, family: Family, version: int, entry: Entry, error: ModelError, found: Found) -> None:
         entry.error, entry.refused = error, found.stamp
         self._ended_loads[family.name, "failed"] += 1
-        if self._started and not self._closed:
+        if self._started and not self._loader.is_closed:
             _log.error("%s; %s", error.message, _kept(family.serving()))
         self._report(family, version, entry)
 
@@ -366,23 +326,6 @@ class Lifecycle:
                 if entry.loading
             ]
 
-    def _allow(self, family: Family, version: int) -> None:
-        """Let a version be loaded again that was ended or refused. Raises NotFound."""
-        if version not in family.found:
-            found = ", ".join(map(str, sorted(family.found))) or "none"
-            raise NotFound(
-                f"the repository has no version {version} of {family.name}; it has: {found}",
-                reason="VERSION_NOT_FOUND",
-                field="version",
-            )
-        if family.is_off:
-            family.ended |= family.found.keys()
-            family.is_off = False
-        family.ended.discard(version)
-        entry = family.entries.get(version)
-        if entry and not entry.loading:
-            entry.refused = ""
-
     def _begun(self, family: Family, version: int) -> Future[Model]:
         self._settle(family)
         entry = family.entries[version]
@@ -404,48 +347,6 @@ class Lifecycle:
                 field="name",
             )
         return RoutingFile(family.name, family.found[max(family.found)].store)
-
-    def _check_routable(self, family: Family, before: Routing, routing: Routing) -> None:
-        needed = {
-            f"the label {label}": version
-            for label, version in routing.labels.items()
-            if before.labels.get(label) != version
-        }
-        for share in routing.shares:
-            if share not in before.shares:
-                needed[f"the share of {share.source}"] = routing.version(share.target) or 0
-        for what, version in needed.items():
-            if version not in family.serving():
-                raise FailedPrecondition(
-                    f"{what} needs version {version} of {family.name}, which does not serve; load it first",
-                    reason="VERSION_NOT_SERVING",
-                    field="version",
-                )
-
-    def _check_started(self, family: Family, *, strict: bool) -> None:
-        if family.routing_error:
-            raise family.routing_error
-        failed = [entry.error for _, entry in sorted(family.entries.items()) if entry.error]
-        if failed and (strict or not family.serving()):
-            raise failed[0]
-
-
-def _model_error(error: Exception, found: Found) -> ModelError:
-    """Return what operators read."""
-    if isinstance(error, ModelError):
-        return type(error)(error.message, reason=error.reason)
-    stored = found.stored
-    if isinstance(error, OSError):
-        # Often a version that is deleted while it is loaded. The text has no path: others read it, too.
-        cause = error.strerror or type(error).__name__
-        return ModelError(
-            f"{stored.name}/{stored.version}: its files cannot be read: {cause}", reason="FILE_UNREADABLE"
-        )
-    _log.error("%s/%d could not be loaded", stored.name, stored.version, exc_info=error)
-    return ModelError(
-        f"{stored.name}/{stored.version}: it could not be loaded; the server's log has the cause",
-        reason="LOAD_FAILED",
-    )
 
 
 def _done(model: Model | None) -> Future[Model]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import CardError, ModelError
 from spyglass_server.engine.capacity.memory import free_memory
 from spyglass_server.engine.models.model import Model
 
+if TYPE_CHECKING:
+    # The catalog reads files with pydantic, which a client in this process does not need.
+    from spyglass_server.engine.models.lifecycle.catalog import Found
+
 _log = logging.getLogger(__name__)
 
 OpenModel = Callable[[Path], Model]
 """Opens a file and replays its certificate. Raises ModelError."""
-
 
 # While ONNX Runtime opens a file, it takes 3 to 5 times its bytes (measured with the bundled models).
 _MEMORY_FACTOR = 3
@@ -60,3 +65,54 @@ def load_model(path: Path, open_model: OpenModel) -> Model:
     model.load_seconds = time.monotonic() - started
     _log.info("%s/%s loaded in %.2f s", name, version, model.load_seconds)
     return model
+
+
+class Loader:
+    """Loads what stores hold."""
+
+    def __init__(self, open_model: OpenModel, prepare: Callable[[Model], object]) -> None:
+        """`prepare` gets each model that is loaded beside others, before it serves."""
+        self._open_model = open_model
+        self._prepare = prepare
+        self.is_closed = False
+
+    def load(self, found: Found, *, beside_others: bool) -> Model:
+        """Return the model of a version. Raises ModelError, and what its files raise; see `load_error`."""
+        if self.is_closed:
+            stored = found.stored
+            raise ModelError(f"{stored.name}/{stored.version}: the server ends", reason="SERVER_ENDS")
+        path = found.fetch()
+        try:
+            if beside_others:
+                check_memory(path)
+            model = load_model(path, self._open_model)
+        except BaseException:
+            found.release(path)
+            raise
+        # Whoever keeps the model may read its files again.
+        weakref.finalize(model, found.release, path).atexit = False
+        if beside_others:
+            self._prepare(model)
+        return model
+
+    def close(self) -> None:
+        """Load nothing any more."""
+        self.is_closed = True
+
+
+def load_error(error: Exception, found: Found) -> ModelError:
+    """Return what operators read about a load that failed. An unexpected cause goes to the log."""
+    stored = found.stored
+    if isinstance(error, ModelError):
+        return type(error)(error.message, reason=error.reason)
+    if isinstance(error, OSError):
+        # Often a version that is deleted while it is loaded. The text has no path: others read it, too.
+        cause = error.strerror or type(error).__name__
+        return ModelError(
+            f"{stored.name}/{stored.version}: its files cannot be read: {cause}", reason="FILE_UNREADABLE"
+        )
+    _log.error("%s/%d could not be loaded", stored.name, stored.version, exc_info=error)
+    return ModelError(
+        f"{stored.name}/{stored.version}: it could not be loaded; the server's log has the cause",
+        reason="LOAD_FAILED",
+    )

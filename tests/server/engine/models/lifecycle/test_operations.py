@@ -167,6 +167,18 @@ def test_a_label_keeps_its_version_and_the_one_before(site: Site) -> None:
     assert site.served() == 1
 
 
+def test_a_version_that_answers_a_share_goes_on_serving(site: Site) -> None:
+    site.write(1)
+    site.write(2)
+    site.start("all")
+    site.lifecycle.route("colors", lambda routing: routing.with_share(Share(2, 1, 100)))
+    site.lifecycle.close()
+
+    site.start("latest")
+
+    assert (site.served(), site.served("1")) == (1, 1)
+
+
 def test_a_label_of_a_version_that_does_not_serve_is_refused(site: Site) -> None:
     site.write(1)
     site.start()

@@ -1,0 +1,1 @@
+"""Servers and measurements for the benchmark of the client's balance."""
