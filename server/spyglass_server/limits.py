@@ -105,6 +105,8 @@ def channel_options(settings: ServerSettings, *, shares_port: bool = False) -> l
         ("grpc.max_connection_age_grace_ms", age_ms),
         ("grpc.keepalive_time_ms", _PING_MS),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
+        # gRPC 1.85 waits for a minute without this: it does not read the option before.
+        ("grpc.http2.ping_timeout_ms", _PING_TIMEOUT_MS),
         # Clients may keep an idle connection alive with a ping every ten seconds.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -59,6 +59,7 @@ def target() -> Iterator[GrpcTarget]:
     server.stop(None).wait()
 
 
+@pytest.mark.slow
 def test_a_closed_loop_counts_the_calls_of_its_window(target: GrpcTarget) -> None:
     found = run_closed_loop(target, 2, Window.soon(0.1, 0.4))
     assert not found.failures
@@ -73,6 +74,7 @@ def test_a_closed_loop_counts_refusals_as_failures(target: GrpcTarget) -> None:
     assert len(found.latencies) > 0
 
 
+@pytest.mark.slow
 def test_an_open_loop_sends_beyond_the_capacity_and_tells_refusals_from_answers(target: GrpcTarget) -> None:
     # The capacity is 80 calls a second.
     found = run_open_loop(target, OpenLoop(300, 1.0, 2, 0), Window.soon(0.1, 0.5))
@@ -93,6 +95,7 @@ def test_a_stream_measures_each_message(target: GrpcTarget) -> None:
     assert found.latencies.min() >= 0.009
 
 
+@pytest.mark.slow
 def test_a_flood_keeps_its_calls_outstanding_and_ends_with_its_window(target: GrpcTarget) -> None:
     started = time.monotonic()
     found = run_flood(Flood(target, outstanding=8, channels=2), Window.soon(0.1, 0.5))

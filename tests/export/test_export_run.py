@@ -129,6 +129,7 @@ class TwoBranches(keras.layers.Layer):
 keras.saving.register_keras_serializable("tests")(TwoBranches)
 
 
+@pytest.mark.slow
 def test_a_sum_of_several_maps_is_told(make_run: MakeRun, target: Path) -> None:
     told: list[str] = []
     card = export_run(make_run(TwoBranches()), target, notify=told.append)

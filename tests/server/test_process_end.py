@@ -167,6 +167,7 @@ def test_a_server_with_closed_standard_streams_serves(
     assert b"Traceback" not in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "port", "reason"),
     [

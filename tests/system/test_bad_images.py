@@ -187,6 +187,7 @@ def test_a_request_without_an_image_is_rejected(service: Any) -> None:
     assert service.outcome(Image()) == (INVALID, "IMAGE_MISSING")
 
 
+@pytest.mark.slow
 def test_the_transport_rejects_a_message_that_is_far_too_large(service: Any) -> None:
     assert service.outcome(bytes(70 * 1024 * 1024))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
 

@@ -90,6 +90,7 @@ def test_a_mask_has_the_orientation_of_the_upright_image(
     )
 
 
+@pytest.mark.slow
 def test_concurrent_callers_get_the_same_masks_as_single_callers(
     client: Client, chelsea: bytes, coffee: bytes
 ) -> None:

@@ -60,6 +60,7 @@ def test_one_golden_image_is_decoded_at_a_reduced_scale(spec: InputSpec, tmp_pat
     assert jpeg_reduction(place(*large.size, spec), spec.scaled_decode_margin) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(299, 299), (512, 512), (8, 9999)])
 @pytest.mark.parametrize("kind", ["photograph", "noise"])
 def test_golden_images_stay_small_for_any_input_and_image(

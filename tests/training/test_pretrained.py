@@ -30,6 +30,7 @@ def lite0(class_count: int = 1000) -> keras.Model:
     return architecture.build(architecture.input, class_count)
 
 
+@pytest.mark.slow
 def test_the_run_has_the_network_its_record_and_golden_images(tmp_path: Path, repository_root: Path) -> None:
     images = read_images(repository_root / "examples")
     folder = RunFolder(tmp_path / "run")

@@ -80,6 +80,7 @@ def image(tmp_path: Path, color_image: Callable[..., bytes], monkeypatch: pytest
     Path("red.png").write_bytes(color_image("red"))
 
 
+@pytest.mark.slow
 @every_command
 def test_a_command_with_all_flags_is_served(
     command: tuple[str, ...], shown: str, flags: dict[str, str], capsys: pytest.CaptureFixture[str]

@@ -94,6 +94,7 @@ def test_images_are_sent_by_turns() -> None:
     assert transport.sent[:4] == [b"one", b"two", b"one", b"two"]
 
 
+@pytest.mark.slow
 def test_an_open_loop_does_not_wait_for_responses() -> None:
     transport = Slow(0.2)
     record = opened(transport, 20, seconds=0.5)
@@ -101,6 +102,7 @@ def test_an_open_loop_does_not_wait_for_responses() -> None:
     assert transport.most >= 3
 
 
+@pytest.mark.slow
 def test_requests_of_the_warm_up_do_not_count() -> None:
     transport = Slow(0.001)
     record = opened(transport, 40, warm_up=0.25, seconds=0.5)

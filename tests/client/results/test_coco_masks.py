@@ -31,6 +31,7 @@ def run_list(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": [0, *lengths] if values[0] else lengths}
 
 
+@pytest.mark.slow
 @given(mask=masks)
 def test_run_lengths_of_pycocotools_are_decoded_to_the_mask(mask: NDArray[np.bool_]) -> None:
     encoded = compressed(mask)

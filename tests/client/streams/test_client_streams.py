@@ -166,6 +166,7 @@ def test_an_unreachable_server_is_unavailable(connect: Connect) -> None:
         list(connect("localhost:1").classify_many(images(3)))
 
 
+@pytest.mark.slow
 def test_only_the_image_that_is_too_large_to_send_fails(
     serve: Serve, connect: Connect, fake_vision: MakeVision
 ) -> None:

@@ -83,6 +83,7 @@ def start_late(serve_at: Callable[[int], grpc.Server]) -> Iterator[Callable[[int
         timer.join()
 
 
+@pytest.mark.slow
 def test_a_call_waits_for_a_server_that_starts_within_its_timeout(
     start_late: Callable[[int], None], connect: Connect
 ) -> None:

@@ -44,6 +44,7 @@ SPECS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(arrays(np.uint8, SHAPES, fill=st.integers(0, 255)), SPECS)
 def test_any_array_becomes_the_input_that_the_card_states(pixels: np.ndarray, spec: InputSpec) -> None:

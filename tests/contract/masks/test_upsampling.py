@@ -203,6 +203,7 @@ def allowed(case: Case) -> int:
     return mask + 2 * case.probabilities.nbytes + 100 * (rows * columns + case.width) + 8 * 1024 * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "width", "height", "sharpness"),
     [

@@ -74,6 +74,7 @@ def test_the_report_has_every_number_and_its_plots(
     assert "beaten in 2 of 2" in report and str(images / "a.png") in report
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report(
     check: Callable[..., Ended], images: Path, texture_file: Path, tmp_path: Path
 ) -> None:

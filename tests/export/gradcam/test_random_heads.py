@@ -215,6 +215,7 @@ def _well_conditioned(raw: Any, features: Any, gradient: Any, method: str) -> An
     return positive / max(positive.max(), 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [11, 13, 18, 21])
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())

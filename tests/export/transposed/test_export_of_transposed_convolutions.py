@@ -62,6 +62,7 @@ def exported(model: keras.Model, card: ModelCard, target: Path, image: bytes) ->
     return {node.op_type for node in onnx.load(str(target)).graph.node}
 
 
+@pytest.mark.slow
 def test_the_pet_segmentation_network_keeps_no_transposed_convolution(
     card: ModelCard, tmp_path: Path, color_image: MakeImage
 ) -> None:

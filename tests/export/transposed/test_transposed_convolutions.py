@@ -112,6 +112,7 @@ def is_valid(model: onnx.ModelProto, sizes: Sequence[int]) -> bool:
     return output.size > 0
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(layers(), st.sampled_from([CHANNELS, CHANNELS + 3]), st.booleans(), st.integers(11, 21))
 def test_any_kernel_stride_and_padding_gives_the_same_numbers(
@@ -136,6 +137,7 @@ def heads(draw: st.DrawFn) -> tuple[list[int], list[int]]:
     return kernel, [*begin, *(size - 1 - start for size, start in zip(kernel, begin, strict=True))]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     stride=st.integers(2, 4),

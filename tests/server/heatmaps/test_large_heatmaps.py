@@ -98,6 +98,7 @@ def test_heatmaps_as_png_may_be_as_large_as_a_large_photograph(
     assert refused.value.reason == "MAP_TOO_LARGE"
 
 
+@pytest.mark.slow
 def test_heatmaps_with_too_many_bytes_for_one_response_are_refused_while_they_are_drawn() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
     buffer = io.BytesIO()

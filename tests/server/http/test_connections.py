@@ -197,6 +197,7 @@ def test_https_follows_its_files(
     eventually(is_new)
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_finishes_its_requests_and_refuses_others(
     run_server: Callable[..., Any],
     open_network: Any,

@@ -93,6 +93,7 @@ def test_a_tag_is_due_as_often_as_it_was_added() -> None:
         tags.remove("call")
 
 
+@pytest.mark.slow
 def test_a_server_whose_calls_are_many_ends_without_a_call_or_a_request_that_is_due(
     run_server: Callable[..., Any], color_image: Callable[..., bytes]
 ) -> None:

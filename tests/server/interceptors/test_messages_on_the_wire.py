@@ -49,6 +49,7 @@ def test_a_watch_with_invalid_bytes_is_an_invalid_argument(server: Any, refused:
     assert refused(lambda: list(watch(NO_MESSAGE, timeout=PATIENCE))).reason == "MESSAGE_INVALID"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", STREAMS)
 def test_streams_of_invalid_bytes_end_and_free_their_places(
     run_server: Callable[..., Any], refused: Callable[..., Any], method: str

@@ -102,6 +102,7 @@ def test_without_a_segmentation_model_a_request_is_not_found(
     assert (found.code.name, found.reason) == ("NOT_FOUND", "NO_DEFAULT_MODEL")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "size", "fits"),
     [
@@ -133,6 +134,7 @@ def test_only_formats_that_are_large_on_the_wire_have_a_limit(
         assert "request AS_MODEL, PNG_INDEXED or RLE" in found.message
 
 
+@pytest.mark.slow
 def test_an_overlay_that_compresses_badly_is_refused_after_it_is_drawn(
     segmenting: VisionStub, refused: Refused
 ) -> None:

@@ -70,6 +70,7 @@ def test_watchers_that_come_and_go_do_not_disturb_requests(server: Any) -> None:
     assert server.health.Check(HealthCheckRequest(), timeout=PATIENCE).status == SERVING
 
 
+@pytest.mark.slow
 def test_a_watcher_learns_that_the_server_drains_and_does_not_delay_it(
     run_server: Callable[..., Any],
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_watcher_learns_that_the_server_drains_and_does_not_delay_it(
     assert [reply.status for reply in watch] == [NOT_SERVING]
 
 
+@pytest.mark.slow
 def test_running_requests_get_their_responses_while_the_server_drains(
     run_server: Callable[..., Any],
     open_network: Callable[[Path], Model],

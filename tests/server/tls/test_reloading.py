@@ -76,6 +76,7 @@ def test_files_that_cannot_be_used_are_logged_once(
     assert credentials.seconds_left > 0
 
 
+@pytest.mark.slow
 def test_a_certificate_of_the_future_is_used_when_it_is_valid(
     files: TlsFiles, authority, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
 ) -> None:

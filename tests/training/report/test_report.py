@@ -16,6 +16,7 @@ from spyglass_training.run.training import train
 from tiny_training import COLORS, QUICK, dataset
 
 
+@pytest.mark.slow
 def test_the_record_and_the_report_say_what_was_left_out_and_what_is_suspicious(tmp_path: Path) -> None:
     left_out = (LeftOut("the suffix .heic is not that of an image", 1200, ("red/1.heic", "red/2.heic")),)
     warnings = ("2 images are under more than one label, such as a.jpg as red = b.jpg as blue",)

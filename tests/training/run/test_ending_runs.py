@@ -88,6 +88,7 @@ def test_a_run_is_not_resumed_if_its_log_lacks_finished_epochs(folder: RunFolder
     assert len(run(folder, resume=True).epochs) == 2
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_without_its_network(folder: RunFolder) -> None:
     interrupt(folder)
     folder.model.rename(folder.path / "elsewhere.keras")
@@ -95,6 +96,7 @@ def test_a_run_is_not_resumed_without_its_network(folder: RunFolder) -> None:
         run(folder, resume=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_network_is_named(folder: RunFolder) -> None:
     with pytest.raises(OSError, match=r"curves\.png"):
         run(folder, watchers=[Obstacle(folder.curves)])

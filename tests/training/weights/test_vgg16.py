@@ -147,6 +147,7 @@ def test_anything_but_thirteen_convolutions_of_float32_is_rejected(
         find_architecture("vgg16-features").build(SPEC, 2, weights=str(file))
 
 
+@pytest.mark.slow
 def test_kernels_of_other_shapes_and_truncated_files_are_rejected(
     arrays: dict[str, Any], checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def _expected(value: Array, gradient: Array, method: str) -> Array:
     return scaled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [1, 5])
 @pytest.mark.parametrize("spelled_out", [False, True])
 def test_with_a_class_token_the_last_block_is_explained_behind_its_first_normalisation(

@@ -52,6 +52,7 @@ def test_the_bytes_never_exceed_the_bound() -> None:
     assert cache.held_bytes > LIMIT - cache.largest_bytes
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_that_the_process_takes() -> None:
     tracemalloc.start()
     try:

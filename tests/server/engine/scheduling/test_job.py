@@ -153,6 +153,7 @@ def test_no_job_misses_a_cancellation_that_comes_while_it_begins_to_watch(
     assert len(ended.outcomes) == 300
 
 
+@pytest.mark.slow
 def test_an_ended_job_holds_its_image_no_longer(make: Callable[..., Job]) -> None:
     job = make()
     assert job.work is not None

@@ -162,6 +162,7 @@ def test_calls_without_an_image_are_traced_and_health_checks_are_not(
     assert span.attributes["rpc.response.status_code"] == "OK"
 
 
+@pytest.mark.slow
 def test_the_end_of_the_server_sends_what_is_left(
     run_server: Start,
     otlp_receiver: Any,

@@ -7,11 +7,15 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import CardError, ModelError
 from spyglass_server.engine.capacity.memory import free_memory
-from spyglass_server.engine.models.lifecycle.catalog import Found
 from spyglass_server.engine.models.model import Model
+
+if TYPE_CHECKING:
+    # The catalog reads files with pydantic, which a client in this process does not need.
+    from spyglass_server.engine.models.lifecycle.catalog import Found
 
 _log = logging.getLogger(__name__)
 

@@ -82,6 +82,7 @@ def test_versions_come_and_change(site: Site) -> None:
     assert site.failure() == ("CERTIFICATE_FAILED", "colors/3: the outputs differ")
 
 
+@pytest.mark.slow
 def test_a_copy_stays_as_long_as_a_model_uses_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.write(1, "ok one")
     site.lifecycle.start(1)

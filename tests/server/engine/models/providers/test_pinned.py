@@ -31,6 +31,7 @@ class Runtime:
         return 0
 
 
+@pytest.mark.slow
 def test_an_array_is_pinned_as_long_as_it_lives() -> None:
     cuda = Runtime()
     array = pinned_array((4, 8, 8, 3), np.uint8, cuda)
