@@ -27,6 +27,8 @@ from serving_process import serving
 from spyglass_server.engine.models.bundled import bundled_models
 
 _BATCH = 8
+# Bytes of a file, or rows of pixels.
+_SMALL = 4096
 
 
 def main() -> int:
@@ -65,19 +67,24 @@ def main() -> int:
 
 def _rows(address: str, model: str, image: bytes | NDArray[np.uint8]) -> list[Row]:
     client, typed = "`spyglass_client`, Classify", "prepared message, Classify"
-    return [
+    rows = [
         Row(client, SpyglassTarget(address, model, image)),
         Row("`tritonclient`, probabilities of all classes", TritonTarget(address, model, image), client),
         Row("`tritonclient`, 5 classes with names", TritonTarget(address, model, image, 5), client),
         Row(typed, GrpcTarget(address, CLASSIFY, typed_payload(model, image))),
         Row("prepared message, ModelInfer", GrpcTarget(address, INFER, infer_payload(model, [image])), typed),
-        Row(
-            f"prepared message, ModelInfer of {_BATCH} images, for each image",
-            GrpcTarget(address, INFER, infer_payload(model, [image] * _BATCH)),
-            typed,
-            _BATCH,
-        ),
     ]
+    # Of larger images, a busy machine would refuse some: too much work would wait.
+    if len(image) < _SMALL:
+        rows.append(
+            Row(
+                f"prepared message, ModelInfer of {_BATCH} images, for each image",
+                GrpcTarget(address, INFER, infer_payload(model, [image] * _BATCH)),
+                typed,
+                _BATCH,
+            )
+        )
+    return rows
 
 
 def _parse() -> argparse.Namespace:
