@@ -81,6 +81,8 @@ class HttpTarget:
     path: str
     payload: bytes
     content_type: str
+    # Further ones.
+    headers: tuple[tuple[str, str], ...] = ()
 
     @contextmanager
     def connect(self, callers: int) -> Iterator[list[Callable[[], bytes]]]:
@@ -95,7 +97,7 @@ class HttpTarget:
                 connection.close()
 
     def _call(self, connection: http.client.HTTPConnection) -> Callable[[], bytes]:
-        headers = {"Content-Type": self.content_type}
+        headers = {"Content-Type": self.content_type, **dict(self.headers)}
 
         def call() -> bytes:
             try:

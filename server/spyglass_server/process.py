@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from collections.abc import Callable
 from threading import Thread
 
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 # The longest that the thread takes to end when the models are loaded, in seconds.
 _LOADED_SECONDS = 0.1
+# Threads that run networks or load models, and that a server does not wait for when it ends.
+_NATIVE_THREADS = ("loading", "profiler", "worker")
 
 
 def serve(settings: ServerSettings) -> int:
@@ -57,7 +60,7 @@ def run(
         exit_now(0)
     if loading.failed:
         server.stop(grace=0)
-        return 1
+        return _ended(1)
     serving()
     while number == Events.CHANGED:
         number = events.wait()
@@ -66,7 +69,17 @@ def run(
     server.stop()
     _log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return 0
+    return _ended(0)
+
+
+def _ended(code: int) -> int:
+    """Return the exit code, or end the process with it if a thread may still be in ONNX Runtime.
+
+    Python would end such a thread inside of C++, which aborts the process.
+    """
+    if any(thread.name in _NATIVE_THREADS for thread in threading.enumerate()):
+        exit_now(code)
+    return code
 
 
 class _Loading:

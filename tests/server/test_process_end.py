@@ -45,6 +45,26 @@ setattr(Session, "__init__" if stage == "loads" else "run", stop)
 sys.exit(serve(load_settings(flags)))
 """
 
+# A server that measures a model for ever.
+MEASURING = """
+import sys
+import numpy as np
+from spyglass_server.engine.profiling.profiler import Profiler
+from spyglass_server.process import serve
+from spyglass_server.settings import load_settings
+
+def measure(self, task):
+    network = task.source.open_network(1)
+    pixels = np.zeros((64, 8, 8, 3), np.uint8)
+    network.run(pixels)
+    print("measuring", file=sys.stderr, flush=True)
+    while True:
+        network.run(pixels)
+
+Profiler._finish = measure
+sys.exit(serve(load_settings(sys.argv[1:])))
+"""
+
 
 @pytest.fixture
 def stopping(tiny_models: Path, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
@@ -104,6 +124,19 @@ def test_a_network_that_never_returns_does_not_keep_the_process_alive(
         assert {call.code() for call in calls} <= {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
     assert process.stderr
     assert "requests did not end within 0.5 s" in process.stderr.read()
+
+
+@pytest.mark.slow
+def test_a_measurement_that_goes_on_does_not_abort_the_process(tiny_models: Path) -> None:
+    flags = ["--models", str(tiny_models), "--host", "localhost", "--port", "0", "--grace-seconds", "0.5"]
+    command = [sys.executable, "-c", MEASURING, *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        lines_until(process, "measuring")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr
+        assert "terminate" not in process.stderr.read()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from starlette.requests import ClientDisconnect, Request
 
 from spyglass_contract.errors import Cancelled, DeadlineExceeded, InvalidInput, LimitExceeded, Overloaded
+from spyglass_server.engine.call import Call
 from spyglass_server.engine.capacity.byte_budget import ByteBudget
 
 _RETRY_SECONDS = 0.5
@@ -66,19 +67,22 @@ class Arrivals:
         self._arriving: dict[_Arrival, None] = {}
         self._arriving_bytes = 0
 
-    async def receive(self, request: Request) -> Body:
-        """Return the body of a request.
+    async def receive(self, request: Request, call: Call) -> Body:
+        """Return the body of a request, which arrives before the call is over.
 
         Raises LimitExceeded, DeadlineExceeded, Cancelled, MediaTypeUnsupported, and Overloaded if the server
         holds too many bytes.
         """
         _check_encoding(request)
         self._check_length(request)
+        left = call.remaining()
+        seconds = self._seconds if left is None else min(left, self._seconds)
         try:
-            async with asyncio.timeout(self._seconds) as limit:
+            async with asyncio.timeout(seconds) as limit:
                 with self._arrival(limit) as arrival:
                     data = await self._read(request, arrival)
         except TimeoutError:
+            call.remaining()
             raise self._timed_out(arrival) from None
         except ClientDisconnect:
             raise Cancelled("the caller disconnected") from None

@@ -124,7 +124,7 @@ class Exchanges:
             raise self._readiness.refusal()
         if operation.cost:
             self._entrance.check(call.caller)
-        body = await self._arrivals.receive(request)
+        body = await self._arrivals.receive(request, call)
         try:
             observation.request_bytes = len(body.data)
             parsed = await self._parsed(exchange, body)

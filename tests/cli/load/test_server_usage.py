@@ -45,9 +45,12 @@ def test_the_usage_is_that_of_all_processes_that_listen(shared_port: tuple[int, 
 
     assert usage
     assert usage.pids == sorted([os.getpid(), other])
+    before = ServerUsage.of_this_process().read()
     total, own = usage.read(), ServerUsage.of_this_process().read()
-    assert total and own
-    assert total.resident > own.resident and total.cpu_seconds > own.cpu_seconds
+    assert before and total and own
+    assert total.resident > own.resident
+    # In steps of the system's clock: the other process may not have used one.
+    assert total.cpu_seconds >= before.cpu_seconds
 
 
 def test_a_process_that_has_ended_has_no_usage(shared_port: tuple[int, int]) -> None:

@@ -53,6 +53,16 @@ def test_a_body_that_does_not_arrive_ends_the_request(run_server: Callable[..., 
     assert reply.startswith(b"HTTP/1.1 408 ") and b"REQUEST_TOO_SLOW" in reply
 
 
+def test_a_body_arrives_before_the_time_of_its_caller_is_over(http_server: Any) -> None:
+    with connected(http_server) as connection:
+        connection.sendall(HEAD + b"x-request-timeout: 0.2\r\ncontent-length: 100\r\n\r\nhalf")
+        started = time.monotonic()
+        reply = connection.recv(65536)
+
+    assert time.monotonic() - started < 10
+    assert reply.startswith(b"HTTP/1.1 504 ") and b"DEADLINE_EXCEEDED" in reply
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -196,3 +196,16 @@ def test_models_are_changed_only_if_the_server_allows_it(
     assert changing.get("/v2/models/colors/ready").status == 400
     assert changing.post("/v2/repository/models/colors/load", "{}", "application/json").status == 200
     assert changing.get("/v2/models/colors/ready").status == 200
+
+
+def test_a_web_page_may_not_change_models(
+    run_server: Callable[..., Any], callers: Callable[[Any], Any]
+) -> None:
+    caller = callers(run_server(http_port=0, admin=True))
+    for what in ("load", "unload"):
+        reply = caller.post(
+            f"/v2/repository/models/colors/{what}", "", "text/plain", origin="http://evil.example"
+        )
+        assert (reply.status, reply.json["reason"], reply.json["field"]) == (403, "TOKEN_MISSING", "origin")
+
+    assert caller.get("/v2/models/colors/ready").status == 200

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from spyglass.inference import v2_pb2 as v2
+from spyglass_contract.errors import PermissionDenied
 from spyglass_server.engine.call import Call
 from spyglass_server.engine.scheduling.job import Done
 from spyglass_server.http.exchange import Answer, Exchanges, Operation
@@ -137,13 +138,26 @@ def _index(request: Request, body: bytes) -> v2.RepositoryIndexRequest:
     return v2.RepositoryIndexRequest(ready=bool(json_object(body).get("ready", False)))
 
 
+def _check_sender(request: Request) -> None:
+    """Raise PermissionDenied for a request of a web page without a token.
+
+    A browser sends requests for the pages of any site, also to servers that only its own machine reaches.
+    """
+    if "origin" in request.headers and "authorization" not in request.headers:
+        raise PermissionDenied(
+            "a web page may not change models without a token", reason="TOKEN_MISSING", field="origin"
+        )
+
+
 def _load(request: Request, body: bytes) -> v2.RepositoryModelLoadRequest:
+    _check_sender(request)
     message = v2.RepositoryModelLoadRequest(model_name=request.path_params["model"])
     _add(message.parameters, body)
     return message
 
 
 def _unload(request: Request, body: bytes) -> v2.RepositoryModelUnloadRequest:
+    _check_sender(request)
     message = v2.RepositoryModelUnloadRequest(model_name=request.path_params["model"])
     _add(message.parameters, body)
     return message
