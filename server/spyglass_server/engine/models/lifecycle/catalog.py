@@ -85,6 +85,14 @@ class Catalog:
         """Why stores could not be read when `look` was called last."""
         return list(self._problems.values())
 
+    @property
+    def public_problems(self) -> list[str]:
+        """The same without the places of the stores, for operators on other machines."""
+        return [
+            message.replace(f" {self._stores[number].title}", "")
+            for number, message in self._problems.items()
+        ]
+
     def _versions(self, number: int, store: Store) -> list[Stored]:
         try:
             self._held[number] = store.versions()

@@ -91,7 +91,7 @@ class Lifecycle:
         Raises ModelError if a store cannot be read; the models of the others are looked at all the same.
         """
         self._look()
-        if problems := self._catalog.problems:
+        if problems := self._catalog.public_problems:
             raise ModelError("; ".join(problems), reason="STORE_UNREADABLE")
 
     def settled(self, seconds: float | None = None) -> bool:

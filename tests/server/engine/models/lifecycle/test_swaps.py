@@ -181,7 +181,7 @@ def test_a_folder_that_cannot_be_read_changes_nothing(site: Site) -> None:
     site.start()
     shutil.move(site.folder, site.folder.with_name("moved"))
 
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match=r"^the folder of models cannot be read: No such file"):
         site.lifecycle.refresh()
 
     assert site.served() == 1
