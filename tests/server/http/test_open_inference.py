@@ -103,7 +103,9 @@ def test_shapes_are_numbers(caller: Any) -> None:
 
 
 def test_health_and_statistics_are_told(caller: Any) -> None:
-    assert caller.get("/v2/health/live").status == caller.get("/v2/health/ready").status == 200
+    for path, found in (("live", {"live": True}), ("ready", {"ready": True})):
+        reply = caller.get(f"/v2/health/{path}")
+        assert (reply.status, reply.json) == (200, found)
     assert caller.get("/v2/models/other/ready").status == 400
     before = caller.get("/v2/models/colors/stats").json["model_stats"][0]["inference_count"]
     infer(caller, tensor(pixels((1, 2, 3)).tolist()))

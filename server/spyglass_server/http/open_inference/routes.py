@@ -119,10 +119,11 @@ class InferenceRoutes:
         return JSONResponse(plain(self._descriptions.server()))
 
     async def _live(self, request: Request) -> Response:
-        return Response()
+        return JSONResponse({"live": True})
 
     async def _ready(self, request: Request) -> Response:
-        return Response(status_code=200 if self._readiness.is_open else 503)
+        ready = self._readiness.is_open
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
 
 
 def _named(kind: Callable[..., Any]) -> Parse:
