@@ -52,9 +52,9 @@ def test_every_path_exists_and_has_a_problem_as_its_error(document: Any, caller:
     for path, item in document["paths"].items():
         assert item.keys() <= METHODS
         for method, operation in item.items():
-            reply = caller.send(method.upper(), path.replace("{model}", "colors"))
-            assert reply.json["reason"] != "PATH_UNKNOWN" if reply.status == 404 else True
-            assert reply.status != 405, (method, path)
+            place = path.replace("{model}", "colors").replace("{version}", "1")
+            reply = caller.send(method.upper(), place)
+            assert reply.status not in (404, 405), (method, path)
             assert "200" in operation["responses"]
 
 
@@ -77,6 +77,26 @@ def test_requests_and_responses_are_as_documented(
     validate(caller.post("/v1/classify", b"x").json, "Problem")
     with pytest.raises(jsonschema.ValidationError):
         validate({"image": {"encoded": 7}}, "ClassifyRequest")
+
+
+def test_the_open_inference_protocol_is_as_documented(
+    validate: Callable[[Any, str], None], document: Any, caller: Any
+) -> None:
+    pixels = [[[[9, 8, 7]] * 8] * 8]
+    body = {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": pixels}]}
+    validate(body, "InferRequest")
+
+    reply = caller.post("/v2/models/colors/infer", json.dumps(body), "application/json")
+
+    validate(reply.json, "InferResponse")
+    validate(caller.post("/v2/models/colors/infer", "{}", "application/json").json, "InferenceError")
+    for path, name in (
+        ("/v2", "inference.ServerMetadataResponse"),
+        ("/v2/models/colors", "inference.ModelMetadataResponse"),
+        ("/v2/models/colors/config", "inference.ModelConfig"),
+        ("/v2/models/colors/stats", "inference.ModelStatisticsResponse"),
+    ):
+        validate(caller.get(path).json, name)
 
 
 def test_each_parameter_of_the_query_is_taken(
