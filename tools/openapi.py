@@ -380,10 +380,7 @@ def _v2(method: str, summary: str, response: Any, *names: str) -> dict[str, Any]
                 {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
             ],
             "responses": {
-                "200": {
-                    "description": "The response.",
-                    "content": {"application/json": {"schema": response}},
-                },
+                "200": {"description": "The response.", "content": {"application/json": found}},
                 "default": {"description": "The request failed.", "content": error},
             },
         }
