@@ -48,6 +48,7 @@ class Observing:
         """
         self._engine = engine
         self._is_open = is_open
+        self._lifecycle = lifecycle
         observers: list[Observer] = []
         if settings.access_log or settings.slow_request_seconds:
             observers.append(
@@ -80,7 +81,7 @@ class Observing:
             self.registry = metrics.registry
             if listens:
                 self._port = metrics.listen(
-                    settings.metrics_host, settings.metrics_port, self.not_alive, self.not_ready
+                    settings.metrics_host, settings.metrics_port, self.not_alive, self.not_ready, self._well
                 )
         if self._tracing:
             observers.append(self._tracing)
@@ -110,6 +111,11 @@ class Observing:
             self._capture.stop()
         if self._tracing:
             self._tracing.close(seconds)
+
+    def _well(self) -> str:
+        """Return that the server accepts requests, and which versions it has refused."""
+        refused = [status for status in self._lifecycle.statuses() if status.reason]
+        return "\n".join(["ok", *(f"refused {status.reason}: {status.message}" for status in refused)])
 
     def not_alive(self) -> str:
         """Return why the server does not work; an empty text: it does."""

@@ -68,6 +68,8 @@ class Metrics:
     def _count(self, name: str, text: str, read: Callable[[], int]) -> None:
         self.registry.register(ReadCounter(name, text, read))
 
-    def listen(self, host: str, port: int, alive: Check, ready: Check) -> MetricsPort:
-        """Return the port of the metrics. Raises ListenError."""
-        return MetricsPort(host, port, self.registry, alive, ready)
+    def listen(
+        self, host: str, port: int, alive: Check, ready: Check, well: Callable[[], str]
+    ) -> MetricsPort:
+        """Return the port of the metrics; see `MetricsPort`. Raises ListenError."""
+        return MetricsPort(host, port, self.registry, alive, ready, well=well)

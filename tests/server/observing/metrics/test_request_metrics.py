@@ -157,6 +157,9 @@ def test_states_labels_and_loads_of_versions_are_shown(
     assert total(samples, "spyglass_model_label", model="colors", label="stable") == 1
     assert total(samples, "spyglass_model_loads_total", outcome="served") == 1
     assert total(samples, "spyglass_model_loads_total", outcome="failed") == 1
+    with urlopen(f"http://localhost:{running.server.metrics_port}/readyz", timeout=PATIENCE) as page:
+        text = page.read().decode()
+    assert text == "ok\nrefused CARD_INVALID: colors/2: the card in the file is of colors/1\n"
 
 
 def test_without_a_port_nothing_is_counted(server: Any) -> None:
