@@ -117,10 +117,10 @@ class Administration:
 
     def list_versions(self, request: ListVersionsRequest, call: Call) -> ListVersionsResponse:
         """Return the states, labels and shares of all models."""
-        routings = self._lifecycle.routings().items()
+        routings = self._lifecycle.routings()
         return ListVersionsResponse(
             versions=self._statuses(),
-            routings=[routing_message(name, routing) for name, routing in sorted(routings)],
+            routings=[routing_message(name, *routing) for name, routing in routings.items()],
         )
 
     def _route(self, name: str, change: Callable[[Routing], Routing], call: Call) -> RoutingMessage:

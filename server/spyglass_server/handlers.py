@@ -184,8 +184,8 @@ class Handlers:
                 status.to_message() for status in self._lifecycle.statuses() if permitted.allows(status.name)
             )
             response.routings.extend(
-                routing_message(name, routing)
-                for name, routing in sorted(self._lifecycle.routings().items())
+                routing_message(name, *routing)
+                for name, routing in self._lifecycle.routings().items()
                 if permitted.allows(name)
             )
         return response

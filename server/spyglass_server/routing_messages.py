@@ -22,8 +22,8 @@ _KEYS: Mapping[int, Key] = {
 }
 
 
-def routing_message(name: str, routing: Routing) -> RoutingMessage:
-    """Return the message of the labels and shares of a model."""
+def routing_message(name: str, routing: Routing, problem: str = "") -> RoutingMessage:
+    """Return the message of the labels and shares of a model, and of the problem with their file."""
     shares = [
         TrafficShare(
             source=_selector_message(share.source),
@@ -33,7 +33,7 @@ def routing_message(name: str, routing: Routing) -> RoutingMessage:
         )
         for share in routing.shares
     ]
-    return RoutingMessage(name=name, labels=dict(routing.labels), traffic=shares)
+    return RoutingMessage(name=name, labels=dict(routing.labels), traffic=shares, problem=problem)
 
 
 def share_of(message: TrafficShare) -> Share:

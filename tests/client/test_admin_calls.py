@@ -235,6 +235,7 @@ def test_versions_and_routings_as_json_have_the_fields_of_the_api() -> None:
                 "name": "pets",
                 "labels": {"canary": 4, "stable": 3},
                 "traffic": [{"source": "stable", "target": 4, "percent": 12.5, "sticky": "caller"}],
+                "problem": "",
             }
         ],
     }

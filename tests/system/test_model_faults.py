@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from changing_models import Load, Repository, write_classifier
+from spyglass_cli.main import main
 from spyglass_client import Client, FailedPrecondition, SpyglassError
 
 pytestmark = pytest.mark.slow
@@ -116,7 +117,7 @@ def test_a_file_that_is_cut_off_during_a_reload_changes_nothing_but_its_state(
 
 
 def test_damaged_labels_stay_as_they_are_until_the_file_is_repaired(
-    start: Callable[..., Site], eventually: Callable[..., None]
+    start: Callable[..., Site], eventually: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = start("--poll-seconds", 0.1, "--versions", "all")
     site.repository.add(2)
@@ -132,6 +133,8 @@ def test_damaged_labels_stay_as_they_are_until_the_file_is_repaired(
             assert caught.value.reason == "ROUTING_DAMAGED" and len(caught.value.message) < 300
             assert site.labels() == {"stable": 1}
         eventually(lambda: "the labels of colors stay as they are" in site.log)
+        assert main(["models", "list", "--server", site.process.address]) == 0
+        assert "colors/routing.json is damaged" in capsys.readouterr().out
     site.routing.write_bytes(good)
     assert dict(site.client.admin.set_label("colors", "canary", 2).labels) == {"stable": 1, "canary": 2}
 

@@ -94,7 +94,8 @@ def run_list(arguments: argparse.Namespace) -> int:
         return 0
     headings = ("model", "state", "labels", "traffic", "task", "classes", "execution provider", "default")
     print_rows(headings, [_row(row) for row in rows])
-    for problem in problems(known.versions):
+    of_labels = [routing.problem for routing in known.routings if routing.problem]
+    for problem in [*problems(known.versions), *of_labels]:
         print(problem)
     return 0
 

@@ -115,7 +115,9 @@ class Observing:
     def _well(self) -> str:
         """Return that the server accepts requests, and which versions it has refused."""
         refused = [status for status in self._lifecycle.statuses() if status.reason]
-        return "\n".join(["ok", *(f"refused {status.reason}: {status.message}" for status in refused)])
+        lines = [f"refused {status.reason}: {status.message}" for status in refused]
+        lines += [problem for _, problem in self._lifecycle.routings().values() if problem]
+        return "\n".join(["ok", *lines])
 
     def not_alive(self) -> str:
         """Return why the server does not work; an empty text: it does."""

@@ -74,6 +74,8 @@ class Routing:
     # The version of each label. A request that names neither a version nor a label gets that of `stable`.
     labels: Mapping[str, int] = field(default_factory=dict)
     traffic: tuple[TrafficShare, ...] = ()
+    # Why the server could not read the file with both: those before stay. Empty: it could.
+    problem: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -81,6 +83,7 @@ class Routing:
             "name": self.name,
             "labels": dict(self.labels),
             "traffic": [share.to_dict() for share in self.traffic],
+            "problem": self.problem,
         }
 
 
@@ -146,6 +149,7 @@ def read_routing(message: model_pb2.Routing) -> Routing:
             )
             for share in message.traffic
         ),
+        problem=message.problem,
     )
 
 

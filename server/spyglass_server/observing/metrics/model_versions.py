@@ -28,7 +28,7 @@ class ModelVersions(Collector):
         labels = GaugeMetricFamily(
             "spyglass_model_label", "The version that a label leads to.", labels=("model", "label")
         )
-        for name, routing in self._lifecycle.routings().items():
+        for name, (routing, _) in self._lifecycle.routings().items():
             for label, version in routing.labels.items():
                 labels.add_metric((name, label), version)
         loads = CounterMetricFamily(

@@ -178,10 +178,17 @@ class Lifecycle:
             found += self._draining.statuses()
         return sorted(found, key=lambda status: (status.name, status.version, status.state.value))
 
-    def routings(self) -> dict[str, Routing]:
-        """Return what the routing file of each model says, by name, if it says anything."""
+    def routings(self) -> dict[str, tuple[Routing, str]]:
+        """Return the routing of each model, and why its file could not be read, by name.
+
+        Models that have neither are left out. The text is empty if the file could be read.
+        """
         with self._lock:
-            return {name: family.routing for name, family in self._families.items() if family.routing}
+            return {
+                name: (family.routing, family.routing_error.message if family.routing_error else "")
+                for name, family in sorted(self._families.items())
+                if family.routing or family.routing_error
+            }
 
     def loads(self) -> dict[tuple[str, str], int]:
         """Return how many loads have ended, by the name of the model, and `served` or `failed`."""
