@@ -14,6 +14,11 @@ def warn_if_exposed(settings: ServerSettings) -> None:
     """Warn of an address that others can reach, without tokens or without encryption."""
     if is_loopback(settings.effective_host):
         return
+    if settings.admin and settings.tokens is None and settings.tls_client_ca is None:
+        _log.warning(
+            "everyone who reaches %s may change the models: set --tokens, or do not set --admin",
+            settings.listen_address,
+        )
     if not settings.is_protected:
         _log.warning(
             "everyone who reaches %s may use every model: set --tokens or --tls-certificate, "

@@ -70,3 +70,12 @@ def test_with_tokens_it_listens_to_all_and_warns_that_they_are_not_encrypted(
 
     assert settings.effective_host == "[::]"
     assert any("without encryption" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("localhost", False)])
+def test_a_server_whose_models_all_may_change_warns(
+    host: str, warned: bool, tiny_models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Server(ServerSettings(models=[tiny_models], host=host, port=0, admin=True)).stop(grace=0)
+
+    assert any("may change the models" in record.message for record in caplog.records) is warned
