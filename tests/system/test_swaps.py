@@ -16,19 +16,20 @@ SWAPS = 50
 
 
 @pytest.mark.parametrize(
-    "flags",
-    [(), ("--response-cache-bytes", 2**20), ("--workers", 2)],
+    ("swaps", "flags"),
+    [(SWAPS, ()), (15, ("--response-cache-bytes", 2**20)), (15, ("--workers", 2))],
     ids=["plain", "cache", "workers"],
 )
 def test_no_request_fails_while_versions_are_swapped(
     spawn_server: Callable[..., Any],
     repository: Repository,
     eventually: Callable[..., None],
+    swaps: int,
     flags: tuple[object, ...],
 ) -> None:
     server = spawn_server("--models", repository.root, "--admin", "--concurrency", 2, *flags)
     server.wait_until_serving()
-    last = SWAPS + 1
+    last = swaps + 1
     with Client(server.address) as client, Load(server.address).running() as load:
         for version in range(2, last + 1):
             repository.add(version)

@@ -165,6 +165,7 @@ def test_traffic_is_shared_shown_and_cleared(site: Site) -> None:
         "name": "colors",
         "labels": {"stable": 1},
         "traffic": [],
+        "problem": "",
     }
 
 
@@ -172,7 +173,8 @@ def test_a_rollback_gives_the_label_its_last_version_and_ends_the_shares(site: S
     site.json("label", "colors", "stable", "1")
     site.json("traffic", "colors", "stable", "2", "10")
     site.json("label", "colors", "stable", "2")
-    assert site.json("rollback", "colors") == {"name": "colors", "labels": {"stable": 1}, "traffic": []}
+    found = {"name": "colors", "labels": {"stable": 1}, "traffic": [], "problem": ""}
+    assert site.json("rollback", "colors") == found
     code, _, errors = site.run("rollback", "colors")
     assert code == 1 and "has had no other version" in errors
 
