@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spyglass_contract.errors import CardError, ModelError
+from spyglass_contract.model.card import PREDICTED, SCORE_CAM
+from spyglass_contract.model.certificate import golden_tensor
 from spyglass_server.engine.capacity.memory import free_memory
+from spyglass_server.engine.capacity.priority import switching_often
 from spyglass_server.engine.models.model import Model
 
 if TYPE_CHECKING:
@@ -67,6 +70,18 @@ def load_model(path: Path, open_model: OpenModel) -> Model:
     return model
 
 
+def warm_up(model: Model) -> None:
+    """Run what the certificate does not: the first heatmap of a session takes several times as long."""
+    pixels = golden_tensor(0, model.card.input)
+    model.network.run(pixels)
+    if not model.card.explained_layer:
+        return
+    if model.card.heatmap_method == SCORE_CAM:
+        model.network.features(pixels)
+    else:
+        model.network.explain(pixels, [PREDICTED])
+
+
 class Loader:
     """Loads what stores hold."""
 
@@ -83,9 +98,13 @@ class Loader:
             raise ModelError(f"{stored.name}/{stored.version}: the server ends", reason="SERVER_ENDS")
         path = found.fetch()
         try:
-            if beside_others:
+            if not beside_others:
+                model = load_model(path, self._open_model)
+            else:
                 check_memory(path)
-            model = load_model(path, self._open_model)
+                with switching_often():
+                    model = load_model(path, self._open_model)
+                    warm_up(model)
         except BaseException:
             found.release(path)
             raise

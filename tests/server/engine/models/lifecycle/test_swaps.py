@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lifecycle_site import Site
+from lifecycle_site import Network, Site
 from spyglass.v1.model_pb2 import TASK_CLASSIFY, ModelRef
 from spyglass_contract.errors import CertificateError, ModelError
 from spyglass_server.engine.models.lifecycle import loading
+from spyglass_server.engine.models.model import Model, Resources
 from spyglass_server.engine.models.stores.folder import FolderStore
 
 
@@ -222,6 +225,24 @@ def test_a_version_for_which_the_memory_does_not_suffice_is_refused(
     failed = site.lifecycle.statuses()[1]
     assert (site.served(), failed.reason) == (1, "MEMORY_SHORT")
     assert failed.message.endswith("it takes about 6 bytes, and 5 are free")
+
+
+@pytest.mark.parametrize(
+    ("method", "warmed"), [("gradcam", "explain"), ("scorecam", "features"), ("", "run")]
+)
+def test_a_model_is_warmed_up_before_it_serves(
+    make_card: Callable[..., Any], classify_colors: Callable[..., Any], method: str, warmed: str
+) -> None:
+    card = make_card()
+    card.explained_layer, card.heatmap_method = "last" if method else "", method
+    model = Model(Network(card, classify_colors), "ab" * 32, Resources())
+    calls: list[str] = []
+    for name in ("run", "explain", "features"):
+        setattr(model.network, name, lambda *arguments, name=name: calls.append(name))
+
+    loading.warm_up(model)
+
+    assert calls == (["run", warmed] if method else ["run"])
 
 
 def test_a_start_with_a_bad_model_fails(site: Site) -> None:
