@@ -1,4 +1,4 @@
-"""The gRPC server: built from settings, started, drained and stopped."""
+"""The server: built from settings, started, drained and stopped."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING
 
-import grpc
-from grpc_health.v1 import health_pb2_grpc
-from grpc_health.v1.health import SERVICE_NAME as HEALTH
-from grpc_reflection.v1alpha import reflection
-
-from spyglass.v1.admin_pb2_grpc import add_AdminServicer_to_server
-from spyglass.v1.vision_pb2_grpc import add_VisionServicer_to_server
 from spyglass_contract.errors import ModelError
 from spyglass_contract.images.header import Limits
-from spyglass_server.access.gate import TASK_OF_METHOD, Gate
+from spyglass_server.access.gate import Gate
 from spyglass_server.access.token_store import TokenStore
 from spyglass_server.administration import Administration
 from spyglass_server.engine.capacity.memory import memory_returner
@@ -39,26 +31,14 @@ from spyglass_server.engine.scheduling.admission import Bounds
 from spyglass_server.engine.scheduling.workers import Workers
 from spyglass_server.exposed import warn_if_exposed
 from spyglass_server.handlers import Handlers
-from spyglass_server.interceptors import grpcio_loop
-from spyglass_server.interceptors.authenticated import Authenticated
-from spyglass_server.interceptors.errors import Errors
-from spyglass_server.interceptors.grpcio_calls import AnnouncedCall
-from spyglass_server.interceptors.observed import Observed
-from spyglass_server.interceptors.parsing import Parsing
-from spyglass_server.interceptors.receiving import Receiving
-from spyglass_server.interceptors.stream_limit import StreamLimit
-from spyglass_server.limits import WireLimits, caller_quota, channel_options
-from spyglass_server.listening import ListenError, why_not
+from spyglass_server.limits import WireLimits, caller_quota
+from spyglass_server.listening import ListenError
 from spyglass_server.observing.observing import Observing
 from spyglass_server.observing.stall import STALL_SECONDS
-from spyglass_server.open_inference.inference import OpenInference
-from spyglass_server.servicers.admin import ADMIN, Admin
-from spyglass_server.servicers.announced import AnnouncedCalls
-from spyglass_server.servicers.direct.calls import direct_calls
-from spyglass_server.servicers.direct.vision_methods import vision_methods
 from spyglass_server.servicers.entrance import Entrance
-from spyglass_server.servicers.readiness import OPEN_INFERENCE, VISION, Readiness
-from spyglass_server.servicers.vision import Vision
+from spyglass_server.servicers.parts import Parts
+from spyglass_server.servicers.readiness import Readiness
+from spyglass_server.servicers.serving import GrpcServing
 from spyglass_server.settings import ServerSettings
 from spyglass_server.sharing import Sharing
 from spyglass_server.ticker import Ticker
@@ -80,11 +60,6 @@ _LAST_CALLS_SECONDS = 0.5
 _HELD_SECONDS = 0.1
 # After requests of so many bytes at a time, free memory goes back to the system.
 _LARGE_BYTES = 32 * 1024 * 1024
-# When no call has been active for so long, the server does not wait for its connections to be closed.
-_QUIET_SECONDS = 0.25
-_LOOK_SECONDS = 0.05
-# How long gRPC may take to end the calls that it has cancelled, in seconds.
-_CANCELLED_SECONDS = 1.0
 # How long the last traces may take to be sent if the grace is over, in seconds.
 _LAST_TRACES_SECONDS = 0.5
 
@@ -141,12 +116,10 @@ class Server:
             ]
         )
         self._profiler: Profiler | None = None
-        seen = self._observing.seen
-        self._handlers = Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle)
-        self._threads = ThreadPoolExecutor(
-            settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS, "grpc"
+        self._parts = self._build_parts()
+        self._grpc = GrpcServing(
+            self._parts, self._lifecycle.statuses, self._administration if settings.admin else None
         )
-        self._grpc = self._build_server()
         self.port = settings.port
         self._http: HttpServing | None = None
         if not sharing:
@@ -202,11 +175,11 @@ class Server:
         _log.info("serving on port %d after %.2f s", self.port, time.monotonic() - started)
 
     def _bind_all(self) -> None:
-        self.port = self._bind()
+        self.port = self._grpc.bind(self._tls)
         self._http = self._build_http() if self._settings.http_port is not None else None
 
     def _listen(self) -> None:
-        grpcio_loop.start(self._grpc, self._engine.workers.lead, self._refuse)
+        self._grpc.start()
         if self._http:
             self._http.start()
             _log.info("HTTP on port %d", self._http.port)
@@ -245,37 +218,18 @@ class Server:
         time.sleep(min(_LAST_CALLS_SECONDS, seconds))
         self._readiness.hold()
         time.sleep(min(_HELD_SECONDS, seconds))
-        for places in (self._limits.receptions, self._limits.health_receptions):
-            places.dismiss(self._readiness.refusal())
+        self._grpc.refuse_unfinished()
         left = max(0.0, ends - time.monotonic())
         stopped = self._grpc.stop(left)
         if self._http:
-            self._http.stop(left)
+            self._http.stop()
         self._readiness.release()
-        self._wait_for_calls(stopped, left)
-        self._grpc.stop(0).wait(_CANCELLED_SECONDS)
+        self._grpc.wait(stopped, left)
+        if self._http:
+            self._http.wait(max(0.0, ends - time.monotonic()))
         self._ticker.stop()
         self._observing.stop(max(_LAST_TRACES_SECONDS, ends - time.monotonic()))
         self._engine.close()
-
-    def _wait_for_calls(self, stopped: Event, seconds: float) -> None:
-        """Wait until gRPC has stopped, or no call is active: clients can keep their connections open."""
-        ends = quiet = time.monotonic()
-        ends += seconds
-        while (now := time.monotonic()) < ends and now - quiet < _QUIET_SECONDS:
-            if stopped.wait(_LOOK_SECONDS):
-                return
-            if self._receiving.active:
-                quiet = time.monotonic()
-
-    def _refuse(self, call: AnnouncedCall) -> bool:
-        """End a call that its caller may not make, or that a crowded server would refuse."""
-        if not self._entrance.is_open and self._announced.refuse(call):
-            return True
-        if not self._engine.workers.is_crowded:
-            return False
-        direct = self._direct.get(call.method())
-        return direct is not None and direct.refuse(call)
 
     def _watch_progress(self) -> None:
         self._readiness.stall(self._engine.workers.stalled_seconds > STALL_SECONDS)
@@ -297,6 +251,21 @@ class Server:
             gpu_memory_limit=settings.gpu_memory_limit,
             engine_cache=settings.engine_cache,
             rules=self._rules,
+        )
+
+    def _build_parts(self) -> Parts:
+        settings, seen = self._settings, self._observing.seen
+        threads = settings.effective_max_in_flight + settings.max_streams + _SPARE_THREADS
+        return Parts(
+            settings,
+            self._engine,
+            Handlers(self._engine, seen.of if seen else _nothing_seen, self._lifecycle),
+            self._readiness,
+            self._entrance,
+            self._observing,
+            self._limits,
+            ThreadPoolExecutor(threads, "grpc"),
+            shares_ports=self._sharing is not None,
         )
 
     def _build_engine(self) -> Engine:
@@ -355,102 +324,7 @@ class Server:
                 "http",
                 reason="EXTRA_MISSING",
             ) from None
-        return HttpServing(
-            self._settings,
-            self._handlers,
-            self._readiness,
-            self._entrance,
-            self._observing.observers,
-            self._limits,
-            self._threads,
-            self._observing.not_alive,
-            self._observing.not_ready,
-            self._inference,
-            self._descriptions,
-            self._models,
-            shared=self._sharing is not None,
-        )
-
-    def _build_server(self) -> grpc.Server:
-        # A process can have the messages of the Open Inference Protocol only once, such as those of another
-        # client: only one with a gRPC server imports them.
-        from spyglass.inference.v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
-        from spyglass_server.servicers.open_inference.descriptions import Descriptions
-        from spyglass_server.servicers.open_inference.direct import inference_methods
-        from spyglass_server.servicers.open_inference.model_repository import ModelRepository
-        from spyglass_server.servicers.open_inference.service import InferenceService
-        from spyglass_server.servicers.open_inference.waiting import Waiting
-
-        settings = self._settings
-        # Requests of a stream in work: of direct calls, which take no thread for each, more.
-        window = 2 * settings.effective_concurrency
-        handlers, threads, observers = self._handlers, self._threads, self._observing.observers
-        vision = Vision(handlers, self._readiness, observers, self._entrance, window=window)
-        inference = self._inference = OpenInference(self._engine)
-        waiting = Waiting(inference, observers, self._entrance, window=window)
-        models = self._models = ModelRepository(
-            inference, self._lifecycle.statuses, self._administration if settings.admin else None
-        )
-        self._descriptions = Descriptions(inference, self._readiness, self._observing.totals)
-        service = InferenceService(self._descriptions, self._readiness, waiting, models)
-        limits = self._limits
-        infer = inference_methods(inference)
-        self._direct = direct_calls(
-            [*vision_methods(handlers), infer],
-            self._readiness,
-            threads,
-            limits.streams,
-            observers,
-            self._entrance,
-            window=4 * window,
-        )
-        self._announced = AnnouncedCalls(
-            self._entrance,
-            observers,
-            [path for path in (*TASK_OF_METHOD, infer[0].path) if not path.endswith("Stream")],
-        )
-        self._receiving = Receiving(
-            threads,
-            limits.receptions,
-            limits.health_receptions,
-            limits.bytes_in_flight,
-            limits.reading,
-            self._direct,
-        )
-        server = grpc.server(
-            threads,
-            interceptors=[
-                # Outside of all: a call gets a thread, and is observed, when its request is there.
-                self._receiving,
-                # Outside of the errors: observers see the status that an error has become.
-                Observed(observers),
-                Errors(),
-                # The refusals of those inside are errors, too.
-                Authenticated(self._gate),
-                StreamLimit(limits.streams),
-                Parsing(),
-            ],
-            options=channel_options(settings, shares_port=self._sharing is not None),
-        )
-        add_VisionServicer_to_server(vision, server)
-        add_GRPCInferenceServiceServicer_to_server(service, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
-        services = [VISION, OPEN_INFERENCE, HEALTH, reflection.SERVICE_NAME]
-        if settings.admin:
-            add_AdminServicer_to_server(Admin(self._administration, self._readiness), server)
-            services.append(ADMIN)
-        reflection.enable_server_reflection(services, server)
-        return server
-
-    def _bind(self) -> int:
-        address = self._settings.listen_address
-        try:
-            if self._tls:
-                return self._grpc.add_secure_port(address, self._tls.for_grpc())
-            return self._grpc.add_insecure_port(address)
-        except RuntimeError as error:
-            reason = why_not(self._settings.effective_host, self._settings.port)
-            raise ListenError(f"the server cannot listen on {address}: {reason}") from error
+        return HttpServing(self._parts, self._grpc.inference, self._grpc.descriptions, self._grpc.models)
 
 
 def _nothing_seen(model: Model) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import get_ident
 from traceback import clear_frames
@@ -187,7 +188,9 @@ class _Exchange:
                     answer = self.operation.render(self.request, response)
                 except Exception as problem:
                     error = problem
-            loop.call_soon_threadsafe(_settle, answered, answer, error)
+            # If the server has ended without waiting longer, its loop has, too.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, answered, answer, error)
 
         gone = asyncio.ensure_future(_disconnected(self.request.receive))
         try:

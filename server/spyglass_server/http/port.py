@@ -78,16 +78,17 @@ class HttpPort:
         """Respond from now on."""
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Take no further connections, and finish the requests in work for up to `seconds`.
-
-        May be called again, and before `start`.
-        """
-        if not self._thread.ident:
-            for bound in self._sockets:
-                bound.close()
+    def stop(self) -> None:
+        """Take no further connections; requests in work go on. May be called again, and before `start`."""
+        if self._thread.ident:
+            self._server.should_exit = True
             return
-        self._server.should_exit = True
+        for bound in self._sockets:
+            bound.close()
+        self._ended.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the requests in work, and cut off those that take longer than so many seconds."""
         if not self._ended.wait(seconds):
             self._server.force_exit = True
             self._ended.wait(1.0)

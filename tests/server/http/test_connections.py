@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from spyglass.v1.classify_pb2 import ClassifyRequest
+from spyglass.v1.image_pb2 import Image
 from spyglass_server.tls.files import TlsFiles
 
 HEAD = b"POST /v1/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\n"
@@ -235,6 +237,35 @@ def test_a_server_that_ends_finishes_its_requests_and_refuses_others(
     assert response.status == 200 and json.loads(response.read())["classes"]
     ending.join(20)
     assert not ending.is_alive()
+
+
+@pytest.mark.slow
+def test_requests_of_both_ports_share_the_time_that_a_server_takes_to_end(
+    run_server: Callable[..., Any],
+    open_network: Any,
+    network: Any,
+    callers: Callable[[Any], Any],
+    color_image: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running = run_server(open_network, http_port=0)
+    # It waits for the network itself; a process ends without that.
+    close = running.server._engine.close
+    monkeypatch.setattr(running.server._engine, "close", lambda: None)
+    image = color_image("red")
+    network.close_gate()
+    held = callers(running)
+    held.connection.request("POST", "/v1/classify", image, {"content-type": "image/png"})
+    assert network.entered.acquire(timeout=30)
+    other = running.vision.Classify.future(ClassifyRequest(image=Image(encoded=image)), timeout=30)
+    started = time.monotonic()
+
+    running.server.stop(grace=3)
+
+    assert time.monotonic() - started < 5.5
+    network.gate.set()
+    assert other.exception(timeout=30)
+    close()
 
 
 def test_a_port_that_is_taken_is_named(run_server: Callable[..., Any], http_server: Any) -> None:

@@ -101,7 +101,7 @@ def test_a_server_whose_calls_are_many_ends_without_a_call_or_a_request_that_is_
     request = ClassifyRequest(image=Image(encoded=color_image("red")))
     calls = [server.vision.Classify.future(request, timeout=PATIENCE) for _ in range(300)]
     assert {call.result(PATIENCE).classes[0].name for call in calls} == {"red"}
-    state = server.server._grpc._state
+    state = server.server._grpc.server._state
 
     server.server.stop(grace=5)
 
